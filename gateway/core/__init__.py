@@ -1,0 +1,1 @@
+"""Portable floor: pure functions and values that run on CPython and MicroPython alike."""
