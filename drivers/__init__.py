@@ -1,0 +1,1 @@
+"""From bus bytes to readings: sans-io and portable, except links/ (docs/design.md, rooms)."""

@@ -1,0 +1,1 @@
+"""The receiving side: admission, evidence, reports, the page (docs/design.md, rooms)."""

@@ -1,0 +1,1 @@
+"""The cabinet without the cabinet: physics, devices, servers, the demo (docs/design.md, rooms)."""
