@@ -1,0 +1,116 @@
+"""Every key of cabinet.toml: type, bounds, default, meaning.  The one table of the reference.
+
+kinds: text, id (a-z 0-9 -), int, number, bool, path (relative to the file), port (serial
+path or TCP number), names (list of ids), time (RFC 3339).  low and high bound a number or
+the length of a text or list.  default REQUIRED means there is none.
+"""
+
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+REQUIRED = object()
+
+
+class Key(NamedTuple):
+    """One key of one table."""
+
+    name: str
+    kind: str
+    default: Any
+    low: Any = None
+    high: Any = None
+    choices: tuple[str, ...] = ()
+    meaning: str = ""
+
+
+ROLES = ("grid", "pv", "battery", "genset", "it", "cooling", "lighting", "other", "none")
+KINDS = ("rtu", "tcp", "pylontech", "http")
+BAUDS = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
+# IEC 62053-21/-22 (0.2S .. 2), EN 50470-3 (A B C); "none" = no class error is claimed.
+METER_CLASSES = ("0.1S", "0.2S", "0.5S", "0.2", "0.5", "1", "2", "3", "A", "B", "C",
+                 "none", "unknown")
+# IEC 61869-2 measuring classes; "none" = direct connection.
+CT_CLASSES = ("0.1", "0.2", "0.2S", "0.5", "0.5S", "1", "3", "none", "unknown")
+
+TABLES: dict[str, tuple[Key, ...]] = {
+    "site": (
+        Key("id", "id", REQUIRED, 1, 40, meaning="site, as the fleet names it"),
+        Key("name", "text", REQUIRED, 1, 80, meaning="site, as people name it"),
+        Key("timezone", "text", "UTC", 1, 60, meaning="IANA zone, e.g. Europe/Berlin"),
+        Key("cabinet", "id", REQUIRED, 3, 40, meaning="device id = TLS name = MQTT user"),
+    ),
+    "journal": (
+        Key("directory", "path", REQUIRED, meaning="folder of the journal, on flash"),
+        Key("interval_s", "int", 10, 1, 3600, meaning="each device is read once per interval"),
+        Key("loss_window_s", "int", 10, 1, 60, meaning="a power cut costs at most this much"),
+        Key("batch_minutes", "int", 15, 1, 60, meaning="a sealed batch covers at most this"),
+        Key("keep_mib", "int", 512, 1, 65536, meaning="acknowledged batches kept up to this"),
+    ),
+    "keys": (Key("evidence", "path", REQUIRED, meaning="Ed25519 PEM, mode 0600"),),
+    "uplink": (
+        Key("host", "text", REQUIRED, 1, 253, meaning="broker"),
+        Key("port", "int", 8883, 1, 65535, meaning="broker's TLS port"),
+        Key("ca", "path", REQUIRED, meaning="PEM of the broker's CA"),
+        Key("certificate", "path", REQUIRED, meaning="PEM certificate, CN = cabinet"),
+        Key("key", "path", REQUIRED, meaning="PEM key of the certificate, mode 0600"),
+        Key("receipt_key", "path", REQUIRED, meaning="PEM public key of the fleet's receipts"),
+        Key("cap_kbit_s", "int", 0, 0, 1_000_000, meaning="limit of evidence; 0 = none"),
+        Key("live_s", "int", 5, 1, 3600, meaning="a live message each so many seconds"),
+        Key("retry_s_min", "number", Decimal("0.2"), Decimal("0.1"), 60,
+            meaning="first reconnect after about this (real seconds)"),
+        Key("retry_s_max", "number", Decimal(30), 1, 900,
+            meaning="reconnect at the latest after this (real seconds)"),
+    ),
+    "status": (Key("file", "path", REQUIRED, meaning="JSON status; may lie in a tmpfs"),),
+    "factors": (
+        Key("file", "path", "", meaning="factor set as a file"),
+        Key("id", "text", "", 1, 80, meaning="factor set by name"),
+    ),
+    "battery": (
+        Key("capacity_wh", "int", REQUIRED, 1, 100_000_000, meaning="usable capacity"),
+        Key("eta_charge", "number", REQUIRED, Decimal("0.5"), 1, meaning="AC to stored"),
+        Key("eta_discharge", "number", REQUIRED, Decimal("0.5"), 1, meaning="stored to AC"),
+        Key("standby_w", "number", Decimal(0), 0, 10_000, meaning="own use while idle"),
+    ),
+    "clock": (
+        Key("speed", "int", 1, 1, 10_000, meaning="simulation: world runs this much faster"),
+        Key("origin_utc", "time", REQUIRED, meaning="simulation: UTC at its start"),
+        Key("started_unix_ms", "int", REQUIRED, 0, 2**53, meaning="wall ms at its start"),
+    ),
+    "bus": (
+        Key("name", "id", REQUIRED, 1, 40, meaning="name of the line"),
+        Key("kind", "text", REQUIRED, choices=KINDS, meaning="what moves on it"),
+        Key("port", "port", "", meaning="rtu, pylontech: serial device; tcp: TCP port"),
+        Key("baud", "int", 0, 1200, 115200, meaning="rtu 9600, pylontech 115200"),
+        Key("parity", "text", "N", choices=("N", "E", "O"), meaning="N, E or O"),
+        Key("stopbits", "int", 1, 1, 2, meaning="1 or 2"),
+        Key("echo", "bool", False, meaning="the line returns what we send"),
+        Key("host", "text", "", 1, 253, meaning="tcp: host name or address"),
+        Key("tcp_port", "int", 502, 1, 65535, meaning="tcp: port"),
+        Key("url", "text", "", 1, 300, meaning="http: http://host:port"),
+        Key("timeout_s", "number", Decimal(1), Decimal("0.05"), 5,
+            meaning="first guess; the gateway learns each unit's own (real seconds)"),
+    ),
+    "device": (
+        Key("name", "id", REQUIRED, 1, 40, meaning="name of the device"),
+        Key("bus", "id", REQUIRED, 1, 40, meaning="name of its bus"),
+        Key("unit", "int", 1, 0, 247, meaning="address on the bus"),
+        Key("profile", "id", REQUIRED, 1, 60, meaning="device model, drivers/profiles"),
+        Key("role", "text", "none", choices=ROLES, meaning="what its energy is"),
+        Key("rated_w", "int", 0, 1, 100_000_000, meaning="power it can never exceed"),
+        Key("ct_ratio", "number", Decimal(1), 1, 10_000, meaning="values times this"),
+        Key("meter_class", "text", "unknown", choices=METER_CLASSES, meaning="accuracy"),
+        Key("ct_class", "text", "none", choices=CT_CLASSES, meaning="accuracy of the CTs"),
+        Key("resolution", "text", "coarse", choices=("coarse", "fine"), meaning="steps kept"),
+        Key("feeds", "names", (), 0, 64, meaning="nodes behind this meter"),
+        Key("cores", "number", Decimal(0), Decimal("0.1"), 4096, meaning="node: CPU cores"),
+        Key("idle_w", "number", Decimal(0), 0, 100_000, meaning="node: power when idle"),
+        Key("meter", "id", "", 1, 40, meaning="node: device that meters it"),
+        Key("workloads", "names", (), 0, 64, meaning="node: workloads to follow"),
+        Key("path", "text", "/metrics", 1, 200, meaning="node: path of the metrics"),
+    ),
+}
+
+# Tables that must be there; [battery] and [clock] may be missing, [[bus]] and [[device]] not.
+NEEDED = ("site", "journal", "keys", "uplink", "status", "factors")
+LISTS = {"bus": 64, "device": 128}      # tables that repeat, and how often at most

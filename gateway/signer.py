@@ -1,0 +1,103 @@
+"""The door to keys: load them from PEM files, sign batches, check receipts.
+
+Private keys must be readable by their owner only (mode 0600 or stricter).  A key id (kid) is
+the first 8 bytes of SHA-256 over the raw 32-byte Ed25519 public key.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from gateway.core.errors import BadSignature, ConfigError
+
+PEM_BYTES_MAX = 16_384      # an Ed25519 PEM has about 120 bytes; a bundle is not a key
+
+
+def kid_of(public_raw: bytes) -> bytes:
+    """Return the 8-byte key id of a raw 32-byte Ed25519 public key."""
+    return hashlib.sha256(public_raw).digest()[:8]
+
+
+def permission_fault(path: Path) -> str | None:
+    """Return what is wrong with a private file's presence or mode, or None."""
+    try:
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    if mode & 0o077:
+        return f"{path} has mode {mode:04o}, others can read it; next: chmod 600 {path}"
+    return None
+
+
+def _read_pem(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > PEM_BYTES_MAX:
+        raise ConfigError(f"{path} has {len(data)} bytes; a PEM key has under {PEM_BYTES_MAX}")
+    return data
+
+
+class Signer:
+    """The device's evidence key: `kid`, `sign`, nothing else leaves it."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        """Hold a private key that was loaded or made elsewhere."""
+        self.public_raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.kid = kid_of(self.public_raw)
+        self.sign: Callable[[bytes], bytes] = key.sign
+
+    @classmethod
+    def load(cls, path: Path) -> "Signer":
+        """Return the signer of a PEM file; raises ConfigError with the next step."""
+        fault = permission_fault(path)
+        if fault:
+            raise ConfigError(f"evidence key: {fault}")
+        try:
+            key = load_pem_private_key(_read_pem(path), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise ConfigError(f"evidence key {path} is not an unencrypted PEM key") from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ConfigError(f"evidence key {path} is {type(key).__name__}, not Ed25519")
+        return cls(key)
+
+
+class Verifier:
+    """One trusted Ed25519 public key, e.g. the fleet's receipt key."""
+
+    def __init__(self, key: Ed25519PublicKey) -> None:
+        """Hold a public key."""
+        self.kid = kid_of(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
+        self._key = key
+
+    @classmethod
+    def load(cls, path: Path) -> "Verifier":
+        """Return the verifier of a PEM public key file; raises ConfigError."""
+        try:
+            key = load_pem_public_key(_read_pem(path))
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise ConfigError(f"{path} is not a PEM public key") from error
+        if not isinstance(key, Ed25519PublicKey):
+            raise ConfigError(f"{path} is {type(key).__name__}, not an Ed25519 public key")
+        return cls(key)
+
+    def check(self, kid: bytes, signed: bytes, signature: bytes) -> None:
+        """Raise BadSignature unless this key with this kid signed exactly these bytes."""
+        if kid != self.kid:
+            raise BadSignature(f"signed by key {kid.hex()}, trusted is {self.kid.hex()}")
+        try:
+            self._key.verify(signature, signed)
+        except InvalidSignature as error:
+            raise BadSignature(f"key {kid.hex()} did not sign these bytes") from error
