@@ -1,1 +1,1 @@
-"""From a bare board to a trusted gateway: identity, enrolment, site files (docs/design.md)."""
+"""From a bare board to a trusted gateway: keys, certificates, cabinet.toml, enrolment."""

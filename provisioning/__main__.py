@@ -1,0 +1,99 @@
+"""python -m provisioning: make a site, and make a fleet know it."""
+
+import argparse
+import datetime
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway.core.errors import ConfigError
+from provisioning import clock, enrol, parts, site
+
+GUIDE = """\
+Two steps bring a cabinet to life:
+
+  1. python -m provisioning init --parts parts.toml --out SITE
+     makes SITE/cabinet.toml, keys, certificates and the broker's configuration.
+  2. python -m provisioning enrol --site SITE --data FLEET
+     tells the fleet in FLEET which key signs this cabinet's evidence.
+
+Then start `mosquitto -c SITE/broker/mosquitto.conf`,
+`python -m gateway run --config SITE/cabinet.toml` and `python -m fleet serve --data FLEET`.
+
+parts.toml lists what is in the cabinet, with the tables of cabinet.toml that you choose:
+[site] id, name, timezone, cabinet; [[bus]]; [[device]]; and, where they apply, [battery],
+[uplink] host and port, [journal], [factors], [clock].  The simulator's endpoints.json will do.
+"""
+
+
+def main(argv: Sequence[str] | None = None, now: datetime.datetime | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 refused (told on stderr).
+
+    now: aware time for certificates and entries; the machine's clock when not given.
+    """
+    arguments = _parser().parse_args(argv)
+    moment = now or _moment(arguments.now)
+    try:
+        return int(arguments.run(arguments, moment))
+    except ConfigError as error:
+        print(f"provisioning: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"provisioning: {error.filename}: {error.strerror}; check that the folder "
+              "is yours and has room", file=sys.stderr)
+    return 1
+
+
+def _init(arguments: argparse.Namespace, now: datetime.datetime) -> int:
+    made = parts.load(arguments.parts, arguments.site)
+    files = site.create(made, arguments.out, now)
+    print(f"made {len(files)} files of cabinet {made['site']['cabinet']} in {arguments.out}")
+    print(f"next: python -m provisioning enrol --site {arguments.out} --data FLEET")
+    print(f"keep {arguments.out / 'ca' / 'ca.key'} offline: it can make new names for this site")
+    return 0
+
+
+def _enrol(arguments: argparse.Namespace, now: datetime.datetime) -> int:
+    path = enrol.enrol(arguments.site, arguments.data, now)
+    print(f"enrolled: {path}")
+    print(f"next: python -m fleet serve --data {arguments.data}")
+    return 0
+
+
+def _moment(text: str | None) -> datetime.datetime:
+    if text is None:
+        return clock.now()
+    return datetime.datetime.fromisoformat(text)
+
+
+def _time(text: str) -> str:
+    if datetime.datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("a time zone is missing, write ...Z")
+    return text
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m provisioning", description=GUIDE,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    init = commands.add_parser("init", help="make a site: cabinet.toml, keys, certificates")
+    init.add_argument("--parts", type=Path, required=True, metavar="FILE",
+                      help="parts.toml or the simulator's endpoints.json")
+    init.add_argument("--out", type=Path, required=True, metavar="DIR",
+                      help="folder of the new site; existing files are never overwritten")
+    init.add_argument("--site", metavar="ID", help="site id, instead of the one in the parts")
+    init.set_defaults(run=_init)
+    register = commands.add_parser("enrol", help="register a site's public keys at a fleet")
+    register.add_argument("--site", type=Path, required=True, metavar="DIR",
+                          help="folder made by init")
+    register.add_argument("--data", type=Path, required=True, metavar="DIR",
+                          help="data folder of the fleet")
+    register.set_defaults(run=_enrol)
+    for command in (init, register):
+        command.add_argument("--now", type=_time, metavar="RFC3339",
+                             help="time from which certificates are valid (default: now)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

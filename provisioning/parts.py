@@ -1,0 +1,132 @@
+"""Read what a site is made of: parts.toml, or the simulator's endpoints.json.
+
+Only what decides names, keys and addresses is judged here; every other value is judged by
+the gateway's own configuration check, so that there is one truth about cabinet.toml.
+"""
+
+import difflib
+import json
+import re
+import tomllib
+import zoneinfo
+from pathlib import Path
+from typing import Any
+
+from gateway.core.errors import ConfigError
+
+TABLES = ("site", "journal", "bus", "device", "battery", "clock", "uplink", "factors", "status")
+# The simulator's endpoints.json names its lists in the plural and adds what a gateway
+# must not know ("truth").
+PLURALS = {"buses": "bus", "devices": "device", "factor_set": "factors"}
+SIMULATOR_ONLY = ("truth", "scenario", "seed", "version", "started", "pid", "witness")
+NAME = re.compile(r"[a-z0-9-]{3,40}")
+PARTS_BYTES_MAX = 1 << 20       # the largest site has some hundred devices of ~300 bytes
+SERIAL_KINDS = ("rtu", "pylontech")
+
+Table = dict[str, Any]
+
+
+def load(path: Path, site_id: str | None = None) -> Table:
+    """Return {table: content} of a parts file, checked; lists for bus and device.
+
+    site_id: takes the place of the [site] id in the file.
+
+    Raises ConfigError naming the file, the key, what is allowed and the next step.
+    """
+    parts = _renamed(_read(path), path)
+    _check_tables(parts, path)
+    site = parts.setdefault("site", {})
+    if site_id is not None:
+        site["id"] = site_id
+    site.setdefault("id", "shop")
+    site.setdefault("name", site["id"])
+    site.setdefault("timezone", "UTC")
+    site.setdefault("cabinet", f"{site['id']}-1")
+    _check_site(site, path)
+    _check_references(parts, path)
+    for bus in parts["bus"]:
+        _anchor_port(bus, path.resolve().parent)
+    return parts
+
+
+def _read(path: Path) -> Table:
+    try:
+        if path.stat().st_size > PARTS_BYTES_MAX:
+            raise ConfigError(f"{path}: larger than {PARTS_BYTES_MAX} bytes; is it a parts file?")
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); "
+                          "give --parts an existing parts.toml or endpoints.json") from error
+    except ValueError as error:      # TOML, JSON and UTF-8 errors; they name line and column
+        raise ConfigError(f"{path}: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: tables expected, such as [site] and [[bus]]")
+    return content
+
+
+def _renamed(content: Table, path: Path) -> Table:
+    if path.suffix != ".json":
+        return content
+    return {PLURALS.get(key, key): value for key, value in content.items()
+            if key not in SIMULATOR_ONLY and value is not None}
+
+
+def _check_tables(parts: Table, path: Path) -> None:
+    for key, value in parts.items():
+        if key not in TABLES:
+            near = difflib.get_close_matches(key, TABLES, 1)
+            hint = f"; did you mean [{near[0]}]?" if near else f"; known: {', '.join(TABLES)}"
+            raise ConfigError(f"{path}: unknown table [{key}]{hint}")
+        wanted = list if key in ("bus", "device") else dict
+        if not isinstance(value, wanted):
+            brackets = f"[[{key}]]" if wanted is list else f"[{key}]"
+            raise ConfigError(f"{path}: {key} must be written as {brackets}")
+    for key in ("bus", "device"):
+        if not parts.get(key):
+            raise ConfigError(f"{path}: no [[{key}]]; a site needs at least one")
+
+
+def _check_site(site: Table, path: Path) -> None:
+    for key in ("id", "cabinet"):
+        if not isinstance(site[key], str) or not NAME.fullmatch(site[key]):
+            raise ConfigError(f"{path}: [site] {key} = {site[key]!r}: 3 to 40 characters "
+                              "out of a-z, 0-9 and '-' (it becomes a certificate's name)")
+    if site["cabinet"] in ("fleet", "broker"):
+        raise ConfigError(f"{path}: [site] cabinet may not be {site['cabinet']!r}: "
+                          "that name belongs to another certificate")
+    try:
+        zoneinfo.ZoneInfo(site["timezone"])
+    except (ValueError, TypeError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
+        raise ConfigError(f"{path}: [site] timezone = {site['timezone']!r}: an IANA name "
+                          "such as 'Europe/Berlin'") from error
+
+
+def _check_references(parts: Table, path: Path) -> None:
+    buses = _unique_names(parts["bus"], "bus", path)
+    _unique_names(parts["device"], "device", path)
+    for device in parts["device"]:
+        if device.get("bus") not in buses:
+            near = difflib.get_close_matches(str(device.get("bus")), buses, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(buses)}"
+            raise ConfigError(f"{path}: [[device]] {device['name']}: "
+                              f"no bus named {device.get('bus')!r}; {hint}")
+
+
+def _unique_names(rows: list[Table], table: str, path: Path) -> list[str]:
+    names: list[str] = []
+    for number, row in enumerate(rows, 1):
+        name = row.get("name") if isinstance(row, dict) else None
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f"{path}: [[{table}]] number {number} has no name")
+        if name in names:
+            raise ConfigError(f"{path}: two [[{table}]] are named {name!r}; names are unique")
+        names.append(name)
+    return names
+
+
+def _anchor_port(bus: Table, folder: Path) -> None:
+    """Make a serial port's relative path absolute: cabinet.toml lies in another folder."""
+    port = bus.get("port")
+    if bus.get("kind") in SERIAL_KINDS and isinstance(port, str):
+        bus["port"] = str(folder / port)
