@@ -1,0 +1,251 @@
+"""From readings to quarter hours: counters, gauges, and a form that survives any order.
+
+A quarter hour starts at a multiple of 900 s of UTC.  A counter's value at a boundary is
+interpolated between the readings on either side and shared by both quarter hours, so deltas
+telescope exactly.  Each delta carries how far interpolation can be wrong.  Numbers: deltas,
+bounds and means in 1/1000 of a count (or of the gauge's step); times in UTC milliseconds.
+"""
+
+from collections import namedtuple
+
+from gateway.core import counter
+
+QUARTER_MS = 900000
+SPREAD_MS_MAX = 31 * 24 * 3600000   # a counter is not spread over more: 2,976 quarter hours
+
+MEASURED, ESTIMATED, MISSING = 0, 1, 2
+QUALITY_NAMES = ("measured", "estimated", "missing")
+
+# delta_milli is None when quality is MISSING; bound_milli: |delta - truth| <= bound (0 then).
+Delta = namedtuple("Delta", ("start_ms", "length_ms", "delta_milli", "quality", "bound_milli"))
+
+# mean_milli is None when count is 0; low and high in the gauge's own steps.
+Mean = namedtuple("Mean", ("start_ms", "length_ms", "mean_milli", "low", "high", "count"))
+
+# modulus: first value the register cannot show.  rate_per_hour: counts at rated power.
+# step_ms_max: neighbours of a boundary further apart make a delta ESTIMATED.  slack_ms: how
+# much later or earlier than its stamp a register may have been latched (meter and clock).
+Rules = namedtuple("Rules", ("modulus", "rate_per_hour", "step_ms_max", "slack_ms"))
+
+# One batch's share of one quarter hour of one counter: enough to rebuild the deltas.
+# broken: 1 if a reset or jump lay between two readings of this part.
+Part = namedtuple("Part", ("start_ms", "first_ms", "first", "last_ms", "last", "broken"))
+
+# A boundary that was passed: unwrapped value and worst error in 1/1000, near: neighbours close.
+_Boundary = namedtuple("_Boundary", ("value", "bound", "near"))
+
+
+def quarter(utc_ms):
+    """Return the start of the quarter hour a time lies in; a boundary starts the later one."""
+    return utc_ms // QUARTER_MS * QUARTER_MS
+
+
+def step(rules, older, newer):
+    """Return counter.difference between two readings (utc_ms, value), newer one later.
+
+    The limit allows one count more than rated power: both readings are whole counts.
+    """
+    dt_ms = newer[0] - older[0] + rules.slack_ms
+    limit = counter.limit_counts(rules.rate_per_hour, dt_ms) + 1
+    return counter.difference(older[1], newer[1], rules.modulus, limit)
+
+
+class CounterTrack:
+    """One counter's way through the quarter hours; feed readings in the order of time."""
+
+    __slots__ = ("rules", "ignored", "_last", "_total", "_opening", "_broken")
+
+    def __init__(self, rules):
+        self.rules = rules
+        self.ignored = 0            # readings not later than the one before
+        self._last = None           # (utc_ms, raw value) of the latest reading
+        self._total = 0             # unwrapped counts since the last break
+        self._opening = None        # _Boundary at the start of the open quarter hour
+        self._broken = True         # the open quarter hour cannot be claimed
+
+    def add(self, utc_ms, value):
+        """Take a reading; return a list of Delta, one for each quarter hour it closes.
+
+        A reading that is not later than the one before is counted in `ignored`, not used.
+        The quarter hour of the very first reading closes as MISSING.
+        """
+        last = self._last
+        if last is None:
+            self._restart(utc_ms, value)
+            return []
+        if utc_ms <= last[0]:
+            self.ignored += 1
+            return []
+        counts = None
+        if utc_ms - last[0] <= SPREAD_MS_MAX:
+            counts = step(self.rules, last, (utc_ms, value))[1]
+        if counts is None:
+            return self._break(utc_ms, value)
+        closed = self._pass_boundaries(utc_ms, counts)
+        self._last = (utc_ms, value)
+        self._total += counts
+        return closed
+
+    def mark_broken(self):
+        """Say that the open quarter hour holds a reset or jump: it will close as MISSING."""
+        self._broken = True
+
+    def _restart(self, utc_ms, value):
+        self._last = (utc_ms, value)
+        self._total = 0
+        on_boundary = utc_ms % QUARTER_MS == 0
+        self._opening = _Boundary(0, 0, True) if on_boundary else None
+        self._broken = not on_boundary
+
+    def _break(self, utc_ms, value):
+        """Close every quarter hour the unclaimed step touches as MISSING and start anew."""
+        start, end = quarter(self._last[0]), quarter(utc_ms)
+        closed = []
+        if end - start <= SPREAD_MS_MAX:
+            while start < end:
+                closed.append(_missing(start))
+                start += QUARTER_MS
+        else:
+            closed.append(_missing(start))
+        self._restart(utc_ms, value)
+        return closed
+
+    def _pass_boundaries(self, utc_ms, counts):
+        older = (self._last[0], self._total)
+        newer = (utc_ms, self._total + counts)
+        start = quarter(older[0])
+        closed = []
+        while start + QUARTER_MS <= utc_ms:
+            end = start + QUARTER_MS
+            boundary = _boundary(older, newer, end, self.rules.step_ms_max)
+            closed.append(self._close(start, boundary))
+            self._opening = boundary
+            self._broken = False
+            start = end
+        return closed
+
+    def _close(self, start_ms, boundary):
+        opening = self._opening
+        if self._broken or opening is None:
+            return _missing(start_ms)
+        quality = MEASURED if opening.near and boundary.near else ESTIMATED
+        return Delta(start_ms, QUARTER_MS, boundary.value - opening.value, quality,
+                     opening.bound + boundary.bound)
+
+
+def _missing(start_ms):
+    return Delta(start_ms, QUARTER_MS, None, MISSING, 0)
+
+
+def _boundary(older, newer, at_ms, step_ms_max):
+    """Return the boundary value between two unwrapped readings and how wrong it can be.
+
+    The true counter never falls, so at the boundary it lies between the two readings: the
+    error is at most the larger distance to them.
+    """
+    value = counter.interpolate(older, newer, at_ms)
+    below = value - older[1] * counter.MILLI
+    above = newer[1] * counter.MILLI - value
+    if at_ms == newer[0]:
+        return _Boundary(value, 0, True)
+    return _Boundary(value, max(below, above), newer[0] - older[0] <= step_ms_max)
+
+
+# --- parts: what a receiver keeps of each batch ------------------------------------------
+
+
+def parts(readings, rules):
+    """Return the Parts of readings [(utc_ms, value), ...] of one batch, times rising.
+
+    A reading that is not later than the one before is left out, as CounterTrack does.
+    """
+    found, last = [], None
+    for utc_ms, value in readings:
+        if last is not None and utc_ms <= last[0]:
+            continue
+        start = quarter(utc_ms)
+        if found and found[-1].start_ms == start:
+            part = found[-1]
+            broken = part.broken or step(rules, last, (utc_ms, value))[1] is None
+            found[-1] = Part(start, part.first_ms, part.first, utc_ms, value,
+                             1 if broken else 0)
+        else:
+            found.append(Part(start, utc_ms, value, utc_ms, value, 0))
+        last = (utc_ms, value)
+    return found
+
+
+def rebuild(found, rules):
+    """Return the Deltas of Parts of one counter, given in any order, repeats allowed.
+
+    They equal what CounterTrack gives for the full stream; only a reset or jump that hides
+    between two parts and looks like an advance can differ.
+    """
+    track, closed = CounterTrack(rules), []
+    points, broken = set(), set()
+    for part in found:
+        points.add((part.first_ms, part.first))
+        points.add((part.last_ms, part.last))
+        if part.broken:
+            broken.add(part.start_ms)
+    for utc_ms, value in sorted(points):
+        closed += track.add(utc_ms, value)
+        if quarter(utc_ms) in broken:
+            track.mark_broken()
+    return closed
+
+
+# --- gauges ------------------------------------------------------------------------------
+
+
+class GaugeTrack:
+    """Mean, lowest and highest of a momentary value in each quarter hour.
+
+    The mean is over the readings, each with the same weight.
+    """
+
+    __slots__ = ("ignored", "_start", "_last_ms", "_sum", "_low", "_high", "_count")
+
+    def __init__(self):
+        self.ignored = 0
+        self._start = None
+        self._last_ms = None
+        self._clear()
+
+    def add(self, utc_ms, value):
+        """Take a reading; return a list of Mean for the quarter hour it closes, if any.
+
+        Quarter hours without a reading are not reported.
+        """
+        if self._last_ms is not None and utc_ms <= self._last_ms:
+            self.ignored += 1
+            return []
+        closed = []
+        if self._start is not None and quarter(utc_ms) != self._start:
+            closed.append(self.open())
+            self._clear()
+        self._start, self._last_ms = quarter(utc_ms), utc_ms
+        self._sum += value
+        self._count += 1
+        self._low = value if self._low is None else min(self._low, value)
+        self._high = value if self._high is None else max(self._high, value)
+        return closed
+
+    def open(self):
+        """Return the Mean of the quarter hour that is still open, or None before a reading."""
+        if self._start is None:
+            return None
+        return Mean(self._start, QUARTER_MS, mean_milli(self._sum, self._count),
+                    self._low, self._high, self._count)
+
+    def _clear(self):
+        self._sum = self._count = 0
+        self._low = self._high = None
+
+
+def mean_milli(total, count):
+    """Return total over count in 1/1000, half away from zero; None if count is 0."""
+    if count == 0:
+        return None
+    size = (2 * counter.MILLI * abs(total) + count) // (2 * count)
+    return -size if total < 0 else size
