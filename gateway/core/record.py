@@ -1,0 +1,62 @@
+"""Records: what the journal holds, numbered without holes.
+
+A record is a scan (one poll of one device) or an event (something that happened to the
+gateway or its evidence).  (device, journal id, boot, seq) is the key of a record for ever;
+order is the order of seq, never of time.
+"""
+
+from collections import namedtuple
+
+from .cbor import encode
+from .errors import Bug
+
+SCAN, EVENT = 0, 1
+
+# seq: 1 .. 2**53, no holes inside a journal.  ticks_ms: monotonic milliseconds of this boot,
+# taken when the reply began to arrive.  stream: index into the schema.  values: tuple of int
+# or reading.Absent, as long as the stream's points.
+ScanRecord = namedtuple("ScanRecord", ("seq", "ticks_ms", "stream", "values"))
+
+# kind: one of the numbers below.  body: list of CBOR values, as said below.
+EventRecord = namedtuple("EventRecord", ("seq", "ticks_ms", "kind", "body"))
+
+# Event kinds stand in signed batches: never reused, never given a second meaning.
+BOOT = 1            # [why, software, unclean 0/1, last_seq_before]
+GAP = 2             # [stream or -1, from_utc_ms or None, to_utc_ms or None, reason]
+TORN = 3            # [segment generation, offset, bytes]
+CLOCK = 4           # [source, anchor_ticks_ms, anchor_utc_ms, uncertainty_ms, why]
+CONFIG = 5          # [config hash (32 bytes), descriptor (CBOR bytes)]
+IO_ERROR = 6        # [operation, errno, text]
+LOGIN = 7           # [who, where, accepted 0/1]
+COARSENED = 8       # [first_seq, last_seq, rule, hash of what was replaced]
+STOP = 9            # [why]
+ALARM = 10          # [name, detail]
+DEVICE = 11         # [stream, state, detail]
+
+EVENT_NAMES = {
+    BOOT: "boot", GAP: "gap", TORN: "torn", CLOCK: "clock", CONFIG: "config",
+    IO_ERROR: "io-error", LOGIN: "login", COARSENED: "coarsened", STOP: "stop",
+    ALARM: "alarm", DEVICE: "device",
+}
+
+BODY_BYTES_MAX = 8192       # encoded body of one event; a site descriptor is the largest
+SEQ_MAX = 1 << 53           # JSON tools keep whole numbers up to here
+TICKS_MS_MAX = 1 << 53
+
+
+def encode_body(body):
+    """Return the CBOR bytes of an event's body (a list or tuple of at most 8 KiB encoded).
+
+    A larger body is a Bug of the caller, who must shorten texts before appending.
+    """
+    if not isinstance(body, (list, tuple)):
+        raise Bug("record: the body of an event is a list")
+    raw = encode(body)
+    if len(raw) > BODY_BYTES_MAX:
+        raise Bug("record: body of %d bytes, at most %d" % (len(raw), BODY_BYTES_MAX))
+    return raw
+
+
+def is_event(record):
+    """Return True for an EventRecord, False for a ScanRecord."""
+    return isinstance(record, EventRecord)
