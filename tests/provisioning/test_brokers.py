@@ -1,0 +1,99 @@
+"""The broker files at work: both brokers refuse strangers and keep gateways apart."""
+
+import asyncio
+import contextlib
+import os
+import pathlib
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+
+import aiomqtt
+import pytest
+
+from provisioning import parts, site
+from tests.provisioning.test_init import NOW, PARTS
+
+AMQTT = [sys.executable, "-m", "amqtt.scripts.broker_script", "-c", "amqtt.yaml"]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MOSQUITTO = ["mosquitto", "-c", "mosquitto.conf"]
+
+
+def free_port():
+    """Return a TCP port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(params=[MOSQUITTO, AMQTT], ids=["mosquitto", "amqtt"])
+def running(request, tmp_path):
+    """Yield (folder, port) of a site whose broker runs."""
+    if request.param is MOSQUITTO and shutil.which("mosquitto") is None:
+        pytest.skip("mosquitto is not installed here (apt install mosquitto)")
+    port = free_port()
+    text = PARTS.replace("18883", str(port)).replace("broker.example", "127.0.0.1")
+    (tmp_path / "parts.toml").write_text(text)
+    site.create(parts.load(tmp_path / "parts.toml"), tmp_path / "site", NOW)
+    with (tmp_path / "broker.log").open("wb") as log:
+        process = subprocess.Popen(request.param, cwd=tmp_path / "site/broker",
+                                   env={**os.environ, "PYTHONPATH": str(ROOT)},
+                                   stdout=log, stderr=log)
+    try:
+        yield tmp_path / "site", port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def client(folder, port, name):
+    """Return an MQTT client with the certificate `name` of a site, or with none."""
+    context = ssl.create_default_context(cafile=folder / "ca/ca.crt")
+    if name is not None:
+        context.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
+    return aiomqtt.Client("127.0.0.1", port, tls_context=context, timeout=5,
+                          protocol=aiomqtt.ProtocolVersion.V311, identifier=name or "nobody")
+
+
+async def connected(stack, folder, port, name):
+    """Return a client inside `stack` once the broker, which may still start, takes it."""
+    for _ in range(80):
+        with contextlib.suppress(aiomqtt.MqttError):
+            return await stack.enter_async_context(client(folder, port, name))
+        await asyncio.sleep(0.1)
+    raise AssertionError((folder.parent / "broker.log").read_text())
+
+
+async def test_a_gateways_batch_arrives_but_nothing_it_says_for_others(running):
+    folder, port = running
+    async with contextlib.AsyncExitStack() as stack:
+        fleet = await connected(stack, folder, port, "fleet/client")
+        await fleet.subscribe("wp/1/+/up", qos=1)
+        await fleet.subscribe("wp/1/+/live")
+        gateway = await connected(stack, folder, port, "keys/tls")
+        await gateway.publish("wp/1/other-1/live", b"forged")
+        await gateway.publish("wp/1/shop-1/up", b"own", qos=1)
+        message = await asyncio.wait_for(anext(fleet.messages), 10)
+        assert (message.topic.value, message.payload) == ("wp/1/shop-1/up", b"own")
+
+
+async def test_a_receipt_kept_by_the_broker_reaches_a_gateway_that_comes_later(running):
+    folder, port = running
+    async with contextlib.AsyncExitStack() as stack:
+        fleet = await connected(stack, folder, port, "fleet/client")
+        await fleet.publish("wp/1/shop-1/receipt", b"signed", qos=1, retain=True)
+        gateway = await connected(stack, folder, port, "keys/tls")
+        await gateway.subscribe("wp/1/shop-1/receipt", qos=1)
+        message = await asyncio.wait_for(anext(gateway.messages), 10)
+        assert message.payload == b"signed"
+
+
+async def test_without_a_certificate_there_is_no_connection(running):
+    folder, port = running
+    async with contextlib.AsyncExitStack() as stack:
+        await connected(stack, folder, port, "fleet/client")
+    with pytest.raises(aiomqtt.MqttError):
+        async with client(folder, port, None):
+            raise AssertionError("a stranger came in")
