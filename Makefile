@@ -48,7 +48,7 @@ soak: $(STAMP) ## the long runs: a simulated week (hours)
 	$(BIN)/python -m pytest -m soak --durations=0
 
 bench: $(STAMP) ## measure the figures that stand in docs/, with the load they belong to
-	$(BIN)/python -m bench
+	$(BIN)/python -m tests.bench
 
 check: $(STAMP) ## ruff, mypy --strict outside the portable rooms, and the house rules
 	$(BIN)/ruff check .

@@ -1,0 +1,43 @@
+"""Parts a test needs from the machine: present, loudly skipped, or (in CI) a failure.
+
+A laptop without a broker may still run the other tests; CI may not leave anything out, so with
+CI=true a missing part fails the test that asks for it.
+"""
+
+import importlib.util
+import os
+import shutil
+
+import pytest
+
+# Where Debian keeps daemons: not on every user's PATH.
+_PLACES = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+# How to get a part; the name is the command, or the module where that differs.
+_HINTS = {
+    "mosquitto": "apt-get install mosquitto",
+    "mosquitto_sub": "apt-get install mosquitto-clients",
+    "mbpoll": "apt-get install mbpoll",
+    "socat": "apt-get install socat",
+    "chromium": "apt-get install chromium",
+}
+
+
+def need(command):
+    """Return the full path of a command; without it skip the test, or fail it when CI=true."""
+    path = shutil.which(command, path=_PLACES)
+    if path is None:
+        _missing(command, _HINTS.get(command, "make setup"))
+    return path
+
+
+def need_module(name):
+    """Return after making sure that a Python package is installed; else skip or fail."""
+    if importlib.util.find_spec(name) is None:
+        _missing(f"the package {name}", "make setup")
+
+
+def _missing(part, hint):
+    message = f"{part} is not on this machine: {hint}"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(f"{message} (CI=true: nothing may be left out)", pytrace=False)
+    pytest.skip(f"NOT TESTED: {message}")
