@@ -86,7 +86,8 @@ SIZES = (
 HONESTY = (
     Row(TEST, "def test_a():\n    print(1)", "def test_a():\n    assert print(1) is None",
         "asserts nothing"),
-    Row(TEST, "def test_a():\n    verify(1)", "def test_a():\n    check_ledger(1)", "asserts nothing"),
+    Row(TEST, "def test_a():\n    verify(1)", "def test_a():\n    check_ledger(1)",
+        "asserts nothing"),
     Row(TEST, "def test_a():\n    assert True", "def test_a():\n    assert 1 + 1 == 2", "always"),
     Row(TEST, "def f():\n    return 1\ndef test_a():\n    f()",
         "def f():\n    assert 1 + 1 == 2\ndef g():\n    f()\ndef test_a():\n    g()",

@@ -7,11 +7,14 @@ CI=true a missing part fails the test that asks for it.
 import importlib.util
 import os
 import shutil
+import sysconfig
 
 import pytest
 
-# Where Debian keeps daemons: not on every user's PATH.
-_PLACES = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+# The venv's own commands first; last, where Debian keeps daemons (not on every user's PATH).
+_PLACES = os.pathsep.join(
+    (sysconfig.get_path("scripts"), os.environ.get("PATH", ""), "/usr/sbin", "/sbin")
+)
 # How to get a part; the name is the command, or the module where that differs.
 _HINTS = {
     "mosquitto": "apt-get install mosquitto",
