@@ -2,7 +2,13 @@
 
 from gateway.core.errors import Bug
 from gateway.core.record import (
-    BODY_BYTES_MAX, EVENT_NAMES, EventRecord, ScanRecord, encode_body, is_event)
+    BODY_BYTES_MAX,
+    EVENT_NAMES,
+    EventRecord,
+    ScanRecord,
+    encode_body,
+    is_event,
+)
 
 
 def test_event_kinds_have_the_numbers_that_stand_in_signed_batches():

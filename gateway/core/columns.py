@@ -1,0 +1,267 @@
+"""Records as columns: the bytes of a batch, of a commit, and of nothing else.
+
+Scans of one stream differ little from poll to poll, so each point becomes a series of its
+own (series.py), ordered so that like series of all devices stand side by side; a compressor
+behind profits from that.  Layout, every byte, in docs/formats.md:
+
+    count, order, nominal ticks, absences, modes, series, events
+
+Pure and deterministic: equal records give equal bytes on both runtimes; what was absent
+comes back absent with its reason.  `decode` raises FormatError and is bounded by the limits
+below before it takes memory.
+"""
+
+from .absence import put_absences, read_absences
+from .cbor import INT_END, INT_MIN
+from .cbor import decode as cbor_decode
+from .cbor import encode as cbor_encode
+from .errors import Bug, FormatError
+from .order import put_order, read_order
+from .record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX, EventRecord, ScanRecord, encode_body
+from .schema import decode_schema, encode_schema, is_int
+from .series import CONSTANT, choose, put_residuals, put_varint, restore, signed, varint, zigzag
+
+__all__ = ("RECORDS_MAX", "CELLS_MAX", "encode", "decode", "encode_schema", "decode_schema")
+
+RECORDS_MAX = 1 << 17       # 32 meters at 1 Hz for an hour
+CELLS_MAX = 1 << 22         # values of one batch; 20 meters x 34 points at 1 Hz for an hour: 2.4 M
+KIND_MAX = 255              # event kinds
+MODE_BITS = 5               # residual mode in the lower two, prediction number in the upper three
+
+
+def encode(schema, records):
+    """Return the bytes of records (contiguous seq, at least none) under a schema.
+
+    Records that do not fit the schema or the limits are a Bug of the caller.
+    """
+    order, ticks, rows, events = _split(schema, records)
+    present = [s for s in range(len(schema)) if rows[s]]
+    out, modes, body = bytearray(), [], bytearray()
+    put_varint(out, len(order))
+    put_order(out, len(schema), order)
+    _put_ticks(out, modes, body, [ticks[s] for s in present])
+    columns = [None] * len(schema)
+    for s in present:
+        columns[s] = put_absences(out, rows[s], len(schema[s].points))
+    for group in _groups(schema, present):
+        for p in range(len(schema[group[0]].points)):
+            _put_point(modes, body, [columns[s][p] for s in group])
+    _put_modes(out, modes)
+    out.extend(body)
+    out.extend(cbor_encode(events))
+    return bytes(out)
+
+
+def decode(schema, first_seq, data):
+    """Return the list of records that bytes hold, numbered from first_seq on.
+
+    Raises FormatError for bytes that do not hold exactly that.
+    """
+    data = bytes(data)
+    count, at = varint(data, 0)
+    if count > RECORDS_MAX or not is_int(first_seq, 0, SEQ_MAX - count):
+        raise FormatError("columns: %d records, at most %d" % (count, RECORDS_MAX))
+    order, at = read_order(data, at, len(schema), count)
+    rows = [0] * (len(schema) + 1)
+    for symbol in order:
+        rows[symbol] += 1
+    present = [s for s in range(len(schema)) if rows[s]]
+    cells = sum([rows[s] * len(schema[s].points) for s in present])
+    if cells > CELLS_MAX:
+        raise FormatError("columns: %d values, at most %d" % (cells, CELLS_MAX))
+    nominal, at = _read_nominal(data, at, len(present))
+    absences = [None] * len(schema)
+    for s in present:
+        absences[s], at = read_absences(data, at, rows[s], len(schema[s].points))
+    modes, at = _read_modes(data, at, len(present) + sum(
+        [len(schema[s].points) for s in present]))
+    ticks, at = _read_ticks(data, at, modes, nominal, [rows[s] for s in present])
+    columns, at = _read_points(data, at, modes, (schema, present, rows, absences))
+    events = _read_events(data[at:], rows[len(schema)])
+    scans = [None] * len(schema)
+    for i, s in enumerate(present):
+        scans[s] = iter(list(zip(ticks[i], zip(*columns[s]))))
+    return _join(first_seq, order, scans, iter(events))
+
+
+def _split(schema, records):
+    """Return (order, ticks and rows by stream, events) of records, checked."""
+    if len(records) > RECORDS_MAX:
+        raise Bug("columns: %d records, at most %d" % (len(records), RECORDS_MAX))
+    order, events, cells = [], [], 0
+    ticks, rows = [[] for _ in schema], [[] for _ in schema]
+    widths = [len(stream.points) for stream in schema]
+    seq = records[0].seq if records else 0
+    for record in records:
+        if record.seq != seq or not 0 <= record.ticks_ms <= TICKS_MS_MAX:
+            raise Bug("columns: record %d where %d was due, or its ticks" % (record.seq, seq))
+        seq += 1
+        if isinstance(record, EventRecord):
+            encode_body(record.body)            # its limit
+            order.append(len(schema))
+            events.append([record.ticks_ms, record.kind, record.body])
+            continue
+        s = record.stream
+        if not 0 <= s < len(widths) or len(record.values) != widths[s]:
+            raise Bug("columns: record %d does not fit stream %d" % (record.seq, s))
+        cells += widths[s]
+        order.append(s)
+        ticks[s].append(record.ticks_ms)
+        rows[s].append(record.values)
+    if cells > CELLS_MAX:
+        raise Bug("columns: %d values, at most %d" % (cells, CELLS_MAX))
+    return order, ticks, rows, events
+
+
+def _groups(schema, present):
+    """Return lists of present streams with equal points, in order of first appearance."""
+    kinds, groups = [], []
+    for s in present:
+        points = schema[s].points
+        if points in kinds:
+            groups[kinds.index(points)].append(s)
+        else:
+            kinds.append(points)
+            groups.append([s])
+    return groups
+
+
+def _put_ticks(out, modes, body, ticks):
+    """Write each stream's usual step to out and what departs from it to body."""
+    before, neighbour = 0, 0
+    for column in ticks:
+        steps = sorted([b - a for a, b in zip(column, column[1:])])
+        nominal = steps[len(steps) >> 1] if steps else before
+        put_varint(out, zigzag(nominal - before))
+        before = nominal
+        grid = [tick - i * nominal for i, tick in enumerate(column)]
+        neighbour = _put_series(modes, body, grid, neighbour)
+
+
+def _read_nominal(data, at, count):
+    steps, step = [], 0
+    for _ in range(count):
+        number, at = varint(data, at)
+        step += signed(number)
+        steps.append(step)
+    return steps, at
+
+
+def _read_ticks(data, at, modes, nominal, rows):
+    ticks, base = [], 0
+    for step, count in zip(nominal, rows):
+        column, base, at = _read_series(data, at, next(modes), base, count)
+        column = [tick + i * step for i, tick in enumerate(column)]
+        if min(column) < 0 or max(column) > TICKS_MS_MAX:
+            raise FormatError("columns: ticks out of range before %d" % at)
+        ticks.append(column)
+    return ticks, at
+
+
+def _put_point(modes, body, columns):
+    """Write the series of one point of all streams that have equal points."""
+    base = 0
+    for column in columns:
+        if column and (min(column) < INT_MIN or max(column) >= INT_END):
+            raise Bug("columns: a value is out of range")
+        base = _put_series(modes, body, column, base)
+
+
+def _read_points(data, at, modes, shape):
+    """Return (columns by stream, offset after them)."""
+    schema, present, rows, absences = shape
+    columns = [None] * len(schema)
+    for s in present:
+        columns[s] = []
+    for group in _groups(schema, present):
+        for p in range(len(schema[group[0]].points)):
+            at = _read_point(data, at, modes, [(columns[s], absences[s][p], rows[s])
+                                               for s in group])
+    return columns, at
+
+
+def _read_point(data, at, modes, places):
+    """Append the series of one point to each stream's columns; return the offset after."""
+    base = 0
+    for columns, absent, rows in places:
+        column, base, at = _read_series(data, at, next(modes), base, rows - absent.count)
+        if column and (min(column) < INT_MIN or max(column) >= INT_END):
+            raise FormatError("columns: value out of range before %d" % at)
+        columns.append(absent.fill(column))
+    return at
+
+
+def _put_series(modes, body, values, neighbour):
+    """Write one series; return its base, from which the next one's is told."""
+    if not values:
+        modes.append(CONSTANT)
+        return neighbour
+    _, mode, base, residuals = choose(values)
+    modes.append(mode)
+    put_varint(body, zigzag(base - neighbour))
+    put_residuals(body, residuals)
+    return base
+
+
+def _read_series(data, at, mode, neighbour, count):
+    """Return (values, base, offset after them)."""
+    if mode >> 2:
+        raise FormatError("columns: prediction %d is not known" % (mode >> 2))
+    if count == 0:
+        if mode != CONSTANT:
+            raise FormatError("columns: mode %d for a series without values" % mode)
+        return [], neighbour, at
+    number, at = varint(data, at)
+    base = neighbour + signed(number)
+    values, at = restore(mode, base, data, at, count)
+    return values, base, at
+
+
+def _put_modes(out, modes):
+    """Write modes as runs: run << 5 | mode."""
+    at = 0
+    while at < len(modes):
+        end = at + 1
+        while end < len(modes) and modes[end] == modes[at]:
+            end += 1
+        put_varint(out, end - at << MODE_BITS | modes[at])
+        at = end
+
+
+def _read_modes(data, at, count):
+    """Return (iterator over count modes, offset after them)."""
+    modes, last = [], -1
+    while len(modes) < count:
+        number, at = varint(data, at)
+        run, mode = number >> MODE_BITS, number & (1 << MODE_BITS) - 1
+        if not 0 < run <= count - len(modes) or mode == last:
+            raise FormatError("columns: a run of %d modes before %d" % (run, at))
+        modes.extend([mode] * run)
+        last = mode
+    return iter(modes), at
+
+
+def _read_events(data, count):
+    """Return the list of [ticks_ms, kind, body]; raises FormatError."""
+    events = cbor_decode(data)
+    if not isinstance(events, list) or len(events) != count:
+        raise FormatError("columns: %d events expected" % count)
+    for event in events:
+        if (not isinstance(event, list) or len(event) != 3
+                or not is_int(event[0], 0, TICKS_MS_MAX) or not is_int(event[1], 1, KIND_MAX)
+                or not isinstance(event[2], list)
+                or len(cbor_encode(event[2])) > BODY_BYTES_MAX):
+            raise FormatError("columns: an event is [ticks, kind, body]")
+    return events
+
+
+def _join(first_seq, order, scans, events):
+    records, events_symbol = [], len(scans)
+    for seq, symbol in enumerate(order, first_seq):
+        if symbol == events_symbol:
+            ticks_ms, kind, body = next(events)
+            records.append(EventRecord(seq, ticks_ms, kind, body))
+        else:
+            ticks_ms, values = next(scans[symbol])
+            records.append(ScanRecord(seq, ticks_ms, symbol, values))
+    return records

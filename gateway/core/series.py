@@ -1,0 +1,148 @@
+"""One series of whole numbers as bytes: a residual mode and zigzag LEB128 varints.
+
+    mode 0  constant        nothing but the base
+    mode 1  value           each value minus the base (the base is the median)
+    mode 2  delta           each value minus the one before (the base is the first value)
+    mode 3  delta of delta  each delta minus the one before, the first delta as it is
+
+The mode with the fewest bytes is taken; among equals the one with the smaller residuals,
+because a compressor behind makes most of those; then the lower number.
+A series may hold numbers of any sign up to 68 bits: predictions and deltas of 64 bits fit.
+"""
+
+from .errors import FormatError
+
+CONSTANT, VALUE, DELTA, DELTA2 = 0, 1, 2, 3
+
+VARINT_BYTES_MAX = 10       # 70 bits: a delta of deltas of 64-bit counters needs 67
+
+# Zigzag of -64..63, found by Python's own negative indexes, and back.
+_ZIGZAG = tuple(list(range(0, 128, 2)) + [2 * i + 1 for i in range(63, -1, -1)])
+_SIGNED = tuple([i >> 1 if i & 1 == 0 else -(i >> 1) - 1 for i in range(128)])
+
+
+def put_varint(out, number):
+    """Append a whole number >= 0, seven bits a byte, lowest first (LEB128)."""
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+
+
+def varint(data, at):
+    """Return (number, offset after it); raises FormatError if it is cut, long or padded."""
+    number, shift, end = 0, 0, min(len(data), at + VARINT_BYTES_MAX)
+    while at < end:
+        byte = data[at]
+        at += 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            if byte == 0 and shift:
+                raise FormatError("varint: padded at %d" % (at - 1))
+            return number, at
+        shift += 7
+    raise FormatError("varint: cut short or too long at %d" % at)
+
+
+def zigzag(number):
+    """Return 0, 1, 2, 3 ... for 0, -1, 1, -2 ..."""
+    return number << 1 if number >= 0 else (~number << 1) | 1
+
+
+def signed(number):
+    """Return the number whose zigzag this is."""
+    return number >> 1 if number & 1 == 0 else -(number >> 1) - 1
+
+
+def put_residuals(out, residuals):
+    """Append signed numbers as zigzag varints."""
+    if not residuals:
+        return
+    table = _ZIGZAG
+    if min(residuals) >= -64 and max(residuals) < 64:
+        out.extend(bytes([table[number] for number in residuals]))
+        return
+    append = out.append
+    for number in residuals:
+        if -64 <= number < 64:
+            append(table[number])
+            continue
+        number = number << 1 if number >= 0 else (~number << 1) | 1
+        while number > 127:
+            append(number & 127 | 128)
+            number >>= 7
+        append(number)
+
+
+def read_residuals(data, at, count):
+    """Return (list of count signed numbers, offset after them); raises FormatError."""
+    chunk, table = data[at:at + count], _SIGNED
+    if len(chunk) != count:
+        raise FormatError("series: %d numbers announced at %d" % (count, at))
+    if not chunk or max(chunk) < 128:
+        return [table[byte] for byte in chunk], at + count
+    numbers, end = [], len(data)
+    append = numbers.append
+    for _ in range(count):
+        if at >= end:
+            raise FormatError("series: ends at %d" % at)
+        byte = data[at]
+        if byte < 128:
+            append(table[byte])
+            at += 1
+        else:
+            number, at = varint(data, at)
+            append(number >> 1 if number & 1 == 0 else -(number >> 1) - 1)
+    return numbers, at
+
+
+def choose(values):
+    """Return (cost, mode, base, residuals) of the shortest coding of a non-empty series.
+
+    cost: (bytes of the residuals, sum of their magnitudes); comparable between codings of
+    the same number of values.
+    """
+    first = values[0]
+    if min(values) == max(values):
+        return (0, 0), CONSTANT, first, ()
+    deltas = [b - a for a, b in zip(values, values[1:])]
+    best = _cost(deltas), DELTA, first, deltas
+    if len(deltas) > 1:
+        second = [deltas[0]] + [b - a for a, b in zip(deltas, deltas[1:])]
+        cost = _cost(second)
+        if cost < best[0]:
+            best = cost, DELTA2, first, second
+    middle = sorted(values)[len(values) >> 1]
+    level = [value - middle for value in values]
+    cost = _cost(level)
+    return (cost, VALUE, middle, level) if cost <= best[0] else best
+
+
+def restore(mode, base, data, at, count):
+    """Return (list of count values, offset after them) of a non-empty coded series."""
+    if mode == CONSTANT:
+        return [base] * count, at
+    if mode == VALUE:
+        residuals, at = read_residuals(data, at, count)
+        return [base + number for number in residuals], at
+    residuals, at = read_residuals(data, at, count - 1)
+    if mode == DELTA2:
+        step = 0
+        for i, number in enumerate(residuals):
+            step += number
+            residuals[i] = step
+    values = [base]
+    append = values.append
+    for number in residuals:
+        base += number
+        append(base)
+    return values, at
+
+
+def _cost(residuals):
+    size, bound = len(residuals), 64
+    low, high = min(residuals), max(residuals)
+    while low < -bound or high >= bound:
+        size += sum([1 for number in residuals if not -bound <= number < bound])
+        bound <<= 7
+    return size, sum([abs(number) for number in residuals])
