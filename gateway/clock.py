@@ -85,7 +85,7 @@ def kernel_ntp() -> int | None:
     except (OSError, AttributeError):
         return None
     timex = _Timex()
-    state = read(ctypes.byref(timex))
+    state: int = read(ctypes.byref(timex))
     if state in (-1, TIME_ERROR) or timex.status & STA_UNSYNC:
         return None
     maximum_us: int = timex.maxerror
@@ -142,7 +142,8 @@ class Clock:
 
     def utc_ms(self) -> int:
         """Return the best guess of UTC in ms; say it only together with `state()`."""
-        return self._state.anchor_utc_ms + self.ticks_ms() - self._state.anchor_ticks_ms
+        now_ms: int = self._state.anchor_utc_ms + self.ticks_ms() - self._state.anchor_ticks_ms
+        return now_ms
 
     def state(self) -> ClockState:
         """Return the state in force; it changes only in `observe`."""

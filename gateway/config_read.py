@@ -90,7 +90,7 @@ def parse(text: str) -> Document:
 def read(document: Document) -> dict[str, Any]:
     """Return values by table: a dict of keys, or a list of them for [[bus]], [[device]].
 
-    Every mistake lands in the document; a key with a mistake has its default or is absent.
+    Every mistake lands in the document; a value with a mistake is None.
     """
     values: dict[str, Any] = {}
     for name in document.tables:
@@ -142,10 +142,9 @@ def _read_table(document: Document, path: tuple[str | int, ...], table: Any,
 
 
 def convert(key: Key, value: Any) -> tuple[Any, str]:
-    """Return (value, "") or (default, what is wrong and what is allowed)."""
-    fallback = None if key.default is REQUIRED else key.default
-    value, wrong = CONVERT[key.kind](key, value)
-    return (fallback, wrong) if wrong else (value, "")
+    """Return (value, "") or (None, what is wrong and what is allowed)."""
+    converted, wrong = CONVERT[key.kind](key, value)
+    return (None, wrong) if wrong else (converted, "")
 
 
 def _text(key: Key, value: Any) -> tuple[Any, str]:
