@@ -1,1 +1,1 @@
-"""From bus bytes to readings: sans-io and portable, except links/ (docs/design.md, rooms)."""
+"""From bus bytes to readings: pure protocols and device profiles; transports are in links/."""

@@ -1,0 +1,69 @@
+"""What every driver is, and how one is built from a profile.
+
+A driver has `points` (the schema of its stream: a tuple of core Point), `poll()` and
+`identify()`.  Both are generators that yield one transaction at a time and do not know the
+transport: send them the transaction's result, or throw the DeviceError in.
+
+    steps = device.poll()
+    question = next(steps)                        # has .request, .feed(data), .result, .gap_ms
+    question = steps.send(question.result)        # or steps.throw(NoReply("..."))
+    ...                                           # StopIteration.value is the tuple of values
+
+poll returns a value or an Absent for every point and never raises a DeviceError; identify
+returns {"manufacturer", "model", "serial", ...} as far as the device tells and lets NoReply
+and BadFrame pass.
+"""
+
+from drivers import point_map, pylontech, scrape, sunspec
+from gateway.core.errors import Bug, ConfigError, DeviceError
+
+BUILDERS = {
+    "modbus": point_map.RegisterDriver,
+    "sunspec": sunspec.SunspecDriver,
+    "pylontech": pylontech.StackDriver,
+    "scrape": scrape.ScrapeDriver,
+}
+
+
+class Setup:
+    """How one device is driven.  wire: builds transactions, one per bus (modbus.RtuReads(),
+    modbus.TcpReads(), pylontech.Frames(), scrape.Gets(host, path)).
+
+    unit: address on the bus.  fine: False for the measurands' default resolution, True for
+    their fine one.  workloads: names whose series a compute node is asked for.
+    everything: all points, not only the journal's, with as many digits as the device has.
+    """
+
+    def __init__(self, wire, unit=1, fine=False, workloads=(), everything=False):
+        self.wire = wire
+        self.unit = unit
+        self.fine = fine
+        self.workloads = tuple(workloads)
+        self.everything = everything
+
+
+def build(profile, setup):
+    """Return the driver of one device.  Raises ConfigError if profile and setup do not fit."""
+    if profile.protocol not in BUILDERS:
+        raise ConfigError("%s: no driver for protocol %s" % (profile.stem, profile.protocol))
+    return BUILDERS[profile.protocol](profile, setup)
+
+
+def run(steps, answer, limit=1000):
+    """Drive a poll or identify with `answer(transaction)` -> result bytes; return its value.
+
+    For images, tests and simulators.  A DeviceError of answer is thrown in.  limit: most
+    transactions; Bug above it, for every poll is bounded.
+    """
+    try:
+        question = next(steps)
+        for _ in range(limit):
+            try:
+                result = answer(question)
+            except DeviceError as error:
+                question = steps.throw(error)
+            else:
+                question = steps.send(result)
+    except StopIteration as stop:
+        return stop.value
+    raise Bug("a poll of more than %d transactions" % limit)

@@ -1,0 +1,1 @@
+"""CPython transports: serial lines, TCP and HTTP, and profiles from TOML files."""

@@ -1,0 +1,40 @@
+"""Profiles from profiles/*.toml, on CPython; boards carry tables compiled from the same files."""
+
+import difflib
+import functools
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from drivers import profile
+from gateway.core.errors import ConfigError
+
+FOLDER = Path(__file__).resolve().parent.parent / "profiles"
+FILE_BYTES_MAX = 262144         # a profile of 2,000 points; more is not a profile
+
+
+def names() -> list[str]:
+    """Return the stems of all profiles that come with the product, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+@functools.cache
+def find(stem: str) -> Any:
+    """Return the Profile of that name; raises ConfigError with the nearest names."""
+    if stem not in names():
+        near = difflib.get_close_matches(stem, names(), 3, 0.4) or names()
+        raise ConfigError(f"profile {stem!r} does not exist; did you mean: {', '.join(near)}?")
+    return load(FOLDER / f"{stem}.toml")
+
+
+def load(path: Path) -> Any:
+    """Return the Profile in a TOML file; raises ConfigError naming file and place."""
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise ConfigError(f"{path}: larger than {FILE_BYTES_MAX} bytes")
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    return profile.make(path.stem, table)

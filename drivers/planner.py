@@ -1,0 +1,122 @@
+"""Which registers to read together: the cheapest spans a device allows.
+
+A span is one request.  A hole between two points costs two bytes for each register, a new
+request costs its frames and the silence around them: the plan with the fewest bytes of line
+time wins.  Limits are the device's: registers in one read, holes it lets one read over,
+whole pairs (Eastron refuses odd addresses and lengths), or a list of allowed spans.
+"""
+
+from collections import namedtuple
+
+from gateway.core.errors import ConfigError
+
+# Price of one more request, in characters of line time: 8 asked, 5 around the answer, 7 of
+# silence, and about 30 ms in which the device thinks.  A device's own gap comes on top.
+REQUEST_BYTES = 50
+
+# registers_max: in one read.  gap_max: unused registers read over, in one hole.
+# step: addresses and counts are multiples of it.  spans: allowed (first, last) addresses, or
+# empty for any.  request_bytes: price of one more request.
+Limits = namedtuple("Limits", ("registers_max", "gap_max", "step", "spans", "request_bytes"))
+
+# What to place: function 3 or 4, first register, how many, and the caller's own key.
+Wanted = namedtuple("Wanted", ("function", "address", "width", "key"))
+
+# One request.  counts: register counts that may be asked from `address`, the cheapest first;
+# they differ, so that a late answer to one is never the length of the other.
+# wanted: what lies in it, by address.
+Span = namedtuple("Span", ("function", "address", "counts", "wanted"))
+
+
+def plan(wanted, limits, known=()):
+    """Return the spans that read all of `wanted` for the fewest bytes, by address.
+
+    known: further Wanted that exist in the device: a span may be stretched over the one that
+    follows it, to vary its length.  Raises ConfigError for what the limits do not allow.
+    """
+    spans = []
+    for function in sorted(set([w.function for w in wanted])):
+        mine = sorted([w for w in wanted if w.function == function],
+                      key=lambda w: (w.address, w.width, str(w.key)))
+        for one in mine:
+            _check(one, limits)
+        for group in _cheapest(mine, limits):
+            spans.append(_span(group, limits, known))
+    return tuple(spans)
+
+
+def split(span, limits, known=()):
+    """Return the two halves of a span that the device refused as a whole.
+
+    Cut between points, never inside one; a span of one point comes back alone.
+    """
+    if len(span.wanted) < 2:
+        return (span,)
+    middle = len(span.wanted) // 2
+    return (_span(span.wanted[:middle], limits, known),
+            _span(span.wanted[middle:], limits, known))
+
+
+def _check(one, limits):
+    place = "point at address %d, %d registers" % (one.address, one.width)
+    if one.address % limits.step or one.width % limits.step:
+        raise ConfigError("%s: this device takes only multiples of %d" % (place, limits.step))
+    if not 1 <= one.width <= limits.registers_max:
+        raise ConfigError("%s: allowed are 1..%d" % (place, limits.registers_max))
+    if not 0 <= one.address <= 65536 - one.width:
+        raise ConfigError("%s: allowed are addresses 0..65535" % place)
+    if not _allowed(one.address, one.address + one.width, limits):
+        raise ConfigError("%s: outside the spans the device allows" % place)
+
+
+def _allowed(start, end, limits):
+    if end - start > limits.registers_max or end > 65536:
+        return False
+    for first, last in limits.spans:
+        if first <= start and end <= last + 1:
+            return True
+    return len(limits.spans) == 0
+
+
+def _cheapest(mine, limits):
+    """Return `mine` cut into groups, one for each request: shortest path over the cuts."""
+    best = [(0, 0)]                     # for the first i points: (bytes, start of last group)
+    for end in range(1, len(mine) + 1):
+        choice = None
+        for start in range(end - 1, -1, -1):
+            count = _count(mine, start, end, limits)
+            if count is None:
+                break                   # a longer group cannot become allowed again
+            cost = best[start][0] + limits.request_bytes + 2 * count
+            if choice is None or cost < choice[0]:
+                choice = (cost, start)
+        best.append(choice)
+    groups, end = [], len(mine)
+    while end:
+        start = best[end][1]
+        groups.insert(0, mine[start:end])
+        end = start
+    return groups
+
+
+def _count(mine, start, end, limits):
+    """Return the registers of one read over mine[start:end], or None if not allowed."""
+    first, last = mine[start].address, 0
+    for index in range(start, end):
+        one = mine[index]
+        if last and one.address - last > limits.gap_max:
+            return None
+        last = max(last, one.address + one.width)
+    return last - first if _allowed(first, last, limits) else None
+
+
+def _span(group, limits, known):
+    first = group[0].address
+    end = max([one.address + one.width for one in group])
+    counts = [end - first]
+    for one in sorted(known, key=lambda w: (w.address, w.width)):
+        follows = one.function == group[0].function and one.address == end
+        if follows and _allowed(first, end + one.width, limits):
+            counts.append(end + one.width - first)
+            break
+    return Span(group[0].function, first, tuple(counts), tuple(group))

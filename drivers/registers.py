@@ -1,0 +1,184 @@
+"""Number formats of Modbus registers: from cells to whole numbers, and back.
+
+In this file: width, sign, word order, decimal exponent.
+Not in this file: addresses and frames (modbus.py); which device has what, and which raw
+value a device sends for "not implemented" (profiles: 0xFFFF is a number for some).
+
+A register is 16 bits, sent high byte first (Modbus Application Protocol V1.1b3, 4.2).
+How two or four registers make one number is each maker's choice, hence `low_first`.
+All arithmetic is on integers: boards compute floats in single precision, and a rounding
+that depends on the machine would make two gateways disagree.
+"""
+
+import struct
+from collections import namedtuple
+
+from gateway.core.errors import FormatError
+
+
+class BadLength(FormatError):
+    """The bytes given are not as long as their format."""
+
+    code = "bad-length"
+
+
+# kind: "u" unsigned, "s" two's complement, "f" IEEE 754.  registers: 1, 2 or 4.
+# low_first: the least significant register comes first.
+Format = namedtuple("Format", ("kind", "registers", "low_first"))
+
+FORMATS = {
+    "uint16": Format("u", 1, False),
+    "int16": Format("s", 1, False),
+    "uint32": Format("u", 2, False),
+    "int32": Format("s", 2, False),
+    "float32": Format("f", 2, False),
+    "uint64": Format("u", 4, False),
+    "int64": Format("s", 4, False),
+    "float64": Format("f", 4, False),
+    "uint32_low_first": Format("u", 2, True),
+    "int32_low_first": Format("s", 2, True),
+    "float32_low_first": Format("f", 2, True),
+    "uint64_low_first": Format("u", 4, True),
+    "int64_low_first": Format("s", 4, True),
+    "float64_low_first": Format("f", 4, True),
+}
+
+# registers -> (fraction bits, bias of the exponent, highest exponent field): IEEE 754.
+FLOATS = {2: (23, 127, 255), 4: (52, 1023, 2047)}
+
+
+def width(name):
+    """Return how many registers a format takes."""
+    return FORMATS[name].registers
+
+
+def bits(cells, name):
+    """Return the cells as one unsigned number, most significant register first.
+
+    This is what "not implemented" markers are compared with.  Raises BadLength.
+    """
+    form = FORMATS[name]
+    if len(cells) != 2 * form.registers:
+        raise BadLength("%s needs %d bytes, got %d" % (name, 2 * form.registers, len(cells)))
+    if form.low_first:
+        cells = _reversed_by_register(cells)
+    return int.from_bytes(cells, "big")
+
+
+def decode(cells, name, exponent):
+    """Return the value as a whole number of 10**exponent of the register's own unit.
+
+    cells: bytes, two for each register.  Rounded half away from zero where the exponent
+    is coarser than the device.  None for a float that is infinite or not a number.
+    Raises BadLength.
+    """
+    form, raw = FORMATS[name], bits(cells, name)
+    if form.kind == "f":
+        return _whole(raw, exponent, FLOATS[form.registers])
+    if form.kind == "s" and raw >> (16 * form.registers - 1):
+        raw -= 1 << (16 * form.registers)
+    return scaled(raw, -exponent)
+
+
+def encode(value, name, exponent):
+    """Return the cells of `value` x 10**exponent, in the register's own unit.
+
+    The way back of `decode` with the same exponent; for simulators and tests.
+    Floats are rounded to the nearest, ties to even.  Raises FormatError if it cannot fit.
+    """
+    form = FORMATS[name]
+    size = 16 * form.registers
+    if form.kind == "f":
+        raw = _float_bits(value, exponent, FLOATS[form.registers])
+    else:
+        raw = scaled(value, exponent)
+        low = -(1 << (size - 1)) if form.kind == "s" else 0
+        if not low <= raw < low + (1 << size):
+            raise FormatError("%d does not fit in %s" % (raw, name))
+        raw &= (1 << size) - 1
+    cells = raw.to_bytes(2 * form.registers, "big")
+    return _reversed_by_register(cells) if form.low_first else cells
+
+
+def scaled(number, power):
+    """Return number x 10**power as a whole number, rounded half away from zero."""
+    if power >= 0:
+        return number * 10 ** power
+    return divided(number, 10 ** -power)
+
+
+def divided(top, bottom):
+    """Return top / bottom (bottom > 0) as a whole number, rounded half away from zero."""
+    if top < 0:
+        return -((-2 * top + bottom) // (2 * bottom))
+    return (2 * top + bottom) // (2 * bottom)
+
+
+def text(cells):
+    """Return registers as text: up to the first NUL, spaces cut, only printable ASCII.
+
+    Devices pad with NUL or space and some send garbage behind the NUL (field pitfall 20).
+    """
+    out = ""
+    for byte in cells:
+        if byte == 0:
+            break
+        out += chr(byte) if 32 <= byte < 127 else "?"
+    return out.strip()
+
+
+def cells_of(words):
+    """Return 16-bit numbers as register bytes.  Raises FormatError outside 0..65535."""
+    for word in words:
+        if not 0 <= word <= 0xFFFF:
+            raise FormatError("%d is not a register: allowed is 0..65535" % word)
+    return b"".join([struct.pack(">H", word) for word in words])
+
+
+def _whole(raw, exponent, shape):
+    fraction_bits, bias, power_max = shape
+    power = raw >> fraction_bits & power_max
+    fraction = raw & (1 << fraction_bits) - 1
+    if power == power_max:
+        return None                     # infinite or not a number: nothing to say
+    if power:
+        fraction |= 1 << fraction_bits
+    shift = max(power, 1) - bias - fraction_bits       # value = fraction * 2**shift
+    top = fraction * 10 ** max(-exponent, 0)
+    bottom = 10 ** max(exponent, 0)
+    if shift >= 0:
+        top <<= shift
+    else:
+        bottom <<= -shift
+    whole = divided(top, bottom)
+    negative = raw > (power_max << fraction_bits | (1 << fraction_bits) - 1)
+    return -whole if negative else whole
+
+
+def _float_bits(value, exponent, shape):
+    fraction_bits, bias, power_max = shape
+    sign = (power_max + 1) << fraction_bits if value < 0 else 0
+    if value == 0:
+        return 0
+    top = abs(value) * 10 ** max(exponent, 0)
+    bottom = 10 ** max(-exponent, 0)
+    shift, lowest = 0, 1 - bias - fraction_bits
+    while top >= bottom << (fraction_bits + 1):
+        bottom <<= 1
+        shift += 1
+    while shift > lowest and top < bottom << fraction_bits:
+        top <<= 1
+        shift -= 1
+    fraction, rest = top // bottom, top % bottom
+    if 2 * rest > bottom or (2 * rest == bottom and fraction & 1):
+        fraction += 1                   # ties to even; a carry into the next power is right
+    if fraction >> fraction_bits == 0:
+        return sign | fraction          # subnormal
+    raw = ((shift + bias + fraction_bits - 1) << fraction_bits) + fraction
+    if raw >> fraction_bits >= power_max:
+        raise FormatError("%d x 10**%d does not fit in a float" % (value, exponent))
+    return sign | raw
+
+
+def _reversed_by_register(cells):
+    return b"".join([cells[i:i + 2] for i in range(len(cells) - 2, -1, -2)])

@@ -1,0 +1,185 @@
+"""SunSpec devices: find the marker, walk the chain of models, read the known ones.
+
+Marker "SunS" at 40000, 50000 or 0; behind it models: id, length L, L registers; the end is id
+0xFFFF (SunSpec Information Model Specification 1.9).  A model is read in one request from its
+id on: its scale factors come from the same instant as its values, and id and length are a
+sentinel in every poll; if they changed, the chain is walked anew.
+"""
+
+from drivers import modbus, registers
+from drivers.point_map import Asker, checked, exponent_of, reason_of
+from gateway.core.errors import BadFrame, DeviceError, Refused
+from gateway.core.measurand import BY_NAME
+from gateway.core.reading import BAD_FRAME, NOT_ASKED, NOT_IMPLEMENTED, OUT_OF_RANGE, Absent, Point
+
+BASES = (40000, 50000, 0)
+MARKER = b"SunS"
+COMMON, COMMON_LENGTHS = 1, (65, 66)
+END_ID = 0xFFFF
+MODELS_MAX = 64                 # the longest real chains have about 20
+SCALE_MAX = 10                  # a scale factor outside -10..10 is no scale factor
+
+# type -> (number format, bits that say "not implemented" or None).  Accumulators: 0.
+TYPES = {
+    "int16": ("int16", 0x8000),
+    "uint16": ("uint16", 0xFFFF),
+    "enum16": ("uint16", 0xFFFF),
+    "bitfield16": ("uint16", 0xFFFF),
+    "int32": ("int32", 0x80000000),
+    "uint32": ("uint32", 0xFFFFFFFF),
+    "bitfield32": ("uint32", 0xFFFFFFFF),
+    "acc32": ("uint32", 0),
+    "uint64": ("uint64", 0xFFFFFFFFFFFFFFFF),
+    "acc64": ("uint64", 0),
+    "float32": ("float32", None),
+}
+
+# name -> (offset from the model id's register, registers) of model 1's texts
+COMMON_TEXTS = (("manufacturer", 2, 16), ("model", 18, 16), ("version", 42, 8),
+                ("serial", 50, 16))
+
+
+def read_point(cells, point, exponent):
+    """Return a SunspecPoint's value in 10**exponent units, or an Absent.
+
+    cells: the model's registers from its id on; a device may end earlier than the point.
+    """
+    form, absent = TYPES[point.format]
+    raw = _cut(cells, point.offset, registers.width(form))
+    if raw is None or registers.bits(raw, form) == absent:
+        return Absent(NOT_IMPLEMENTED)
+    power = point.exponent
+    if point.scale is not None:
+        scale = _cut(cells, point.scale, 1)
+        if scale is None or scale == b"\x80\x00":
+            return Absent(NOT_IMPLEMENTED)
+        factor = registers.decode(scale, "int16", 0)
+        if not -SCALE_MAX <= factor <= SCALE_MAX:
+            return Absent(OUT_OF_RANGE)
+        power += factor
+    return checked(registers.decode(raw, form, exponent - power), point.measurand, exponent)
+
+
+def _cut(cells, offset, count):
+    raw = cells[2 * offset:2 * (offset + count)]
+    return raw if len(raw) == 2 * count else None
+
+
+class SunspecDriver:
+    """One SunSpec device; which models it has is found at the first poll."""
+
+    def __init__(self, made, setup):
+        rows = [p for p in made.points if setup.everything or p.group == "journal"]
+        names = []
+        for row in rows:
+            if row.measurand not in names:
+                names.append(row.measurand)
+        self._rows = rows
+        self._names = names
+        self._profile = made
+        self.points = tuple([Point(BY_NAME[n].id, exponent_of(n, setup), "") for n in names])
+        self._asker = Asker(setup, made.transport.min_gap_ms,
+                            (modbus.READ_HOLDING, BASES[0], (1, 2)))
+        self.chain = None               # ((model id, address of the id, length), ...)
+
+    def poll(self):
+        """Yield transactions; return the values by position.  See driver.py."""
+        values = [Absent(NOT_ASKED)] * len(self.points)
+        try:
+            if self.chain is None:
+                self.chain = yield from self._walk()
+        except DeviceError as error:
+            return (Absent(reason_of(error)),) * len(values)
+        values = [Absent(NOT_IMPLEMENTED)] * len(values)
+        done = []
+        for model, address, length in self.chain or ():
+            mine = self._mine(model, done)
+            if not mine:
+                continue
+            try:
+                cells = yield from self._model(model, address, length, mine)
+            except DeviceError as error:
+                self._decode(values, mine, None, reason_of(error))
+            else:
+                self._decode(values, mine, cells, BAD_FRAME)
+            done += [row.measurand for row in mine]
+        return tuple(values)
+
+    def _mine(self, model, done):
+        """Return the points of a model that no model before it in the chain gave."""
+        return [r for r in self._rows if model in r.models and r.measurand not in done]
+
+    def _decode(self, values, rows, cells, reason):
+        for row in rows:
+            place = self._names.index(row.measurand)
+            if cells is None:
+                values[place] = Absent(reason)
+            else:
+                values[place] = read_point(cells, row, self.points[place].exponent)
+
+    def _model(self, model, address, length, rows):
+        """Read a model from its id to the last point wanted; its head must be as walked."""
+        end = 2
+        for row in rows:
+            last = row.offset + registers.width(TYPES[row.format][0])
+            end = max(end, last, (row.scale or 0) + 1)
+        end = min(end, length + 2, self._profile.limits.registers_max)
+        counts = (end, end + 1) if end < min(
+            length + 2, self._profile.limits.registers_max) else (end, end - 1)
+        cells = yield from self._read(address, counts)
+        if cells[:4] != registers.cells_of((model, length)):
+            self.chain = None
+            raise BadFrame("model %d of length %d is no longer at address %d" % (
+                model, length, address))
+        return cells
+
+    def _read(self, address, counts):
+        """Read holding registers, once more if the frame was damaged."""
+        try:
+            return (yield from self._asker.read(modbus.READ_HOLDING, address, counts))
+        except BadFrame:
+            pass
+        return (yield from self._asker.read(modbus.READ_HOLDING, address, counts))
+
+    def _walk(self):
+        """Return the chain.  Raises BadFrame where there is none, or none that ends."""
+        start = None
+        for base in BASES:
+            try:
+                cells = yield from self._read(base, (2,))
+            except Refused:
+                continue
+            if cells == MARKER:
+                start = base + 2
+                break
+        if start is None:
+            raise BadFrame("no SunSpec marker at 40000, 50000 or 0")
+        chain, address = [], start
+        for _ in range(MODELS_MAX):
+            head = yield from self._read(address, (2,))
+            model, length = head[0] << 8 | head[1], head[2] << 8 | head[3]
+            if model == END_ID:
+                return tuple(chain)
+            if not chain and (model != COMMON or length not in COMMON_LENGTHS):
+                raise BadFrame("SunSpec chain begins with model %d, length %d" % (model, length))
+            chain.append((model, address, length))
+            address += 2 + length
+            if address > 65534:
+                raise BadFrame("SunSpec chain runs past address 65535 at model %d" % model)
+        raise BadFrame("SunSpec chain has no end after %d models" % MODELS_MAX)
+
+    def identify(self):
+        """Yield transactions; return the texts of the common model and the chain of models.
+
+        Keys: manufacturer, model, version, serial, model_chain: ((id, length), ...).
+        """
+        self.chain = yield from self._walk()
+        model, address, length = self.chain[0]
+        cells = yield from self._read(address, (length + 2,))
+        if cells[:4] != registers.cells_of((model, length)):
+            raise BadFrame("the common model changed while it was read")
+        found = {}
+        for name, offset, count in COMMON_TEXTS:
+            found[name] = registers.text(cells[2 * offset:2 * (offset + count)])
+        found["model_chain"] = tuple([(m, size) for m, _, size in self.chain])
+        return found
