@@ -1,0 +1,54 @@
+"""endpoints.json: what stands where, in the words of cabinet.toml.
+
+Provisioning copies `buses`, `devices`, `battery`, `clock` and `site` into the tables of a
+site's configuration; nothing else needs to know that the cabinet is simulated.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from simulator.clock import ScaledClock
+from simulator.scenario import Bus, Device, Scenario
+
+VERSION = 1
+TIMEOUT_S = 1.0         # real; the slowest simulated answer takes 0.2 s of the wire at speed 1
+
+
+def endpoints(scenario: Scenario, clock: ScaledClock, places: dict[str, str | int],
+              truth: Path) -> dict[str, Any]:
+    """Return the table of endpoints.json.  places: bus name -> pty path or TCP port."""
+    rated = scenario.battery
+    return {
+        "v": VERSION, "scenario": scenario.name, "title": scenario.title, "seed": scenario.seed,
+        "site": {key: scenario.site[key] for key in ("id", "name", "timezone", "cabinet")},
+        "clock": clock.table(), "truth": str(truth),
+        "buses": [_bus(bus, places[bus.name]) for bus in scenario.buses if bus.name in places],
+        "devices": [_device(scenario, device) for device in scenario.devices],
+        "battery": {"capacity_wh": rated.capacity_wh, "eta_charge": rated.eta_charge,
+                    "eta_discharge": rated.eta_discharge, "standby_w": rated.standby_w},
+    }
+
+
+def _bus(bus: Bus, place: str | int) -> dict[str, Any]:
+    table: dict[str, Any] = {"name": bus.name, "kind": bus.kind}
+    if bus.kind in ("rtu", "pylontech"):
+        table.update(port=place, baud=bus.baud, parity="N", stopbits=1)
+    elif bus.kind == "tcp":
+        table.update(host="127.0.0.1", tcp_port=place)
+    else:
+        table.update(url=f"http://127.0.0.1:{place}")
+    return {**table, "timeout_s": TIMEOUT_S}
+
+
+def _device(scenario: Scenario, device: Device) -> dict[str, Any]:
+    table: dict[str, Any] = {"name": device.name, "bus": device.bus, "profile": device.profile}
+    if device.profile == "compute-prometheus":
+        node = next(n for n in scenario.nodes if n.name == device.name)
+        return {**table, "path": "/metrics", "cores": node.cores, "idle_w": node.idle_w,
+                "meter": device.meter, "workloads": [work.name for work in node.workloads]}
+    table["unit"] = device.unit
+    if device.role:
+        table.update(role=device.role, rated_w=device.rated_w, ct_ratio=1)
+    if device.feeds:
+        table["feeds"] = list(device.feeds)
+    return table

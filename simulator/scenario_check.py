@@ -1,0 +1,185 @@
+"""What a scenario file may say: tables of keys, ranges and defaults, and their checker."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from gateway.core.errors import ConfigError
+
+ROLES = ("grid", "pv", "battery", "it", "cooling", "lighting", "other")
+PROFILES = {  # profile -> bus kind it speaks on
+    "eastron-sdm630-v2": "rtu", "eastron-sdm120": "rtu", "xy-md02": "rtu",
+    "sunspec-generic": "tcp", "pylontech-rs485": "pylontech", "compute-prometheus": "http",
+}
+METERS = ("eastron-sdm630-v2", "eastron-sdm120", "sunspec-generic")
+REQUIRED = object()
+
+
+class Key(NamedTuple):
+    """One key: kind, and a range (numbers), a choice (text) or nothing; its default."""
+
+    kind: type
+    low: float | None = None
+    high: float | None = None
+    choice: tuple[str, ...] = ()
+    default: Any = REQUIRED
+
+
+def _number(low: float, high: float, default: Any = REQUIRED) -> Key:
+    return Key(float, low, high, (), default)
+
+
+def _whole(low: int, high: int, default: Any = REQUIRED) -> Key:
+    return Key(int, low, high, (), default)
+
+
+_TEXT = Key(str)
+_SHARE = _number(0.0, 1.0)
+WH_MAX = 9_999_999          # float32 kWh still shows every Wh (16.8 MWh is the end of it)
+
+TABLES: dict[str, dict[str, Key]] = {
+    "scenario": {"name": _TEXT, "title": _TEXT, "seed": _whole(0, 2**31), "origin": Key(object)},
+    "site": {"id": _TEXT, "name": _TEXT, "cabinet": _TEXT, "timezone": _TEXT,
+             "latitude_deg": _number(-89, 89), "longitude_deg": _number(-180, 180)},
+    "weather": {"mean_c": _number(-60, 50), "swing_c": _number(0, 25), "drift_c": _number(0, 20),
+                "humidity_percent": _number(5, 95), "cloudiness": _SHARE},
+    "pv": {"peak_w": _number(0, 1e6), "inverter_w": _number(1, 30000), "tilt_deg": _number(0, 90),
+           "azimuth_deg": _number(-180, 180), "temperature_per_k": _number(-0.01, 0),
+           "noct_c": _number(30, 70)},
+    "battery": {"capacity_wh": _number(1, 1e6), "power_w": _number(0, 1e5),
+                "eta_charge": _number(0.5, 1), "eta_discharge": _number(0.5, 1),
+                "standby_w": _number(0, 1000), "soc_min": _SHARE, "soc_max": _SHARE,
+                "soc_start": _SHARE, "modules": _whole(1, 8), "cells": _whole(1, 16),
+                "capacity_ah": _number(1, 16000)},
+    "grid": {"voltage_v": _number(100, 260)},
+    "cabinet": {"heat_capacity_j_k": _number(5000, 1e8), "loss_w_k": _number(0, 1000),
+                "setpoint_c": _number(5, 45), "band_k": _number(0.5, 20),
+                "cooling_max_w": _number(0, 1e5), "fan_w": _number(0, 2000)},
+    "shop": {"opens_h": _number(0, 24), "closes_h": _number(0, 24), "lighting_w": _number(0, 1e5),
+             "night_light_w": _number(0, 1e5), "other_w": _number(0, 1e5)},
+}
+NODE = {"name": _TEXT, "cores": _whole(1, 1024), "idle_w": _number(0, 1e5),
+        "full_w": _number(0, 1e5), "system_cores": _number(0, 64)}
+WORKLOAD = {"name": _TEXT, "cores_reserved": _number(0, 1024),
+            "shape": Key(str, choice=("shop", "night", "flat", "jobs")), "base": _SHARE,
+            "swing": _SHARE, "task_cpu_s": _number(0.001, 1e6), "task_cores": _number(0.01, 1024)}
+BUS = {"name": _TEXT, "kind": Key(str, choice=("rtu", "tcp", "pylontech", "http")),
+       "baud": _whole(1200, 500_000, 9600)}
+DEVICE = {"name": _TEXT, "bus": _TEXT, "unit": _whole(1, 247, 1),
+          "profile": Key(str, choice=tuple(PROFILES)), "role": Key(str, choice=ROLES, default=None),
+          "feeds": Key(list, default=()), "meter": Key(str, default=None),
+          "rated_w": _whole(1, 10_000_000, None), "serial": _whole(1, 2**31, 1),
+          "import_wh": _whole(0, WH_MAX, 0), "export_wh": _whole(0, WH_MAX, 0)}
+FAULT = {"name": _TEXT, "bus": _TEXT, "unit": _whole(1, 247),
+         "kind": Key(str, choice=("dead", "late", "crc", "garbage", "truncate")),
+         "from_s": _number(0, 1e9), "to_s": _number(0, 1e9), "delay_s": _number(0, 60, 0.0)}
+
+
+class Checker:
+    """Collects mistakes; raise_if_any() raises one ConfigError that lists them all."""
+
+    def __init__(self, where: str):
+        self.where = where
+        self.faults: list[str] = []
+
+    def fault(self, place: str, text: str) -> None:
+        """Note one mistake."""
+        self.faults.append(f"{self.where}: {place}: {text}")
+
+    def raise_if_any(self) -> None:
+        """Raise ConfigError when anything was noted."""
+        if self.faults:
+            raise ConfigError("\n".join(self.faults))
+
+    def table(self, place: str, given: Any, keys: dict[str, Key]) -> dict[str, Any]:
+        """Return a table's values with defaults; notes every unknown, missing or bad key."""
+        if not isinstance(given, dict):
+            self.fault(place, "must be a table")
+            given = {}
+        self.unknown(place, given, keys)
+        return {name: self.value(f"{place} {name}", given.get(name, key.default), key)
+                for name, key in keys.items()}
+
+    def unknown(self, place: str, given: Iterable[str], known: Iterable[str]) -> None:
+        """Note keys that nobody reads, with the nearest one that somebody does."""
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(name, list(known), 1)
+                self.fault(f"{place} {name}", "unknown key" + (
+                    f"; did you mean {near[0]}?" if near else ""))
+
+    def value(self, place: str, value: Any, key: Key) -> Any:
+        """Return a value in its kind; notes what is missing, of another kind or out of range."""
+        if value is REQUIRED:
+            self.fault(place, "missing")
+            return {float: key.low, int: key.low, str: "", list: []}.get(key.kind)
+        if value is None or value == key.default:
+            return value
+        wanted = (int, float) if key.kind is float else key.kind
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            self.fault(place, f"{value!r} is not {_kind_name(key.kind)}")
+            return key.low
+        if key.choice and value not in key.choice:
+            self.fault(place, f"{value!r} is none of {', '.join(key.choice)}")
+        if key.low is not None and key.high is not None and not key.low <= value <= key.high:
+            self.fault(place, f"{value} is not within {key.low:g} .. {key.high:g}")
+        return float(value) if key.kind is float else value
+
+
+def _kind_name(kind: type) -> str:
+    return {float: "a number", int: "a whole number", str: "text", list: "a list"}.get(
+        kind, kind.__name__)
+
+
+def read_tables(raw: dict[str, Any], check: Checker) -> dict[str, Any]:
+    """Return all tables of a scenario, checked one by one and against each other."""
+    lists = {"node": {**NODE, "workload": Key(list, default=())}, "bus": BUS, "device": DEVICE,
+             "fault": FAULT}
+    check.unknown("top level", raw, [*TABLES, *lists])
+    tables: dict[str, Any] = {
+        name: check.table(f"[{name}]", raw.get(name, {}), keys) for name, keys in TABLES.items()}
+    for name, keys in lists.items():
+        tables[name] = _rows(check, f"[[{name}]]", raw.get(name, []), keys)
+    for node in tables["node"]:
+        node["workload"] = _rows(check, f"[[node]] {node['name']}: workload",
+                                 node["workload"] or [], WORKLOAD)
+    _check_wiring(tables, check)
+    return tables
+
+
+def _rows(check: Checker, place: str, given: Any, keys: dict[str, Key]) -> list[dict[str, Any]]:
+    rows = []
+    for number, row in enumerate(given if isinstance(given, (list, tuple)) else [given], 1):
+        name = row.get("name", number) if isinstance(row, dict) else number
+        rows.append(check.table(f"{place} {name}:", row, keys))
+    names = [row["name"] for row in rows]
+    for name in sorted({n for n in names if names.count(n) > 1}):
+        check.fault(place, f"the name {name!r} is given more than once")
+    return rows
+
+
+def _check_wiring(tables: dict[str, Any], check: Checker) -> None:
+    """Note devices on buses that do not exist, doubled units, and meters that feed nobody."""
+    kinds = {bus["name"]: bus["kind"] for bus in tables["bus"]}
+    nodes = [node["name"] for node in tables["node"]]
+    seen: set[tuple[str, int]] = set()
+    for device in tables["device"]:
+        place = f"[[device]] {device['name']}:"
+        kind = PROFILES.get(device["profile"])
+        if device["bus"] not in kinds:
+            check.fault(place, f"no bus {device['bus']!r}")
+        elif kind and kinds[device["bus"]] != kind:
+            check.fault(place, f"{device['profile']} speaks {kind}, the bus is "
+                               f"{kinds[device['bus']]}")
+        if (device["bus"], device["unit"]) in seen:
+            check.fault(place, f"unit {device['unit']} is taken on {device['bus']}")
+        seen.add((device["bus"], device["unit"]))
+        if device["profile"] in METERS and not (device["role"] and device["rated_w"]):
+            check.fault(place, "a meter needs role and rated_w")
+        if device["role"] == "it" and len(device["feeds"] or ()) != 1:
+            check.fault(place, "a meter of role it needs feeds = [one node]")
+        for fed in [*(device["feeds"] or ())]:
+            if fed not in nodes:
+                check.fault(place, f"feeds {fed!r}, which is no node")
+        if kind == "http" and device["name"] not in nodes:
+            check.fault(place, "a compute device is named as its node")

@@ -1,0 +1,1 @@
+"""How the wire moves: Modbus RTU and TCP, Pylontech, metrics over HTTP."""

@@ -1,0 +1,50 @@
+"""Modbus TCP on pymodbus: the counterpart that nobody here wrote.
+
+Registers are brought up to date inside the request that reads them.  The action never
+awaits: pymodbus 3.16 answers pipelined requests with swapped replies if it does.
+"""
+
+from pymodbus.constants import ExcCodes
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from simulator.devices import Blocks
+from simulator.servers.rtu_pty import Now
+
+READ_HOLDING = 3
+HOST = "127.0.0.1"
+
+
+class TcpServer:
+    """One device at one port of this machine.  port: 0 before start()."""
+
+    def __init__(self, unit: int, blocks: Blocks, now: Now):
+        self._unit, self._blocks, self._now = unit, blocks, now
+        self._server: ModbusTcpServer | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen on a free port."""
+        first, cells = self._blocks(READ_HOLDING)[0]
+        data = SimData(first, count=len(cells) // 2, values=0, datatype=DataType.REGISTERS)
+        device = SimDevice(self._unit, data, action=self._refresh)
+        self._server = ModbusTcpServer([device], address=(HOST, 0))
+        await self._server.serve_forever(background=True)
+        listening = self._server.transport
+        self.port = listening.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+
+    async def close(self) -> None:
+        """Stop listening and drop every connection."""
+        if self._server:
+            await self._server.shutdown()
+
+    async def _refresh(self, function: int, start: int, address: int, count: int,
+                       *held: list[int] | None) -> ExcCodes | None:
+        """Bring the held registers up to date, or refuse: simulated devices are read only."""
+        registers, written = held[0], held[1]
+        if written is not None or function != READ_HOLDING or registers is None:
+            return ExcCodes.ILLEGAL_FUNCTION
+        self._now.advance()
+        cells = self._blocks(READ_HOLDING)[0][1]
+        registers[:] = [int.from_bytes(cells[i:i + 2], "big") for i in range(0, len(cells), 2)]
+        return None
