@@ -1,8 +1,18 @@
 """Runs on both interpreters: quarter hours from counters and gauges."""
 
 from gateway.core.interval import (
-    ESTIMATED, MEASURED, MISSING, QUARTER_MS, CounterTrack, Delta, GaugeTrack, Mean, Rules,
-    parts, rebuild)
+    ESTIMATED,
+    MEASURED,
+    MISSING,
+    QUARTER_MS,
+    CounterTrack,
+    Delta,
+    GaugeTrack,
+    Mean,
+    Rules,
+    parts,
+    rebuild,
+)
 
 MINUTE = 60000
 RULES = Rules(1000000, 20000, 30000, 0)
@@ -82,7 +92,7 @@ def test_a_clock_that_leaps_over_months_claims_nothing_and_ends_at_once():
 
 
 def test_parts_of_two_batches_in_any_order_rebuild_the_deltas_of_the_stream():
-    readings = [(t * 10000, t * 7) for t in range(0, 400)]
+    readings = [(t * 10000, t * 7) for t in range(400)]
     whole = feed(CounterTrack(RULES), readings)
     assert len(whole) == 4
     for cut in (1, 17, 90, 91, 200, 399):

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core import counter
-from gateway.core.interval import (
-    MISSING, QUARTER_MS, CounterTrack, Rules, parts, rebuild)
+from gateway.core.interval import MISSING, QUARTER_MS, CounterTrack, Rules, parts, rebuild
 
 MODULUS = 1 << 32
 RULES = Rules(MODULUS, 10**9, 30000, 0)

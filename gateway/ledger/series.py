@@ -1,0 +1,162 @@
+"""Many intervals added up: totals of energy and carbon, indicators, period identities.
+
+Accounting reference 6.6 and 7.1.  An interval whose carbon is undefined adds its energy, but
+no carbon; it is counted in undefined_intervals so that no total can pass as complete.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.ledger.balance import DEFAULT_POLICY, Adjustment, Flows, Policy, Step, bus_step
+from gateway.ledger.identities import carbon_sides, energy_sides, require
+from gateway.ledger.inventory import Inventory
+from gateway.ledger.kpi import pue
+
+RENEWABLE_ORIGINS = ("pv", "grid_res", "wind", "hydro")
+
+
+@dataclass(frozen=True)
+class Series:
+    """The books of a period.  Energies Wh, carbon g; None = undefined.
+
+    it_full_g_per_kwh: IT with all other loads, residual and unallocated fuel per IT energy.
+    e_dc_wh: G + P + D - X - dE.  *_error: how far I1 and I2 are off over the period."""
+
+    steps: tuple[Step, ...]
+    supply_wh: Mapping[str, float]
+    sinks_wh: Mapping[str, float]
+    carbon_by_sink_g: Mapping[str, float]
+    origin_by_sink_wh: Mapping[str, Mapping[str, float]]
+    carbon_primary_g: float
+    direct_g: float
+    direct_unallocated_g: float
+    residual_wh: float
+    residual_carbon_g: float
+    losses_wh: float
+    adjustment: Adjustment
+    opening: Inventory
+    closing: Inventory
+    flag_counts: Mapping[str, int]
+    undefined_intervals: int
+    energy_identity_error_wh: float
+    carbon_identity_error_g: float
+
+    @property
+    def stored_wh(self) -> float:
+        """Energy the inventory gained over the period."""
+        return self.closing.energy_wh - self.opening.energy_wh
+
+    @property
+    def stored_g(self) -> float | None:
+        """Carbon the inventory gained over the period."""
+        if self.closing.carbon_g is None or self.opening.carbon_g is None:
+            return None
+        return self.closing.carbon_g - self.opening.carbon_g
+
+    @property
+    def e_dc_wh(self) -> float:
+        """Energy of the data centre, reference 7.1."""
+        came = sum(wh for name, wh in self.supply_wh.items() if name != "battery")
+        return came - self.sinks_wh.get("export", 0) - self.stored_wh
+
+    def renewable_share(self, sink: str) -> float | None:
+        """Share of a sink's energy that came from renewable origins; None without energy."""
+        used_wh = self.sinks_wh.get(sink, 0)
+        if not used_wh:
+            return None
+        origins = self.origin_by_sink_wh.get(sink, {})
+        return sum(origins.get(origin, 0) for origin in RENEWABLE_ORIGINS) / used_wh
+
+
+@dataclass(frozen=True)
+class ItFigures:
+    """Indicators of the IT loads over a period; None = undefined."""
+
+    energy_wh: float
+    carbon_g: float
+    g_per_kwh: float | None
+    full_g_per_kwh: float | None
+    pue: float | None
+
+
+def site_series(intervals: Sequence[Flows], opening: Inventory,
+                policy: Policy = DEFAULT_POLICY) -> Series:
+    """Account intervals in order, each with the inventory the one before left."""
+    steps: list[Step] = []
+    inventory = opening
+    for flows in intervals:
+        steps.append(bus_step(flows, inventory, policy))
+        inventory = steps[-1].inventory
+    return add_up(intervals, steps, opening)
+
+
+def add_up(intervals: Sequence[Flows], steps: Sequence[Step], opening: Inventory) -> Series:
+    """Add up accounted intervals.  Raises Bug if I1 or I2 is broken over the period."""
+    openings = [opening, *(step.inventory for step in steps)]
+    books = list(zip(intervals, openings, steps, strict=False))
+    defined = [step for step in steps if step.carbon_primary_g is not None
+               and step.residual_carbon_g is not None]
+    energy = [energy_sides(*book) for book in books]
+    carbon = [sides for book in books if (sides := carbon_sides(*book)) is not None]
+    return Series(
+        steps=tuple(steps),
+        supply_wh=_sum_maps([flows.supply_wh for flows in intervals]),
+        sinks_wh=_sum_maps([flows.sinks_wh for flows in intervals]),
+        carbon_by_sink_g=_sum_maps([step.carbon_by_sink_g for step in steps]),
+        origin_by_sink_wh=_sum_origins(steps),
+        carbon_primary_g=sum(step.carbon_primary_g or 0 for step in steps),
+        direct_g=sum(step.direct_g or 0 for step in steps),
+        direct_unallocated_g=sum(step.direct_unallocated_g for step in steps),
+        residual_wh=sum(step.residual_wh for step in steps),
+        residual_carbon_g=sum(step.residual_carbon_g or 0 for step in steps),
+        losses_wh=sum(step.losses.total_wh for step in steps),
+        adjustment=Adjustment(sum(step.adjustment.energy_wh for step in steps),
+                              sum(step.adjustment.carbon_g for step in steps)),
+        opening=opening, closing=openings[-1],
+        flag_counts=dict(Counter(flag for step in steps for flag in step.flags)),
+        undefined_intervals=len(steps) - len(defined),
+        energy_identity_error_wh=_period("I1 over the period", energy),
+        carbon_identity_error_g=_period("I2 over the period", carbon),
+    )
+
+
+def it_figures(series: Series, it_loads: Sequence[str] = ("it",)) -> ItFigures:
+    """Return the IT indicators; everything that is not IT, battery or export is overhead."""
+    energy_wh = sum(series.sinks_wh.get(load, 0) for load in it_loads)
+    carbon_g = sum(series.carbon_by_sink_g.get(load, 0) for load in it_loads)
+    overhead_g = sum(g for sink, g in series.carbon_by_sink_g.items()
+                     if sink not in it_loads and sink not in ("battery", "export"))
+    full_g = carbon_g + overhead_g + series.residual_carbon_g + series.direct_unallocated_g
+    return ItFigures(
+        energy_wh, carbon_g,
+        carbon_g * 1000 / energy_wh if energy_wh else None,
+        full_g * 1000 / energy_wh if energy_wh else None,
+        pue(series.e_dc_wh, energy_wh))
+
+
+def _period(name: str, sides: Sequence[tuple[float, float]]) -> float:
+    left, right = sum(a for a, _ in sides), sum(b for _, b in sides)
+    require(name, left, right, sum(abs(a) + abs(b) for a, b in sides))
+    return left - right
+
+
+def _sum_maps(maps: Sequence[Mapping[str, float | None]] | Sequence[Mapping[str, float]],
+              ) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for one in maps:
+        for name, value in one.items():
+            total[name] = total.get(name, 0) + (value or 0)
+    return total
+
+
+def _sum_origins(steps: Sequence[Step]) -> dict[str, dict[str, float]]:
+    total: dict[str, dict[str, float]] = {}
+    for step in steps:
+        for sink, origins in step.origin_by_sink_wh.items():
+            into = total.setdefault(sink, {})
+            for origin, wh in origins.items():
+                into[origin] = into.get(origin, 0) + wh
+    return total
