@@ -10,9 +10,9 @@ from typing import Any
 
 
 class ScaledClock:
-    """Scaled clock.  origin_utc_ms: simulated time at `started_unix_ms`; speed > 0."""
+    """Scaled clock.  origin_utc_ms: simulated time at `started_unix_ms`; speed >= 1."""
 
-    def __init__(self, origin_utc_ms: int, speed: float, started_unix_ms: int | None = None):
+    def __init__(self, origin_utc_ms: int, speed: int, started_unix_ms: int | None = None):
         now_ms = int(time.time() * 1000)
         self.origin_utc_ms = origin_utc_ms
         self.speed = speed
@@ -24,7 +24,7 @@ class ScaledClock:
     @classmethod
     def from_table(cls, table: dict[str, Any]) -> "ScaledClock":
         """Return the clock that endpoints.json describes (its `clock` table)."""
-        return cls(parse_utc(table["origin_utc"]), float(table["speed"]),
+        return cls(parse_utc(table["origin_utc"]), int(table["speed"]),
                    int(table["started_unix_ms"]))
 
     def table(self) -> dict[str, Any]:

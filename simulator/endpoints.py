@@ -19,12 +19,12 @@ def endpoints(scenario: Scenario, clock: ScaledClock, places: dict[str, str | in
     """Return the table of endpoints.json.  places: bus name -> pty path or TCP port."""
     rated = scenario.battery
     return {
-        "v": VERSION, "scenario": scenario.name, "title": scenario.title, "seed": scenario.seed,
+        "version": VERSION, "scenario": scenario.name, "seed": scenario.seed,
         "site": {key: scenario.site[key] for key in ("id", "name", "timezone", "cabinet")},
         "clock": clock.table(), "truth": str(truth),
         "buses": [_bus(bus, places[bus.name]) for bus in scenario.buses if bus.name in places],
         "devices": [_device(scenario, device) for device in scenario.devices],
-        "battery": {"capacity_wh": rated.capacity_wh, "eta_charge": rated.eta_charge,
+        "battery": {"capacity_wh": round(rated.capacity_wh), "eta_charge": rated.eta_charge,
                     "eta_discharge": rated.eta_discharge, "standby_w": rated.standby_w},
     }
 

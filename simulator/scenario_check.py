@@ -112,18 +112,26 @@ class Checker:
         """Return a value in its kind; notes what is missing, of another kind or out of range."""
         if value is REQUIRED:
             self.fault(place, "missing")
-            return {float: key.low, int: key.low, str: "", list: []}.get(key.kind)
+            return _harmless(key)
         if value is None or value == key.default:
             return value
         wanted = (int, float) if key.kind is float else key.kind
         if not isinstance(value, wanted) or isinstance(value, bool):
             self.fault(place, f"{value!r} is not {_kind_name(key.kind)}")
-            return key.low
+            return _harmless(key)
+        return self._within(place, value, key)
+
+    def _within(self, place: str, value: Any, key: Key) -> Any:
         if key.choice and value not in key.choice:
             self.fault(place, f"{value!r} is none of {', '.join(key.choice)}")
         if key.low is not None and key.high is not None and not key.low <= value <= key.high:
             self.fault(place, f"{value} is not within {key.low:g} .. {key.high:g}")
         return float(value) if key.kind is float else value
+
+
+def _harmless(key: Key) -> Any:
+    """Return a stand-in for a value that is already noted as a mistake."""
+    return {float: key.low, int: key.low, str: "", list: ()}.get(key.kind)
 
 
 def _kind_name(kind: type) -> str:

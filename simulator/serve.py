@@ -100,7 +100,7 @@ def link_lines(places: dict[str, str | int], folder: Path) -> dict[str, str | in
     return named
 
 
-async def serve(scenario: Scenario, out: Path, speed: float) -> None:
+async def serve(scenario: Scenario, out: Path, speed: int) -> None:
     """Serve until SIGTERM or SIGINT.  out: a folder, made if missing; its files are replaced."""
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)

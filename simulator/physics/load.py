@@ -61,4 +61,4 @@ def tasks_running(work: Workload, cores: float) -> int:
 def node_w(node: Node, cores: float) -> float:
     """Return a node's power at a number of busy cores (Fan, Weber, Barroso 2007, r = 1.4)."""
     use = max(0.0, min(1.0, cores / node.cores))
-    return node.idle_w + (node.full_w - node.idle_w) * (2.0 * use - use ** 1.4)
+    return node.idle_w + (node.full_w - node.idle_w) * (2.0 * use - float(use ** 1.4))

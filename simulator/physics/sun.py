@@ -46,7 +46,7 @@ def clear_sky_w_m2(sin_elevation: float) -> float:
 
 def clouded_w_m2(clear_w_m2: float, cover: float) -> float:
     """Return irradiance under a cloud cover of 0..1 (Kasten and Czeplak 1980)."""
-    return clear_w_m2 * (1.0 - 0.75 * cover ** 3.4)
+    return clear_w_m2 * (1.0 - 0.75 * float(cover ** 3.4))
 
 
 def on_plane_w_m2(global_w_m2: float, cover: float, sun: Sun, plane: tuple[float, float]) -> float:

@@ -17,7 +17,7 @@ READ_MAX = 4096         # a pty's own buffer
 class PtyLine:
     """One line.  `on_bytes` gets what the master sent; send() answers at wire speed."""
 
-    def __init__(self, baud: int, speed: float, on_bytes: Callable[[bytes], None]):
+    def __init__(self, baud: int, speed: int, on_bytes: Callable[[bytes], None]):
         self.byte_s = BITS / baud / speed               # real seconds of one byte
         self._on_bytes = on_bytes
         self._loop = asyncio.get_running_loop()

@@ -32,7 +32,7 @@ class Now(NamedTuple):
     """How a server learns simulated time.  advance: moves the world to now, returns seconds."""
 
     advance: Callable[[], float]
-    speed: float
+    speed: int
 
 
 class RtuServer:

@@ -4,6 +4,8 @@ Registers are brought up to date inside the request that reads them.  The action
 awaits: pymodbus 3.16 answers pipelined requests with swapped replies if it does.
 """
 
+from typing import Any
+
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
@@ -36,13 +38,15 @@ class TcpServer:
     async def close(self) -> None:
         """Stop listening and drop every connection."""
         if self._server:
-            await self._server.shutdown()
+            await self._server.shutdown()  # type: ignore[no-untyped-call]
 
-    async def _refresh(self, function: int, start: int, address: int, count: int,
-                       *held: list[int] | None) -> ExcCodes | None:
-        """Bring the held registers up to date, or refuse: simulated devices are read only."""
-        registers, written = held[0], held[1]
-        if written is not None or function != READ_HOLDING or registers is None:
+    async def _refresh(self, *request: Any) -> ExcCodes | None:
+        """Bring the held registers up to date, or refuse: simulated devices are read only.
+
+        request: pymodbus' (function, first address, address, count, registers, written).
+        """
+        function, registers, written = request[0], request[4], request[5]
+        if written is not None or function != READ_HOLDING:
             return ExcCodes.ILLEGAL_FUNCTION
         self._now.advance()
         cells = self._blocks(READ_HOLDING)[0][1]
