@@ -1,0 +1,321 @@
+"""The journal: the one waiting place between the buses and the fleet.
+
+In this file: append, commit, seal, acknowledge, trim, over an injected store.  Not here:
+how it is found again after a start (journal_recovery.py), files (tail.py, cursor.py,
+journal_batches.py), RAM (journal_buffer.py).  The rules, each with its reason, stand in
+docs/formats.md, "Journal on flash".
+
+The caller commits before it publishes: only what durable_seq covers may leave the box, and
+the uplink reads sealed batches only.
+"""
+
+from collections import namedtuple
+
+from . import batch, chain, columns, record, segment
+from .errors import Bug, StoreError
+from .journal_buffer import Buffer, make_entry
+from .journal_recovery import Piece, Unsure, recover
+from .tail import SEGMENT_BYTES
+
+OK, DEGRADED_RAM, FULL = "ok", "degraded-ram", "full"
+ENOSPC = 28
+COMMIT_TRIES = 3            # each in a new segment; then records stay in RAM
+RAM_BYTES = 4194304         # what may wait in RAM while flash fails
+CACHE_BYTES = 1048576       # columns of unsealed records kept for sealing; the rest is read
+BATCH_BYTES_AIM = 393216    # columns in one batch; sealed it stays far below 1 MiB
+BATCH_READINGS_MAX = 1048576
+
+# device: text.  schema: tuple of reading.Stream.  config_hash: 32 bytes.  descriptor: CBOR
+# bytes of the site.  software: text.  random16: callable for 16 random bytes.  clock:
+# reading.ClockState.  ticks_ms: now.
+Opening = namedtuple("Opening", (
+    "device", "schema", "config_hash", "descriptor", "software", "random16", "clock",
+    "ticks_ms"))
+
+# kid: bytes.  sign: callable bytes -> 64 bytes.  compress: callable bytes -> raw deflate
+# bytes.  codec: batch.CODEC_*.
+Sealer = namedtuple("Sealer", ("kid", "sign", "compress", "codec"))
+
+
+class Journal:
+    """One device's journal on one store.  One task uses it; nothing here blocks or waits."""
+
+    @classmethod
+    def open(cls, store, opening, segment_bytes=SEGMENT_BYTES, ram_bytes=RAM_BYTES):
+        """Return the Journal found on a store, ready to append; nothing is written yet.
+
+        Raises StoreError only if the store cannot be listed or its last batch not be read.
+        """
+        found = recover(store, opening.device, opening.random16, segment_bytes)
+        journal = cls(store, opening, found, ram_bytes)
+        journal._append_opening(found)
+        return journal
+
+    def __init__(self, store, opening, found, ram_bytes):
+        """Use Journal.open."""
+        self._store, self._opening = store, opening
+        self._tail, self._batches, self._cursor = found.tail, found.batches, found.cursor
+        self.journal_id = found.journal_id
+        self.boot = found.boot + 1
+        self._sealed = found.sealed
+        self._pieces = found.pieces
+        self._unsure = found.unsure         # sealed bytes still to be made durable
+        self._cached = sum([len(piece.columns) for piece in found.pieces])
+        self._context = segment.Context(
+            self.boot, opening.config_hash, columns.encode_schema(opening.schema),
+            opening.clock, opening.software)
+        self._buffer = Buffer(opening.schema, self._context, found.last_seq, ram_bytes)
+        self._buffer.restate([_entry_of(piece) for piece in found.doubtful])
+        self.durable_seq = found.doubtful[0].base_seq - 1 if found.doubtful else found.last_seq
+        self.acknowledged_seq = found.mark.seq if found.mark else 0
+        self.epoch = found.mark.epoch if found.mark else 0
+        self._marked_seq = self.acknowledged_seq
+        self.state = OK
+        self._error_noted = False
+        self._counts = {"commits": 0, "batches": 0, "errors": 0, "cursor_writes": 0,
+                        "lost_pieces": 0}
+
+    @property
+    def last_seq(self):
+        """Highest sequence given to a record, durable or not."""
+        return self._buffer.last_seq
+
+    @property
+    def sealed_seq(self):
+        """Last sequence that stands in a durable batch."""
+        return self._sealed.last_seq
+
+    @property
+    def unsealed_readings(self):
+        """How many durable readings no batch holds yet."""
+        return sum([piece.readings for piece in self._pieces])
+
+    def append_scan(self, ticks_ms, stream, values):
+        """Take a scan into RAM; return its sequence, 0 if there was no room (a declared gap).
+
+        values: tuple of int or Absent, as long as the stream's points; anything else is a Bug.
+        """
+        return self._buffer.scan(ticks_ms, stream, values)
+
+    def append_event(self, ticks_ms, kind, body):
+        """Take an event into RAM; return its sequence.  The caller commits at once."""
+        return self._buffer.event(ticks_ms, kind, body)
+
+    def commit(self):
+        """Make everything appended so far durable; return durable_seq.
+
+        Never raises for a failing store: the same bytes are stated again in a new segment,
+        and after COMMIT_TRIES they stay in RAM, `state` says so and the next commit tries.
+        """
+        self._buffer.close_commit()
+        if not self._buffer.queue:
+            return self.durable_seq
+        for _ in range(COMMIT_TRIES if self.state == OK else 1):
+            try:
+                self._drain()
+            except StoreError as error:
+                failed = error
+                self._note_error("commit", error)
+                continue
+            self._counts["commits"] += 1
+            self.state = OK
+            self._error_noted = False
+            self._buffer.declare_gaps()
+            return self.durable_seq
+        self.state = FULL if failed.errno == ENOSPC else DEGRADED_RAM
+        return self.durable_seq
+
+    def set_clock(self, clock):
+        """Let records from here on carry another reading.ClockState."""
+        old = self._context
+        self._context = segment.Context(
+            old.boot, old.config_hash, old.schema, clock, old.software)
+        self._buffer.change_context(self._context)
+
+    def seal(self, sealer):
+        """Turn durable records of one context into the next batch; return its number.
+
+        Returns None when nothing is left, or when the store fails: then the same bytes are
+        written again by the next call.  Call it until it returns None.
+        """
+        if self._unsure is None:
+            self._unsure = self._make_batch(sealer)
+        if self._unsure is None:
+            return None
+        number, first_seq, last_seq, link, data = self._unsure
+        try:
+            self._batches.write(number, data)
+        except StoreError as error:
+            self._note_error("seal", error)
+            return None
+        self._unsure = None
+        self._sealed = segment.Sealed(number, last_seq, link)
+        self._batches.remember(number, first_seq, last_seq, link)
+        self._drop_pieces(last_seq)
+        self._tail.release(last_seq)
+        self._counts["batches"] += 1
+        return number
+
+    def batch_numbers(self):
+        """Return the numbers of the batches on flash, ascending."""
+        return self._batches.numbers()
+
+    def read_batch(self, number):
+        """Return the sealed bytes of a batch.  Raises Corrupt, StoreError."""
+        return self._batches.read(number)
+
+    def batch_info(self, number):
+        """Return (first_seq, last_seq, chain value after it).  Raises Corrupt, StoreError."""
+        return self._batches.info(number)
+
+    def replay(self):
+        """Yield (context, record) for every durable record that no batch holds yet."""
+        for piece in self._pieces:
+            for item in self._records(piece) or ():
+                yield piece.context, item
+
+    def acknowledge(self, seq, now_ms, epoch=None):
+        """Move the cursor to what a receipt says; a lower seq needs a higher fleet epoch.
+
+        Returns True when the mark is durable.  now_ms: UTC, kept as information.
+        """
+        if seq > self._sealed.last_seq:
+            raise Bug("journal: acknowledged %d, sealed %d" % (seq, self._sealed.last_seq))
+        epoch = self.epoch if epoch is None else epoch
+        if epoch < self.epoch or epoch == self.epoch and seq < self.acknowledged_seq:
+            return False
+        if epoch > self.epoch:
+            self._marked_seq = min(self._marked_seq, seq)
+        self.acknowledged_seq, self.epoch = seq, epoch
+        try:
+            self._cursor.write(self.journal_id, self.boot, seq, epoch, max(now_ms or 0, 0))
+        except StoreError as error:
+            self._note_error("cursor", error)
+            return False
+        self._marked_seq = seq
+        self._counts["cursor_writes"] += 1
+        return True
+
+    def trim(self, keep_bytes):
+        """Delete acknowledged batches, oldest first, down to keep_bytes; return numbers."""
+        try:
+            return self._batches.trim(keep_bytes, self._marked_seq)
+        except StoreError as error:
+            self._note_error("trim", error)
+            return []
+
+    def stats(self):
+        """Return what `status` shows: sequences, state, counts since the start."""
+        held, free = self._tail.slots()
+        numbers = self._batches.numbers()
+        stats = {
+            "journal_id": self.journal_id.hex(), "boot": self.boot, "state": self.state,
+            "last_seq": self.last_seq, "durable_seq": self.durable_seq,
+            "sealed_seq": self.sealed_seq, "acknowledged_seq": self.acknowledged_seq,
+            "epoch": self.epoch, "unsealed_readings": self.unsealed_readings,
+            "batches_on_flash": len(numbers), "first_batch": numbers[0] if numbers else 0,
+            "last_batch": self._sealed.number, "segments_held": held, "segments_free": free,
+            "generation": self._tail.generation, "dropped_scans": self._buffer.dropped,
+        }
+        stats.update(self._counts)
+        return stats
+
+    def _append_opening(self, found):
+        """Append what a start has to say; CONFIG first, so that any record implies it."""
+        opening = self._opening
+        events = []
+        if found.config_hash != opening.config_hash:
+            events.append((record.CONFIG, [opening.config_hash, opening.descriptor]))
+        unclean = 0 if found.clean else 1
+        events.append((record.BOOT, ["start", opening.software, unclean, found.last_seq]))
+        for kind, body in events + found.events:
+            self._buffer.event(opening.ticks_ms, kind, body)
+
+    def _drain(self):
+        queue = self._buffer.queue
+        while queue:
+            places = self._tail.put(queue, self._sealed)
+            for i in range(len(places)):
+                self._add_piece(queue[i], places[i])
+                self.durable_seq = queue[i].last_seq
+            self._buffer.done(len(places))
+            queue = self._buffer.queue
+
+    def _add_piece(self, entry, place):
+        data = entry.columns if self._cached + len(entry.columns) <= CACHE_BYTES else None
+        self._cached += len(data) if data else 0
+        self._pieces.append(Piece(entry.context, entry.first_seq, entry.first_seq,
+                                  entry.last_seq, entry.readings, data, place))
+
+    def _drop_pieces(self, last_seq):
+        kept = [piece for piece in self._pieces if piece.last_seq > last_seq]
+        self._cached = sum([len(piece.columns) for piece in kept if piece.columns])
+        self._pieces = kept
+
+    def _make_batch(self, sealer):
+        """Return the next Unsure batch made of the oldest pieces, None if there are none."""
+        records, readings, size, before = [], 0, 0, None
+        for piece in list(self._pieces):
+            if before and (piece.context != before.context
+                           or piece.first_seq != before.last_seq + 1
+                           or readings + piece.readings > BATCH_READINGS_MAX):
+                break
+            found = self._records(piece)
+            if found is None and before:
+                break
+            if found is None:
+                self._lose(piece)
+                continue
+            records += found
+            readings, before = readings + piece.readings, piece
+            size += len(piece.columns or b"") or 8 * len(found)
+            if size >= BATCH_BYTES_AIM:
+                break
+        return self._encode_batch(records, before.context, sealer) if before else None
+
+    def _encode_batch(self, records, context, sealer):
+        number, first_seq, last_seq = self._sealed.number + 1, records[0].seq, records[-1].seq
+        schema = columns.decode_schema(context.schema)
+        payload = batch.encode_payload(batch.Batch(
+            self._opening.device, self.journal_id, number, context.boot, first_seq, last_seq,
+            self._sealed.chain, context.config_hash, context.clock, sealer.codec,
+            batch.make_body(schema, records, sealer.codec, sealer.compress)))
+        data = batch.seal(payload, sealer.kid, sealer.sign)
+        return Unsure(number, first_seq, last_seq, chain.link(payload), data)
+
+    def _records(self, piece):
+        """Return the records of a piece, or None if its bytes on flash changed."""
+        data = piece.columns
+        if data is None:
+            try:
+                payload = self._tail.read(piece.place)
+            except StoreError:
+                payload = None
+            if payload is None:
+                return None
+            data = segment.decode_block(payload).columns
+        schema = columns.decode_schema(piece.context.schema)
+        found = columns.decode(schema, piece.base_seq, data)
+        return [item for item in found if item.seq >= piece.first_seq]
+
+    def _lose(self, piece):
+        """Declare a piece that can no longer be read; the journal goes on without it."""
+        self._counts["lost_pieces"] += 1
+        self._pieces = [other for other in self._pieces if other is not piece]
+        self.append_event(self._buffer.ticks_ms, record.GAP, [
+            -1, None, None, "sequence %d to %d unreadable in segment %d" % (
+                piece.first_seq, piece.last_seq, piece.place[2])])
+
+    def _note_error(self, operation, error):
+        """Count a failure and append one event until a commit succeeds again."""
+        self._counts["errors"] += 1
+        if not self._error_noted:
+            self._error_noted = True
+            self._buffer.event(self._buffer.ticks_ms, record.IO_ERROR,
+                               [operation, error.errno, str(error)[:200]])
+
+
+def _entry_of(piece):
+    return make_entry(piece.context, piece.base_seq,
+                      (segment.DATA, piece.base_seq, piece.last_seq),
+                      piece.readings, piece.columns)

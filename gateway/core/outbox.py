@@ -1,0 +1,181 @@
+"""The outbox: which batch goes next, and what a receipt changes.
+
+Pure state over batch numbers.  Not here: MQTT (gateway/uplink.py), signatures (the caller
+verifies a receipt before it shows it here), flash (journal.py keeps what is accepted).
+
+Only receipts move the low-water mark.  Within an epoch it only rises; a new epoch means that
+the fleet was restored from a backup: everything after its low-water mark goes out again.
+"""
+
+from collections import namedtuple
+
+from .chain import start
+from .errors import JournalError
+
+WINDOW = 8              # batches under way at once
+RESEND_MS = 30000       # without a receipt a batch goes out again after this
+
+ADVANCED = "advanced"           # store seq and epoch in the cursor
+UNCHANGED = "unchanged"         # nothing new: an old or repeated receipt
+REWOUND = "rewound"             # new epoch: store seq and epoch, batches go out again
+FOREIGN = "foreign"             # another device or journal
+STALE_EPOCH = "stale-epoch"     # of a store that was replaced since
+AHEAD = "ahead"                 # acknowledges what was never sealed: alarm
+FORK = "fork"                   # chain value is not ours, or no batch ends there: alarm
+
+# status: one of the above.  seq, epoch: to keep now.  missing: sequences (first, last) that
+# the fleet asks for again but that were deleted here, or None.
+AdvanceResult = namedtuple("AdvanceResult", ("status", "seq", "epoch", "missing"))
+
+
+class Outbox:
+    """Window over the batches of one journal.
+
+    journal: anything with journal_id, batch_numbers(), batch_info(number), sealed_seq,
+    acknowledged_seq and epoch (gateway.core.journal.Journal).
+    """
+
+    def __init__(self, device, journal, window=WINDOW, resend_ms=RESEND_MS):
+        """Start after what the journal's cursor says was acknowledged."""
+        self._device, self._journal = device, journal
+        self._window, self._resend_ms = window, resend_ms
+        self.acknowledged_seq, self.epoch = journal.acknowledged_seq, journal.epoch
+        self._under_way = {}        # number -> time it went out, ms
+        self._skipped = {}          # number -> True: unreadable, named to the operator
+
+    def next_batch(self):
+        """Return the oldest number that is neither acknowledged nor under way, or None.
+
+        None as well while the window is full.  A batch that cannot be read is left out.
+        """
+        if len(self._under_way) >= self._window:
+            return None
+        for number in self._waiting():
+            if number not in self._under_way:
+                return number
+        return None
+
+    def waiting(self):
+        """Return how many batches no receipt has covered yet, those under way included."""
+        return len(self._waiting())
+
+    def unreadable(self):
+        """Return the numbers left out because their bytes changed on flash, ascending."""
+        return sorted(self._skipped)
+
+    def sent(self, number, now_ms):
+        """Note that a batch went out at now_ms (monotonic)."""
+        self._under_way[number] = now_ms
+
+    def expire(self, now_ms):
+        """Offer batches again whose receipt is overdue; return their numbers, ascending."""
+        late = sorted([number for number, at in self._under_way.items()
+                       if now_ms - at >= self._resend_ms])
+        for number in late:
+            self._under_way.pop(number)
+        return late
+
+    def link_lost(self):
+        """Forget what was under way: without the link its receipt may never come."""
+        self._under_way = {}
+
+    def receipt(self, receipt):
+        """Return the AdvanceResult of a receipt whose signature was verified."""
+        status, missing = self._judge(receipt)
+        if status in (ADVANCED, REWOUND):
+            self.acknowledged_seq, self.epoch = receipt.low_water, receipt.epoch
+            self._settle()
+        if status == REWOUND:
+            self._under_way = {}
+            missing = self._missing()
+        return AdvanceResult(status, self.acknowledged_seq, self.epoch, missing)
+
+    def _judge(self, receipt):
+        journal = self._journal
+        if receipt.device != self._device or receipt.journal_id != journal.journal_id:
+            return FOREIGN, None
+        if receipt.epoch < self.epoch:
+            return STALE_EPOCH, None
+        if receipt.low_water > journal.sealed_seq:
+            return AHEAD, None
+        if receipt.epoch == self.epoch and receipt.low_water <= self.acknowledged_seq:
+            return UNCHANGED, None
+        if not self._chain_fits(receipt):
+            return FORK, None
+        advances = receipt.low_water >= self.acknowledged_seq
+        return (ADVANCED if advances else REWOUND), None
+
+    def _chain_fits(self, receipt):
+        """Return True if one of our batches ends there with this chain value.
+
+        Below the oldest batch still here nothing can be checked; only a new epoch gets
+        there, and it makes us send again, which is harmless.
+        """
+        if receipt.low_water == 0:
+            return receipt.chain == start(self._device, self._journal.journal_id)
+        number = self._ending_at(receipt.low_water)
+        if number == 0:
+            return receipt.epoch > self.epoch
+        info = self._info(number)
+        return info is not None and info[1] == receipt.low_water and info[2] == receipt.chain
+
+    def _ending_at(self, seq):
+        """Return the first batch number with last_seq >= seq, 0 if seq lies before all."""
+        numbers = self._journal.batch_numbers()
+        low = self._first_after(numbers, seq - 1)
+        if low == len(numbers):
+            return 0
+        info = self._info(numbers[low])
+        return 0 if low == 0 and info is not None and info[0] > seq else numbers[low]
+
+    def _waiting(self):
+        numbers = self._journal.batch_numbers()
+        numbers = numbers[self._first_after(numbers, self.acknowledged_seq):]
+        return [number for number in numbers if number not in self._skipped]
+
+    def _first_after(self, numbers, seq):
+        """Return the index of the first batch whose last_seq is above seq."""
+        low, high = 0, len(numbers)
+        while low < high:
+            middle = (low + high) // 2
+            info = self._info(numbers[middle])
+            if info is None:
+                return self._first_after_slowly(numbers, seq)
+            if info[1] > seq:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def _first_after_slowly(self, numbers, seq):
+        for i in range(len(numbers)):
+            info = self._info(numbers[i])
+            if info is not None and info[1] > seq:
+                return i
+        return len(numbers)
+
+    def _info(self, number):
+        """Return a batch's info, or None if it cannot be read any more."""
+        if number in self._skipped:
+            return None
+        try:
+            return self._journal.batch_info(number)
+        except JournalError:
+            self._skipped[number] = True
+            return None
+
+    def _settle(self):
+        """Drop what a receipt covers from the window."""
+        for number in sorted(self._under_way):
+            info = self._info(number)
+            if info is None or info[1] <= self.acknowledged_seq:
+                self._under_way.pop(number)
+
+    def _missing(self):
+        """Return the (first, last) sequences asked for again that are gone here, or None."""
+        for number in self._waiting():
+            first = self._info(number)[0]
+            if first > self.acknowledged_seq + 1:
+                return self.acknowledged_seq + 1, first - 1
+            return None
+        return None

@@ -1,0 +1,162 @@
+"""The tail: the segment files that commits go into, used in turn.
+
+In this file: where the next frame goes, when a segment is opened, recycled or given up.
+Not here: what stands in frames (segment.py) and when a commit happens (journal.py).
+
+A slot is one file, filled with zeros once and synced before its first use, so that a commit
+changes no size and costs one block.  A slot is recycled only after all its records stand in
+a durable batch.  A slot in which a write or a sync failed is never synced again.
+"""
+
+from . import frame, segment
+from .errors import Bug, StoreError
+
+SEGMENT_BYTES = 262144      # 256 KiB
+FREE_MAX = 4                # more free slots than this are deleted
+
+
+def is_slot(name):
+    """Return True if a file name is that of a segment slot: t0001, t0002 ..."""
+    return len(name) > 1 and name[0] == "t" and name[1:].isdigit()
+
+
+class Tail:
+    """Writer of segments over a store.  Everything raises StoreError as the store does."""
+
+    def __init__(self, store, identity, generation, segment_bytes):
+        """identity: (device, journal_id).  generation: the highest that was ever used."""
+        self._store = store
+        self._device, self._journal_id = identity
+        self.generation = generation
+        self._segment_bytes = segment_bytes
+        self._held = {}             # name -> (last sequence in it, size, usable again)
+        self._free = []             # (name, size), oldest first
+        self._names_used = 0
+        self._name = None           # the current slot
+        self._offset = self._size = self._seed = 0
+        self._context = None
+        self._lead = b""            # header bytes not yet written
+
+    def adopt(self, name, size, last_seq):
+        """Take over a slot found at start; last_seq: newest record in it, 0 = none."""
+        self._names_used = max(self._names_used, int(name[1:]))
+        if last_seq:
+            self._held[name] = (last_seq, size, True)
+        else:
+            self._free.append((name, size))
+
+    def reserve(self, name):
+        """Never use the number of a slot that is not ours or cannot be read."""
+        self._names_used = max(self._names_used, int(name[1:]))
+
+    def slots(self):
+        """Return (slots that hold records, free slots)."""
+        return len(self._held), len(self._free)
+
+    def put(self, queue, sealed):
+        """Make the first entries of a queue durable; return their places.
+
+        queue: list of entries with .context, .commit_seq, .last_seq and .payload.  Only
+        entries of the first one's context and commit that fit one segment are written: one
+        write, one sync.  Returns a list of (slot name, offset, generation).
+        """
+        first = queue[0]
+        if self._name is None or first.context != self._context or not self._room(first):
+            self._open(first, sealed)
+        parts, places, offset = [self._lead], [], self._offset + len(self._lead)
+        for entry in queue:
+            data = frame.encode(entry.payload, self._seed)
+            size = frame.padded(len(data))
+            if (entry.context != self._context or entry.commit_seq != first.commit_seq
+                    or offset + size > self._size):
+                break
+            parts.append(data + bytes(size - len(data)))
+            places.append((self._name, offset, self.generation))
+            offset += size
+        self._write(b"".join(parts), queue[len(places) - 1].last_seq)
+        return places
+
+    def read(self, place):
+        """Return the payload at a place, or None if the bytes there changed."""
+        name, offset, generation = place
+        seed = frame.seed(self._journal_id, generation)
+        data = self._store.read(name, offset, frame.HEAD + frame.PAYLOAD_MAX)
+        return frame.decode_at(data, 0, seed)
+
+    def rotate(self):
+        """Let the next commit begin a new segment."""
+        self._name = None
+
+    def release(self, sealed_seq):
+        """Free the slots whose records all stand in durable batches."""
+        for name in sorted(self._held):
+            last_seq, size, usable = self._held[name]
+            if last_seq <= sealed_seq and name != self._name:
+                self._held.pop(name)
+                if usable and len(self._free) < FREE_MAX:
+                    self._free.append((name, size))
+                else:
+                    self._discard(name)
+
+    def _write(self, data, last_seq):
+        """Write at the end of the current slot and sync; give the slot up on any error."""
+        try:
+            self._store.write(self._name, self._offset, data)
+            self._store.sync(self._name)
+        except StoreError:
+            self._give_up()
+            raise
+        self._lead = b""
+        self._offset += len(data)
+        self._held[self._name] = (last_seq, self._size, True)
+
+    def _give_up(self):
+        name, self._name = self._name, None
+        if name in self._held:
+            last_seq, size, _ = self._held[name]
+            self._held[name] = (last_seq, size, False)
+        else:
+            self._discard(name)
+
+    def _room(self, entry):
+        size = frame.padded(frame.HEAD + len(entry.payload))
+        return self._offset + len(self._lead) + size <= self._size
+
+    def _open(self, entry, sealed):
+        """Choose a slot for a new generation; its header goes out with the first frame."""
+        self._name = None
+        generation = self.generation + 1
+        lead = segment.encode_header(segment.Header(
+            self._device, self._journal_id, generation, entry.context, sealed))
+        needed = len(lead) + frame.padded(frame.HEAD + len(entry.payload))
+        name, size = self._take(needed)
+        self.generation = generation
+        self._name, self._size, self._offset, self._lead = name, size, 0, lead
+        self._context = entry.context
+        self._seed = frame.seed(self._journal_id, generation)
+        if not self._room(entry):
+            raise Bug("journal: segment of %d bytes for %d" % (size, needed))
+
+    def _take(self, needed):
+        """Return (name, size) of a free slot, or of a new one, zeroed and durable."""
+        for i in range(len(self._free)):
+            if self._free[i][1] >= needed:
+                return self._free.pop(i)
+        self._names_used += 1
+        name, size = "t%04d" % self._names_used, max(self._segment_bytes, needed)
+        self._store.create(name)
+        try:
+            self._store.write(name, 0, bytes(size))
+            self._store.sync(name)
+            self._store.sync_dir()
+        except StoreError:
+            self._discard(name)
+            raise
+        return name, size
+
+    def _discard(self, name):
+        """Delete a file if the store lets us; what stays is recognised at the next start."""
+        try:
+            self._store.remove(name)
+        except StoreError:
+            return

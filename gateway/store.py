@@ -1,0 +1,186 @@
+"""The only door to flash on CPython: one flat directory of small files.
+
+In this file: pwrite, fdatasync, fsync of the directory, and the count of what they cost.
+Not here: what the bytes mean (gateway.core.journal) and what to do after an error: every
+OSError becomes a StoreError with its errno, and the journal decides.
+
+One process per directory: the directory is locked while the store is open.
+"""
+
+import errno
+import fcntl
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from gateway.core.errors import StoreError
+
+BLOCK_BYTES = 4096      # what a file system and most flash translate a write into
+NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
+OPEN_MAX = 16           # descriptors kept open: tail, cursor slots, the batch being read
+
+
+class Counts(NamedTuple):
+    """What went through the door since it was opened: bytes, 4 KiB blocks, calls."""
+
+    bytes_written: int
+    blocks_touched: int
+    syncs: int
+
+
+class FlashStore:
+    """Files of one journal directory.  Sizes in bytes; every failure is a StoreError."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open (make, if missing) the directory and lock it against a second gateway."""
+        self._path = directory
+        self._files: dict[str, int] = {}
+        self._dirty: dict[str, set[int]] = {}
+        self._bytes = self._blocks = self._syncs = 0
+        try:
+            directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+            self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._directory)
+            raise StoreError(f"{directory}: another gateway has this journal open; stop it "
+                             "first", error.errno or errno.EWOULDBLOCK) from error
+        except OSError as error:
+            raise self._failed("open", "", error) from error
+
+    def close(self) -> None:
+        """Close all files and give up the lock; what was not synced stays so."""
+        for name in list(self._files):
+            self._forget(name)
+        if self._directory >= 0:
+            os.close(self._directory)
+        self._directory = -1
+
+    def counts(self) -> Counts:
+        """Return bytes handed over, 4 KiB blocks touched per sync, and syncs so far."""
+        return Counts(self._bytes, self._blocks, self._syncs)
+
+    def list(self) -> list[str]:
+        """Return the names of all plain files that could be ours, sorted."""
+        try:
+            with os.scandir(self._path) as entries:
+                return sorted(e.name for e in entries
+                              if NAME.fullmatch(e.name) and e.is_file(follow_symlinks=False))
+        except OSError as error:
+            raise self._failed("list", "", error) from error
+
+    def size(self, name: str) -> int:
+        """Return the size of a file in bytes."""
+        try:
+            return os.fstat(self._open(name)).st_size
+        except OSError as error:
+            raise self._failed("size", name, error) from error
+
+    def read(self, name: str, offset: int, count: int) -> bytes:
+        """Return up to count bytes from offset; fewer only at the end of the file."""
+        parts, got = [], 0
+        try:
+            fd = self._open(name)
+            while got < count:
+                part = os.pread(fd, count - got, offset + got)
+                if not part:
+                    break
+                parts.append(part)
+                got += len(part)
+        except OSError as error:
+            raise self._failed("read", name, error) from error
+        return b"".join(parts)
+
+    def create(self, name: str) -> None:
+        """Make an empty file; an error if it exists.  Durable only after sync_dir()."""
+        self._check(name)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self._keep(name, os.open(name, flags, 0o640, dir_fd=self._directory))
+        except OSError as error:
+            raise self._failed("create", name, error) from error
+
+    def write(self, name: str, offset: int, data: bytes) -> None:
+        """Write all of data at offset; after an error any part of it may be there."""
+        view, done = memoryview(data), 0
+        try:
+            fd = self._open(name)
+            while done < len(view):
+                done += os.pwrite(fd, view[done:], offset + done)
+        except OSError as error:
+            raise self._failed("write", name, error) from error
+        finally:
+            self._touch(name, offset, done)
+
+    def sync(self, name: str) -> None:
+        """Return only when the content of a file is on the medium.
+
+        After an error the kernel may call lost pages clean, so the descriptor is dropped
+        and the caller must write the same bytes somewhere else, never sync here again.
+        """
+        self._syncs += 1
+        self._blocks += len(self._dirty.pop(name, ()))
+        try:
+            os.fdatasync(self._open(name))
+        except OSError as error:
+            self._forget(name)
+            raise self._failed("sync", name, error) from error
+
+    def sync_dir(self) -> None:
+        """Return only when created and removed names are on the medium."""
+        self._syncs += 1
+        self._blocks += 1
+        try:
+            os.fsync(self._directory)
+        except OSError as error:
+            raise self._failed("sync directory", "", error) from error
+
+    def remove(self, name: str) -> None:
+        """Delete a file.  Durable only after sync_dir()."""
+        self._check(name)
+        self._forget(name)
+        try:
+            os.unlink(name, dir_fd=self._directory)
+        except OSError as error:
+            raise self._failed("remove", name, error) from error
+
+    def free_bytes(self) -> int:
+        """Return how many bytes the file system still offers to this process."""
+        try:
+            state = os.fstatvfs(self._directory)
+        except OSError as error:
+            raise self._failed("statvfs", "", error) from error
+        return state.f_bavail * state.f_frsize
+
+    def _open(self, name: str) -> int:
+        self._check(name)
+        if name not in self._files:
+            flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._keep(name, os.open(name, flags, dir_fd=self._directory))
+        return self._files[name]
+
+    def _keep(self, name: str, fd: int) -> None:
+        clean = [other for other in self._files if other not in self._dirty]
+        if len(self._files) >= OPEN_MAX and clean:
+            self._forget(clean[0])
+        self._files[name] = fd
+
+    def _forget(self, name: str) -> None:
+        self._dirty.pop(name, None)
+        fd = self._files.pop(name, -1)
+        if fd >= 0:
+            os.close(fd)
+
+    def _touch(self, name: str, offset: int, count: int) -> None:
+        if count:
+            self._bytes += count
+            last = (offset + count - 1) // BLOCK_BYTES
+            self._dirty.setdefault(name, set()).update(range(offset // BLOCK_BYTES, last + 1))
+
+    def _check(self, name: str) -> None:
+        if not NAME.fullmatch(name):
+            raise StoreError(f"{name!r} is not a name of a journal file", errno.EINVAL)
+
+    def _failed(self, what: str, name: str, error: OSError) -> StoreError:
+        return StoreError(f"{what} {self._path / name}: {error.strerror}", error.errno or 0)
