@@ -1,6 +1,6 @@
 """Run the tests of one file on the interpreter that runs this; made for MicroPython.
 
-    micropython -X heapsize=512K runner.py FILE PATH...
+    micropython -X heapsize=16M runner.py FILE PATH...
 
 FILE is executed with PATH... as the places to import from; each of its test_ functions is
 called.  Prints `ok NAME` or `FAIL NAME` with the traceback; exits 0 only if every test passed,

@@ -11,14 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.source import is_portable, is_portable_test, sources
+from tests.house.source import is_portable, is_portable_test, module_name, sources
 from tests.support.parts import need
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNER = ROOT / "tests" / "portable" / "runner.py"
-# Room for the tests' own vectors beside the code; 64-bit objects are twice a board's.
-HEAP = "1M"
+LOADER = ROOT / "tests" / "portable" / "loader.py"
+# Room for tests that go to the limits of a batch (131,072 records, 16 MiB inflated); a board
+# keeps far below them.
+HEAP = "16M"
+# All portable rooms loaded at once; objects of the 64-bit build take 1.4 times a board's bytes.
+LOAD_HEAP = "320K"
 ROOM_FILES = [s.path for s in sources(ROOT) if is_portable(s) or s.path == "gateway/__init__.py"]
+MODULES = [module_name(path) for path in ROOM_FILES]
 TEST_FILES = [s.path for s in sources(ROOT) if is_portable_test(s.path)]
 
 
@@ -62,6 +67,15 @@ def test_both_rooms_have_tests_that_both_interpreters_run():
 def test_a_portable_file_compiles_for_boards(path, tmp_path):
     done = compile_for_boards(path, tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_all_portable_rooms_load_together_in_a_limited_heap(image):
+    command = [need("micropython"), "-X", f"heapsize={LOAD_HEAP}", str(LOADER), str(image)]
+    done = subprocess.run(
+        [*command, *MODULES], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert done.stdout.splitlines() == [f"loaded {name}" for name in MODULES]
 
 
 @pytest.mark.parametrize("path", TEST_FILES)
