@@ -1,1 +1,45 @@
-"""CPython transports: serial lines, TCP and HTTP, and profiles from TOML files."""
+"""CPython transports: serial lines, TCP and HTTP, and profiles from TOML files.
+
+    wire = wire_for(bus)                      # one per bus: builds its transactions
+    link = open_link(bus, clock)              # one per bus: carries them
+    device = driver.build(profile_files.find("eastron-sdm120"), driver.Setup(wire, unit=2))
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from drivers import modbus, pylontech, scrape
+from drivers.links.base import BusConfig, Link, LinkClock
+from drivers.links.http import HttpLink, place
+from drivers.links.serial_line import SerialLink
+from drivers.links.tcp import TcpLink
+from gateway.core.errors import ConfigError
+
+__all__ = ["BusConfig", "Link", "LinkClock", "open_link", "wire_for"]
+
+LINKS: dict[str, Callable[[Any, LinkClock], Link]] = {
+    "rtu": SerialLink, "pylontech": SerialLink, "tcp": TcpLink, "http": HttpLink}
+
+
+def open_link(bus: Any, clock: LinkClock) -> Link:
+    """Return the link of a bus (see base.BusConfig); ports are opened at the first exchange.
+
+    Raises ConfigError for an unknown kind.
+    """
+    if bus.kind not in LINKS:
+        raise ConfigError(f"{bus.name}: kind = {bus.kind!r}; allowed: {', '.join(sorted(LINKS))}")
+    return LINKS[bus.kind](bus, clock)
+
+
+def wire_for(bus: Any, path: str = "") -> Any:
+    """Return what builds the transactions of a bus; path: of a compute node's metrics."""
+    if bus.kind == "rtu":
+        return modbus.RtuReads()
+    if bus.kind == "tcp":
+        return modbus.TcpReads()
+    if bus.kind == "pylontech":
+        return pylontech.Frames()
+    if bus.kind == "http":
+        host, port, default = place(str(bus.url))
+        return scrape.Gets(f"{host}:{port}", path or default)
+    raise ConfigError(f"{bus.name}: kind = {bus.kind!r}; allowed: {', '.join(sorted(LINKS))}")
