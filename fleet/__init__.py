@@ -1,1 +1,1 @@
-"""The receiving side: admission, evidence, reports, the page (docs/design.md, rooms)."""
+"""The receiving side: admits sealed batches, keeps them, accounts for them, shows them."""

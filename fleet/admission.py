@@ -1,0 +1,143 @@
+"""Is this batch welcome?  Pure: bytes, the registry and what is held give the verdict.
+
+Any order is fine: a batch whose predecessor is not here yet is admitted and waits for it
+(the low-water mark of receipts does not pass the hole).  What can never be true twice is
+refused: another content under a number or sequence that is held, a link that does not fit
+its neighbour.  Nothing refused is booked.
+"""
+
+import zlib
+from collections import namedtuple
+from collections.abc import Callable
+from typing import Any
+
+from fleet import second_reader
+from fleet.registry import Device, signed_by
+from gateway.core import batch as batches
+from gateway.core import cbor, chain
+from gateway.core.cose import Sign1
+from gateway.core.errors import (
+    BadSchema,
+    BadSignature,
+    BrokenChain,
+    FormatError,
+    Replayed,
+    UnknownDevice,
+)
+from gateway.core.reading import Stream
+
+ADMIT, DUPLICATE = "admit", "duplicate"
+INFLATED_BYTES_MAX = 16 << 20       # a batch of 15 minutes has some 100 KiB
+NAME_CHARS = 80                     # of a stranger's name that is repeated in messages
+
+# A sealed batch whose signature, form and content have been checked.  sealed: bytes as they
+# came.  batch: gateway.core.batch.Batch.  link: 32 bytes.  schema: tuple of Stream.
+# records: list of ScanRecord and EventRecord, first_seq .. last_seq without a hole.
+Opened = namedtuple("Opened", ("device", "sealed", "batch", "link", "schema", "records"))
+
+# A stored batch as far as the chain is concerned.
+Neighbour = namedtuple("Neighbour", ("number", "first_seq", "last_seq", "prev", "link"))
+
+# What the store holds around a new batch; each a Neighbour or None.  overlap: a batch of
+# another number that holds one of its sequences.
+Held = namedtuple("Held", ("same", "before", "after", "overlap"))
+NOTHING_HELD = Held(None, None, None, None)
+
+Find = Callable[[str], Device | None]
+
+
+def inflate(data: bytes, limit: int = INFLATED_BYTES_MAX) -> bytes:
+    """Return raw-deflated data inflated, or raise FormatError; never more than `limit`."""
+    machine = zlib.decompressobj(-15)
+    try:
+        plain = machine.decompress(data, limit)
+    except zlib.error as error:
+        raise FormatError(f"deflate: {error}") from error
+    if not machine.eof or machine.unconsumed_tail or machine.unused_data:
+        raise FormatError(f"deflate: torn, followed by other bytes, or over {limit} bytes")
+    return plain
+
+
+def open_batch(sealed: bytes, find: Find, sender: str) -> Opened:
+    """Return the checked content of a sealed batch, before any comparison with the store.
+
+    find: device name -> enrolled Device or None.  sender: the device whose topic it came on.
+    Raises BadSchema, UnknownDevice or BadSignature; the message names device and batch.
+    """
+    message, batch = _envelope(sealed)
+    name = f"{_shown(batch.device)}, batch {batch.number}"
+    device = find(batch.device)
+    if device is None:
+        raise UnknownDevice(f"{name}: not enrolled; next: python -m provisioning enrol")
+    if batch.device != sender:
+        raise UnknownDevice(f"{name}: came on the topic of {_shown(sender)}")
+    if message.kid != device.kid:
+        raise BadSignature(f"{name}: signed by key {message.kid.hex()}, enrolled is "
+                           f"{device.kid.hex()}")
+    if not signed_by(device, message.signed, message.signature):
+        raise BadSignature(f"{name}: the signature does not fit the content")
+    second_reader.check(message.payload, cbor.decode(message.payload))
+    schema, records = _body(batch, name)
+    return Opened(device, sealed, batch, chain.link(message.payload), schema, records)
+
+
+def judge(opened: Opened, held: Held) -> str:
+    """Return ADMIT or DUPLICATE for an opened batch given what is held around it.
+
+    Raises Replayed for a fork (same place, other content), BrokenChain for a wrong link.
+    """
+    batch = opened.batch
+    name = f"{batch.device}, batch {batch.number}"
+    if held.same is not None:
+        if held.same.link == opened.link:
+            return DUPLICATE
+        raise Replayed(f"{name}: another content is held under this number; a clone or a "
+                       "restored board signs with this key")
+    if held.overlap is not None:
+        raise Replayed(f"{name}: records {batch.first_seq}..{batch.last_seq} are held "
+                       f"already in batch {held.overlap.number}")
+    _check_links(opened, held, name)
+    return ADMIT
+
+
+def _check_links(opened: Opened, held: Held, name: str) -> None:
+    batch, before, after = opened.batch, held.before, held.after
+    if batch.first_seq == 1 and batch.prev != chain.start(batch.device, batch.journal_id):
+        raise BrokenChain(f"{name}: begins a journal but does not name the journal's start")
+    if before is not None:
+        if before.link != batch.prev:
+            raise BrokenChain(f"{name}: names another predecessor than batch {before.number}")
+        if before.last_seq + 1 != batch.first_seq:
+            raise BrokenChain(f"{name}: begins at {batch.first_seq}, batch {before.number} "
+                              f"ends at {before.last_seq}")
+    if after is not None:
+        if after.prev != opened.link:
+            raise BrokenChain(f"{name}: is not the predecessor that batch {after.number} names")
+        if batch.last_seq + 1 != after.first_seq:
+            raise BrokenChain(f"{name}: ends at {batch.last_seq}, batch {after.number} "
+                              f"begins at {after.first_seq}")
+
+
+def _envelope(sealed: bytes) -> tuple[Sign1, batches.Batch]:
+    if len(sealed) > batches.SEALED_MAX:
+        raise BadSchema(f"{len(sealed)} bytes; a sealed batch has {batches.SEALED_MAX} at most")
+    try:
+        message, batch = batches.open_sealed(sealed)
+    except FormatError as error:
+        raise BadSchema(f"not a sealed batch: {error}") from error
+    return message, batch
+
+
+def _body(batch: batches.Batch, name: str) -> tuple[tuple[Stream, ...], list[Any]]:
+    try:
+        schema, records = batches.open_body(batch, inflate)
+    except FormatError as error:
+        raise BadSchema(f"{name}: {error}") from error
+    if [record.seq for record in records] != list(range(batch.first_seq, batch.last_seq + 1)):
+        raise BadSchema(f"{name}: its records are not {batch.first_seq}..{batch.last_seq}")
+    return tuple(schema), records
+
+
+def _shown(name: str) -> str:
+    """A stranger's text, safe to repeat in logs and tables."""
+    return "".join(c if c.isprintable() else "?" for c in name[:NAME_CHARS])

@@ -1,0 +1,62 @@
+"""The latest figures of each gateway, in memory only: shown, never stored, never evidence."""
+
+import asyncio
+import json
+from collections import namedtuple
+from typing import Any
+
+LIVE_BYTES_MAX = 32 * 1024
+DEVICES_MAX = 100_000
+
+# figures: the decoded live message (docs/formats.md).  arrived_s: fleet's monotonic seconds.
+# arrived_ms: fleet's UTC.
+Live = namedtuple("Live", ("figures", "arrived_s", "arrived_ms"))
+
+
+def parse(payload: bytes, sender: str) -> dict[str, Any] | None:
+    """Return a live message of a device, or None if it is not a usable one."""
+    if len(payload) > LIVE_BYTES_MAX:
+        return None
+    try:
+        figures = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(figures, dict) or figures.get("v") != 1 or figures.get("device") != sender:
+        return None
+    return figures
+
+
+class LiveTable:
+    """One Live per gateway, and a way to wait for the next change."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Live] = {}
+        self._changed = asyncio.Event()
+        self.refused = 0
+
+    def take(self, sender: str, payload: bytes, arrived_s: float, arrived_ms: int) -> bool:
+        """Keep a gateway's message if it is one; return whether it was."""
+        figures = parse(payload, sender)
+        if figures is None or (sender not in self._rows and len(self._rows) >= DEVICES_MAX):
+            self.refused += 1
+            return False
+        self._rows[sender] = Live(figures, arrived_s, arrived_ms)
+        self.notify()
+        return True
+
+    def get(self, device: str) -> Live | None:
+        """Return a gateway's latest message, or None before the first."""
+        return self._rows.get(device)
+
+    def notify(self) -> None:
+        """Wake everyone who waits: figures or evidence changed."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def changed(self, timeout_s: float) -> None:
+        """Return at the next change, or after timeout_s."""
+        event = self._changed
+        try:
+            await asyncio.wait_for(event.wait(), timeout_s)
+        except TimeoutError:
+            return

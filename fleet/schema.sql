@@ -1,0 +1,125 @@
+-- The fleet's store.  `batches` is the evidence, byte for byte as it came; every other table
+-- can be built again from it.  Times are UTC milliseconds; received_ms is the fleet's clock.
+
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+CREATE TABLE batches (
+  id INTEGER PRIMARY KEY,
+  device TEXT NOT NULL,
+  journal BLOB NOT NULL,
+  number INTEGER NOT NULL,
+  boot INTEGER NOT NULL,
+  first_seq INTEGER NOT NULL,
+  last_seq INTEGER NOT NULL,
+  prev BLOB NOT NULL,
+  link BLOB NOT NULL,           -- SHA-256 of the signed payload
+  config BLOB NOT NULL,
+  sealed BLOB NOT NULL,
+  received_ms INTEGER NOT NULL,
+  reduced INTEGER NOT NULL,     -- 1 once its quarter parts are in the tables below
+  UNIQUE (device, journal, number),
+  UNIQUE (device, journal, first_seq)
+) STRICT;
+CREATE INDEX batches_waiting ON batches (device) WHERE reduced = 0;
+
+-- How far a journal is stored without a hole: what receipts say.
+CREATE TABLE chains (
+  device TEXT NOT NULL,
+  journal BLOB NOT NULL,
+  low_water INTEGER NOT NULL,
+  link BLOB NOT NULL,
+  number INTEGER NOT NULL,      -- batch that ends there; start - 1 when none
+  PRIMARY KEY (device, journal)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE configs (
+  device TEXT NOT NULL,
+  hash BLOB NOT NULL,
+  descriptor BLOB NOT NULL,
+  first_ms INTEGER,
+  PRIMARY KEY (device, hash)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE clocks (
+  device TEXT NOT NULL,
+  journal BLOB NOT NULL,
+  boot INTEGER NOT NULL,
+  source INTEGER NOT NULL,
+  anchor_ticks_ms INTEGER NOT NULL,
+  anchor_utc_ms INTEGER NOT NULL,
+  uncertainty_ms INTEGER NOT NULL,
+  PRIMARY KEY (device, journal, boot)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE events (
+  device TEXT NOT NULL,
+  journal BLOB NOT NULL,
+  seq INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  utc_ms INTEGER NOT NULL,
+  body BLOB NOT NULL,           -- CBOR, as in the record
+  PRIMARY KEY (device, journal, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX events_by_kind ON events (device, kind, utc_ms);
+
+CREATE TABLE channels (
+  id INTEGER PRIMARY KEY,
+  device TEXT NOT NULL,
+  stream TEXT NOT NULL,
+  item TEXT NOT NULL,
+  measurand INTEGER NOT NULL,
+  exponent INTEGER NOT NULL,
+  UNIQUE (device, stream, item, measurand, exponent)
+) STRICT;
+
+CREATE TABLE counter_parts (
+  channel INTEGER NOT NULL,
+  quarter_ms INTEGER NOT NULL,
+  batch INTEGER NOT NULL,
+  first_ms INTEGER NOT NULL,
+  first INTEGER NOT NULL,
+  last_ms INTEGER NOT NULL,
+  last INTEGER NOT NULL,
+  broken INTEGER NOT NULL,
+  PRIMARY KEY (channel, quarter_ms, batch)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE gauge_parts (
+  channel INTEGER NOT NULL,
+  quarter_ms INTEGER NOT NULL,
+  batch INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  total INTEGER NOT NULL,
+  low INTEGER NOT NULL,
+  high INTEGER NOT NULL,
+  PRIMARY KEY (channel, quarter_ms, batch)
+) STRICT, WITHOUT ROWID;
+
+-- Scans of a device in a quarter hour: how many, and how many of them without any value.
+CREATE TABLE scan_parts (
+  device TEXT NOT NULL,
+  quarter_ms INTEGER NOT NULL,
+  stream TEXT NOT NULL,
+  batch INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  absent INTEGER NOT NULL,
+  uncertainty_ms INTEGER NOT NULL,
+  PRIMARY KEY (device, quarter_ms, stream, batch)
+) STRICT, WITHOUT ROWID;
+
+-- What was not admitted, newest kept (bounded), and how often each reason came up.
+CREATE TABLE refused (
+  id INTEGER PRIMARY KEY,
+  received_ms INTEGER NOT NULL,
+  device TEXT NOT NULL,
+  code TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  sha256 BLOB NOT NULL,
+  size INTEGER NOT NULL
+) STRICT;
+CREATE TABLE refused_counts (
+  device TEXT NOT NULL,
+  code TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (device, code)
+) STRICT, WITHOUT ROWID;

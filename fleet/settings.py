@@ -1,0 +1,71 @@
+"""fleet.toml: where the broker is, with which keys, and which factors count.
+
+    [broker]  host port ca certificate key     mutual TLS towards the broker
+    [receipt] key                              Ed25519 PEM: signs receipts
+    [factors] id                               optional: the factor set of reports
+
+Paths are relative to the file.  `python -m provisioning enrol` writes it.
+"""
+
+import tomllib
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gateway.core.errors import ConfigError
+
+NEXT_STEP = "next: python -m provisioning enrol --site SITE --data {data}"
+KEYS = {"broker": ("host", "port", "ca", "certificate", "key"), "receipt": ("key",)}
+
+# host: text.  port: 1..65535.  ca, certificate, key, receipt_key: absolute paths.
+# factors: id of a factor set, or None for the ledger's own default.
+Settings = namedtuple(
+    "Settings", ("host", "port", "ca", "certificate", "key", "receipt_key", "factors"))
+
+
+def load(data: Path) -> Settings:
+    """Return the settings of a fleet's data folder; raises ConfigError with the next step."""
+    path = data / "fleet.toml"
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; no site is enrolled here yet. "
+                          + NEXT_STEP.format(data=data)) from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    for table, keys in KEYS.items():
+        for key in keys:
+            if key not in tables.get(table, {}):
+                raise ConfigError(f"{path}: [{table}] {key} is missing; "
+                                  + NEXT_STEP.format(data=data))
+    return _settings(tables, path)
+
+
+def _settings(tables: dict[str, Any], path: Path) -> Settings:
+    broker, folder = tables["broker"], path.resolve().parent
+    if not isinstance(broker["port"], int) or not 1 <= broker["port"] <= 65535:
+        raise ConfigError(f"{path}: [broker] port = {broker['port']!r}: 1..65535 is allowed")
+    ca, certificate, key = (folder / broker[key] for key in ("ca", "certificate", "key"))
+    receipt_file = folder / tables["receipt"]["key"]
+    for file in (ca, certificate, key, receipt_file):
+        if not file.is_file():
+            raise ConfigError(f"{path}: {file} does not exist; "
+                              + NEXT_STEP.format(data=path.parent))
+    return Settings(broker["host"], broker["port"], ca, certificate, key, receipt_file,
+                    tables.get("factors", {}).get("id"))
+
+
+def receipt_key(path: Path) -> Ed25519PrivateKey:
+    """Return the fleet's receipt key; raises ConfigError when the file is not one."""
+    if path.stat().st_mode & 0o077:
+        raise ConfigError(f"{path}: others can read this private key; next: chmod 600 {path}")
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: not a PEM private key") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigError(f"{path}: receipts are signed with an Ed25519 key")
+    return key

@@ -1,0 +1,226 @@
+"""The fleet's store: SQLite, one writer, durable before anything is promised.
+
+A door: it only keeps and finds.  Whether a batch is welcome is admission.py's question; the
+low-water mark is moved inside the transaction that stores the batch, so that a receipt can
+never say more than the disk holds (synchronous=FULL in WAL mode syncs at every commit).
+"""
+
+import secrets
+import sqlite3
+from collections import namedtuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fleet.admission import Held, Neighbour, Opened
+from fleet.errors import StoreDamaged
+from fleet.reduce import Reduction
+from gateway.core import cbor, chain
+
+FILE = "fleet.db"
+VERSION = "1"
+REFUSED_MAX = 1000          # refused batches that are told apart; older ones are only counted
+DETAIL_CHARS_MAX = 300
+EPOCH_BITS = 52             # an epoch stays a whole number in JSON tools
+SCHEMA = Path(__file__).with_name("schema.sql")
+
+# How far a journal is stored without a hole.  journal, link: bytes.
+Chain = namedtuple("Chain", ("device", "journal", "low_water", "link"))
+# A stored batch that waits for its clock or its descriptor before it can be reduced.
+Waiting = namedtuple("Waiting", ("id", "sealed"))
+
+
+def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
+    """Return a connection; read-only ones see a stable state while the writer goes on."""
+    mode = "ro" if read_only else "rwc"
+    link = sqlite3.connect(f"file:{path}?mode={mode}", uri=True, isolation_level=None,
+                           check_same_thread=False, timeout=10)
+    link.execute("PRAGMA foreign_keys = ON")
+    return link
+
+
+class Store:
+    """One fleet's database for writing; use one per data folder and thread."""
+
+    def __init__(self, data: Path) -> None:
+        """Open or make DATA/fleet.db; a new one gets a new random epoch."""
+        data.mkdir(parents=True, exist_ok=True)
+        self.path = data / FILE
+        try:
+            self._link = connect(self.path)
+            self._link.execute("PRAGMA journal_mode = WAL")
+            self._link.execute("PRAGMA synchronous = FULL")
+            self.epoch = self._open()
+        except sqlite3.DatabaseError as error:
+            raise StoreDamaged(f"{self.path}: {error}; restore it from a backup, or move it "
+                               "away: gateways re-send what they still hold") from error
+
+    def _open(self) -> int:
+        with self.transaction():
+            made = self._link.execute("PRAGMA user_version").fetchone()[0]
+            if not made:
+                for statement in _statements(SCHEMA.read_text(encoding="utf-8")):
+                    self._link.execute(statement)
+                epoch = secrets.randbits(EPOCH_BITS) + 1
+                self._link.execute("INSERT INTO meta VALUES ('epoch', ?)", (str(epoch),))
+                self._link.execute(f"PRAGMA user_version = {VERSION}")
+            return int(self._one("SELECT value FROM meta WHERE key = 'epoch'")[0])
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside happens durably or not at all."""
+        self._link.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._link.execute("ROLLBACK")
+            raise
+        self._link.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the database; what was committed stays."""
+        self._link.close()
+
+    def held(self, opened: Opened) -> Held:
+        """Return what is stored around a batch."""
+        batch = opened.batch
+        overlap = self._neighbour("first_seq <= ? ORDER BY first_seq DESC LIMIT 1", batch,
+                                  batch.last_seq)
+        if overlap and (overlap.number == batch.number or overlap.last_seq < batch.first_seq):
+            overlap = None
+        return Held(self._neighbour("number = ?", batch, batch.number),
+                    self._neighbour("number = ?", batch, batch.number - 1),
+                    self._neighbour("number = ?", batch, batch.number + 1), overlap)
+
+    def _neighbour(self, where: str, batch: Any, value: int) -> Neighbour | None:
+        row = self._one("SELECT number, first_seq, last_seq, prev, link FROM batches "
+                        f"WHERE device = ? AND journal = ? AND {where}",
+                        batch.device, batch.journal_id, value)
+        return Neighbour(*row) if row else None
+
+    def add_batch(self, opened: Opened, received_ms: int) -> int:
+        """Store a batch's sealed bytes; return its id."""
+        batch = opened.batch
+        cursor = self._link.execute(
+            "INSERT INTO batches (device, journal, number, boot, first_seq, last_seq, prev,"
+            " link, config, sealed, received_ms, reduced) VALUES (?,?,?,?,?,?,?,?,?,?,?,0)",
+            (batch.device, batch.journal_id, batch.number, batch.boot, batch.first_seq,
+             batch.last_seq, batch.prev, opened.link, batch.config_hash, opened.sealed,
+             received_ms))
+        return int(cursor.lastrowid or 0)
+
+    def advance(self, device: str, journal: bytes) -> Chain:
+        """Move the low-water mark over every batch that follows; return where it stands."""
+        row = self._one("SELECT low_water, link, number FROM chains WHERE device = ? "
+                        "AND journal = ?", device, journal)
+        low, link, number = row or (0, chain.start(device, journal), 0)
+        for last, reached, next_number in self._follow(device, journal, low, link):
+            low, link, number = last, reached, next_number
+        self._link.execute("INSERT OR REPLACE INTO chains VALUES (?,?,?,?,?)",
+                           (device, journal, low, link, number))
+        return Chain(device, journal, low, link)
+
+    def _follow(self, device: str, journal: bytes, low: int,
+                link: bytes) -> Iterator[tuple[int, bytes, int]]:
+        while row := self._one(
+                "SELECT last_seq, link, number, prev FROM batches "
+                "WHERE device = ? AND journal = ? AND first_seq = ?", device, journal, low + 1):
+            if row[3] != link:
+                return
+            low, link = row[0], row[1]
+            yield low, link, row[2]
+
+    def chains(self) -> list[Chain]:
+        """Return every journal's low-water mark."""
+        rows = self._link.execute("SELECT device, journal, low_water, link FROM chains")
+        return [Chain(*row) for row in rows]
+
+    def refuse(self, device: str, code: str, detail: str, item: tuple[int, bytes, int]) -> None:
+        """Count a refused batch and keep its name; item: (received_ms, SHA-256, size)."""
+        received_ms, digest, size = item
+        self._link.execute(
+            "INSERT INTO refused (received_ms, device, code, detail, sha256, size) "
+            "VALUES (?,?,?,?,?,?)",
+            (received_ms, device, code, detail[:DETAIL_CHARS_MAX], digest, size))
+        self._link.execute("DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?",
+                           (REFUSED_MAX,))
+        self._link.execute(
+            "INSERT INTO refused_counts VALUES (?,?,1) ON CONFLICT (device, code) "
+            "DO UPDATE SET count = refused_counts.count + 1", (device, code))
+
+    def add_config(self, device: str, digest: bytes, descriptor: bytes, utc_ms: int | None) -> None:
+        """Keep a site descriptor under its hash."""
+        self._link.execute("INSERT OR IGNORE INTO configs VALUES (?,?,?,?)",
+                           (device, digest, descriptor, utc_ms))
+
+    def config(self, device: str, digest: bytes) -> bytes | None:
+        """Return the descriptor with this hash, if it has arrived."""
+        row = self._one("SELECT descriptor FROM configs WHERE device = ? AND hash = ?",
+                        device, digest)
+        return row[0] if row else None
+
+    def add_clock(self, opened: Opened) -> None:
+        """Remember a known clock for batches of the same boot that had none."""
+        batch = opened.batch
+        self._link.execute(
+            "INSERT OR IGNORE INTO clocks VALUES (?,?,?,?,?,?,?)",
+            (batch.device, batch.journal_id, batch.boot, *batch.clock))
+
+    def clock(self, opened: Opened) -> tuple[int, int, int, int] | None:
+        """Return the known clock of a batch's boot, if any."""
+        batch = opened.batch
+        row = self._one("SELECT source, anchor_ticks_ms, anchor_utc_ms, uncertainty_ms "
+                        "FROM clocks WHERE device = ? AND journal = ? AND boot = ?",
+                        batch.device, batch.journal_id, batch.boot)
+        return (row[0], row[1], row[2], row[3]) if row else None
+
+    def waiting(self, device: str, limit: int) -> list[Waiting]:
+        """Return stored batches of a device that are not reduced yet, oldest first."""
+        rows = self._link.execute("SELECT id, sealed FROM batches WHERE device = ? AND "
+                                  "reduced = 0 ORDER BY id LIMIT ?", (device, limit))
+        return [Waiting(*row) for row in rows]
+
+    def add_reduction(self, batch_id: int, opened: Opened, reduction: Reduction,
+                      uncertainty_ms: int) -> None:
+        """Store a batch's share of quarter hours and mark it reduced."""
+        device = opened.batch.device
+        for (stream, place), parts in reduction.counters.items():
+            channel = self._channel(device, opened.schema[stream], place)
+            self._link.executemany(
+                "INSERT INTO counter_parts VALUES (?,?,?,?,?,?,?,?)",
+                [(channel, part[0], batch_id, *part[1:]) for part in parts])
+        for (stream, place), quarters in reduction.gauges.items():
+            channel = self._channel(device, opened.schema[stream], place)
+            self._link.executemany(
+                "INSERT INTO gauge_parts VALUES (?,?,?,?,?,?,?)",
+                [(channel, quarter, batch_id, *held) for quarter, held in quarters.items()])
+        self._link.executemany(
+            "INSERT INTO scan_parts VALUES (?,?,?,?,?,?,?)",
+            [(device, quarter, opened.schema[stream].device, batch_id, *counts, uncertainty_ms)
+             for (stream, quarter), counts in reduction.scans.items()])
+        self._link.executemany(
+            "INSERT INTO events VALUES (?,?,?,?,?,?)",
+            [(device, opened.batch.journal_id, seq, kind, at, cbor.encode(body))
+             for seq, kind, at, body in reduction.events])
+        self._link.execute("UPDATE batches SET reduced = 1 WHERE id = ?", (batch_id,))
+
+    def _channel(self, device: str, stream: Any, place: int) -> int:
+        point = stream.points[place]
+        key = (device, stream.device, point.item, point.measurand, point.exponent)
+        where = "device = ? AND stream = ? AND item = ? AND measurand = ? AND exponent = ?"
+        row = self._one(f"SELECT id FROM channels WHERE {where}", *key)
+        if row:
+            return int(row[0])
+        cursor = self._link.execute("INSERT INTO channels (device, stream, item, measurand, "
+                                    "exponent) VALUES (?,?,?,?,?)", key)
+        return int(cursor.lastrowid or 0)
+
+    def _one(self, statement: str, *values: Any) -> Any:
+        return self._link.execute(statement, values).fetchone()
+
+
+def _statements(script: str) -> list[str]:
+    """Split a script without triggers or quoted semicolons into its statements."""
+    plain = "\n".join(line.split("--")[0] for line in script.splitlines())
+    return [part.strip() for part in plain.split(";") if part.strip()]
