@@ -6,10 +6,9 @@ which profile a device has, and which kind of device that is for the fleet.
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
-from drivers import driver, modbus, pylontech, scrape
-from drivers.links import profile_files
+from drivers import driver
+from drivers.links import profile_files, wire_for
 from gateway.config_checks import ProfileFacts
 from gateway.config_values import Bus, Device
 
@@ -28,7 +27,7 @@ class InstalledProfiles:
 
     def stems(self) -> Iterable[str]:
         """Return the names of all profiles."""
-        return list(profile_files.stems())
+        return list(profile_files.names())
 
     def facts(self, stem: str) -> ProfileFacts:
         """Return the facts of a profile that exists; raises ConfigError if it is broken."""
@@ -50,9 +49,7 @@ class InstalledProfiles:
 
     def _wire(self, device: Device, bus: Bus) -> Any:
         if bus.kind == "http":
-            return scrape.Gets(urlsplit(bus.url).netloc, device.path)
+            return wire_for(bus, device.path)       # the path is the device's, not the bus's
         if bus.name not in self._wires:
-            makers = {"rtu": modbus.RtuReads, "tcp": modbus.TcpReads,
-                      "pylontech": pylontech.Frames}
-            self._wires[bus.name] = makers[bus.kind]()
+            self._wires[bus.name] = wire_for(bus)
         return self._wires[bus.name]

@@ -107,7 +107,7 @@ TABLES: dict[str, tuple[Key, ...]] = {
         Key("idle_w", "number", Decimal(0), 0, 100_000, meaning="node: power when idle"),
         Key("meter", "id", "", 1, 40, meaning="node: device that meters it"),
         Key("workloads", "names", (), 0, 64, meaning="node: workloads to follow"),
-        Key("path", "text", "/metrics", 1, 200, meaning="node: path of the metrics"),
+        Key("path", "text", "", 1, 200, meaning="node: path of the metrics, if not the url's"),
     ),
 }
 

@@ -227,15 +227,13 @@ class BusPoller:
                 await self._identify(unit)
         else:
             cost_s = self.clock.real_s() - began_s
-            unit.failed(self.clock.ticks_ms(), cost_s)
-            unit.timeout.widen()
+            unit.failed(self.clock.ticks_ms(), cost_s + unit.timeout.widen())
             unit.last_error = reply.error
             self.budget.spend(self.clock.real_s(), cost_s)
         await self._tell(unit)
 
     def _affordable(self, unit: Unit) -> bool:
-        expected_s = max(unit.cost_s, unit.timeout.value_s if unit.cost_s > 0.01 else 0.0)
-        return self.budget.allows(self.clock.real_s(), expected_s)
+        return self.budget.allows(self.clock.real_s(), unit.cost_s)
 
     async def _scan(self, unit: Unit) -> Reply:
         started_ms = self.clock.ticks_ms()

@@ -36,11 +36,12 @@ class Timeout:
             p95 = ordered[(len(ordered) * 95 - 1) // 100]
             self.value_s = min(max(4 * p95, TIMEOUT_S_MIN), TIMEOUT_S_MAX)
 
-    def widen(self) -> None:
-        """Double the value after a silence: a unit may have become slower, not dead."""
-        self.value_s = min(2 * self.value_s, TIMEOUT_S_MAX)
+    def widen(self) -> float:
+        """Double the value after a silence (slower is not dead); return how much it grew."""
+        before_s, self.value_s = self.value_s, min(2 * self.value_s, TIMEOUT_S_MAX)
         self._latencies.clear()
         self._count = 0
+        return self.value_s - before_s
 
 
 class LineBudget:
@@ -83,7 +84,7 @@ class Unit:
     timeout: Timeout
     failures: int = 0               # silent scans in a row
     probe_at_ms: int = 0            # ticks; before this it is not asked while failing
-    cost_s: float = 0.0             # what its last failure cost the line
+    cost_s: float = 0.0             # what its next failure is expected to cost the line
     identified: bool = False
     serial: str = ""
     reported: str = "new"           # the state last told in an event
@@ -105,7 +106,10 @@ class Unit:
         self.counts[what] = self.counts.get(what, 0) + 1
 
     def failed(self, ticks_ms: int, cost_s: float) -> None:
-        """Note a scan without any answer: probe ever more rarely, 1, 2, 4 .. 60 s."""
+        """Note a scan without any answer: probe ever more rarely, 1, 2, 4 .. 60 s.
+
+        cost_s: real seconds of line time that the next such scan would take.
+        """
         self.failures += 1
         self.cost_s = cost_s
         backoff_s = min(2 ** min(self.failures - 1, 6), BACKOFF_S_MAX)

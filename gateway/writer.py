@@ -1,0 +1,256 @@
+"""The one task that owns the journal: append, commit, seal, acknowledge, trim.
+
+Pollers put scans and events into a bounded waiting room; the writer takes them in one go,
+commits within the loss window (events at once) and seals a batch on the quarter hour, at a
+size limit, at a stop, after a restart, on an alarm and when the clock state changes.  After
+each commit the highest durable sequence goes to the witness file, if there is one.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.clock import Clock
+from gateway.core.reading import ClockState, Scan
+from gateway.core.record import ALARM, CLOCK, STOP
+from gateway.poller import Event
+
+LOG = logging.getLogger("wattproof.writer")
+WAITING_MAX = 4096              # items; 12 devices at 1 s fill it in five minutes
+READINGS_MAX = 65_536           # unsealed, then a batch is sealed early (about 20 KiB)
+ALARM_SEAL_MS = 60_000          # an alarm seals at most this often
+SETTLE_S = 1.0                  # real: at least one look per second at clock and cursor
+RETRY_S = 1.0                   # real: after a failed flash operation
+ACKNOWLEDGE_S = 30.0            # real: the cursor costs 4 KiB of flash per update
+ACKNOWLEDGE_BATCHES = 64        # ... or as many batches
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When to write.  sealer: what the journal's seal wants.  witness: file or None."""
+
+    loss_window_s: int
+    batch_minutes: int
+    keep_mib: int
+    sealer: Any
+    witness: Path | None = None
+
+
+class Witness:
+    """A file outside the journal that knows what was durable: one sequence per line."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open the file for appending; raises OSError if that is impossible."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._file = -1 if path is None else os.open(path, flags, 0o644)
+        self._last = 0
+
+    def tell(self, durable_seq: int) -> None:
+        """Append the sequence if it moved; no sync: it must only outlive this process."""
+        if self._file >= 0 and durable_seq > self._last:
+            os.write(self._file, b"%d\n" % durable_seq)
+            self._last = durable_seq
+
+
+class Writer:
+    """Owns the journal.  `latest`: stream -> newest *committed* Scan, for live figures."""
+
+    def __init__(self, journal: Any, clock: Clock, rules: Rules) -> None:
+        """journal: open, with the clock state of `clock`."""
+        self.journal, self.clock, self.rules = journal, clock, rules
+        self.latest: dict[int, Scan] = {}
+        self.on_commit: Callable[[list[Scan]], None] = _nobody
+        self.on_sealed: Callable[[], None] = _nothing
+        self.beat: Callable[[], None] = _nothing
+        self.counts = {"lost": 0, "failures": 0}
+        self._witness = Witness(rules.witness)
+        self._waiting: list[Scan | Event] = []
+        self._scans: list[Scan] = []            # appended, not yet durable
+        self._wake, self._room = asyncio.Event(), asyncio.Event()
+        self._stopping = False
+        self._alarm = False
+        self._alarm_sealed_ms = -ALARM_SEAL_MS
+        self._dirty_since_ms: int | None = None
+        self._retry_s = 0.0
+        self._told = ""                         # the last failing state that was logged
+        self._acknowledge = self._epoch = self._receipts = 0
+        self._acknowledged_s = -ACKNOWLEDGE_S
+        self._clock_to_set: ClockState | None = None
+
+    async def put(self, item: Scan | Event) -> None:
+        """Take a scan or an event; waits while the waiting room is full."""
+        while len(self._waiting) >= WAITING_MAX:
+            self._room.clear()
+            self._wake.set()
+            await self._room.wait()
+        self._waiting.append(item)
+        if isinstance(item, Event) or len(self._waiting) > WAITING_MAX // 2:
+            self._wake.set()
+
+    def receipt(self, sequence: int, epoch: int) -> None:
+        """Take note that the fleet has everything up to a sequence; the cursor follows."""
+        self._acknowledge, self._epoch = sequence, epoch
+        self._receipts += 1
+
+    def stop(self) -> None:
+        """Ask the task to take what waits, commit, seal and end."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write until stopped.  Flash errors do not end it; the journal knows what to do."""
+        self._seal()                            # what earlier boots left, and our own BOOT
+        seal_ms = self._next_seal()
+        while not self._stopping:
+            await self._rest(seal_ms)
+            self.beat()
+            self._step(seal_ms)
+            if self.clock.ticks_ms() >= seal_ms:
+                seal_ms = self._next_seal()
+        self._close()
+
+    def _step(self, seal_ms: int) -> None:
+        urgent = self._take()
+        self._look_at_clock()
+        now_ms = self.clock.ticks_ms()
+        if self._retry_s > self.clock.real_s():
+            return
+        full = self.journal.unsealed_readings >= READINGS_MAX
+        alarm = self._alarm and now_ms - self._alarm_sealed_ms >= ALARM_SEAL_MS
+        if now_ms >= seal_ms or full or alarm or self._clock_to_set is not None:
+            self._seal()
+        elif urgent or self._commit_due(now_ms):
+            self._commit()
+        self._move_cursor()
+
+    async def _rest(self, seal_ms: int) -> None:
+        """Sleep until something is due or urgent."""
+        if not self._waiting or not self._wake.is_set():
+            due_ms = seal_ms
+            if self._dirty_since_ms is not None or self._waiting:
+                since_ms = self._dirty_since_ms
+                begun_ms = self.clock.ticks_ms() if since_ms is None else since_ms
+                self._dirty_since_ms = begun_ms
+                due_ms = min(due_ms, begun_ms + self._window_ms())
+            left_s = self.clock.seconds((due_ms - self.clock.ticks_ms()) / 1000)
+            try:
+                await asyncio.wait_for(self._wake.wait(), min(max(left_s, 0.001), SETTLE_S))
+            except TimeoutError:
+                pass
+        self._wake.clear()
+
+    def _window_ms(self) -> int:
+        """Return when to commit after the first waiting item: early enough to be done."""
+        return self.rules.loss_window_s * 1000 * 9 // 10
+
+    def _commit_due(self, now_ms: int) -> bool:
+        since_ms = self._dirty_since_ms
+        return since_ms is not None and now_ms - since_ms >= self._window_ms()
+
+    def _take(self) -> bool:
+        """Append everything that waits; return whether something of it is urgent."""
+        waiting, self._waiting = self._waiting, []
+        self._room.set()
+        urgent = False
+        for item in waiting:
+            if isinstance(item, Event):
+                self.journal.append_event(item.ticks_ms, item.kind, item.body)
+                self._alarm = self._alarm or item.kind == ALARM
+                urgent = True
+            elif self.journal.append_scan(item.ticks_ms, item.stream, item.values):
+                self._scans.append(item)
+            else:
+                self.counts["lost"] += 1        # no room; the journal declares the gap
+        if waiting and self._dirty_since_ms is None:
+            self._dirty_since_ms = self.clock.ticks_ms()
+        return urgent
+
+    def _commit(self) -> bool:
+        """Make everything appended durable; return whether that succeeded."""
+        self._witness.tell(self.journal.commit())
+        if self.journal.durable_seq < self.journal.last_seq:
+            self._failed("commit")
+            return False
+        self._dirty_since_ms, self._told = None, ""
+        scans, self._scans = self._scans, []
+        for scan in scans:
+            self.latest[scan.stream] = scan
+        if scans:
+            self.on_commit(scans)
+        return True
+
+    def _seal(self) -> bool:
+        """Commit and seal all that is unsealed; then a changed clock state takes effect."""
+        if not self._commit():
+            return False
+        while self.journal.seal(self.rules.sealer) is not None:
+            self.on_sealed()
+        if self.journal.sealed_seq < self.journal.durable_seq:
+            self._failed("seal")
+            return False
+        self.journal.trim(self.rules.keep_mib * MIB)
+        if self._alarm:
+            self._alarm, self._alarm_sealed_ms = False, self.clock.ticks_ms()
+        self._change_clock()
+        return True
+
+    def _look_at_clock(self) -> None:
+        state = self.clock.observe()
+        if state is not None:
+            self._clock_to_set = state
+
+    def _change_clock(self) -> None:
+        state, self._clock_to_set = self._clock_to_set, None
+        if state is None:
+            return
+        LOG.warning("clock: source %d, uncertain by %d ms from now on", state.source,
+                    state.uncertainty_ms)
+        self.journal.set_clock(state)
+        self.journal.append_event(self.clock.ticks_ms(), CLOCK, [*state, "observed"])
+        self._commit()
+
+    def _move_cursor(self) -> None:
+        """Write the cursor when it is worth its flash: each 30 s or 64 batches."""
+        now_s = self.clock.real_s()
+        worth = (now_s - self._acknowledged_s >= ACKNOWLEDGE_S
+                 or self._receipts >= ACKNOWLEDGE_BATCHES or self._stopping)
+        if not worth or self._receipts == 0:
+            return
+        self.journal.acknowledge(self._acknowledge, self.clock.utc_ms(), self._epoch)
+        self._acknowledged_s, self._receipts = now_s, 0
+
+    def _close(self) -> None:
+        self._take()
+        self.journal.append_event(self.clock.ticks_ms(), STOP, ["asked to stop"])
+        self._seal()
+
+    def finish(self) -> None:
+        """Write the cursor once more, after the uplink has drained."""
+        self._move_cursor()
+
+    def _failed(self, what: str) -> None:
+        """Note that flash refused; the journal keeps the same bytes for the next try."""
+        self.counts["failures"] += 1
+        self._retry_s = self.clock.real_s() + RETRY_S
+        if self._told != self.journal.state:
+            LOG.error("journal: %s failed, state %s; next: check the flash and its free space; "
+                      "trying on", what, self.journal.state)
+        self._told = self.journal.state
+
+    def _next_seal(self) -> int:
+        """Return the ticks of the next UTC-aligned end of a batch."""
+        span_ms = self.rules.batch_minutes * 60_000
+        return self.clock.ticks_ms() + span_ms - self.clock.utc_ms() % span_ms
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
+def _nobody(_scans: list[Scan]) -> None:
+    """Nobody wants the scans."""
