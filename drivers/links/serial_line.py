@@ -21,6 +21,7 @@ SILENCE_FAST_S = 0.00175        # above 19,200 bit/s the silence is fixed
 TORN_AFTER_S = 0.2              # silence inside a frame; USB adapters pause up to 16 ms
 DRAIN_MAX_S = 1.0               # silence asked for at most; also the default
 DRAIN_LIMIT_S = 3.0             # longer noise is babble: do not talk into it
+DRAIN_MIN_S = 0.1               # the least asked for: few answers have been heard yet
 LATENCY_MARGIN = 4.0            # a late reply is later than the worst one heard in time
 INPUT_MAX = 4096                # bytes kept unread: 16 frames; the rest is noise
 
@@ -229,7 +230,7 @@ class SerialLink:
         """Mark the line dirty: an answer to this transaction may still come."""
         learned_s = self.counts.latency_max_s.get(_unit(transaction))
         silence_s = DRAIN_MAX_S if learned_s is None else LATENCY_MARGIN * learned_s
-        self._dirty_s = max(self._silence_s, min(DRAIN_MAX_S, silence_s))
+        self._dirty_s = min(DRAIN_MAX_S, max(DRAIN_MIN_S, silence_s))
 
 
 def _wake(waiter: "asyncio.Future[None]") -> None:

@@ -1,0 +1,223 @@
+"""Command line of the drivers: which devices we know, and what given bytes mean.
+
+CPython only; it loads the profiles' TOML.  Exit status: 0 done, 1 the input is not usable.
+"""
+
+import argparse
+import json
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from drivers import decode, planner, profile
+from drivers.links import profile_files
+from gateway.core.errors import ConfigError, WattproofError
+from gateway.core.reading import REASON_NAMES, Absent
+
+FILE_BYTES_MAX = 4 * 1024 * 1024
+EPILOG = """\
+examples:
+  python -m drivers list
+  python -m drivers show eastron-sdm120
+  python -m drivers decode --profile eastron-sdm120 --registers dump.json
+
+the file of decode, by protocol of the profile (keys beside these are ignored):
+  modbus, sunspec  {"registers": {"72": [18132, 20081], "74": [17992, 30304]}}
+                   wire address (from 0) of the first of the 16-bit numbers that follow
+  pylontech        {"frame_ascii": "~2002460...\\r"}   an answer to command 0x42
+  scrape           {"text": "node_cpus 8\\n", "workloads": ["pos"]}
+prints {quantity: {"value", "unit"} | {"reason"}} with every digit the device has
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return the exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except WattproofError as error:
+        print(f"wattproof-drivers: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m drivers", description="Device profiles and what their bytes mean.",
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="list | show | decode")
+    one = commands.add_parser("list", help="all profiles: name, maker, model, kind, maturity")
+    one.set_defaults(run=_list)
+    one = commands.add_parser("show", help="one profile: points, sources, and the reads planned")
+    one.add_argument("profile", metavar="PROFILE", help="name from `list`, or a .toml file")
+    one.set_defaults(run=_show)
+    one = commands.add_parser(
+        "decode", help="registers or frames from a file to quantities", epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    one.add_argument("--profile", required=True, metavar="STEM",
+                     help="name from `list`, or a .toml file")
+    one.add_argument("--registers", required=True, metavar="FILE.json", type=Path,
+                     help="see below for its form")
+    one.set_defaults(run=_decode)
+    return parser
+
+
+def _find(name: str) -> Any:
+    return profile_files.load(Path(name)) if name.endswith(".toml") else profile_files.find(name)
+
+
+def _list(args: argparse.Namespace) -> int:
+    rows = [("profile", "maker", "model", "kind", "protocol", "maturity", "points")]
+    for name in profile_files.names():
+        p = profile_files.find(name)
+        rows.append((name, p.manufacturer, p.model, p.kind, p.protocol, p.maturity,
+                     str(len(p.points))))
+    _table(rows)
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    p = _find(args.profile)
+    print(f"{p.stem}: {p.manufacturer} {p.model}; {p.kind}; {p.protocol}; {p.maturity}")
+    t = p.transport
+    print(f"transport: {', '.join(t.kinds)}; {t.baud} {t.parity} {t.stopbits}; unit {t.unit}; "
+          f"gap {t.min_gap_ms} ms")
+    for note in p.notes:
+        print(f"note: {note}")
+    for name, what in p.signs:
+        print(f"sign: {name}: {what}")
+    if p.protocol == "modbus":
+        spans = planner.plan(profile.wanted(p, ("journal",)), p.limits, profile.wanted(p))
+        for span in spans:
+            lengths = " or ".join(str(count) for count in span.counts)
+            print(f"read: function {span.function}, address {span.address}, "
+                  f"{lengths} registers, {len(span.wanted)} points")
+    _table([("measurand", "where", "group", "source")] + [
+        (point.measurand, _where(point), point.group, ", ".join(point.source))
+        for point in p.points])
+    for key, what in p.sources:
+        print(f"source {key}: {what}")
+    return 0
+
+
+def _where(point: Any) -> str:
+    if isinstance(point, profile.RegisterPoint):
+        return f"f{point.function} @{point.address} {point.format} x10^{point.exponent}"
+    if isinstance(point, profile.SunspecPoint):
+        scale = "" if point.scale is None else f", sf +{point.scale}"
+        return f"models {point.models[0]}-{point.models[-1]} +{point.offset} {point.format}{scale}"
+    if isinstance(point, profile.ScrapePoint):
+        return f"{point.item}: {point.metric}"
+    return "analog answer 0x42"
+
+
+def _table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip())
+
+
+def _decode(args: argparse.Namespace) -> int:
+    p = _find(args.profile)
+    data = _load(args.registers)
+    where = str(args.registers)
+    if p.protocol == "pylontech":
+        found = _frame(where, p, data)
+    elif p.protocol == "scrape":
+        body = data.get("text")
+        names = data.get("workloads", [])
+        if not isinstance(body, str) or not isinstance(names, list):
+            raise ConfigError(f'{where}: expected {{"text": "...", "workloads": ["name"]}}')
+        found = decode.text(p, body.encode(), [str(name) for name in names])
+    else:
+        found = decode.registers(p, _words(where, data.get("registers", data)))
+    json.dump({q.name: _shown(q) for q in found}, sys.stdout, indent=1)
+    print()
+    return 0
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise ConfigError(f"{path}: larger than {FILE_BYTES_MAX} bytes")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected an object; see --help for its form")
+    return data
+
+
+def _words(where: str, table: Any) -> dict[int, int]:
+    """Return {address: number} of {"address": number or [numbers]}."""
+    if not isinstance(table, dict) or not table:
+        raise ConfigError(f'{where}: expected {{"registers": {{"address": [numbers]}}}}')
+    words: dict[int, int] = {}
+    for key, row in table.items():
+        if not (key.isascii() and key.isdigit()) or len(key) > 5:
+            raise ConfigError(f"{where}: registers: {key[:40]!r} is no address; "
+                              "allowed are 0..65535")
+        for place, word in enumerate(row if isinstance(row, list) else [row]):
+            address = int(key) + place
+            if isinstance(word, bool) or not isinstance(word, int) or not 0 <= word <= 0xFFFF:
+                raise ConfigError(f"{where}: registers: {word!r} at address {address} is no "
+                                  "register; allowed are 0..65535")
+            if address > 0xFFFF:
+                raise ConfigError(f"{where}: registers: address {address}; allowed are 0..65535")
+            if words.setdefault(address, word) != word:
+                raise ConfigError(f"{where}: registers: address {address} is given twice")
+    return words
+
+
+def _frame(where: str, p: Any, data: dict[str, Any]) -> list[Any]:
+    frame = data.get("frame_ascii")
+    if not isinstance(frame, str) or not frame.isascii():
+        raise ConfigError(f'{where}: expected {{"frame_ascii": "~...\\r"}}')
+    is_checked = data.get("checksum_valid") is not False
+    if not is_checked:
+        print(f"wattproof-drivers: {where} says its checksum is wrong: decoded without it; "
+              "a driver refuses such a frame", file=sys.stderr)
+    if not frame.endswith("\r"):
+        frame += "\r"
+    return list(decode.frame(p, frame.encode(), is_checked))
+
+
+def _shown(quantity: Any) -> dict[str, Any]:
+    if isinstance(quantity.value, Absent):
+        return {"reason": REASON_NAMES[quantity.value.reason]}
+    value: Any = quantity.value
+    if quantity.name == "modules":
+        value = [_module(one) for one in quantity.value]
+    elif isinstance(value, int):
+        value = _number(value, quantity.exponent)
+    return {"value": value, "unit": quantity.unit}
+
+
+def _module(one: Any) -> dict[str, Any]:
+    """Return a battery module in V, A, Ah and degC."""
+    milli = [_number(cell, -3) for cell in one.cells]
+    warm = [_number(tenth, -1) for tenth in one.temperatures]
+    shown: dict[str, Any] = {
+        "cells": len(milli), "cell_voltages": milli,
+        "temperature_count": len(warm), "cell_temperatures": warm[1:],
+        "battery_current": _number(one.current, -1), "battery_voltage": _number(one.voltage, -3),
+        "cycles": one.cycles}
+    if warm:
+        shown["bms_temperature"] = warm[0]
+    if one.remaining is not None:
+        shown["capacity_remaining_ah"] = _number(one.remaining, -3)
+        shown["capacity_total_ah"] = _number(one.total, -3)
+    if milli:
+        shown["cell_voltage_min"], shown["cell_voltage_max"] = min(milli), max(milli)
+    return shown
+
+
+def _number(value: int, exponent: int) -> int | float:
+    exact = Decimal(value).scaleb(exponent)
+    return int(exact) if exact == exact.to_integral_value() else float(exact)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
