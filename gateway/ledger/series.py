@@ -19,11 +19,20 @@ RENEWABLE_ORIGINS = ("pv", "grid_res", "wind", "hydro")
 
 
 @dataclass(frozen=True)
+class Book:
+    """One accounted interval: its flows, the inventory before it, its step."""
+
+    flows: Flows
+    opening: Inventory
+    step: Step
+
+
+@dataclass(frozen=True)
 class Series:
-    """The books of a period.  Energies Wh, carbon g; None = undefined.
+    """The books of a period.  Energies Wh, carbon g.
 
     it_full_g_per_kwh: IT with all other loads, residual and unallocated fuel per IT energy.
-    e_dc_wh: G + P + D - X - dE.  *_error: how far I1 and I2 are off over the period."""
+    stored_*: gain of the inventory by these intervals.  *_error: how far I1 and I2 are off."""
 
     steps: tuple[Step, ...]
     supply_wh: Mapping[str, float]
@@ -37,24 +46,12 @@ class Series:
     residual_carbon_g: float
     losses_wh: float
     adjustment: Adjustment
-    opening: Inventory
-    closing: Inventory
+    stored_wh: float
+    stored_g: float
     flag_counts: Mapping[str, int]
     undefined_intervals: int
     energy_identity_error_wh: float
     carbon_identity_error_g: float
-
-    @property
-    def stored_wh(self) -> float:
-        """Energy the inventory gained over the period."""
-        return self.closing.energy_wh - self.opening.energy_wh
-
-    @property
-    def stored_g(self) -> float | None:
-        """Carbon the inventory gained over the period."""
-        if self.closing.carbon_g is None or self.opening.carbon_g is None:
-            return None
-        return self.closing.carbon_g - self.opening.carbon_g
 
     @property
     def e_dc_wh(self) -> float:
@@ -85,26 +82,26 @@ class ItFigures:
 def site_series(intervals: Sequence[Flows], opening: Inventory,
                 policy: Policy = DEFAULT_POLICY) -> Series:
     """Account intervals in order, each with the inventory the one before left."""
-    steps: list[Step] = []
+    books: list[Book] = []
     inventory = opening
     for flows in intervals:
-        steps.append(bus_step(flows, inventory, policy))
-        inventory = steps[-1].inventory
-    return add_up(intervals, steps, opening)
+        books.append(Book(flows, inventory, bus_step(flows, inventory, policy)))
+        inventory = books[-1].step.inventory
+    return add_up(books)
 
 
-def add_up(intervals: Sequence[Flows], steps: Sequence[Step], opening: Inventory) -> Series:
-    """Add up accounted intervals.  Raises Bug if I1 or I2 is broken over the period."""
-    openings = [opening, *(step.inventory for step in steps)]
-    books = list(zip(intervals, openings, steps, strict=False))
-    defined = [step for step in steps if step.carbon_primary_g is not None
-               and step.residual_carbon_g is not None]
-    energy = [energy_sides(*book) for book in books]
-    carbon = [sides for book in books if (sides := carbon_sides(*book)) is not None]
+def add_up(books: Sequence[Book]) -> Series:
+    """Add up accounted intervals; the inventory may have been set anew between two of them.
+
+    Raises Bug if I1 or I2 is broken over the period."""
+    steps = [book.step for book in books]
+    energy = [energy_sides(book.flows, book.opening, book.step) for book in books]
+    carbon = [sides for book in books
+              if (sides := carbon_sides(book.flows, book.opening, book.step)) is not None]
     return Series(
         steps=tuple(steps),
-        supply_wh=_sum_maps([flows.supply_wh for flows in intervals]),
-        sinks_wh=_sum_maps([flows.sinks_wh for flows in intervals]),
+        supply_wh=_sum_maps([book.flows.supply_wh for book in books]),
+        sinks_wh=_sum_maps([book.flows.sinks_wh for book in books]),
         carbon_by_sink_g=_sum_maps([step.carbon_by_sink_g for step in steps]),
         origin_by_sink_wh=_sum_origins(steps),
         carbon_primary_g=sum(step.carbon_primary_g or 0 for step in steps),
@@ -115,9 +112,11 @@ def add_up(intervals: Sequence[Flows], steps: Sequence[Step], opening: Inventory
         losses_wh=sum(step.losses.total_wh for step in steps),
         adjustment=Adjustment(sum(step.adjustment.energy_wh for step in steps),
                               sum(step.adjustment.carbon_g for step in steps)),
-        opening=opening, closing=openings[-1],
+        stored_wh=sum(book.step.inventory.energy_wh - book.opening.energy_wh for book in books),
+        stored_g=sum((book.step.inventory.carbon_g or 0) - (book.opening.carbon_g or 0)
+                     for book in books),
         flag_counts=dict(Counter(flag for step in steps for flag in step.flags)),
-        undefined_intervals=len(steps) - len(defined),
+        undefined_intervals=len(books) - len(carbon),
         energy_identity_error_wh=_period("I1 over the period", energy),
         carbon_identity_error_g=_period("I2 over the period", carbon),
     )

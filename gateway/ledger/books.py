@@ -1,0 +1,143 @@
+"""The books of a site, interval by interval: the inventory moves on, nothing is forgotten.
+
+Used live by the gateway and finally by the fleet.  An interval whose supply was not read has
+no carbon (undefined), yet the battery's known flows still move the inventory; what they bring
+at an assumed factor is booked as an adjustment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from gateway.ledger import inventory as inv
+from gateway.ledger.balance import Adjustment, Flows, Policy, Step, bus_step
+from gateway.ledger.factors import FactorSet
+from gateway.ledger.inventory import Inventory
+from gateway.ledger.site import SINK_ROLES, SUPPLY_ROLES, Site, SiteInterval
+
+FUEL = "diesel"
+# The battery management's word counts where it is sure: at the ends.
+ANCHOR_FULL, ANCHOR_EMPTY = 0.995, 0.005
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choices a statement prints.  from_ms, to_ms: the period (None: that of the intervals).
+    opening: the inventory to start from (None: assumed from the state of charge).
+    spread_idle: unreserved idle on the reservations instead of the operator's pool."""
+
+    from_ms: int | None = None
+    to_ms: int | None = None
+    opening: Inventory | None = None
+    attribution: str = "proportional"
+    residual: str = "report"
+    spread_idle: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One interval in the books.  flows and step are None where a supply was not read.
+
+    blind: what the inventory gained without a step.  anchor_wh: its correction to the BMS.
+    unread: energy roles that are metered but were not read."""
+
+    interval: SiteInterval
+    grid_g_per_kwh: float | None
+    opening: Inventory
+    closing: Inventory
+    flows: Flows | None = None
+    step: Step | None = None
+    blind: Adjustment = field(default=Adjustment())
+    anchor_wh: float = 0.0
+    unread: tuple[str, ...] = ()
+
+
+def assumed_opening(site: Site, first: SiteInterval, grid_g_per_kwh: float | None) -> Inventory:
+    """Return the inventory before a site's first interval, flagged assumed: the energy of the
+    state of charge at the grid's factor; empty if no state of charge is known."""
+    battery = site.battery
+    if battery is None:
+        return Inventory()
+    energy_wh = 0.0
+    if first.soc is not None:
+        charged = (first.energy_wh.get("battery_charge") or 0) * battery.eta_charge
+        drawn = (first.energy_wh.get("battery_discharge") or 0) / battery.eta_discharge
+        before = first.soc * battery.capacity_wh - charged + drawn
+        energy_wh = min(max(before, 0.0), battery.capacity_wh)
+    carbon_g = 0.0 if energy_wh == 0 else (
+        None if grid_g_per_kwh is None else energy_wh * grid_g_per_kwh / 1000)
+    return Inventory(energy_wh, carbon_g, {inv.UNKNOWN: energy_wh} if energy_wh else {},
+                     battery.eta_charge, battery.eta_discharge, battery.standby_w, True)
+
+
+class Books:
+    """Takes a site's intervals in the order of time; `inventory` is what the battery holds."""
+
+    def __init__(self, site: Site, factors: FactorSet, options: Options | None = None) -> None:
+        self.site = site
+        self.factors = factors
+        self.options = options or Options()
+        self.inventory: Inventory | None = self.options.opening
+
+    def advance(self, interval: SiteInterval) -> Entry:
+        """Account one interval and move the inventory on.  Raises Bug if the books of the
+        interval do not close."""
+        factors = self.factors.means(interval.start_ms, interval.length_ms)
+        grid = factors.get("grid")
+        if self.inventory is None:
+            self.inventory = assumed_opening(self.site, interval, grid)
+        unread = tuple(role for role in (*SUPPLY_ROLES.values(), *SINK_ROLES.values())
+                       if self.site.energy_wh(interval, role) is None)
+        entry = Entry(interval, grid, self.inventory, self.inventory, unread=unread)
+        if any(role in unread for role in SUPPLY_ROLES.values()):
+            entry = self._blind(entry)
+        else:
+            flows = self._flows(interval, factors)
+            policy = Policy(self.options.attribution, self.options.residual, grid)
+            step = bus_step(flows, self.inventory, policy)
+            entry = replace(entry, flows=flows, step=step, closing=step.inventory)
+        entry = self._anchored(entry)
+        self.inventory = entry.closing
+        return entry
+
+    def _flows(self, interval: SiteInterval, factors: dict[str, float | None]) -> Flows:
+        read = {role: self.site.energy_wh(interval, role)
+                for role in (*SUPPLY_ROLES.values(), *SINK_ROLES.values())}
+        return Flows(
+            supply_wh={name: wh for name, role in SUPPLY_ROLES.items()
+                       if (wh := read[role]) is not None},
+            sinks_wh={name: wh for name, role in SINK_ROLES.items()
+                      if (wh := read[role]) is not None},
+            factors_g_per_kwh=factors, genset_carbon_g=self._fuel_g(interval),
+            dt_s=interval.length_ms / 1000)
+
+    def _fuel_g(self, interval: SiteInterval) -> float | None:
+        """Return the carbon of the fuel burned: from litres, never from the genset's kWh."""
+        per_litre = self.factors.fuel_g_per_litre.get(FUEL)
+        if interval.fuel_l is None or per_litre is None:
+            return None
+        return interval.fuel_l * float(per_litre)
+
+    def _blind(self, entry: Entry) -> Entry:
+        """Move the inventory by the battery's own meter alone, at the grid's factor."""
+        opening, interval = entry.opening, entry.interval
+        out_wh = self.site.energy_wh(interval, "battery_discharge") or 0.0
+        in_wh = self.site.energy_wh(interval, "battery_charge") or 0.0
+        held = inv.discharge(opening, out_wh).inventory
+        if in_wh:
+            carbon = (None if entry.grid_g_per_kwh is None
+                      else in_wh * entry.grid_g_per_kwh / 1000)
+            held = inv.charge(held, {inv.UNKNOWN: in_wh}, carbon).inventory
+        held = inv.stand_by(held, interval.length_ms / 1000).inventory
+        gained_g = (0.0 if held.carbon_g is None or opening.carbon_g is None
+                    else held.carbon_g - opening.carbon_g)
+        gained = Adjustment(held.energy_wh - opening.energy_wh, gained_g)
+        return replace(entry, closing=held, blind=gained)
+
+    def _anchored(self, entry: Entry) -> Entry:
+        """Set the inventory to the BMS value at full and at empty; carbon stays."""
+        soc, battery = entry.interval.soc, self.site.battery
+        if soc is None or battery is None or ANCHOR_EMPTY < soc < ANCHOR_FULL:
+            return entry
+        held, moved_wh = inv.anchor(entry.closing, soc * battery.capacity_wh)
+        return replace(entry, closing=held, anchor_wh=moved_wh)
