@@ -9,21 +9,30 @@ import platform
 import sys
 from pathlib import Path
 
+from tests.bench.figure import Figure
+
 WORDS = sys.argv[1:]        # only benches whose name holds one of these words
+
+
+def line(figure: Figure) -> str:
+    """Return one figure as a line of text."""
+    bound = "" if figure.most is None else f"(at most {figure.most:,})"
+    missed = "" if figure.is_good else "  MISSED"
+    return f"  {figure.name:<24} {figure.value:>14,.3f} {figure.unit:<14} {bound}{missed}".rstrip()
 
 
 def main() -> int:
     """Return the exit status: 0 if every figure keeps its bound."""
     print(f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}")
-    print(f"{'figure':<28} {'value':>12} {'at most':>12}  unit           load")
-    missed = 0
+    missed, load = 0, None
     for file in sorted(Path(__file__).parent.glob("bench_*.py")):
         if WORDS and not any(word in file.stem for word in WORDS):
             continue
         for figure in importlib.import_module(f"tests.bench.{file.stem}").measure():
-            bound = "" if figure.most is None else f"{figure.most:,.3f}"
-            print(f"{figure.name:<28} {figure.value:>12,.3f} {bound:>12}  {figure.unit:<14} "
-                  f"{figure.load}{'' if figure.is_good else '   MISSED'}", flush=True)
+            if figure.load != load:
+                load = figure.load
+                print(f"\n{load}")
+            print(line(figure), flush=True)
             missed += not figure.is_good
     return 1 if missed else 0
 
