@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["demo"]:
         from simulator import demo
-        return int(demo.main(words[1:]))  # type: ignore[attr-defined,unused-ignore]
+        return demo.main(words[1:])
     args = parser().parse_args(words)
     try:
         scenario = load(args.scenario, args.seed, args.origin)

@@ -1,0 +1,113 @@
+"""What the demo must prove, as pure functions of what it left behind.
+
+In: the sealed batches as the fleet holds them, the witness (highest sequence the gateway
+had made durable), the report and the simulator's own books.  Out: numbers and sentences.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.core.batch import open_body, open_sealed
+from gateway.core.reading import utc_ms
+from gateway.core.record import GAP
+
+# The keys of energy_wh that a meter measures; `residual` is computed from them.
+ROLES = ("grid_import", "grid_export", "pv", "battery_charge", "battery_discharge", "genset",
+         "it", "cooling", "lighting", "other")
+
+# A scan may be late by half an interval before it counts as missing.
+LATE_FACTOR = 1.5
+
+
+@dataclass
+class Delivered:
+    """What the fleet holds of one cabinet: sequence ranges, scan times, declared gaps."""
+
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+    scans: dict[str, list[int]] = field(default_factory=dict)          # device -> UTC ms
+    gaps: list[tuple[str | None, int, int, str]] = field(default_factory=list)
+
+
+def read_delivered(sealed: Iterable[bytes], inflate: Any) -> Delivered:
+    """Decode sealed batches into what the checks need; raises FormatError on a bad one."""
+    found = Delivered()
+    for data in sealed:
+        _, batch = open_sealed(data)
+        schema, records = open_body(batch, inflate)
+        found.ranges.append((batch.first_seq, batch.last_seq))
+        for record in records:
+            if record.__class__.__name__ == "ScanRecord":
+                at = utc_ms(batch.clock, record.ticks_ms)
+                if at is not None:
+                    found.scans.setdefault(schema[record.stream].device, []).append(at)
+            elif record.kind == GAP:
+                stream, start, end, reason = record.body[:4]
+                name = None if stream < 0 else schema[stream].device
+                found.gaps.append((name, start or 0, end or 0, reason))
+    return found
+
+
+def lost_and_duplicated(ranges: list[tuple[int, int]], witnessed: int) -> tuple[int, int]:
+    """Return how many of the records 1..witnessed are absent, and how many stand twice."""
+    times: dict[int, int] = {}
+    for first, last in ranges:
+        for sequence in range(first, last + 1):
+            times[sequence] = times.get(sequence, 0) + 1
+    lost = sum(1 for sequence in range(1, witnessed + 1) if sequence not in times)
+    return lost, sum(1 for count in times.values() if count > 1)
+
+
+def undeclared_gaps(found: Delivered, interval_ms: int) -> list[str]:
+    """Return a sentence for each hole between scans that no gap record covers."""
+    slack = LATE_FACTOR * interval_ms
+    faults = []
+    for device, times in found.scans.items():
+        times.sort()
+        for before, after in zip(times, times[1:], strict=False):
+            if after - before <= 2 * slack:
+                continue
+            covered = any(
+                name in (None, device) and start <= before + slack and end >= after - slack
+                for name, start, end, _ in found.gaps)
+            if not covered:
+                faults.append(f"{device}: nothing for {(after - before) / 1000:.0f} s after"
+                              f" {before} ms UTC, and no gap record")
+    return faults
+
+
+def energy_rows(report: dict[str, Any], truth: dict[str, float]) -> list[dict[str, Any]]:
+    """Return measured, truth, error and bound of each energy, in Wh."""
+    rows = []
+    for role in ROLES:
+        measured, real = report["energy_wh"].get(role), truth.get(role)
+        bound = sum(m["bound_wh"] or 0.0 for m in report["meters"] if m["role"] == role)
+        error = None if measured is None or real is None else measured - real
+        rows.append({"role": role, "measured_wh": measured, "truth_wh": real,
+                     "error_wh": error, "bound_wh": bound})
+    return rows
+
+
+def within_bounds(rows: list[dict[str, Any]]) -> list[str]:
+    """Return a sentence for each energy that is missing or further off than its bound."""
+    faults = []
+    for row in rows:
+        if row["error_wh"] is None:
+            faults.append(f"{row['role']}: measured {row['measured_wh']}, truth"
+                          f" {row['truth_wh']}")
+        elif abs(row["error_wh"]) > row["bound_wh"] + 1e-6:
+            faults.append(f"{row['role']}: off by {row['error_wh']:.2f} Wh, bound"
+                          f" {row['bound_wh']:.2f} Wh")
+    return faults
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the table measured | truth | error | bound as text, in Wh."""
+    def cell(value: float | None) -> str:
+        return "-" if value is None else f"{value:.2f}"
+
+    lines = [f"{'energy':<18}{'measured Wh':>14}{'truth Wh':>14}{'error':>10}{'bound':>10}"]
+    lines += [f"{row['role']:<18}" + f"{cell(row['measured_wh']):>14}"
+              + f"{cell(row['truth_wh']):>14}" + f"{cell(row['error_wh']):>10}"
+              + f"{cell(row['bound_wh']):>10}" for row in rows]
+    return "\n".join(lines)

@@ -1,0 +1,177 @@
+"""The end of the demo: reports, books, checks, and the table people read.
+
+This is the door between a finished run and simulator/demo_checks.py, which is pure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulator import demo_checks as checks
+from simulator.clock import format_utc
+from simulator.processes import python
+
+if TYPE_CHECKING:
+    from simulator.demo import Demo
+
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Usage:
+    """CPU time and memory of the gateway's process, read at named moments."""
+
+    def __init__(self) -> None:
+        self.moments: list[dict[str, Any]] = []
+        self._pid = 0
+
+    def begin(self, pid: int) -> None:
+        """Watch this process from now on."""
+        self._pid = pid
+        self.mark("start")
+
+    def mark(self, name: str) -> None:
+        """Note CPU seconds, wall seconds of life and resident MiB; nothing if it is gone."""
+        process = Path("/proc") / str(self._pid)
+        try:
+            fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
+            status = (process / "status").read_text()
+        except OSError:
+            return
+        uptime_s = float(Path("/proc/uptime").read_text().split()[0])
+        resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        self.moments.append({
+            "at": name, "pid": self._pid,
+            "cpu_s": (int(fields[11]) + int(fields[12])) / CLOCK_TICKS,
+            "life_s": uptime_s - int(fields[19]) / CLOCK_TICKS,
+            "rss_mib": int(resident.split()[1]) / 1024})
+
+    def summary(self) -> dict[str, Any]:
+        """Return the gateway's share of a core over its lives, and its memory over time."""
+        lives = {moment["pid"]: moment for moment in self.moments}
+        cpu_s = sum(moment["cpu_s"] for moment in lives.values())
+        life_s = sum(moment["life_s"] for moment in lives.values())
+        return {"cpu_share": round(cpu_s / life_s, 4) if life_s else None,
+                "rss_mib": {m["at"]: round(m["rss_mib"], 1) for m in self.moments},
+                "rss_mib_max": round(max((m["rss_mib"] for m in self.moments), default=0), 1)}
+
+
+def status_of(demo: Demo) -> dict[str, Any]:
+    """Return the gateway's last status file, {} while there is none."""
+    for file in demo.site.rglob("status.json"):
+        try:
+            return dict(json.loads(file.read_text()))
+        except (OSError, ValueError):
+            continue
+    return {}
+
+
+def progress_line(demo: Demo) -> str:
+    """Return one line: simulated hour, what is durable, what the fleet has."""
+    journal = status_of(demo).get("journal", {})
+    return (f"  hour {demo.hours():6.2f}   durable {journal.get('durable_seq', '-'):>7}"
+            f"   in the fleet {journal.get('acknowledged_seq', '-'):>7}"
+            f"   batches waiting {journal.get('batches_waiting', '-'):>3}")
+
+
+def is_drained(demo: Demo) -> bool:
+    """Tell whether the fleet has receipted everything the gateway had made durable."""
+    journal = status_of(demo).get("journal", {})
+    return bool(journal) and journal.get("acknowledged_seq", -1) >= demo.witnessed()
+
+
+def sealed_batches(database: Path, cabinet: str) -> list[bytes]:
+    """Return the sealed batches as the fleet stores them (table `batch`, column `sealed`)."""
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        rows = connection.execute(
+            "SELECT sealed FROM batches WHERE device = ? ORDER BY first_seq", (cabinet,))
+        return [row[0] for row in rows]
+
+
+def books_between(truth: Path, start_ms: int, end_ms: int) -> dict[str, float]:
+    """Return the simulator's energies in Wh between two quarter hours, from its books."""
+    at: dict[int, dict[str, float]] = {}
+    for line in truth.read_text().splitlines():
+        entry = json.loads(line)
+        at[entry["utc_ms"]] = entry["energy_wh"]
+    return {role: wh - at[start_ms][role] for role, wh in at[end_ms].items()}
+
+
+async def _command(demo: Demo, *arguments: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *python("fleet", *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    text, _ = await process.communicate()
+    (demo.out / "logs" / f"fleet-{arguments[0]}.log").write_bytes(text)
+    return process.returncode or 0, text.decode(errors="replace")
+
+
+async def _reports(demo: Demo, start: str, end: str, site: str) -> dict[str, Any]:
+    for form in ("json", "html"):
+        code, text = await _command(
+            demo, "report", "--data", str(demo.fleet), "--site", site, "--from", start,
+            "--to", end, "--format", form, "--out", str(demo.out / f"report.{form}"))
+        if code:
+            raise RuntimeError(f"the report failed: {text}")
+    return dict(json.loads((demo.out / "report.json").read_text()))
+
+
+async def conclude(demo: Demo) -> int:
+    """Write reports, books and summary, print the table; returns the exit code."""
+    from simulator.demo import HOUR_MS, say
+
+    parts = json.loads((demo.out / "parts.json").read_text())
+    start_ms = demo.origin_ms
+    end_ms = start_ms + round(demo.args.hours * HOUR_MS)
+    site = parts["site"]["id"]
+    report = await _reports(demo, format_utc(start_ms), format_utc(end_ms), site)
+    verdict, said = await _command(demo, "verify", "--data", str(demo.fleet), "--site", site)
+    found = checks.read_delivered(
+        sealed_batches(demo.fleet / "fleet.db", parts["site"]["cabinet"]),
+        lambda data, limit: zlib.decompressobj(-15).decompress(data, limit))
+    truth = books_between(demo.out / "sim" / "truth.jsonl", start_ms, end_ms)
+    (demo.out / "truth.json").write_text(json.dumps(truth, indent=1))
+    rows = checks.energy_rows(report, truth)
+    summary = summarise(demo, report, found, rows, said if verdict else "")
+    (demo.out / "summary.json").write_text(json.dumps(summary, indent=1))
+    say("\n" + checks.table(rows) + "\n")
+    for check in summary["checks"]:
+        say(f"  {'ok  ' if check['ok'] else 'FAIL'}  {check['name']}: {check['detail']}")
+    return 0 if summary["ok"] else 1
+
+
+def summarise(
+    demo: Demo, report: dict[str, Any], found: checks.Delivered,
+    rows: list[dict[str, Any]], verify_said: str,
+) -> dict[str, Any]:
+    """Return summary.json: every check with its verdict and its reason."""
+    witnessed = demo.witnessed()
+    lost, doubled = checks.lost_and_duplicated(found.ranges, witnessed)
+    holes = checks.undeclared_gaps(found, 10_000)
+    off = checks.within_bounds(rows)
+    evidence = report["evidence"]
+    verdicts = [
+        ("every acknowledged record is in the fleet", lost == 0 and witnessed > 0,
+         f"{witnessed} witnessed, {lost} lost"),
+        ("none is there twice", doubled == 0, f"{doubled} doubled"),
+        ("every gap is declared", not holes, "; ".join(holes[:3]) or
+         f"{len(found.gaps)} gaps, all declared"),
+        ("the chain verifies", not verify_said and bool(evidence["chain_ok"]),
+         verify_said.strip()[-300:] or f"{evidence['batches']} batches"),
+        ("the scans are complete or declared", evidence["coverage"] == 1.0,
+         f"coverage {evidence['coverage']}"),
+        ("each energy is within its bound of the truth", not off, "; ".join(off[:3]) or
+         f"{len(rows)} energies"),
+    ]
+    journal = status_of(demo).get("journal", {})
+    return {
+        "ok": all(good for _, good, _ in verdicts), "lost": lost, "duplicated": doubled,
+        "gaps": len(found.gaps), "witnessed": witnessed,
+        "checks": [{"name": n, "ok": good, "detail": d} for n, good, d in verdicts],
+        "energy": rows, "gateway": demo.usage.summary() | {"journal": journal},
+    }

@@ -1,0 +1,80 @@
+"""The demo as a whole: real processes, an outage, a kill, and the truth to compare with.
+
+The demo judges itself against the simulator's own books and a witness outside the gateway's
+folder; these tests look at what it left behind, so that a demo which forgets to judge fails.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.parts import need
+
+ROLES_OF_A_SHOP = {"grid_import", "pv", "battery_charge", "it", "cooling", "lighting", "other"}
+
+
+def run_demo(out: Path, hours: float, timeout_s: float, *more: str) -> str:
+    """Run the demo to its end and return what it printed; fails on a non-zero exit."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "simulator", "demo", "--scenario", "shop", "--speed", "60",
+         "--hours", str(hours), "--exit", "--out", str(out), "--port", str(port), *more],
+        capture_output=True, text=True, timeout=timeout_s, check=False)
+    logs = "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-1500:]}"
+                     for log in sorted((out / "logs").glob("*.log")))
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{logs}"
+    return done.stdout
+
+
+def check_what_it_left(out: Path) -> dict:
+    """Check the four files of a finished demo and return its summary."""
+    summary = json.loads((out / "summary.json").read_text())
+    report = json.loads((out / "report.json").read_text())
+    truth = json.loads((out / "truth.json").read_text())
+    assert summary["ok"] and summary["lost"] == 0 and summary["duplicated"] == 0
+    assert summary["witnessed"] > 1000
+    assert summary["gaps"] > 0                          # the kill leaves a hole: it is declared
+    energies = {row["role"]: row for row in summary["energy"]}
+    assert set(truth) <= set(report["energy_wh"])
+    for role in ROLES_OF_A_SHOP:
+        row = energies[role]
+        assert row["truth_wh"] == pytest.approx(truth[role])
+        assert abs(report["energy_wh"][role] - truth[role]) <= row["bound_wh"]
+    assert truth["it"] > 0 and energies["it"]["bound_wh"] < 0.1 * truth["it"]
+    assert report["evidence"]["coverage"] == 1.0 and report["evidence"]["chain_ok"]
+    assert report["compute"]["g_per_core_hour"] > 0
+    html = (out / "report.html").read_text()
+    assert "<svg" in html and report["factors"]["id"] in html
+    return summary
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(300)
+def test_an_hour_with_an_outage_and_a_kill_loses_nothing_and_measures_right(tmp_path):
+    need("mosquitto")
+    printed = run_demo(tmp_path / "demo", hours=1, timeout_s=240)
+    summary = check_what_it_left(tmp_path / "demo")
+    assert "measured Wh" in printed
+    print(json.dumps(summary["gateway"], indent=1))
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(300)
+def test_half_an_hour_over_the_broker_from_the_package_index(tmp_path):
+    run_demo(tmp_path / "demo", 0.5, 200, "--amqtt")
+    check_what_it_left(tmp_path / "demo")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(4 * 3600)
+def test_a_week_of_the_shop(tmp_path):
+    need("mosquitto")
+    run_demo(tmp_path / "demo", hours=168, timeout_s=3.5 * 3600)
+    summary = check_what_it_left(tmp_path / "demo")
+    print(json.dumps(summary["gateway"], indent=1))
