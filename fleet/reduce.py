@@ -20,7 +20,7 @@ from gateway.core.reading import Absent, Point, Stream, utc_ms
 COUNTER_MAX, GAUGE_MAX = 1 << 62, 1 << 44
 
 # counters: {(stream, point index): [interval.Part]}.  gauges: {(stream, point index):
-# {quarter_ms: [count, total, low, high]}}.  scans: {(stream, quarter_ms): [count, absent]}.
+# {quarter_ms: [count, total, low, high, last_ms, last]}}.  scans: {(stream, quarter_ms): [count, absent]}.
 # events: [(seq, kind, utc_ms, body)].  stream is the index into the schema.
 Reduction = namedtuple("Reduction", ("counters", "gauges", "scans", "events"))
 
@@ -66,15 +66,17 @@ def _sort_values(schema: tuple[Stream, ...], item: Any, at: int,
                 readings.setdefault((item.stream, place), []).append((at, value))
         elif abs(value) <= GAUGE_MAX:
             quarters = gauges.setdefault((item.stream, place), {})
-            _take(quarters, interval.quarter(at), value)
+            _take(quarters, at, value)
 
 
-def _take(quarters: dict[int, list[int]], quarter: int, value: int) -> None:
-    held = quarters.setdefault(quarter, [0, 0, value, value])
+def _take(quarters: dict[int, list[int]], at: int, value: int) -> None:
+    held = quarters.setdefault(interval.quarter(at), [0, 0, value, value, at, value])
     held[0] += 1
     held[1] += value
     held[2] = min(held[2], value)
     held[3] = max(held[3], value)
+    if at >= held[4]:
+        held[4], held[5] = at, value
 
 
 def is_counter(point: Point) -> bool:

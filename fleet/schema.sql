@@ -92,6 +92,8 @@ CREATE TABLE gauge_parts (
   total INTEGER NOT NULL,
   low INTEGER NOT NULL,
   high INTEGER NOT NULL,
+  last_ms INTEGER NOT NULL,
+  last INTEGER NOT NULL,
   PRIMARY KEY (channel, quarter_ms, batch)
 ) STRICT, WITHOUT ROWID;
 

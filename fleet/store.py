@@ -193,7 +193,7 @@ class Store:
         for (stream, place), quarters in reduction.gauges.items():
             channel = self._channel(device, opened.schema[stream], place)
             self._link.executemany(
-                "INSERT INTO gauge_parts VALUES (?,?,?,?,?,?,?)",
+                "INSERT INTO gauge_parts VALUES (?,?,?,?,?,?,?,?,?)",
                 [(channel, quarter, batch_id, *held) for quarter, held in quarters.items()])
         self._link.executemany(
             "INSERT INTO scan_parts VALUES (?,?,?,?,?,?,?)",

@@ -1,0 +1,152 @@
+"""Questions to the fleet's store; read-only, so that a report never disturbs admission."""
+
+import sqlite3
+from collections import namedtuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fleet import site
+from fleet.errors import ReportError, StoreDamaged
+from fleet.store import FILE, connect
+from gateway.core import cbor, interval, record
+
+# One series of a cabinet.  id: the store's.  stream: device name.  measurand, exponent: as in
+# the schema.  item: "" or a workload.
+ChannelRow = namedtuple("ChannelRow", ("id", "stream", "item", "measurand", "exponent"))
+# Quarter hour of a gauge: mean over all readings, extremes, last; in the channel's steps.
+MeanRow = namedtuple("MeanRow", ("mean", "low", "high", "count", "last"))
+# kind: record.GAP and the like.  body: list.
+EventRow = namedtuple("EventRow", ("seq", "kind", "utc_ms", "body"))
+# How a journal stands.  stored_seq: highest sequence stored at all.
+JournalRow = namedtuple("JournalRow", (
+    "journal", "batches", "records", "first_seq", "stored_seq", "low_water", "received_ms"))
+
+
+class Reader:
+    """One read-only connection; close it, or use `opened`."""
+
+    def __init__(self, data: Path) -> None:
+        """Raises ReportError when there is no store yet."""
+        path = data / FILE
+        if not path.is_file():
+            raise ReportError(f"{path} does not exist: nothing was ever received here; "
+                              f"next: python -m fleet serve --data {data}")
+        try:
+            self._link = connect(path, read_only=True)
+            self._link.execute("SELECT count(*) FROM meta")
+        except sqlite3.DatabaseError as error:
+            raise StoreDamaged(f"{path}: {error}; next: restore it from a backup") from error
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._link.close()
+
+    def version(self) -> int:
+        """Return a number that changes whenever a batch was stored."""
+        return int(self._one("SELECT coalesce(max(id), 0) FROM batches")[0])
+
+    def descriptor(self, device: str) -> site.Descriptor | None:
+        """Return the descriptor of the newest batch whose descriptor is known."""
+        row = self._one(
+            "SELECT c.descriptor FROM batches b JOIN configs c ON c.device = b.device "
+            "AND c.hash = b.config WHERE b.device = ? ORDER BY b.id DESC LIMIT 1", device)
+        return site.parse(row[0]) if row else None
+
+    def channels(self, device: str) -> list[ChannelRow]:
+        """Return every series a cabinet ever sent."""
+        rows = self._link.execute("SELECT id, stream, item, measurand, exponent FROM channels "
+                                  "WHERE device = ?", (device,))
+        return [ChannelRow(*row) for row in rows]
+
+    def counter_parts(self, channel: int, from_ms: int, to_ms: int) -> list[interval.Part]:
+        """Return the parts that decide a counter from from_ms to to_ms: those inside, and the
+        nearest before and after, however far a gap pushed them away."""
+        rows = self._link.execute(
+            "SELECT quarter_ms, first_ms, first, last_ms, last, broken FROM counter_parts "
+            "WHERE channel = ?1 AND quarter_ms >= coalesce((SELECT max(quarter_ms) FROM "
+            "counter_parts WHERE channel = ?1 AND quarter_ms < ?2), ?2) AND quarter_ms <= "
+            "coalesce((SELECT min(quarter_ms) FROM counter_parts WHERE channel = ?1 "
+            "AND quarter_ms >= ?3), ?3)", (channel, from_ms, to_ms))
+        return [interval.Part(*row) for row in rows]
+
+    def means(self, channel: int, from_ms: int, to_ms: int) -> dict[int, MeanRow]:
+        """Return a gauge by quarter hour."""
+        rows = self._link.execute(
+            "SELECT quarter_ms, sum(total), min(low), max(high), sum(count), last, max(last_ms) "
+            "FROM gauge_parts WHERE channel = ? AND quarter_ms >= ? AND quarter_ms < ? GROUP BY quarter_ms",
+            (channel, from_ms, to_ms))
+        return {row[0]: MeanRow(row[1] / row[4], *row[2:6]) for row in rows}
+
+    def scans(self, device: str, from_ms: int, to_ms: int) -> dict[str, int]:
+        """Return how many scans of each device of a cabinet are stored."""
+        rows = self._link.execute(
+            "SELECT stream, sum(count) FROM scan_parts WHERE device = ? AND quarter_ms >= ? "
+            "AND quarter_ms < ? GROUP BY stream", (device, from_ms, to_ms))
+        return dict(rows.fetchall())
+
+    def uncertainty_ms(self, device: str, from_ms: int, to_ms: int) -> int:
+        """Return the worst clock uncertainty of a period's batches."""
+        row = self._one("SELECT max(uncertainty_ms) FROM scan_parts WHERE device = ? AND "
+                        "quarter_ms >= ? AND quarter_ms < ?", device, from_ms, to_ms)
+        return row[0] or 0
+
+    def span_ms(self, device: str) -> tuple[int, int] | None:
+        """Return (first, last + 1) quarter hour with scans, or None without any."""
+        row = self._one("SELECT min(quarter_ms), max(quarter_ms) FROM scan_parts "
+                        "WHERE device = ?", device)
+        return None if row[0] is None else (row[0], row[1] + interval.QUARTER_MS)
+
+    def evidence(self, device: str, from_ms: int, to_ms: int) -> tuple[int, int]:
+        """Return (records, batches) of the batches that touch a period."""
+        row = self._one(
+            "SELECT coalesce(sum(last_seq - first_seq + 1), 0), count(*) FROM batches "
+            "WHERE id IN (SELECT batch FROM scan_parts WHERE device = ? AND quarter_ms >= ? "
+            "AND quarter_ms < ?)", device, from_ms, to_ms)
+        return int(row[0]), int(row[1])
+
+    def events(self, device: str, kind: int) -> list[EventRow]:
+        """Return all events of a kind, in order of time."""
+        rows = self._link.execute("SELECT seq, kind, utc_ms, body FROM events WHERE device = ? "
+                                  "AND kind = ? ORDER BY utc_ms, seq", (device, kind))
+        return [EventRow(seq, found, at, cbor.decode(body)) for seq, found, at, body in rows]
+
+    def gaps(self, device: str, from_ms: int, to_ms: int) -> list[EventRow]:
+        """Return declared gaps that overlap a period; an open side reaches to the event."""
+        return [event for event in self.events(device, record.GAP)
+                if (event.body[1] if event.body[1] is not None else event.utc_ms) < to_ms
+                and (event.body[2] if event.body[2] is not None else event.utc_ms) > from_ms]
+
+    def journals(self, device: str) -> list[JournalRow]:
+        """Return how each journal of a cabinet stands, in order of arrival."""
+        rows = self._link.execute(
+            "SELECT b.journal, count(*), sum(last_seq - first_seq + 1), min(first_seq), "
+            "max(last_seq), max(c.low_water), max(received_ms) FROM batches b LEFT JOIN chains c "
+            "ON c.device = b.device AND c.journal = b.journal WHERE b.device = ? "
+            "GROUP BY b.journal ORDER BY min(b.id)", (device,))
+        return [JournalRow(*row) for row in rows]
+
+    def sealed(self, device: str, journal: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield (number, sealed bytes) of a journal's batches in order."""
+        yield from self._link.execute("SELECT number, sealed FROM batches WHERE device = ? AND "
+                                      "journal = ? ORDER BY number", (device, journal))
+
+    def refused(self, device: str) -> dict[str, int]:
+        """Return how often batches on a cabinet's topic were refused, by code."""
+        rows = self._link.execute("SELECT code, count FROM refused_counts WHERE device = ?",
+                                  (device,))
+        return dict(rows.fetchall())
+
+    def _one(self, statement: str, *values: Any) -> Any:
+        return self._link.execute(statement, values).fetchone()
+
+
+@contextmanager
+def opened(data: Path) -> Iterator[Reader]:
+    """Give a Reader for a while."""
+    reader = Reader(data)
+    try:
+        yield reader
+    finally:
+        reader.close()
