@@ -50,12 +50,10 @@ def eastron_inputs(profile: str, values: Mapping[str, float]) -> list[Block]:
     places = EASTRON_FLOATS[profile].items()
     for start, count in EASTRON_SPANS[profile]:
         cells = bytearray(2 * count)
-        for quantity, address in places:
-            if start <= address < start + count:
-                value = values[quantity]
-                if quantity.startswith("energy_"):
-                    value = value / 1000.0
-                struct.pack_into(">f", cells, 2 * (address - start), value)
+        inside = [(q, at) for q, at in places if start <= at < start + count]
+        for quantity, address in inside:
+            unit = 1000.0 if quantity.startswith("energy_") else 1.0
+            struct.pack_into(">f", cells, 2 * (address - start), values[quantity] / unit)
         blocks.append((start, bytes(cells)))
     return blocks
 
