@@ -51,9 +51,9 @@ bench: $(STAMP) ## measure the figures that stand in docs/, with the load they b
 	$(BIN)/python -m tests.bench
 
 check: $(STAMP) ## ruff, mypy --strict outside the portable rooms, and the house rules
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/python -m tests.house
+	@failed=; for tool in "ruff check --quiet --output-format concise ." mypy \
+		"python -m tests.house"; do echo "== $$tool"; $(BIN)/$$tool || failed=1; done; \
+	test -z "$$failed"
 
 clean: ## remove .venv, caches and build products; evidence and keys elsewhere stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
