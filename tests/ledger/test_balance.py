@@ -1,0 +1,75 @@
+"""Single intervals whose numbers are worked by hand."""
+
+import pytest
+
+from gateway.core.errors import Bug
+from gateway.ledger.balance import Flows, Policy, bus_step
+from gateway.ledger.identities import require
+from gateway.ledger.inventory import Inventory, anchor, discharge
+
+
+def test_a_missing_grid_factor_leaves_carbon_undefined_but_energy_booked():
+    step = bus_step(Flows({"grid": 500, "pv": 100}, {"it": 600}, {"pv": 0}), Inventory())
+    assert step.ci_g_per_kwh is None
+    assert step.carbon_by_sink_g == {"it": None}
+    assert step.origin_by_sink_wh["it"] == pytest.approx({"grid": 500, "pv": 100})
+
+
+def test_a_factor_that_is_not_needed_may_be_missing():
+    step = bus_step(Flows({"grid": 0, "pv": 100}, {"it": 100}, {"pv": 0}), Inventory())
+    assert step.carbon_by_sink_g == {"it": 0}
+
+
+def test_charging_without_a_known_factor_makes_the_inventory_undefined_not_clean():
+    step = bus_step(Flows({"grid": 500}, {"battery": 500}, {}), Inventory())
+    assert step.inventory.energy_wh == 500
+    assert step.inventory.carbon_g is None
+    assert step.inventory.g_per_kwh is None
+
+
+def test_charging_without_a_known_factor_takes_the_fallback_and_books_it():
+    step = bus_step(Flows({"grid": 500}, {"battery": 500}, {}), Inventory(),
+                    Policy(fallback_g_per_kwh=400))
+    assert step.inventory.carbon_g == 200
+    assert step.adjustment.carbon_g == 200
+
+
+def test_a_shortfall_with_no_other_supply_takes_the_fallback_with_origin_unknown():
+    step = bus_step(Flows({"battery": 100}, {"it": 100}, {}), Inventory(),
+                    Policy(fallback_g_per_kwh=300))
+    assert step.carbon_by_sink_g == {"it": 30}
+    assert step.origin_by_sink_wh == {"it": {"unknown": 100}}
+    assert (step.adjustment.energy_wh, step.adjustment.carbon_g) == (100, 30)
+    assert step.flags == ("inventory_shortfall",)
+
+
+def test_pv_first_shares_the_pv_alike_between_the_loads():
+    step = bus_step(Flows({"grid": 300, "pv": 300}, {"it": 400, "cooling": 200},
+                          {"grid": 300, "pv": 0}), Inventory(), Policy("pv_first"))
+    assert step.origin_by_sink_wh == {"it": {"pv": 200, "grid": 200},
+                                      "cooling": {"pv": 100, "grid": 100}}
+    assert step.carbon_by_sink_g == {"it": 60, "cooling": 30}
+
+
+def test_pv_first_says_which_sink_no_source_was_left_for():
+    step = bus_step(Flows({"grid": 500}, {"it": 500, "export": 100}, {"grid": 300}),
+                    Inventory(), Policy("pv_first"))
+    assert step.flags == ("negative_residual", "unserved_export")
+    assert step.carbon_by_sink_g == {"it": 150, "export": 0}
+
+
+def test_draining_the_battery_exactly_is_no_shortfall():
+    made = discharge(Inventory(0.3, 3, {"pv": 0.3}, eta_discharge=0.1), 0.03)
+    assert made.short_wh == 0
+    assert made.inventory.energy_wh == pytest.approx(0, abs=1e-15)
+
+
+def test_an_anchor_on_an_empty_inventory_has_an_unknown_origin():
+    held, moved = anchor(Inventory(), 100)
+    assert (held.origins_wh, held.carbon_g, moved) == ({"unknown": 100}, 0, 100)
+
+
+def test_a_broken_identity_is_a_bug_with_both_numbers():
+    with pytest.raises(Bug, match=r"I1 .*100\.0 against 101\.0"):
+        require("I1", 100.0, 101.0, 100.0)
+    require("I1", 100.0, 100.0 + 5e-8, 100.0)
