@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo, available_timezones
 from gateway.config_read import Document, nearest
 from gateway.config_table import BAUDS
 from gateway.config_values import COMPUTE_PROFILE
+from gateway.core.errors import ConfigError
+from gateway.ledger.factors import load as load_factors
 from gateway.signer import permission_fault
 
 Values = Mapping[str, Any]
@@ -116,10 +118,14 @@ def _check_factors(document: Document, values: Values, folder: Path) -> None:
     if None not in (factors["file"], factors["id"]) and (
             bool(factors["file"]) == bool(factors["id"])):
         document.fault(("factors",), "exactly one of file and id is needed")
-    elif factors.get("file"):
-        fault = readable_fault(folder / factors["file"])
-        if fault:
-            document.fault(("factors", "file"), fault)
+        return
+    name = "file" if factors["file"] else "id"
+    written = str(folder / factors["file"]) if factors["file"] else factors["id"]
+    try:
+        if written:
+            load_factors(written)
+    except ConfigError as error:
+        document.fault(("factors", name), str(error))
 
 
 def _check_retry(document: Document, values: Values) -> None:

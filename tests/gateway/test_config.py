@@ -36,7 +36,7 @@ MISTAKES = (
     ('host = "127.0.0.1"\ntcp_port = 1502', 'host = "127.0.0.1"\nbaud = 9600',
      'does nothing on a "tcp" bus'),
     ('evidence = "keys/evidence.pem"', 'evidence = "keys/none.pem"', "No such file"),
-    ('id = "demo"', "", "exactly one of file and id"),
+    ('id = "de-2024-direct-duck-1"', "", "exactly one of file and id"),
     ('name = "lighting"', 'name = "cooling"', "is already used in line"),
     ('meter_class = "B"', "meter_class = 1", "must be text in quotes"),
     ('bus = "bms"', 'bus = "pv"', 'does not live on a "tcp" bus'),
