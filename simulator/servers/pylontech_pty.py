@@ -31,13 +31,13 @@ class PylontechServer:
 
     def _receive(self, data: bytes) -> None:
         self._buffer += data
-        end = self._buffer.find(b"\r")
+        end = self._buffer.rfind(b"\r")
         if end < 0:
             if len(self._buffer) > FRAME_MAX:
                 self._buffer = b""
             return
         frame = self._buffer[:end]
-        self._buffer = b""                  # half duplex: what follows a frame is a collision
+        self._buffer = self._buffer[end + 1:]
         start = frame.rfind(b"~")
         if start >= 0:
             self._take(frame[start + 1:])

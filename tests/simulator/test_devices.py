@@ -1,0 +1,114 @@
+"""What a device shows is what the world did: in whole steps, with the right sign, consistent."""
+
+import struct
+from math import sqrt
+
+import pytest
+
+from drivers.driver import Setup, build, run
+from drivers.links.profile_files import find
+from drivers.modbus import RtuReads
+from gateway.core.errors import Refused
+from gateway.core.measurand import BY_ID
+from gateway.core.reading import Absent
+from simulator.devices import READ_MAX, electrical, read, registers
+from simulator.runner import Runner
+from simulator.scenario import load
+from simulator.servers.rtu_pty import Unit, answer
+from simulator.world import Site
+
+AFTERNOON = "2026-10-06T12:30:00Z"
+
+
+@pytest.fixture(scope="module")
+def runner():
+    made = Runner(Site(load("shop", origin=AFTERNOON)))
+    made.advance(1800.5)
+    return made
+
+
+def device(runner, name):
+    return next(d for d in runner.site.scenario.devices if d.name == name)
+
+
+def driven(runner, name):
+    """Return {measurand: value} as the product's own driver reads a device in memory."""
+    wanted = device(runner, name)
+    unit = Unit(wanted.profile, registers(runner, wanted))
+
+    def ask(question):
+        pdu = question.request[1:-2]
+        reply = answer(unit, pdu)
+        if reply[0] & 0x80:
+            raise Refused("refused", reply[1])
+        return reply[2:]
+
+    driver = build(find(wanted.profile), Setup(RtuReads(), wanted.unit))
+    values = run(driver.poll(), ask)
+    return {BY_ID[p.measurand].name: v for p, v in zip(driver.points, values, strict=True)}
+
+
+def float_at(runner, name, address):
+    wanted = device(runner, name)
+    cells = read(registers(runner, wanted), (4, address, 2), wanted.profile)
+    return struct.unpack(">f", cells)[0]
+
+
+def test_meters_count_in_whole_watt_hours_from_where_they_stood(runner):
+    for name, book, start in (("node-1-meter", "node:node-1", 1512208), ("cooling", "cooling", 702118),
+                              ("lighting", "lighting", 951007), ("other", "other", 1100290)):
+        assert round(float_at(runner, name, 72) * 1000) == start + int(runner.book(book)), name
+
+
+def test_a_watt_hour_is_still_visible_just_below_ten_megawatt_hours():
+    for wh in (9_999_998, 9_999_999, 8_388_609):
+        shown = struct.unpack(">f", struct.pack(">f", wh / 1000))[0]
+        assert round(shown * 1000) == wh
+
+
+def test_the_battery_meter_imports_what_is_charged_and_exports_what_is_discharged(runner):
+    seen = electrical(runner, device(runner, "battery-meter"))
+    assert seen["energy_active_import_total"] == 2214563 + int(runner.book("battery_charge"))
+    assert seen["energy_active_export_total"] == 2041777 + int(runner.book("battery_discharge"))
+    assert seen["power_active_total"] == -runner.flow.battery_w
+
+
+def test_phases_add_up_and_power_is_voltage_times_current_times_factor(runner):
+    for name in ("grid", "battery-meter"):
+        seen = electrical(runner, device(runner, name))
+        total = sum(seen[f"power_active_l{p}"] for p in (1, 2, 3))
+        assert total == pytest.approx(seen["power_active_total"], abs=1e-6)
+        for p in (1, 2, 3):
+            apparent = seen[f"voltage_l{p}_n"] * seen[f"current_l{p}"]
+            assert apparent * seen[f"power_factor_l{p}"] == pytest.approx(
+                seen[f"power_active_l{p}"], abs=1e-6)
+        assert seen["power_apparent_total"] == pytest.approx(
+            sqrt(seen["power_active_total"] ** 2 + seen["power_reactive_total"] ** 2), abs=1e-6)
+        assert 215 < seen["voltage_l1_n"] < 245 and 49.9 < seen["frequency"] < 50.1
+        phases = sum(seen[f"energy_active_import_l{p}"] for p in (1, 2, 3))
+        assert abs(phases - seen["energy_active_import_total"]) <= 3
+
+
+def test_the_products_own_drivers_read_the_same_truth(runner):
+    grid = driven(runner, "grid")
+    assert grid["energy_active_import_total"] == 4182733 + int(runner.book("grid_import"))
+    assert grid["power_active_total"] == pytest.approx(runner.flow.grid_w, abs=0.51)
+    node = driven(runner, "node-2-meter")
+    assert node["energy_active_import_total"] == 1309951 + int(runner.book("node:node-2"))
+    room = driven(runner, "climate")
+    assert room["temperature"] == pytest.approx(runner.before.cabinet_c * 10, abs=0.51)
+    for values in (grid, node, room):
+        assert not [v for v in values.values() if isinstance(v, Absent)]
+
+
+def test_reads_outside_the_map_or_over_the_limit_are_refused(runner):
+    meter = device(runner, "grid")
+    blocks = registers(runner, meter)
+    assert read(blocks, (4, 500, 2), meter.profile) == 2
+    assert read(blocks, (4, 106, 4), meter.profile) == 2
+    assert read(blocks, (4, 0, READ_MAX[meter.profile] + 2), meter.profile) == 3
+    assert read(blocks, (5, 0, 2), meter.profile) == 1
+    assert read(blocks, (4, 65535, 2), meter.profile) == 2
+    sensor = device(runner, "climate")
+    assert read(registers(runner, sensor), (4, 0, 2), sensor.profile) == 2
+    assert len(read(registers(runner, sensor), (4, 1, 2), sensor.profile)) == 4
