@@ -41,7 +41,7 @@ NAMES = (
     "power_factor_total", "phase_angle_total", "frequency", "energy_active_import_total",
     "energy_active_export_total", "energy_active_sum_total", "energy_reactive_sum_total",
     *(f"energy_active_sum_{p}" for p in PHASES), "energy_apparent_total",
-    "power_factor_raw_percent",
+    "energy_reactive_import_total",
 )
 ROLES = ("grid", *["pv"] * 2, *["battery"] * 2, *["it"] * 6, *["cooling"] * 4,
          *["lighting"] * 3, "genset", "misc")
@@ -134,10 +134,10 @@ class Meter:
         return {
             "current_total": amps, "power_active_total": watt, "power_apparent_total": apparent,
             "power_reactive_total": reactive, "power_factor_total": factor,
-            "power_factor_raw_percent": 100 * factor,
             "phase_angle_total": math.degrees(math.atan2(reactive, abs(watt) + 1e-9)),
             "energy_active_import_total": wh[3], "energy_active_export_total": wh[4],
             "energy_active_sum_total": wh[3] + wh[4], "energy_reactive_sum_total": wh[5],
+            "energy_reactive_import_total": wh[5] / 2,
             "energy_apparent_total": wh[6],
             **{f"energy_active_sum_{p}": wh[i] for i, p in enumerate(PHASES)}}
 
@@ -222,8 +222,8 @@ def as_json(schema, records):
 
 
 def deflate(data):
-    """Return raw deflate bytes, as the gateway makes them."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
+    """Return raw deflate bytes; filtered and with short blocks is best for residuals."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 5, zlib.Z_FILTERED)
     return packer.compress(data) + packer.flush()
 
 

@@ -40,12 +40,12 @@ NONE = Absences(())
 
 
 def put_absences(out, rows, points):
-    """Append a stream's absences; return its columns without them (one for each point).
+    """Append a stream's absences; return (columns without them, their runs) by point.
 
     rows: tuples of int or Absent, each as long as `points`.
     """
     columns = list(zip(*rows))
-    groups, last = [], ()
+    groups, last, every = [], (), []
     for p in range(points):
         column, runs = columns[p], ()
         try:
@@ -57,6 +57,7 @@ def put_absences(out, rows, points):
         elif runs:
             groups.append([p, 1, runs])
         last = runs
+        every.append(runs)
     put_varint(out, len(groups))
     at = 0
     for start, width, runs in groups:
@@ -64,7 +65,7 @@ def put_absences(out, rows, points):
         put_varint(out, width - 1)
         _put_runs(out, runs)
         at = start + width
-    return columns
+    return columns, every
 
 
 def read_absences(data, at, rows, points):

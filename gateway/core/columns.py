@@ -17,6 +17,7 @@ from .cbor import decode as cbor_decode
 from .cbor import encode as cbor_encode
 from .errors import Bug, FormatError
 from .order import put_order, read_order
+from .predict import LEG, MINUS_LEG, plan, predict
 from .record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX, EventRecord, ScanRecord, encode_body
 from .schema import decode_schema, encode_schema, is_int
 from .series import CONSTANT, choose, put_residuals, put_varint, restore, signed, varint, zigzag
@@ -27,6 +28,7 @@ RECORDS_MAX = 1 << 17       # 32 meters at 1 Hz for an hour
 CELLS_MAX = 1 << 22         # values of one batch; 20 meters x 34 points at 1 Hz for an hour: 2.4 M
 KIND_MAX = 255              # event kinds
 MODE_BITS = 5               # residual mode in the lower two, prediction number in the upper three
+PREDICTIONS = 8
 
 
 def encode(schema, records):
@@ -40,12 +42,13 @@ def encode(schema, records):
     put_varint(out, len(order))
     put_order(out, len(schema), order)
     _put_ticks(out, modes, body, [ticks[s] for s in present])
-    columns = [None] * len(schema)
+    there = [None] * len(schema)
     for s in present:
-        columns[s] = put_absences(out, rows[s], len(schema[s].points))
+        there[s] = put_absences(out, rows[s], len(schema[s].points))
     for group in _groups(schema, present):
-        for p in range(len(schema[group[0]].points)):
-            _put_point(modes, body, [columns[s][p] for s in group])
+        points = schema[group[0]].points
+        for step in plan(points):
+            _put_point(modes, body, (points, step), [there[s] for s in group])
     _put_modes(out, modes)
     out.extend(body)
     out.extend(cbor_encode(events))
@@ -128,14 +131,14 @@ def _groups(schema, present):
 
 def _put_ticks(out, modes, body, ticks):
     """Write each stream's usual step to out and what departs from it to body."""
-    before, neighbour = 0, 0
+    before, bases = 0, [0]
     for column in ticks:
         steps = sorted([b - a for a, b in zip(column, column[1:])])
         nominal = steps[len(steps) >> 1] if steps else before
         put_varint(out, zigzag(nominal - before))
         before = nominal
         grid = [tick - i * nominal for i, tick in enumerate(column)]
-        neighbour = _put_series(modes, body, grid, neighbour)
+        _put_series(modes, body, 0, choose(grid), bases)
 
 
 def _read_nominal(data, at, count):
@@ -148,9 +151,12 @@ def _read_nominal(data, at, count):
 
 
 def _read_ticks(data, at, modes, nominal, rows):
-    ticks, base = [], 0
+    ticks, bases = [], [0]
     for step, count in zip(nominal, rows):
-        column, base, at = _read_series(data, at, next(modes), base, count)
+        mode = next(modes)
+        if mode >> 2:
+            raise FormatError("columns: ticks have no prediction")
+        column, at = _read_series(data, at, mode, bases, count)
         column = [tick + i * step for i, tick in enumerate(column)]
         if min(column) < 0 or max(column) > TICKS_MS_MAX:
             raise FormatError("columns: ticks out of range before %d" % at)
@@ -158,13 +164,60 @@ def _read_ticks(data, at, modes, nominal, rows):
     return ticks, at
 
 
-def _put_point(modes, body, columns):
-    """Write the series of one point of all streams that have equal points."""
-    base = 0
-    for column in columns:
-        if column and (min(column) < INT_MIN or max(column) >= INT_END):
+def _put_point(modes, body, which, streams):
+    """Write the series of one point of all streams that have equal points.
+
+    which: (points, step of the plan).  streams: (columns, runs of absences) of each.
+    """
+    points, (place, number, sources) = which
+    bases = [0] * PREDICTIONS               # neighbours, one chain for each prediction number
+    for columns, runs in streams:
+        values = columns[place]
+        if values and (min(values) < INT_MIN or max(values) >= INT_END):
             raise Bug("columns: a value is out of range")
-        base = _put_series(modes, body, column, base)
+        used = 0
+        if values and number and _together(runs, place, sources):
+            used, coded = _best(values, number, which, columns)
+        elif values:
+            coded = choose(values)
+        if values:
+            _put_series(modes, body, used, coded, bases)
+        else:
+            modes.append(CONSTANT)
+
+
+def _together(runs, place, sources):
+    """Return True if a point and its sources are absent in the same scans."""
+    for source in sources:
+        if runs[source] != runs[place]:
+            return False
+    return True
+
+
+def _best(values, number, which, columns):
+    """Return (prediction used or 0, coding) of the shorter of both ways."""
+    points, (place, _, sources) = which
+    if number == LEG and sum(values) < 0:
+        number = MINUS_LEG
+    expected = _expected(number, points, (place, sources), columns)
+    ahead = choose([value - other for value, other in zip(values, expected)])
+    plain = choose(values)
+    return (number, ahead) if ahead[0] < plain[0] else (0, plain)
+
+
+def _expected(number, points, places, columns):
+    place, sources = places
+    return predict(number, [points[source] for source in sources], points[place],
+                   [columns[source] for source in sources])
+
+
+def _put_series(modes, body, number, coded, bases):
+    """Write one series and remember its base, from which the next one's is told."""
+    _, mode, base, residuals = coded
+    modes.append(number << 2 | mode)
+    put_varint(body, zigzag(base - bases[number]))
+    put_residuals(body, residuals)
+    bases[number] = base
 
 
 def _read_points(data, at, modes, shape):
@@ -172,49 +225,54 @@ def _read_points(data, at, modes, shape):
     schema, present, rows, absences = shape
     columns = [None] * len(schema)
     for s in present:
-        columns[s] = []
+        columns[s] = [None] * len(schema[s].points)
     for group in _groups(schema, present):
-        for p in range(len(schema[group[0]].points)):
-            at = _read_point(data, at, modes, [(columns[s], absences[s][p], rows[s])
-                                               for s in group])
+        points = schema[group[0]].points
+        streams = [(columns[s], absences[s], rows[s]) for s in group]
+        for step in plan(points):
+            at = _read_point(data, at, modes, (points, step), streams)
+    for s in present:
+        columns[s] = [absent.fill(values) for absent, values in zip(absences[s], columns[s])]
     return columns, at
 
 
-def _read_point(data, at, modes, places):
-    """Append the series of one point to each stream's columns; return the offset after."""
-    base = 0
-    for columns, absent, rows in places:
-        column, base, at = _read_series(data, at, next(modes), base, rows - absent.count)
-        if column and (min(column) < INT_MIN or max(column) >= INT_END):
+def _read_point(data, at, modes, which, streams):
+    """Set the series of one point in each stream's columns; return the offset after them."""
+    points, (place, number, sources) = which
+    bases = [0] * PREDICTIONS
+    for columns, absences, rows in streams:
+        mode = next(modes)
+        used = mode >> 2
+        if used:
+            _check_prediction(used, number, absences, (place, sources))
+        values, at = _read_series(data, at, mode, bases, rows - absences[place].count)
+        if used:
+            expected = _expected(used, points, (place, sources), columns)
+            values = [value + other for value, other in zip(values, expected)]
+        if values and (min(values) < INT_MIN or max(values) >= INT_END):
             raise FormatError("columns: value out of range before %d" % at)
-        columns.append(absent.fill(column))
+        columns[place] = values
     return at
 
 
-def _put_series(modes, body, values, neighbour):
-    """Write one series; return its base, from which the next one's is told."""
-    if not values:
-        modes.append(CONSTANT)
-        return neighbour
-    _, mode, base, residuals = choose(values)
-    modes.append(mode)
-    put_varint(body, zigzag(base - neighbour))
-    put_residuals(body, residuals)
-    return base
+def _check_prediction(used, number, absences, places):
+    """Raise FormatError unless a prediction is one that this point can have."""
+    if not number or (used != number and (used, number) != (MINUS_LEG, LEG)):
+        raise FormatError("columns: prediction %d is not known here" % used)
+    if not _together([absent.runs for absent in absences], places[0], places[1]):
+        raise FormatError("columns: prediction %d from what is absent" % used)
 
 
-def _read_series(data, at, mode, neighbour, count):
-    """Return (values, base, offset after them)."""
-    if mode >> 2:
-        raise FormatError("columns: prediction %d is not known" % (mode >> 2))
+def _read_series(data, at, mode, bases, count):
+    """Return (values before any prediction is added, offset after them)."""
     if count == 0:
         if mode != CONSTANT:
             raise FormatError("columns: mode %d for a series without values" % mode)
-        return [], neighbour, at
+        return [], at
     number, at = varint(data, at)
-    base = neighbour + signed(number)
-    values, at = restore(mode, base, data, at, count)
-    return values, base, at
+    base = bases[mode >> 2] + signed(number)
+    bases[mode >> 2] = base
+    return restore(mode & 3, base, data, at, count)
 
 
 def _put_modes(out, modes):

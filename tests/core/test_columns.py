@@ -31,13 +31,31 @@ BY_HAND_BYTES = bytes.fromhex((
 SCHEMA_BYTES = bytes.fromhex((
     "82 81 82 83 01 20 60 83 18 2b 00 60 82 82 61 61 00 82 61 62 00").replace(" ", ""))
 
+# Voltage x current says 230, 460, 462 VA; the meter says 1, 0, 1 more.
+PREDICTED = (Stream("a", (Point(1, -1, ""), Point(7, -2, ""), Point(15, 0, ""))),)
+PREDICTED_BY_HAND = (
+    ScanRecord(1, 0, 0, (2300, 100, 231)),
+    ScanRecord(2, 1000, 0, (2300, 200, 460)),
+    ScanRecord(3, 2000, 0, (2310, 200, 463)),
+)
+PREDICTED_HEX = (
+    "03 03 d00f 00"             # three records, all as expected; step 1000; nothing absent
+    " 20 42 2a"                 # modes: 1 constant, 2 delta, 1 delta with prediction 2
+    " 00 f823 00 14"            # ticks 0; voltage 2300, +0, +10
+    " c801 c801 00"             # current 100, +100, +0
+    " 02 01 02"                 # apparent power: 1 more than predicted, then -1, +1
+    " 80").replace(" ", "")
+PREDICTED_BYTES = bytes.fromhex(PREDICTED_HEX)
+
 
 def test_records_encode_to_the_bytes_worked_out_by_hand():
     assert encode(TWO_METERS, BY_HAND) == BY_HAND_BYTES
+    assert encode(PREDICTED, PREDICTED_BY_HAND) == PREDICTED_BYTES
 
 
 def test_the_bytes_worked_out_by_hand_decode_to_the_records():
     assert tuple(decode(TWO_METERS, 1, BY_HAND_BYTES)) == BY_HAND
+    assert tuple(decode(PREDICTED, 1, PREDICTED_BYTES)) == PREDICTED_BY_HAND
 
 
 def test_a_schema_names_equal_points_once():
@@ -60,6 +78,29 @@ def mixed_cabinet():
     node = (Point(120, -3, ""), Point(120, -3, "pos"), Point(123, 0, "pos"))
     return (Stream("m-1", meter), Stream("node", node), Stream("m-2", meter),
             Stream("bms", (Point(96, -1, ""), Point(110, 0, ""))))
+
+
+def three_phase_day(rounds, seed):
+    """Return records of two meters whose totals follow from their phases, one often dead."""
+    below = lcg(seed)
+    points = [Point(m, e, "") for m, e in (
+        (14, 0), (1, -1), (2, -1), (3, -1), (7, -2), (8, -2), (9, -2), (11, 0), (12, 0), (13, 0),
+        (15, 0), (16, 0), (17, 0), (18, 0), (19, 0), (22, 0), (23, -2), (26, -2), (10, -2))]
+    schema = (Stream("m-1", tuple(points)), Stream("m-2", tuple(points)))
+    records = []
+    for k in range(rounds):
+        for s in range(2):
+            volts = [2300 + below(30) for _ in range(3)]
+            amps = [100 + below(700) for _ in range(3)]
+            apparent = [(v * a + 500) // 1000 + below(2) for v, a in zip(volts, amps)]
+            watts = [a * 9 // 10 * (1 - 2 * s) for a in apparent]
+            left = apparent[0] * 436 // 1000 * (1 - 2 * s)
+            values = tuple([sum(watts)] + volts + amps + watts + apparent + [
+                sum(apparent), left, 3 * left, 90 - 180 * s, 90 - 180 * s, sum(amps)])
+            if s == 1 and below(3) == 0:
+                values = all_absent(schema[s], 1)
+            records.append(ScanRecord(100 + len(records), 10000 * k + below(3), s, values))
+    return schema, records
 
 
 def mixed_day(rounds, seed):
@@ -91,12 +132,14 @@ DIGESTS = (
     (1, 1, "ccebfabe940ff3022c4c8e7f9718251198928e10a1b0236b5133d26c7db06e83"),
     (2, 7, "740328b0ddc8eedf560fdb18c0d3bcde77341ecf993259ac7421afdc50c6a9f0"),
     (40, 3, "e358015d8f0ae8c2c3bc00dc43872b36c4a3ff7203d86178ad4a02a4fda57a25"),
+    (30, 91, "d63b29ee9e0f22b590f575173e5e62f932e4e3c8ab5185955d46fbcfa9fb52a7"),
 )
 
 
-def test_a_mixed_cabinet_gives_the_pinned_digests_and_comes_back_equal():
+def test_cabinets_give_the_pinned_digests_and_come_back_equal():
     for rounds, seed, digest in DIGESTS:
-        schema, records = mixed_day(rounds, seed)
+        make = three_phase_day if seed > 90 else mixed_day
+        schema, records = make(rounds, seed)
         data = encode(schema, records)
         assert decode(schema, 100, data) == records
         assert hashlib.sha256(data).digest() == bytes.fromhex(digest), (rounds, seed)
@@ -169,6 +212,24 @@ def test_each_field_of_the_wrong_kind_is_refused():
         data = bytearray(BY_HAND_BYTES)
         data[at] = byte
         assert refused(TWO_METERS, bytes(data)), why
+
+
+def test_a_prediction_that_the_point_cannot_have_is_refused():
+    for mode in ("26", "2e", "32", "36", "3e"):         # 1, 3, 4, 5, 7 instead of 2
+        assert refused(PREDICTED, bytes.fromhex(PREDICTED_HEX.replace("2a", mode))), mode
+    absent = encode(PREDICTED, PREDICTED_BY_HAND[:1] + (
+        ScanRecord(2, 1000, 0, (Absent(1), 200, 460)),) + PREDICTED_BY_HAND[2:])
+    assert b"\x2a" not in absent            # not used when a source is absent alone
+
+
+def test_a_meter_that_is_absent_as_a_whole_keeps_its_predictions():
+    rows = [(2300, 100 + 3 * i, (2300 * (100 + 3 * i) + 500) // 1000) for i in range(9)]
+    rows[4] = (Absent(1),) * 3
+    records = [ScanRecord(1 + i, 1000 * i, 0, row) for i, row in enumerate(rows)]
+    data = encode(PREDICTED, records)
+    assert decode(PREDICTED, 1, data) == records
+    # ticks, voltage: constant; current: delta of delta; apparent: constant 0 beyond prediction 2
+    assert bytes.fromhex("402328") in data and data[-2:] == bytes.fromhex("0080")
 
 
 def test_more_records_than_the_limit_are_refused_before_memory_is_taken():
