@@ -220,6 +220,11 @@ def _note_foreign(search, slots, names, device, journal_id):
 def _confirm(store, pieces):
     """Sync every slot that holds pieces; return (pieces now durable, doubtful ones)."""
     sound, doubtful, verdicts = [], [], {}
+    if pieces:
+        try:
+            store.sync_dir()
+        except StoreError:
+            return [], pieces
     for piece in pieces:
         name = piece.place[0]
         if name not in verdicts:

@@ -174,8 +174,10 @@ class Outbox:
     def _missing(self):
         """Return the (first, last) sequences asked for again that are gone here, or None."""
         for number in self._waiting():
-            first = self._info(number)[0]
-            if first > self.acknowledged_seq + 1:
-                return self.acknowledged_seq + 1, first - 1
+            info = self._info(number)
+            if info is None:
+                continue
+            if info[0] > self.acknowledged_seq + 1:
+                return self.acknowledged_seq + 1, info[0] - 1
             return None
         return None

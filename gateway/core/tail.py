@@ -12,6 +12,7 @@ from . import frame, segment
 from .errors import Bug, StoreError
 
 SEGMENT_BYTES = 262144      # 256 KiB
+LEAD_SPARE = 2 * frame.SECTOR   # a later generation may take a byte more in the header
 FREE_MAX = 4                # more free slots than this are deleted
 
 
@@ -32,6 +33,7 @@ class Tail:
         self._held = {}             # name -> (last sequence in it, size, usable again)
         self._free = []             # (name, size), oldest first
         self._names_used = 0
+        self._names_durable = False     # a killed process may have left new names in the cache
         self._name = None           # the current slot
         self._offset = self._size = self._seed = 0
         self._context = None
@@ -125,17 +127,38 @@ class Tail:
     def _open(self, entry, sealed):
         """Choose a slot for a new generation; its header goes out with the first frame."""
         self._name = None
-        generation = self.generation + 1
-        lead = segment.encode_header(segment.Header(
-            self._device, self._journal_id, generation, entry.context, sealed))
-        needed = len(lead) + frame.padded(frame.HEAD + len(entry.payload))
+        if not self._names_durable:
+            self._store.sync_dir()
+            self._names_durable = True
+        lead = self._header(entry, sealed)
+        needed = len(lead) + frame.padded(frame.HEAD + len(entry.payload)) + LEAD_SPARE
         name, size = self._take(needed)
-        self.generation = generation
+        self.generation += 1
+        self._avoid_ghosts(name, size)
+        generation, lead = self.generation, self._header(entry, sealed, 0)
         self._name, self._size, self._offset, self._lead = name, size, 0, lead
         self._context = entry.context
         self._seed = frame.seed(self._journal_id, generation)
         if not self._room(entry):
             raise Bug("journal: segment of %d bytes for %d" % (size, needed))
+
+    def _header(self, entry, sealed, ahead=1):
+        return segment.encode_header(segment.Header(
+            self._device, self._journal_id, self.generation + ahead, entry.context, sealed))
+
+    def _avoid_ghosts(self, name, size):
+        """Skip a generation that frames in the slot were written for already.
+
+        A power cut can lose a header and keep frames behind it; that generation looks
+        unused at the next start, and a new header of it would bring the frames back.
+        """
+        try:
+            data = self._store.read(name, 0, size)
+        except StoreError:
+            self._discard(name)
+            raise
+        while segment.has_frames(data, frame.seed(self._journal_id, self.generation)):
+            self.generation += 1
 
     def _take(self, needed):
         """Return (name, size) of a free slot, or of a new one, zeroed and durable."""

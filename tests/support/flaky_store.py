@@ -7,7 +7,8 @@ can still be read (fsyncgate).  `Snapshot`s are cheap: one run of a workload giv
 """
 
 import random
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from gateway.core.errors import StoreError
 
@@ -21,10 +22,6 @@ DAMAGE = (
     ("subset", "all"), ("subset", "none"), ("torn", "all"), ("torn", "prefix"),
     ("zeros", "all"), ("zeros", "subset"), ("garbage", "all"), ("garbage", "subset"),
 )
-
-
-class PowerCut(Exception):
-    """The machine is dark from this operation on."""
 
 
 class Snapshot(NamedTuple):
@@ -127,9 +124,11 @@ class FlakyStore:
             self._step("sync")
         except StoreError:
             self.failed_syncs.add(name)
-            file.lost += file.pending
+            file.lost += [part for write in file.pending for part in _sectors(*write)]
             file.pending = []
             raise
+        synced = {at // SECTOR for start, data in file.pending for at, _ in _sectors(start, data)}
+        file.lost = [(at, part) for at, part in file.lost if at // SECTOR not in synced]
         file.durable, file.pending = _patched(file.durable, file.pending), []
 
     def sync_dir(self) -> None:
