@@ -67,7 +67,8 @@ def _find(name: str) -> Any:
 
 
 def _list(args: argparse.Namespace) -> int:
-    rows = [("profile", "maker", "model", "kind", "protocol", "maturity", "points")]
+    rows: list[tuple[str, ...]] = [("profile", "maker", "model", "kind", "protocol", "maturity",
+                                    "points")]
     for name in profile_files.names():
         p = profile_files.find(name)
         rows.append((name, p.manufacturer, p.model, p.kind, p.protocol, p.maturity,
@@ -192,7 +193,7 @@ def _shown(quantity: Any) -> dict[str, Any]:
         value = [_module(one) for one in quantity.value]
     elif isinstance(value, int):
         value = _number(value, quantity.exponent)
-    return {"value": value, "unit": quantity.unit}
+    return {"value": value, "unit": "" if quantity.unit == "1" else quantity.unit}
 
 
 def _module(one: Any) -> dict[str, Any]:

@@ -45,16 +45,16 @@ def plan(wanted, limits, known=()):
     return tuple(spans)
 
 
-def split(span, limits, known=()):
-    """Return the two halves of a span that the device refused as a whole.
+def split(span, limits):
+    """Return the two halves of a span that the device refused as a whole, unstretched.
 
     Cut between points, never inside one; a span of one point comes back alone.
     """
     if len(span.wanted) < 2:
         return (span,)
     middle = len(span.wanted) // 2
-    return (_span(span.wanted[:middle], limits, known),
-            _span(span.wanted[middle:], limits, known))
+    return (_span(span.wanted[:middle], limits, ()),
+            _span(span.wanted[middle:], limits, ()))
 
 
 def _check(one, limits):

@@ -185,11 +185,11 @@ class RegisterDriver:
         """Return what is left to ask after a span failed; a refused point goes off."""
         if not self._is_changed(error):
             return todo
-        if len(span.wanted) > 1 and error.exception != 1:
-            return list(planner.split(span, self._profile.limits, self._known)) + todo
+        limits = self._profile.limits       # pieces are never stretched: over what, is in doubt
+        if len(span.counts) > 1:
+            return [planner.Span(span.function, span.address, span.counts[:1], span.wanted)] + todo
         if len(span.wanted) > 1:
-            return todo + [half for one in span.wanted for half in
-                           planner.plan([one], self._profile.limits, self._known)]
+            return list(planner.split(span, limits)) + todo
         self._off.append(span.wanted[0].key)
         return todo
 
