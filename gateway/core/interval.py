@@ -178,8 +178,9 @@ def parts(readings, rules):
 def rebuild(found, rules):
     """Return the Deltas of Parts of one counter, given in any order, repeats allowed.
 
-    They equal what CounterTrack gives for the full stream; only a reset or jump that hides
-    between two parts and looks like an advance can differ.
+    They equal what CounterTrack gives for the full stream, with two exceptions: a reset that
+    hides between two parts and looks like an advance, and a counter that runs above its limit
+    by less than the slack of each step, which over a whole quarter hour is a jump.
     """
     track, closed = CounterTrack(rules), []
     points, broken = set(), set()

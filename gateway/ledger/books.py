@@ -77,7 +77,7 @@ class Books:
         self.site = site
         self.factors = factors
         self.options = options or Options()
-        self.inventory: Inventory | None = self.options.opening
+        self.inventory = self._configured(self.options.opening)
 
     def advance(self, interval: SiteInterval) -> Entry:
         """Account one interval and move the inventory on.  Raises Bug if the books of the
@@ -99,6 +99,14 @@ class Books:
         entry = self._anchored(entry)
         self.inventory = entry.closing
         return entry
+
+    def _configured(self, held: Inventory | None) -> Inventory | None:
+        """Return a carried inventory with the efficiencies this site is configured for."""
+        battery = self.site.battery
+        if held is None or battery is None:
+            return held
+        return replace(held, eta_charge=battery.eta_charge, eta_discharge=battery.eta_discharge,
+                       standby_w=battery.standby_w)
 
     def _flows(self, interval: SiteInterval, factors: dict[str, float | None]) -> Flows:
         read = {role: self.site.energy_wh(interval, role)

@@ -137,6 +137,29 @@ def test_pv_kept_in_the_battery_is_renewable_when_it_comes_back():
     assert [row["renewable_share"] for row in told["series"]] == pytest.approx([1, 0, 0.54])
 
 
+def test_a_carried_inventory_takes_the_sites_efficiencies_and_keeps_its_grams():
+    told = build_statement(SITE, [quarter(0, {"battery_discharge": 90.0, "it": 90.0})], FACTORS,
+                           Options(opening=Inventory(1000.0, 50.0, {"pv": 1000.0})))
+    assert told["battery"]["closing"]["stored_wh"] == pytest.approx(900)
+    assert told["carbon_g"]["it"] == pytest.approx(5.0)
+
+
+def test_all_grams_of_a_statement_add_up():
+    told = build_statement(SITE, [
+        quarter(0, {"grid_import": 700.0, "pv": 900.0, "it": 500.0, "cooling": 150.0,
+                    "battery_charge": 600.0, "grid_export": 300.0}, nodes=USE, soc=0.4),
+        quarter(1, {"grid_import": 50.0, "battery_discharge": 5000.0, "it": 5000.0}),
+        quarter(2, {"grid_import": None, "it": 500.0, "battery_charge": 100.0}),
+        quarter(3, {"grid_import": 40.0, "it": 0.0, "cooling": 30.0}, soc=1.0),
+        quarter(4, {"grid_import": 40.0, "it": 30.0})], FACTORS)
+    carbon = told["carbon_g"]
+    assert carbon["total"] + carbon["adjustment"] == pytest.approx(
+        carbon["it_with_overhead"] + carbon["export"] + carbon["stored"])
+    assert carbon["total"] == pytest.approx(carbon["direct"] + carbon["indirect"])
+    assert told["adjustments"]["flags"]["inventory_shortfall"] == 1
+    assert told["compute"]["pool_g"] == pytest.approx(16.0)     # 40 Wh x 400 without any IT
+
+
 def test_the_opening_is_assumed_from_the_state_of_charge_and_flagged():
     told = build_statement(SITE, [quarter(0, {"pv": 1000.0, "battery_charge": 1000.0}, soc=0.5)],
                            FACTORS)
