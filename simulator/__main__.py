@@ -78,6 +78,8 @@ def main(argv: list[str] | None = None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        return 0                # `| head` has seen enough
     except OSError as error:
         print(f"simulator: {error}; give another --out", file=sys.stderr)
         return 1

@@ -1,6 +1,7 @@
 """What a scenario file may say: tables of keys, ranges and defaults, and their checker."""
 
 import difflib
+import zoneinfo
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -43,7 +44,7 @@ TABLES: dict[str, dict[str, Key]] = {
              "latitude_deg": _number(-89, 89), "longitude_deg": _number(-180, 180)},
     "weather": {"mean_c": _number(-60, 50), "swing_c": _number(0, 25), "drift_c": _number(0, 20),
                 "humidity_percent": _number(5, 95), "cloudiness": _SHARE},
-    "pv": {"peak_w": _number(0, 1e6), "inverter_w": _number(1, 30000), "tilt_deg": _number(0, 90),
+    "pv": {"peak_w": _number(0, 25000), "inverter_w": _number(1, 30000), "tilt_deg": _number(0, 90),
            "azimuth_deg": _number(-180, 180), "temperature_per_k": _number(-0.01, 0),
            "noct_c": _number(30, 70)},
     "battery": {"capacity_wh": _number(1, 1e6), "power_w": _number(0, 1e5),
@@ -152,6 +153,7 @@ def read_tables(raw: dict[str, Any], check: Checker) -> dict[str, Any]:
         node["workload"] = _rows(check, f"[[node]] {node['name']}: workload",
                                  node["workload"] or [], WORKLOAD)
     _check_wiring(tables, check)
+    _check_sense(tables, check)
     return tables
 
 
@@ -164,6 +166,30 @@ def _rows(check: Checker, place: str, given: Any, keys: dict[str, Key]) -> list[
     for name in sorted({n for n in names if names.count(n) > 1}):
         check.fault(place, f"the name {name!r} is given more than once")
     return rows
+
+
+def _check_sense(tables: dict[str, Any], check: Checker) -> None:
+    """Note values that are each in range but cannot be together."""
+    battery, shop = tables["battery"], tables["shop"]
+    if not battery["soc_min"] < battery["soc_max"]:
+        check.fault("[battery] soc_max", "must be above soc_min")
+    if battery["capacity_ah"] > 65 * battery["modules"]:
+        check.fault("[battery] capacity_ah", "more than 65 Ah per module does not fit the "
+                                             "protocol's 16 bits of mAh; add modules")
+    if not shop["opens_h"] < shop["closes_h"]:
+        check.fault("[shop] closes_h", "must be after opens_h")
+    for node in tables["node"]:
+        if node["full_w"] < node["idle_w"]:
+            check.fault(f"[[node]] {node['name']}: full_w", "must not be below idle_w")
+        reserved = node["system_cores"] + sum(w["cores_reserved"] for w in node["workload"])
+        if reserved > node["cores"]:
+            check.fault(f"[[node]] {node['name']}: workload", f"{reserved:g} cores reserved, "
+                        f"the node has {node['cores']}")
+    try:
+        zoneinfo.ZoneInfo(tables["site"]["timezone"])
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        check.fault("[site] timezone", f"{tables['site']['timezone']!r} is no known time zone; "
+                                       "write it as Europe/Berlin")
 
 
 def _check_wiring(tables: dict[str, Any], check: Checker) -> None:

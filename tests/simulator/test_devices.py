@@ -55,8 +55,9 @@ def float_at(runner, name, address):
 
 
 def test_meters_count_in_whole_watt_hours_from_where_they_stood(runner):
-    for name, book, start in (("node-1-meter", "node:node-1", 1512208), ("cooling", "cooling", 702118),
-                              ("lighting", "lighting", 951007), ("other", "other", 1100290)):
+    meters = (("node-1-meter", "node:node-1", 1512208), ("cooling", "cooling", 702118),
+              ("lighting", "lighting", 951007), ("other", "other", 1100290))
+    for name, book, start in meters:
         assert round(float_at(runner, name, 72) * 1000) == start + int(runner.book(book)), name
 
 

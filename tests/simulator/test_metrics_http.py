@@ -60,7 +60,7 @@ async def test_the_text_is_prometheus_and_its_length_is_declared():
 def test_cpu_seconds_of_a_host_are_its_workloads_and_its_own():
     runner = runner_at(900.0)
     seen = samples(metrics_text(runner, runner.site.scenario.nodes[0]))
-    busy = seen['node_cpu_seconds_total{mode="user"}'] + seen['node_cpu_seconds_total{mode="system"}']
+    busy = sum(seen[f'node_cpu_seconds_total{{mode="{mode}"}}'] for mode in ("user", "system"))
     works = sum(seen[f'container_cpu_usage_seconds_total{{name="{n}"}}'] for n in ("pos", "vision"))
     assert busy == pytest.approx(works + 0.4 * 900, abs=0.01)
     assert busy + seen['node_cpu_seconds_total{mode="idle"}'] == pytest.approx(32 * 900, abs=0.01)

@@ -63,6 +63,20 @@ def test_wiring_that_cannot_be_is_named():
         assert part in text
 
 
+def test_values_that_cannot_be_together_are_named():
+    raw = shop()
+    raw["battery"].update(soc_min=0.9, soc_max=0.2, capacity_ah=300.0)
+    raw["shop"]["closes_h"] = 8.0
+    raw["node"][0]["full_w"] = 50.0
+    raw["node"][1]["workload"][0]["cores_reserved"] = 40.0
+    raw["site"]["timezone"] = "Europe/Atlantis"
+    text = "\n".join(mistakes(raw))
+    for part in ("must be above soc_min", "more than 65 Ah per module", "must be after opens_h",
+                 "must not be below idle_w", "44.3 cores reserved, the node has 32",
+                 "'Europe/Atlantis' is no known time zone"):
+        assert part in text, part
+
+
 def test_hostile_shapes_are_mistakes_and_not_crashes():
     for key, value in (("node", 5), ("device", [1, "x"]), ("bus", {}), ("battery", []),
                        ("scenario", None), ("pv", {"peak_w": True}), ("fault", [{}])):
