@@ -174,9 +174,9 @@ class SerialLink:
     async def _pace(self, gap_ms: int) -> None:
         """Keep the line silent between frames, on the scaled clock."""
         wanted_ms = max(self._silence_s * 1000, gap_ms)
-        left_ms = self._quiet_ticks_ms + wanted_ms - self._clock.ticks_ms()
-        if 0 < left_ms <= wanted_ms:
-            await self._clock.sleep(left_ms / 1000)
+        silent_ms = self._clock.ticks_ms() - self._quiet_ticks_ms
+        if silent_ms < wanted_ms:
+            await self._clock.sleep((wanted_ms - silent_ms) / 1000)
 
     def _send(self, request: bytes) -> None:
         if self._port is None:

@@ -109,9 +109,9 @@ class TcpLink:
                     return began_ms
 
     async def _pace(self, gap_ms: int) -> None:
-        left_ms = self._quiet_ticks_ms + gap_ms - self._clock.ticks_ms()
-        if 0 < left_ms <= gap_ms:
-            await self._clock.sleep(left_ms / 1000)
+        silent_ms = self._clock.ticks_ms() - self._quiet_ticks_ms
+        if silent_ms < gap_ms:
+            await self._clock.sleep((gap_ms - silent_ms) / 1000)
 
     def _answered(self, transaction: Any) -> None:
         self._misses, self._rest = 0, transaction.rest

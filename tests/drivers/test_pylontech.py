@@ -132,7 +132,8 @@ def test_after_a_failure_another_command_goes_first_so_that_a_late_answer_fits_n
 
 
 def test_identify_reads_names_and_serial():
-    texts = {0x51: b"US2000C\x00\x00\x00\x02\x04Pylon" + b"\x00" * 15, 0x93: b"\x02K221027C30801234"}
+    texts = {0x51: b"US2000C\x00\x00\x00\x02\x04Pylon" + b"\x00" * 15,
+             0x93: b"\x02K221027C30801234"}
     found = driver.run(stack().identify(), lambda q: texts[q.command])
     assert found == {"manufacturer": "Pylon", "model": "US2000C", "serial": "K221027C30801234"}
 

@@ -88,8 +88,9 @@ def test_a_changed_chain_gives_no_values_and_is_walked_again():
 
 
 def test_a_chain_without_an_end_or_a_marker_is_refused_after_bounded_work():
-    endless = {address: 1 for address in range(65536)}
-    endless[40000], endless[40001], endless[40003] = 0x5375, 0x6E53, 65
+    endless = {address: 1 for address in range(40068, 40800)}
+    endless.update(image(40000, ()))
+    endless[40069] = endless[40070] = 1             # where the end marker was
     for words in (endless, {}, {40000: 1, 40001: 2}, {40000: 0x5375, 40001: 0x6E53},
                   image(40000, (), 64)):
         values = polled(words)

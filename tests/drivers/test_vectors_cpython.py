@@ -1,0 +1,210 @@
+"""Device vectors: every case whose profile we have decodes to what its source says.
+
+tests/golden/vectors holds copies with their sources; DEVICE_VECTORS may name a folder of more.
+A vector of a profile we do not have is skipped by name; a kind nobody here knows is a failure.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drivers import decode, modbus, point_map
+from drivers.links import profile_files
+from drivers.pylontech import decode_frame
+from gateway.core.errors import BadFrame
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = ROOT / "tests" / "golden" / "vectors"
+KNOWN_KINDS = ("registers", "pylontech-frame", "cases",
+               "p1-telegram", "sml-frame", "sml-stream", "can-frames")
+TOLERANCE = 1e-5
+# unit -> (base unit, power of ten): only prefixes, nothing that changes the quantity
+UNITS = {"kWh": ("Wh", 3), "MWh": ("Wh", 6), "kvarh": ("varh", 3), "kVAh": ("VAh", 3),
+         "kW": ("W", 3), "kvar": ("var", 3), "kVA": ("VA", 3), "mV": ("V", -3), "mA": ("A", -3),
+         "mAh": ("Ah", -3), "1": ("", 0)}
+
+
+def vector_files() -> list[Path]:
+    """Return our vectors and those of DEVICE_VECTORS, each file name once."""
+    folders = [OURS] + ([Path(os.environ["DEVICE_VECTORS"])] if os.environ.get("DEVICE_VECTORS")
+                        else [])
+    found = {path.name: path for folder in folders for path in sorted(folder.glob("*.json"))}
+    return [found[name] for name in sorted(found)]
+
+
+def base(value: float, unit: str | None) -> tuple[float, str]:
+    """Return a value in its base unit."""
+    name, power = UNITS.get(unit or "", (unit or "", 0))
+    return value * 10.0 ** power, name
+
+
+def differences(expected: dict, got: dict, tolerance: float, ours: bool = False) -> list[str]:
+    """Return what is wrong, a line each.
+
+    A quantity that the decoder does not know is printed, and a fault only in our own copies.
+    """
+    faults = []
+    for name, want in expected.items():
+        have = got.get(name)
+        if have is None:
+            print(f"not in the profile: {name}")
+            faults += [f"{name}: not decoded"] if ours else []
+            continue
+        unit = have.get("unit") if isinstance(want, dict) and want.get("unit") else None
+        wanted = want["value"] if isinstance(want, dict) and "value" in want else want
+        if wanted is None:
+            if "reason" not in have:
+                faults.append(f"{name}: expected no value, got {have}")
+        elif "reason" in have:
+            faults.append(f"{name}: expected {wanted}, got no value: {have['reason']}")
+        elif isinstance(wanted, list) and wanted and isinstance(wanted[0], dict):
+            faults += module_differences(wanted, have["value"], tolerance)
+        elif isinstance(wanted, (str, list)):
+            if have["value"] != wanted:
+                faults.append(f"{name}: expected {wanted}, got {have['value']}")
+        else:
+            left, right = base(wanted, want["unit"] if unit else None), base(have["value"], unit)
+            if left[1] != right[1] or not math.isclose(left[0], right[0], rel_tol=tolerance):
+                faults.append(f"{name}: expected {left}, got {right}")
+    return faults
+
+
+def module_differences(wanted: list, have: list, tolerance: float) -> list[str]:
+    """Compare the modules of a stack, each quantity that the vector names."""
+    if len(wanted) != len(have):
+        return [f"expected {len(wanted)} modules, got {len(have)}"]
+    faults = []
+    for number, (want, got) in enumerate(zip(wanted, have, strict=True)):
+        for name, value in want.items():
+            pairs = zip(value, got[name], strict=True) if isinstance(value, list) else (
+                (value, got[name]),)
+            if not all(math.isclose(a, b, rel_tol=tolerance) for a, b in pairs):
+                faults.append(f"module {number} {name}: expected {value}, got {got[name]}")
+    return faults
+
+
+def decoded(path: Path, stem: str) -> dict:
+    """Return what the command line prints for a vector file."""
+    run = subprocess.run(
+        [sys.executable, "-m", "drivers", "decode", "--profile", stem, "--registers", str(path)],
+        capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def check_registers(path: Path, vector: dict) -> list[str]:
+    """Faults of a register vector."""
+    return differences(vector["expected"], decoded(path, vector["facts"]),
+                       vector.get("tolerance", TOLERANCE), path.parent == OURS)
+
+
+def check_pylontech(path: Path, vector: dict) -> list[str]:
+    """Faults of a Pylontech vector; one with a wrong checksum must be refused by the driver."""
+    frame = vector["frame_ascii"].encode()
+    faults = []
+    try:
+        decode_frame(frame)
+        if vector.get("checksum_valid", True) is False:
+            faults.append("a frame with a wrong checksum was taken")
+    except BadFrame as error:
+        if vector.get("checksum_valid", True):
+            faults.append(str(error))
+    return faults + differences(vector["expected"], decoded(path, vector["facts"]),
+                                vector.get("tolerance", TOLERANCE), path.parent == OURS)
+
+
+def check_cases(path: Path, vector: dict) -> list[str]:
+    """Faults of request and answer frames, byte by byte."""
+    made = profile_files.find(vector["facts"])
+    faults = []
+    for case in vector["cases"]:
+        if "write_frame_hex" in case:
+            faults += check_write(case)
+        else:
+            faults += check_read(made, case)
+    return faults
+
+
+def check_write(case: dict) -> list[str]:
+    """A write is never sent by us: its frame and echo are checked for what they say."""
+    write, echo = bytes.fromhex(case["write_frame_hex"]), bytes.fromhex(case["echo_hex"])
+    faults = [f"CRC of {frame.hex()}" for frame in (write, echo) if not modbus.crc_ok(frame)]
+    return faults + ([] if echo[:6] == write[:6] else ["the echo is of another write"])
+
+
+def check_read(made, case: dict) -> list[str]:
+    """The request is what we would send; the answer decodes to what is expected."""
+    answer = bytes.fromhex(case["answer_hex"])
+    points = {point.measurand: point for point in made.points}
+    if "request_hex" in case:
+        request = bytes.fromhex(case["request_hex"])
+        address, count = (int.from_bytes(request[i:i + 2], "big") for i in (2, 4))
+    else:
+        point = points[next(iter(case["expected"]))]
+        address, count, request = point.address, answer[2] // 2, b""
+    question = modbus.RtuRead(answer[0], answer[1], address, count)
+    if request and question.request != request:
+        return [f"asked {question.request.hex()}, expected {request.hex()}"]
+    if not question.feed(answer):
+        return ["the answer is not whole"]
+    words = {address + i: int.from_bytes(question.result[2 * i:2 * i + 2], "big")
+             for i in range(count)}
+    got = {q.name: q for q in decode.registers(made, words)}
+    return [f"{name}: expected {want}, got {got[name]}" for name, want in case["expected"].items()
+            if not math.isclose(got[name].value * 10.0 ** got[name].exponent, want,
+                                rel_tol=TOLERANCE)]
+
+
+CHECKS = {"registers": check_registers, "pylontech-frame": check_pylontech, "cases": check_cases}
+
+
+def faults_of(path: Path) -> list[str]:
+    """Return the faults of one vector file; skip it if its profile does not exist."""
+    vector = json.loads(path.read_text(encoding="utf-8"))
+    if vector["kind"] not in KNOWN_KINDS:
+        return [f"kind {vector['kind']!r} is not known; known: {', '.join(KNOWN_KINDS)}"]
+    if vector["facts"] not in profile_files.names():
+        pytest.skip(f"no profile {vector['facts']} (kind {vector['kind']})")
+    if vector["kind"] not in CHECKS:
+        return [f"the profile {vector['facts']} exists, but nothing reads {vector['kind']}"]
+    return CHECKS[vector["kind"]](path, vector)
+
+
+@pytest.mark.parametrize("path", vector_files(), ids=lambda path: path.stem)
+def test_a_vector_decodes_to_what_its_source_says(path):
+    assert faults_of(path) == []
+
+
+def test_the_ten_vectors_of_the_first_devices_are_here_with_their_sources():
+    names = sorted(path.name[:3] for path in OURS.glob("*.json"))
+    assert {"c13", "c15", "c39", "s05", "s06", "s07", "s19", "s20", "s22", "s23"} <= set(names)
+    assert all(json.loads(path.read_text())["source"] for path in OURS.glob("*.json"))
+
+
+def test_the_runner_finds_a_wrong_value_a_wrong_unit_and_an_unknown_kind(tmp_path):
+    vector = json.loads((OURS / "c39-computed-xy-md02.json").read_text())
+    for key, change in (("temperature", {"value": 24.3, "unit": "degC"}),
+                        ("temperature", {"value": 24.2, "unit": "V"}), ("humidity", None)):
+        wrong = dict(vector, expected=dict(vector["expected"], **{key: change}))
+        path = tmp_path / "wrong.json"
+        path.write_text(json.dumps(wrong))
+        assert faults_of(path), change
+    path.write_text(json.dumps(dict(vector, kind="telepathy")))
+    assert "not known" in faults_of(path)[0]
+
+
+def test_a_simulated_register_image_reads_back_through_the_driver():
+    made = profile_files.find("eastron-sdm630-v2")
+    words = {}
+    for number, point in enumerate(made.points):
+        cells = point_map.write_point(point, 1000 + number, 0)
+        words[point.address], words[point.address + 1] = (
+            int.from_bytes(cells[i:i + 2], "big") for i in (0, 2))
+    found = decode.registers(made, words)
+    assert [round(q.value * 10.0 ** q.exponent) for q in found] == [
+        1000 + number for number in range(len(made.points))]
