@@ -122,9 +122,9 @@ def _item(data, at, depth):
     if major == SIMPLE:
         return _simple(number, at), at
     if major == BYTES or major == TEXT:
+        if number > len(data) - at:         # before slicing: boards cannot slice by 2**63
+            raise FormatError("cbor: %d bytes announced at %d, too many" % (number, at))
         raw = data[at:at + number]
-        if len(raw) != number:
-            raise FormatError("cbor: %d bytes announced at %d, %d left" % (number, at, len(raw)))
         return (raw if major == BYTES else _text(raw, at)), at + number
     if depth == 0:
         raise FormatError("cbor: nested too deep at %d" % at)

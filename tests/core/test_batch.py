@@ -4,7 +4,6 @@ from gateway.core.batch import (
     CODEC_DEFLATE,
     CODEC_RAW,
     INFLATED_MAX,
-    SEALED_MAX,
     Batch,
     decode_payload,
     encode_payload,
@@ -14,7 +13,7 @@ from gateway.core.batch import (
     seal,
 )
 from gateway.core.cbor import encode
-from gateway.core.errors import Bug, FormatError
+from gateway.core.errors import FormatError
 from gateway.core.reading import ClockState, Point, Stream
 from gateway.core.record import EventRecord, ScanRecord
 
@@ -133,14 +132,3 @@ def refused(data, why):
         except FormatError:
             continue
         raise AssertionError(why)
-
-
-def test_a_batch_above_the_limit_is_neither_sealed_nor_opened():
-    refused(bytes(SEALED_MAX + 1), "too long")
-    for action in (lambda: seal(bytes(SEALED_MAX), b"k", lambda data: bytes(64)),
-                   lambda: make_body(SCHEMA, RECORDS, 2, None)):
-        try:
-            action()
-        except Bug:
-            continue
-        raise AssertionError(action)

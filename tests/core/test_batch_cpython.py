@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.core import batch as batches
 from gateway.core import chain, receipt
 from gateway.core.cbor import encode
-from gateway.core.errors import FormatError
+from gateway.core.errors import Bug, FormatError
 from gateway.core.reading import ClockState, Point, Stream
 from gateway.core.record import ScanRecord
 
@@ -52,6 +52,16 @@ def test_a_sealed_batch_verifies_and_gives_its_records_back(codec):
     message, value = batches.open_sealed(sealed(codec))
     KEY.public_key().verify(message.signature, message.signed)
     assert batches.open_body(value, inflate) == (SCHEMA, RECORDS)
+
+
+def test_a_batch_above_the_limit_is_neither_sealed_nor_opened():
+    for reader in (batches.open_sealed, batches.decode_payload):
+        with pytest.raises(FormatError):
+            reader(bytes(batches.SEALED_MAX + 1))
+    with pytest.raises(Bug):
+        batches.seal(bytes(batches.SEALED_MAX), b"k", KEY.sign)
+    with pytest.raises(Bug):
+        batches.make_body(SCHEMA, RECORDS, 2, deflate)
 
 
 def test_a_deflate_bomb_is_refused():

@@ -33,6 +33,8 @@ REFUSED = (
     ("f93c00", "float16"), ("fa47c35000", "float32"), ("fb3ff199999999999a", "float64"),
     ("3bffffffffffffffff", "-2**64"), ("3b8000000000000000", "-2**63 - 1"),
     ("41", "bytes cut"), ("5affffffff", "4 GiB of bytes"), ("61", "text cut"),
+    ("5bffffffffffffffff00", "2**64 - 1 bytes"), ("7b8000000000000000", "2**63 of text"),
+    ("9bffffffffffffffff", "2**64 - 1 items"),
     ("9affffffff", "4 G items"), ("bb7fffffffffffffff", "many pairs"), ("8101ff", "trailing"),
     ("a2020103", "map cut"), ("a203010102", "keys out of order"), ("a201010102", "key twice"),
     ("a2616201616101", "text keys out of order"), ("a1f501", "bool as key"),

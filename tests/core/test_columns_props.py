@@ -1,5 +1,6 @@
 """Columns under hypothesis and under damage: equal back, deterministic, bounded."""
 
+import math
 import random
 
 import pytest
@@ -8,9 +9,11 @@ from hypothesis import strategies as st
 
 from gateway.core import columns
 from gateway.core.errors import FormatError
+from gateway.core.predict import LEG, predict
 from gateway.core.reading import Absent, Point, Stream
 from gateway.core.record import EventRecord, ScanRecord
 from gateway.core.schema import decode_schema, encode_schema
+from tests.support.columns_by_the_book import decode as by_the_book
 
 VALUES = st.one_of(
     st.integers(-70, 70), st.integers(-70, 70), st.integers(-(2 ** 63), 2 ** 64 - 1),
@@ -51,6 +54,44 @@ def test_every_journal_comes_back_equal_and_encodes_equally_twice(journal):
     assert all(isinstance(v, (int, Absent)) for r in back if isinstance(r, ScanRecord)
                for v in r.values)
     assert columns.encode(schema, back) == data
+    assert by_the_book(schema, first, data) == records
+
+
+ELECTRIC = (1, 2, 3, 7, 8, 9, *range(10, 28), 40, 41, 42, 43, 44, 47, 48, 49, 50, 51)
+NUMBERS = st.one_of(st.integers(-300, 300), st.integers(0, 2 ** 64 - 1))
+
+
+@st.composite
+def meters(draw):
+    """Return (schema, records) of two equal meters whose points may predict each other."""
+    chosen = draw(st.lists(st.sampled_from(ELECTRIC), min_size=3, max_size=14))
+    points = tuple(Point(m, draw(st.sampled_from((0, 0, 0, -1, -2))), "") for m in chosen)
+    schema = (Stream("a", points), Stream("b", points))
+    records = []
+    for i in range(draw(st.integers(1, 12))):
+        values = tuple(draw(NUMBERS) for _ in points)
+        if draw(st.integers(0, 5)) == 0:
+            values = (Absent(1),) * len(points)
+        records.append(ScanRecord(1 + i, 1000 * i, i % 2, values))
+    return schema, records
+
+
+@given(meters())
+@settings(max_examples=300, deadline=None)
+def test_meters_whose_points_predict_each_other_come_back_equal(meter):
+    schema, records = meter
+    data = columns.encode(schema, records)
+    assert columns.decode(schema, 1, data) == records
+    assert by_the_book(schema, 1, data) == records
+
+
+@given(st.lists(st.tuples(st.integers(-(2 ** 64), 2 ** 64), st.integers(-(2 ** 64), 2 ** 64)),
+                min_size=1, max_size=20))
+def test_legs_are_the_exact_rounded_roots(pairs):
+    points, target = (Point(15, 0, ""), Point(11, 0, "")), Point(19, 0, "")
+    expected = [(math.isqrt(4 * (a * a - b * b)) + 1) // 2 if a * a > b * b else 0
+                for a, b in pairs]
+    assert predict(LEG, points, target, list(zip(*pairs))) == expected
 
 
 @given(SCHEMAS)
@@ -78,9 +119,10 @@ def test_damaged_columns_raise_nothing_but_format_error(journal, data):
 def test_arbitrary_bytes_raise_nothing_but_format_error(schema, data):
     for reader in (lambda: columns.decode(schema, 1, data), lambda: decode_schema(data)):
         try:
-            reader()
+            value = reader()
         except FormatError:
             continue
+        assert isinstance(value, (list, tuple))
 
 
 def test_the_schema_limits_hold():
