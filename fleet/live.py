@@ -7,6 +7,7 @@ from typing import Any
 
 LIVE_BYTES_MAX = 32 * 1024
 DEVICES_MAX = 100_000
+ROWS_MAX = 256              # nodes or devices of one cabinet
 
 # figures: the decoded live message (docs/formats.md).  arrived_s: fleet's monotonic seconds.
 # arrived_ms: fleet's UTC.
@@ -24,6 +25,19 @@ def parse(payload: bytes, sender: str) -> dict[str, Any] | None:
     if not isinstance(figures, dict) or figures.get("v") != 1 or figures.get("device") != sender:
         return None
     return figures
+
+
+def section(figures: dict[str, Any] | None, name: str) -> dict[str, Any]:
+    """Return a part of a live message that should be a map; empty if it is not."""
+    found = (figures or {}).get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def rows(figures: dict[str, Any] | None, name: str) -> list[dict[str, Any]]:
+    """Return a part of a live message that should be a list of maps; others are left out."""
+    found = (figures or {}).get(name)
+    listed = found[:ROWS_MAX] if isinstance(found, list) else []
+    return [row for row in listed if isinstance(row, dict)]
 
 
 class LiveTable:

@@ -74,10 +74,16 @@ class Reader:
     def means(self, channel: int, from_ms: int, to_ms: int) -> dict[int, MeanRow]:
         """Return a gauge by quarter hour."""
         rows = self._link.execute(
-            "SELECT quarter_ms, sum(total), min(low), max(high), sum(count), last, max(last_ms) "
-            "FROM gauge_parts WHERE channel = ? AND quarter_ms >= ? AND quarter_ms < ? GROUP BY quarter_ms",
+            "SELECT quarter_ms, count, total, low, high, last FROM gauge_parts WHERE channel = ? "
+            "AND quarter_ms >= ? AND quarter_ms < ? ORDER BY quarter_ms, last_ms",
             (channel, from_ms, to_ms))
-        return {row[0]: MeanRow(row[1] / row[4], *row[2:6]) for row in rows}
+        found: dict[int, list[int]] = {}
+        for quarter, *row in rows:
+            held = found.setdefault(quarter, [0, 0, row[2], row[3], row[4]])
+            found[quarter] = [held[0] + row[0], held[1] + row[1], min(held[2], row[2]),
+                              max(held[3], row[3]), row[4]]
+        return {quarter: MeanRow(total / count, low, high, count, last)
+                for quarter, (count, total, low, high, last) in found.items()}
 
     def scans(self, device: str, from_ms: int, to_ms: int) -> dict[str, int]:
         """Return how many scans of each device of a cabinet are stored."""

@@ -20,8 +20,8 @@ from gateway.core.reading import Absent, Point, Stream, utc_ms
 COUNTER_MAX, GAUGE_MAX = 1 << 62, 1 << 44
 
 # counters: {(stream, point index): [interval.Part]}.  gauges: {(stream, point index):
-# {quarter_ms: [count, total, low, high, last_ms, last]}}.  scans: {(stream, quarter_ms): [count, absent]}.
-# events: [(seq, kind, utc_ms, body)].  stream is the index into the schema.
+# {quarter_ms: [count, total, low, high, last_ms, last]}}.  scans: {(stream, quarter_ms):
+# [count, absent]}.  events: [(seq, kind, utc_ms, body)].  stream is the index into the schema.
 Reduction = namedtuple("Reduction", ("counters", "gauges", "scans", "events"))
 
 

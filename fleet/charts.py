@@ -1,0 +1,137 @@
+"""Charts as SVG text, shared by the live page and the HTML report.  Pure, reproducible bytes.
+
+Colours come from classes (fleet/web/assets/charts.css), so one drawing serves light and dark.
+A chart is 400 units wide: on a phone that is one unit per pixel, and text stays readable.
+"""
+
+from collections import namedtuple
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from html import escape
+
+WIDTH, HEIGHT = 400, 190
+LEFT, RIGHT, TOP, BOTTOM = 38, 6, 10, 20
+TICKS = 4
+STEPS = (1, 2, 2.5, 5, 10)
+
+# name: legend text.  css: class that gives the colour.  values: one per slot, None = unknown.
+Layer = namedtuple("Layer", ("name", "css", "values"))
+# start_ms, slot_ms: first slot and length of each.  slots: how many.  zone: for time labels.
+Axis = namedtuple("Axis", ("start_ms", "slot_ms", "slots", "zone"))
+
+
+def stacked(title: str, unit: str, axis: Axis, layers: Sequence[Layer]) -> str:
+    """Return a bar chart whose layers stand on each other, one bar for each slot."""
+    totals = [sum(max(layer.values[i] or 0, 0) for layer in layers) for i in range(axis.slots)]
+    top = _nice(max(totals, default=0))
+    width = _plot_width() / max(axis.slots, 1)
+    bars = []
+    for layer_index, layer in enumerate(layers):
+        path = []
+        for slot in range(axis.slots):
+            value = max(layer.values[slot] or 0, 0)
+            if value <= 0:
+                continue
+            below = sum(max(one.values[slot] or 0, 0) for one in layers[:layer_index])
+            y, height = _y(below + value, top), _y(below, top) - _y(below + value, top)
+            path.append(f"M{LEFT + slot * width:.1f} {y:.1f}h{width * 0.86:.1f}"
+                        f"v{height:.1f}h{-width * 0.86:.1f}z")
+        if path:
+            bars.append(f'<path class="fill {layer.css}" d="{"".join(path)}"/>')
+    return _frame(title, unit, axis, top, "".join(bars), layers)
+
+
+def lines(title: str, unit: str, axis: Axis, layers: Sequence[Layer]) -> str:
+    """Return a step chart: each value holds for its whole slot; unknown slots stay open."""
+    known = [value for layer in layers for value in layer.values if value is not None]
+    top = _nice(max(known, default=0))
+    width = _plot_width() / max(axis.slots, 1)
+    paths = []
+    for layer in layers:
+        path, drawing = [], False
+        for slot, value in enumerate(layer.values):
+            if value is None:
+                drawing = False
+                continue
+            x, y = LEFT + slot * width, _y(max(value, 0), top)
+            path.append(f"{'L' if drawing else 'M'}{x:.1f} {y:.1f}H{x + width:.1f}")
+            drawing = True
+        if path:
+            paths.append(f'<path class="line {layer.css}" d="{"".join(path)}"/>')
+    return _frame(title, unit, axis, top, "".join(paths), layers)
+
+
+def meter(parts: Sequence[tuple[str, float]]) -> str:
+    """Return one horizontal bar of (class, share of the whole 0..1) parts."""
+    at, rects = 0.0, []
+    for css, part in parts:
+        size = max(min(part, 1 - at), 0.0)
+        if size > 0:
+            rects.append(f'<rect class="fill {css}" x="{at * 100:.2f}" width="{size * 100:.2f}" '
+                         'height="8"/>')
+        at += size
+    return ('<svg class="meter" viewBox="0 0 100 8" preserveAspectRatio="none" '
+            f'aria-hidden="true">{"".join(rects)}</svg>')
+
+
+def _frame(title: str, unit: str, axis: Axis, top: float, marks: str,
+           layers: Sequence[Layer]) -> str:
+    grid = "".join(_tick(top * i / TICKS, top) for i in range(TICKS + 1))
+    legend = "".join(f'<li><span class="swatch {layer.css}"></span>{escape(layer.name)}</li>'
+                     for layer in layers)
+    return (f'<figure class="chart"><figcaption>{escape(title)} <span class="unit">'
+            f'{escape(unit)}</span></figcaption>'
+            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}, '
+            f'{escape(unit)}">{grid}{marks}{_hours(axis)}</svg>'
+            f'<ul class="legend">{legend}</ul></figure>')
+
+
+def _tick(value: float, top: float) -> str:
+    y = _y(value, top)
+    return (f'<path class="rule" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+            f'<text class="tick" x="{LEFT - 5}" y="{y + 3.5:.1f}" text-anchor="end">'
+            f'{value:.6g}</text>')
+
+
+def _hours(axis: Axis) -> str:
+    """Label some slots with local time: as many as fit."""
+    if not axis.slots:
+        return ""
+    per_hour = max(3_600_000 // axis.slot_ms, 1)
+    every = per_hour * next((n for n in (1, 2, 3, 6, 12, 24, 48, 96, 168)
+                             if axis.slots / (per_hour * n) <= 7), 744)
+    width, labels = _plot_width() / axis.slots, []
+    for slot in range(axis.slots + 1):
+        local = _local(axis.start_ms + slot * axis.slot_ms, axis.zone)
+        minutes = local.hour * 60 + local.minute
+        if minutes % min(every * axis.slot_ms // 60_000, 1440):
+            continue
+        text = local.strftime("%d %b") if every >= 24 * per_hour else local.strftime("%H:%M")
+        x = min(max(LEFT + slot * width, LEFT + 4), WIDTH - RIGHT - 14)
+        labels.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 5}" text-anchor="middle">'
+                      f'{text}</text>')
+    return "".join(labels[:9])
+
+
+def _local(utc_ms: int, zone: tzinfo) -> datetime:
+    return datetime.fromtimestamp(utc_ms / 1000, zone)
+
+
+def _nice(value: float) -> float:
+    """Return the next round number at or above a value, for the top of an axis."""
+    if value <= 0:
+        return 1.0
+    size = 1.0
+    while size * 10 < value:
+        size *= 10
+    while size > value:
+        size /= 10
+    return next(size * step for step in STEPS if size * step >= value * 0.999999)
+
+
+def _plot_width() -> int:
+    return WIDTH - LEFT - RIGHT
+
+
+def _y(value: float, top: float) -> float:
+    return TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top)

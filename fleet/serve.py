@@ -1,0 +1,49 @@
+"""One process: receiver, admission and page, side by side in one event loop.  No logic."""
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+
+import uvicorn
+
+from fleet import clock, settings
+from fleet.desk import Desk
+from fleet.live import LiveTable
+from fleet.receiver import Receiver
+from fleet.registry import Registry
+from fleet.store import Store
+from fleet.web import app
+
+HOST = "127.0.0.1"          # the page has no log-in: it is for this machine, or a proxy's
+STOP_S = 2                  # open event streams are cut this long after a stop
+
+
+def run(data: Path, port: int) -> None:
+    """Serve until a signal stops it.  Raises ConfigError or StoreDamaged at the start."""
+    configured = settings.load(data)
+    key = settings.receipt_key(configured.receipt_key)
+    registry, live, store = Registry(data), LiveTable(), Store(data)
+    receiver = Receiver(configured, Desk(store, registry.find, key, clock.utc_ms), live)
+    web = app.make(app.Desk(data, registry, live, receiver, configured.factors))
+    logging.getLogger("fleet").info("page: http://%s:%s/", HOST, port)
+    try:
+        asyncio.run(_both(receiver, uvicorn.Server(uvicorn.Config(
+            web, host=HOST, port=port, log_level="warning", server_header=False,
+            timeout_graceful_shutdown=STOP_S))))
+    finally:
+        store.close()
+
+
+async def _both(receiver: Receiver, server: uvicorn.Server) -> None:
+    receiving = asyncio.create_task(receiver.run())
+    serving = asyncio.create_task(server.serve())
+    done, _ = await asyncio.wait({receiving, serving}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    receiving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await receiving
+    await serving
+    for task in done:
+        if not task.cancelled() and task.exception() is not None:
+            raise task.exception() or RuntimeError

@@ -1,0 +1,86 @@
+"""Check a site's stored evidence from its bytes alone: signatures, links, sequences.
+
+Nothing that admission once concluded is believed: every sealed batch is opened again.
+"""
+
+from collections import namedtuple
+from collections.abc import Iterable, Iterator
+
+from fleet import admission
+from fleet.reader import JournalRow, Reader
+from fleet.registry import Device, signed_by
+from gateway.core import batch as batches
+from gateway.core import chain
+from gateway.core.errors import FormatError
+
+# device, journal (hex), what: text that names batch and sequence range.
+Fault = namedtuple("Fault", ("device", "journal", "what"))
+# records, batches: checked and good.  first_seq, last_seq: range that holds.
+Checked = namedtuple("Checked", ("device", "journal", "records", "batches", "first_seq",
+                                 "last_seq", "low_water", "faults"))
+
+
+def site(reader: Reader, devices: Iterable[Device], deep: bool = True) -> list[Checked]:
+    """Return one Checked for each journal of a site's gateways.
+
+    deep: also open every body and count its records (slower).
+    """
+    return [journal(reader, device, row, deep)
+            for device in devices for row in reader.journals(device.device)]
+
+
+def journal(reader: Reader, device: Device, row: JournalRow, deep: bool = True) -> Checked:
+    """Return the Checked of one journal; its faults are in order of batches."""
+    faults: list[Fault] = []
+    name = row.journal.hex()
+    records = count = last_seq = 0
+    first_seq, link = 0, chain.start(device.device, row.journal)
+    for number, sealed in reader.sealed(device.device, row.journal):
+        found = list(_batch_faults(device, row.journal, number, sealed, deep))
+        content = None if found else batches.open_sealed(sealed)
+        if content is not None:
+            found += _order_faults(content[1], last_seq, link)
+        faults += [Fault(device.device, name, what) for what in found]
+        if content is None:
+            continue
+        link, last_seq = chain.link(content[0].payload), content[1].last_seq
+        first_seq = first_seq or content[1].first_seq
+        records, count = records + last_seq - content[1].first_seq + 1, count + 1
+    if row.low_water is not None and row.low_water > last_seq:
+        faults.append(Fault(device.device, name, f"records {last_seq + 1}..{row.low_water} were "
+                            "acknowledged but are not stored"))
+    return Checked(device.device, name, records, count, first_seq, last_seq,
+                   row.low_water or 0, faults)
+
+
+def _batch_faults(device: Device, journal_id: bytes, number: int, sealed: bytes,
+                  deep: bool) -> Iterator[str]:
+    place = f"batch {number}"
+    try:
+        message, batch = batches.open_sealed(sealed)
+    except FormatError as error:
+        yield f"{place}: cannot be read: {error}"
+        return
+    place = f"batch {number} (records {batch.first_seq}..{batch.last_seq})"
+    if message.kid != device.kid or not signed_by(device, message.signed, message.signature):
+        yield f"{place}: the signature does not fit; its bytes were changed or swapped"
+        return
+    if (batch.device, batch.journal_id, batch.number) != (device.device, journal_id, number):
+        yield f"{place}: is batch {batch.number} of {batch.device}, stored in a wrong place"
+        return
+    if deep:
+        try:
+            batches.open_body(batch, admission.inflate)
+        except FormatError as error:
+            yield f"{place}: {error}"
+
+
+def _order_faults(batch: batches.Batch, last_seq: int, link: bytes) -> Iterator[str]:
+    if batch.first_seq > last_seq + 1:
+        yield (f"records {last_seq + 1}..{batch.first_seq - 1} are missing before batch "
+               f"{batch.number}; the gateway still holds them, or they were taken away")
+    elif batch.first_seq <= last_seq:
+        yield f"batch {batch.number}: repeats records {batch.first_seq}..{last_seq}"
+    elif batch.prev != link:
+        yield (f"batch {batch.number} (records {batch.first_seq}..{batch.last_seq}): does not "
+               "name the batch before it; one of the two was exchanged")

@@ -1,0 +1,173 @@
+"""The web door: pages, live events, reports.  Reads only; listens on this machine only."""
+
+import asyncio
+import json
+from collections import namedtuple
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fleet import clock, report, report_html
+from fleet.errors import ReportError
+from fleet.live import LiveTable
+from fleet.reader import opened
+from fleet.registry import Device, Registry
+from fleet.web import page
+from fleet.web.snapshot import Snapshots, day_so_far, yesterday
+from gateway.core.errors import WattproofError
+
+ASSETS = Path(__file__).with_name("assets")
+TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+STREAMS_MAX = 200           # pages that watch at once; more are told to come back
+TICK_S = 5.0                # ages and silence are shown anew this often without any message
+PAUSE_S = 0.5               # at most two updates a second to a page
+# Nothing from elsewhere, no inline script or style, no frames, no forms.
+POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+          "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+# A report carries its own style sheet and no script at all.
+REPORT_POLICY = ("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+                 "form-action 'none'; frame-ancestors 'none'")
+HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+           "X-Frame-Options": "DENY", "Cache-Control": "no-store",
+           "Cross-Origin-Opener-Policy": "same-origin"}
+
+# What the pages look at.  receiver: has .connected and .last_receipt_ms.  factors: id or None.
+Desk = namedtuple("Desk", ("data", "registry", "live", "receiver", "factors"))
+
+
+class SecureHeaders:
+    """Puts the security headers on every answer; an answer may bring its own policy."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and dress its answer."""
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Content-Security-Policy", POLICY)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, dressed)
+
+
+class Pages:
+    """The handlers; one per service."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._registry: Registry = desk.registry
+        self._live: LiveTable = desk.live
+        self._receiver, self._data, self._factors = desk.receiver, desk.data, desk.factors
+        self._snapshots = Snapshots(desk.data, desk.factors)
+        self._streams = 0
+
+    async def home(self, request: Request) -> Response:
+        """The only site, or the list of sites."""
+        devices = [entry for entries in self._registry.sites().values() for entry in entries]
+        if len(devices) == 1:
+            return HTMLResponse(page.site_page(await self._view(devices[0])))
+        views = [(device, page.state(await self._view(device))) for device in devices]
+        return HTMLResponse(page.sites_page(views))
+
+    async def site(self, request: Request) -> Response:
+        """The live page of one site."""
+        return HTMLResponse(page.site_page(await self._view(self._device(request))))
+
+    async def events(self, request: Request) -> Response:
+        """The live part of a site's page, again at every change."""
+        device = self._device(request)
+        if self._streams >= STREAMS_MAX:
+            return Response("too many pages are open", 503, {"Retry-After": "30"})
+        return StreamingResponse(self._stream(device), media_type="text/event-stream")
+
+    async def report(self, request: Request) -> Response:
+        """The HTML report: ?day=yesterday, ?from=..&to=.. (RFC 3339 UTC), else today so far."""
+        device = self._device(request)
+        content = await run_in_threadpool(self._report, device, dict(request.query_params))
+        return HTMLResponse(content, headers={"Content-Security-Policy": REPORT_POLICY})
+
+    async def asset(self, request: Request) -> Response:
+        """Style sheets, the script, the icon: a fixed list."""
+        path = ASSETS / request.path_params["name"]
+        if path.parent != ASSETS or path.suffix not in TYPES or not path.is_file():
+            return Response("no such file", 404)
+        return Response(path.read_bytes(), media_type=TYPES[path.suffix])
+
+    async def health(self, request: Request) -> Response:
+        """Whether the service runs and reaches the broker, for the demo and for monitoring."""
+        return JSONResponse({"ok": True, "broker": self._receiver.connected,
+                             "sites": list(self._registry.sites())})
+
+    def _device(self, request: Request) -> Device:
+        return report.device_of(self._registry.sites(), request.path_params["site"])
+
+    async def _view(self, device: Device) -> page.View:
+        snapshot = await run_in_threadpool(self._snapshots.get, device)
+        live, now_ms = self._live.get(device.device), clock.utc_ms()
+        sent_ms = self._receiver.last_receipt_ms.get(device.device)
+        return page.View(
+            device, snapshot, live.figures if live else None,
+            clock.monotonic_s() - live.arrived_s if live else None,
+            live.arrived_ms if live else None,
+            None if sent_ms is None else (now_ms - sent_ms) / 1000, self._receiver.connected)
+
+    async def _stream(self, device: Device) -> AsyncIterator[str]:
+        self._streams += 1
+        version: Any = None
+        try:
+            while True:
+                view = await self._view(device)
+                yield _event("live", page.live_part(view))
+                if view.snapshot.version != version:
+                    version = view.snapshot.version
+                    yield _event("charts", page.charts_part(view.snapshot))
+                await asyncio.sleep(PAUSE_S)
+                await self._live.changed(TICK_S)
+        finally:
+            self._streams -= 1
+
+    def _report(self, device: Device, asked: dict[str, str]) -> str:
+        with opened(self._data) as reader:
+            if "from" in asked and "to" in asked:
+                times = (report.parse_time(asked["from"]), report.parse_time(asked["to"]))
+            else:
+                span = reader.span_ms(device.device)
+                if span is None:
+                    raise ReportError(f"{device.site}: no readings have arrived yet")
+                times = day_so_far(span, device.timezone)
+                if asked.get("day") == "yesterday":
+                    times = yesterday(times[0], device.timezone)
+            content = report.build(reader, report.Question(device, self._factors, *times))
+        return report_html.render(content)
+
+
+def _event(name: str, html: str) -> str:
+    return f"event: {name}\ndata: {json.dumps(html)}\n\n"
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    status = 404 if isinstance(error, ReportError) else 503
+    return HTMLResponse(page.message_page("Not available", str(error)), status)
+
+
+def make(desk: Desk) -> Starlette:
+    """Return the web application over a fleet's data, live table and receiver."""
+    pages = Pages(desk)
+    app = Starlette(routes=[
+        Route("/", pages.home), Route("/health", pages.health),
+        Route("/assets/{name}", pages.asset), Route("/site/{site}", pages.site),
+        Route("/site/{site}/events", pages.events), Route("/site/{site}/report", pages.report),
+    ], exception_handlers={WattproofError: _told})
+    app.add_middleware(SecureHeaders)
+    return app

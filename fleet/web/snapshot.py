@@ -1,0 +1,86 @@
+"""What the stored evidence of a site says today: read when it changed, kept between looks."""
+
+from collections import namedtuple
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from fleet import drawings, report
+from fleet.errors import ReportError
+from fleet.reader import Reader, opened
+from fleet.registry import Device
+from gateway.core.errors import WattproofError
+from gateway.core.interval import QUARTER_MS
+
+# version: the store's, when this was read.  today: report of the day so far, or None with
+# `why`.  span: (first, last) quarter hour with data, or None.  journals: JournalRow list.
+# charts: SVG text.
+Snapshot = namedtuple("Snapshot", ("version", "today", "why", "span", "journals", "refused",
+                                   "charts"))
+EMPTY = Snapshot(-1, None, "No readings have arrived yet.", None, [], {}, "")
+
+
+class Snapshots:
+    """One Snapshot for each gateway, renewed when a batch has been stored."""
+
+    def __init__(self, data: Path, factors: str | None) -> None:
+        self._data, self._factors = data, factors
+        self._held: dict[str, Snapshot] = {}
+
+    def get(self, device: Device) -> Snapshot:
+        """Return the newest snapshot of a gateway; EMPTY before the first batch."""
+        try:
+            with opened(self._data) as reader:
+                held = self._held.get(device.device)
+                if held is None or held.version != reader.version():
+                    held = self._held[device.device] = self._read(reader, device)
+                return held
+        except ReportError:
+            return EMPTY
+
+    def _read(self, reader: Reader, device: Device) -> Snapshot:
+        version, span = reader.version(), reader.span_ms(device.device)
+        today, why, charts = None, EMPTY.why, ""
+        if span is not None:
+            try:
+                today = report.build(reader, report.Question(
+                    device, self._factors, *day_so_far(span, device.timezone)))
+                charts = drawings.charts(today["slots"], device.timezone)
+                why = ""
+            except ReportError as error:
+                why = str(error)
+            except WattproofError as error:
+                why = f"The books of today cannot be made: {error}"
+        return Snapshot(version, today, why, span, reader.journals(device.device),
+                        reader.refused(device.device), charts)
+
+
+def day_so_far(span: tuple[int, int], timezone: str) -> tuple[int, int]:
+    """Return (from_ms, to_ms) of the site's current local day, as far as it is accounted.
+
+    The newest quarter hour closes with the first reading after it, so it is left out unless
+    it is all there is.
+    """
+    first, last = span
+    to_ms = last - QUARTER_MS if last - QUARTER_MS > first else last
+    local = datetime.fromtimestamp((to_ms - 1) / 1000, drawings.zone(timezone))
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    return max(int(midnight.timestamp() * 1000) // QUARTER_MS * QUARTER_MS, first), to_ms
+
+
+def yesterday(today_from_ms: int, timezone: str) -> tuple[int, int]:
+    """Return (from_ms, to_ms) of the local day before the one that holds today_from_ms."""
+    local = datetime.fromtimestamp(today_from_ms / 1000, drawings.zone(timezone))
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    before = midnight - timedelta(days=1)
+    return int(before.timestamp() * 1000), int(midnight.timestamp() * 1000)
+
+
+def figures_of_day(today: dict[str, Any]) -> dict[str, Any]:
+    """Return the few totals that the page shows of the day so far."""
+    energy, carbon, compute = today["energy_wh"], today["carbon_g"], today["compute"]
+    loads = [energy.get(role) for role in ("it", "cooling", "lighting", "other")]
+    return {"loads_wh": sum(wh for wh in loads if wh is not None),
+            "carbon_g": carbon["total"], "core_hours": compute["reserved_core_hours"],
+            "g_per_core_hour": compute["g_per_core_hour"], "tasks": compute["tasks"],
+            "renewable": today["renewable_share_it"], "pue": today["pue"]}

@@ -1,0 +1,103 @@
+"""Numbers and states as people read them: always with a unit, never a bare dash as zero.  Pure."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+NONE = "–"                  # shown where a figure is not known; never 0
+LATE_S, SILENT_S = 20, 60   # age of the last live message (sent every 5 s)
+
+ROLE_WORDS = {
+    "grid": "Grid", "pv": "Solar (PV)", "battery": "Battery", "genset": "Generator", "it": "IT",
+    "cooling": "Cooling", "lighting": "Lighting", "other": "Other", "residual": "Not metered",
+    "charge": "Charging the battery", "export": "To the grid",
+}
+# Clock sources of gateway.core.reading by the names of live messages and by number.
+CLOCK_WORDS = {
+    "unknown": "not set", "rtc": "battery-backed, not checked", "device": "taken from a device",
+    "ntp": "network time", "gnss": "satellite time", "simulated": "simulated",
+    0: "not set", 1: "battery-backed, not checked", 2: "taken from a device",
+    3: "network time", 4: "satellite time", 9: "simulated",
+}
+REFUSED_WORDS = {
+    "unknown-device": "from a gateway that is not enrolled",
+    "bad-signature": "with a signature that does not fit",
+    "broken-chain": "that does not fit its neighbours",
+    "fork": "that contradicts what is stored (copied key or restored board)",
+    "bad-schema": "that cannot be read",
+}
+SEVERE = ("fork", "broken-chain", "bad-signature")
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value of a live message is a usable number (no bool, NaN, infinity)."""
+    return (isinstance(value, (int, float)) and not isinstance(value, bool)
+            and abs(value) < 1e15)
+
+
+def figure(value: Any, digits: int = 0, unit: str = "") -> str:
+    """Return a number with a fixed count of digits and its unit, or the sign for none."""
+    if not is_number(value):
+        return NONE
+    text = f"{value:,.{digits}f}".replace(",", "\u202f").replace("-", "−")
+    return f"{text}\u202f{unit}" if unit else text
+
+
+def power(value: Any) -> str:
+    """Return watts as W, or as kW from 1000 W on."""
+    if not is_number(value):
+        return NONE
+    return figure(value / 1000, 2, "kW") if abs(value) >= 999.5 else figure(value, 0, "W")
+
+
+def energy(value_wh: Any) -> str:
+    """Return watt-hours as Wh, or as kWh from 1000 Wh on."""
+    if not is_number(value_wh):
+        return NONE
+    return figure(value_wh / 1000, 2, "kWh") if abs(value_wh) >= 999.5 \
+        else figure(value_wh, 0, "Wh")
+
+
+def grams(value: Any) -> str:
+    """Return grams as g, or as kg from 1000 g on."""
+    if not is_number(value):
+        return NONE
+    if abs(value) >= 999.5:
+        return figure(value / 1000, 2, "kg")
+    return figure(value, 2 if abs(value) < 10 else 0, "g")
+
+
+def share(value: Any, digits: int = 0) -> str:
+    """Return a share 0..1 as per cent; never rounded up to a hundred it is not."""
+    if not is_number(value):
+        return NONE
+    percent = value * 100
+    if percent < 100 and round(percent, digits) >= 100:
+        percent = 100 - 10 ** -digits
+    return figure(percent, digits, "%")
+
+
+def age(seconds: float) -> str:
+    """Return how long ago something was."""
+    if seconds < 2:
+        return "just now"
+    for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{int(seconds // size)}\u202f{unit} ago"
+    return f"{int(seconds // 86400)} days ago"
+
+
+def moment(utc_ms: int | None) -> str:
+    """Return a UTC time as text."""
+    if utc_ms is None:
+        return NONE
+    return datetime.fromtimestamp(utc_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def rfc3339(utc_ms: int) -> str:
+    """Return UTC milliseconds as RFC 3339 to the second."""
+    return datetime.fromtimestamp(utc_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Return a count with its noun."""
+    return f"{figure(number)} {one if number == 1 else many or one + 's'}"
