@@ -1,6 +1,6 @@
 """endpoints.json: what stands where, in the words of cabinet.toml.
 
-Provisioning copies `buses`, `devices`, `battery`, `clock` and `site` into the tables of a
+Provisioning copies everything but version, scenario, seed and truth into the tables of a
 site's configuration; nothing else needs to know that the cabinet is simulated.
 """
 
@@ -21,6 +21,7 @@ def endpoints(scenario: Scenario, clock: ScaledClock, places: dict[str, str | in
     return {
         "version": VERSION, "scenario": scenario.name, "seed": scenario.seed,
         "site": {key: scenario.site[key] for key in ("id", "name", "timezone", "cabinet")},
+        "factors": {"id": scenario.site["factors"]},
         "clock": clock.table(), "truth": str(truth),
         "buses": [_bus(bus, places[bus.name]) for bus in scenario.buses if bus.name in places],
         "devices": [_device(scenario, device) for device in scenario.devices],

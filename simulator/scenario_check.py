@@ -40,7 +40,7 @@ WH_MAX = 9_999_999          # float32 kWh still shows every Wh (16.8 MWh is the 
 
 TABLES: dict[str, dict[str, Key]] = {
     "scenario": {"name": _TEXT, "title": _TEXT, "seed": _whole(0, 2**31), "origin": Key(object)},
-    "site": {"id": _TEXT, "name": _TEXT, "cabinet": _TEXT, "timezone": _TEXT,
+    "site": {"id": _TEXT, "name": _TEXT, "cabinet": _TEXT, "timezone": _TEXT, "factors": _TEXT,
              "latitude_deg": _number(-89, 89), "longitude_deg": _number(-180, 180)},
     "weather": {"mean_c": _number(-60, 50), "swing_c": _number(0, 25), "drift_c": _number(0, 20),
                 "humidity_percent": _number(5, 95), "cloudiness": _SHARE},

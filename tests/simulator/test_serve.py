@@ -59,6 +59,7 @@ def test_endpoints_name_every_bus_and_every_device_in_the_words_of_the_configura
     node = next(d for d in table["devices"] if d["name"] == "node-2")
     assert node["workloads"] == ["batch", "cache"] and node["meter"] == "node-2-meter"
     assert table["battery"]["capacity_wh"] == 10000
+    assert table["factors"] == {"id": "de-2024-direct-duck-1"}
     assert table["truth"] == str(out / "truth.jsonl")
 
 
