@@ -76,6 +76,7 @@ class Writer:
         self._alarm = False
         self._alarm_sealed_ms = -ALARM_SEAL_MS
         self._dirty_since_ms: int | None = None
+        self._seal_ms = self._next_seal()       # ticks of the next end of a batch
         self._retry_s = 0.0
         self._told = ""                         # the last failing state that was logged
         self._acknowledge = self._epoch = self._receipts = 0
@@ -89,7 +90,10 @@ class Writer:
             self._wake.set()
             await self._room.wait()
         self._waiting.append(item)
-        if isinstance(item, Event) or len(self._waiting) > WAITING_MAX // 2:
+        first = self._dirty_since_ms is None
+        if first:
+            self._dirty_since_ms = self.clock.ticks_ms()    # the loss window begins
+        if first or isinstance(item, Event) or len(self._waiting) > WAITING_MAX // 2:
             self._wake.set()
 
     def receipt(self, sequence: int, epoch: int) -> None:
@@ -105,16 +109,13 @@ class Writer:
     async def run(self) -> None:
         """Write until stopped.  Flash errors do not end it; the journal knows what to do."""
         self._seal()                            # what earlier boots left, and our own BOOT
-        seal_ms = self._next_seal()
         while not self._stopping:
-            await self._rest(seal_ms)
+            await self._rest()
             self.beat()
-            self._step(seal_ms)
-            if self.clock.ticks_ms() >= seal_ms:
-                seal_ms = self._next_seal()
+            self._step()
         self._close()
 
-    def _step(self, seal_ms: int) -> None:
+    def _step(self) -> None:
         urgent = self._take()
         self._look_at_clock()
         now_ms = self.clock.ticks_ms()
@@ -122,26 +123,23 @@ class Writer:
             return
         full = self.journal.unsealed_readings >= READINGS_MAX
         alarm = self._alarm and now_ms - self._alarm_sealed_ms >= ALARM_SEAL_MS
-        if now_ms >= seal_ms or full or alarm or self._clock_to_set is not None:
+        if now_ms >= self._seal_ms or full or alarm or self._clock_to_set is not None:
             self._seal()
         elif urgent or self._commit_due(now_ms):
             self._commit()
         self._move_cursor()
 
-    async def _rest(self, seal_ms: int) -> None:
+    async def _rest(self) -> None:
         """Sleep until something is due or urgent."""
-        if not self._waiting or not self._wake.is_set():
-            due_ms = seal_ms
-            if self._dirty_since_ms is not None or self._waiting:
-                since_ms = self._dirty_since_ms
-                begun_ms = self.clock.ticks_ms() if since_ms is None else since_ms
-                self._dirty_since_ms = begun_ms
-                due_ms = min(due_ms, begun_ms + self._window_ms())
-            left_s = self.clock.seconds((due_ms - self.clock.ticks_ms()) / 1000)
-            try:
-                await asyncio.wait_for(self._wake.wait(), min(max(left_s, 0.001), SETTLE_S))
-            except TimeoutError:
-                pass
+        due_ms = self._seal_ms
+        if self._dirty_since_ms is not None:
+            due_ms = min(due_ms, self._dirty_since_ms + self._window_ms())
+        left_s = self.clock.seconds((due_ms - self.clock.ticks_ms()) / 1000)
+        try:
+            wait_s = max(left_s, self._retry_s - self.clock.real_s(), 0.001)
+            await asyncio.wait_for(self._wake.wait(), min(wait_s, SETTLE_S))
+        except TimeoutError:
+            pass
         self._wake.clear()
 
     def _window_ms(self) -> int:
@@ -166,8 +164,6 @@ class Writer:
                 self._scans.append(item)
             else:
                 self.counts["lost"] += 1        # no room; the journal declares the gap
-        if waiting and self._dirty_since_ms is None:
-            self._dirty_since_ms = self.clock.ticks_ms()
         return urgent
 
     def _commit(self) -> bool:
@@ -194,6 +190,7 @@ class Writer:
             self._failed("seal")
             return False
         self.journal.trim(self.rules.keep_mib * MIB)
+        self._seal_ms = self._next_seal()
         if self._alarm:
             self._alarm, self._alarm_sealed_ms = False, self.clock.ticks_ms()
         self._change_clock()

@@ -1,0 +1,200 @@
+"""The writer over a real journal: commits in time, seals on time, survives its end."""
+
+import asyncio
+import itertools
+import zlib
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gateway import app
+from gateway.core import batch
+from gateway.core.journal import Journal, Opening, Sealer
+from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, Point, Scan, Stream
+from gateway.core.record import ALARM, BOOT, CLOCK, DEVICE, STOP
+from gateway.poller import Event
+from gateway.signer import Signer
+from gateway.store import FlashStore
+from gateway.writer import Rules, Writer
+from tests.support.gateway_fakes import virtual_clock
+from tests.support.virtual_time import run
+
+SCHEMA = (Stream("meter", (Point(43, 0, ""), Point(14, 0, ""))),)
+
+
+def open_journal(store, clock):
+    """Return the journal of a store as the gateway opens it."""
+    counter = itertools.count()
+    return Journal.open(store, Opening(
+        "cab-1", SCHEMA, bytes(32), b"\xa0", "test", lambda: bytes([next(counter)] * 16),
+        clock.state(), clock.ticks_ms()))
+
+
+class Desk:
+    """A writer on a real store in a folder."""
+
+    def __init__(self, folder, minutes=15, clock=None):
+        self.folder = folder
+        self.clock = clock or virtual_clock()
+        self.store = FlashStore(folder / "journal")
+        signer = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+        self.journal = open_journal(self.store, self.clock)
+        self.writer = Writer(self.journal, self.clock, Rules(
+            10, minutes, 64, Sealer(signer.kid, signer.sign, app.deflate, batch.CODEC_DEFLATE),
+            folder / "witness"))
+
+    async def feed(self, seconds, step_s=10):
+        """Put one scan per step for some seconds."""
+        for count in range(seconds // step_s):
+            await self.writer.put(Scan(0, self.clock.ticks_ms(), (1000 + count, 5)))
+            await asyncio.sleep(step_s)
+
+    def witness(self):
+        """Return the sequences of the witness file."""
+        return [int(line) for line in (self.folder / "witness").read_text().split()]
+
+    def records(self, number):
+        """Return the records of a sealed batch."""
+        _, found = batch.open_sealed(self.journal.read_batch(number))
+        return batch.open_body(found, lambda data, limit=0: zlib.decompress(data, -15))[1]
+
+
+def with_desk(folder, script, **options):
+    """Run a script beside a running writer, then stop it; return the desk, store open."""
+    async def go():
+        desk = Desk(folder, **options)
+        task = asyncio.create_task(desk.writer.run())
+        await asyncio.sleep(0)
+        await script(desk)
+        desk.writer.stop()
+        await task
+        return desk
+    return run(go())
+
+
+def test_a_scan_is_durable_within_the_loss_window_and_then_witnessed(tmp_path):
+    seen = []
+
+    async def script(desk):
+        before = desk.witness()[-1]
+        await desk.writer.put(Scan(0, desk.clock.ticks_ms(), (1, 2)))
+        await asyncio.sleep(8.9)
+        seen.append((desk.journal.durable_seq, desk.writer.latest))
+        await asyncio.sleep(1.1)
+        seen.append((desk.journal.durable_seq, desk.witness()[-1], dict(desk.writer.latest)))
+        seen.append(before)
+    with_desk(tmp_path, script)
+    (early, _), (durable, witnessed, latest), before = seen
+    assert early == before and durable == witnessed == before + 1
+    assert latest[0].values == (1, 2)
+
+
+def test_an_event_is_durable_at_once(tmp_path):
+    async def script(desk):
+        before = desk.journal.durable_seq
+        await desk.writer.put(Event(desk.clock.ticks_ms(), DEVICE, [0, "lost", "x"]))
+        await asyncio.sleep(0.01)
+        assert desk.journal.durable_seq == before + 1 == desk.witness()[-1]
+    with_desk(tmp_path, script)
+
+
+def test_the_commit_count_follows_the_window_not_the_scans(tmp_path):
+    async def script(desk):
+        await desk.feed(300, step_s=1)
+    desk = with_desk(tmp_path, script)
+    assert 28 <= desk.journal.stats()["commits"] <= 36
+
+
+def test_batches_end_on_the_quarter_hour_and_at_the_stop(tmp_path):
+    async def script(desk):
+        await desk.feed(3600)
+    desk = with_desk(tmp_path, script)
+    numbers = desk.journal.batch_numbers()
+    assert len(numbers) in (5, 6)           # BOOT, four quarters, and what the stop left
+    assert desk.journal.sealed_seq == desk.journal.last_seq == desk.journal.durable_seq
+    assert desk.records(numbers[-1])[-1].kind == STOP
+    assert any(getattr(record, "kind", None) == BOOT for record in desk.records(numbers[0]))
+
+
+def test_an_alarm_is_sealed_at_once_but_not_more_than_once_a_minute(tmp_path):
+    sealed = []
+
+    async def script(desk):
+        for _ in range(30):
+            await desk.writer.put(Event(desk.clock.ticks_ms(), ALARM, ["x", ""]))
+            await asyncio.sleep(1.5)
+            sealed.append(desk.journal.sealed_seq)
+    with_desk(tmp_path, script)
+    assert len(set(sealed)) == 1 and sealed[0] > 0
+
+
+def test_a_clock_step_ends_the_batch_and_is_an_event_of_the_next(tmp_path):
+    knowledge = [(CLOCK_NTP, 5)]
+    jump_s = [0.0]
+
+    async def script(desk):
+        sources = desk.clock.sources
+        desk.clock.sources = type(sources)(lambda: sources.wall() + jump_s[0],
+                                           sources.monotonic, lambda: knowledge[0])
+        await desk.feed(60)
+        sealed = desk.journal.sealed_seq
+        jump_s[0], knowledge[0] = 3600.0, (CLOCK_RTC, 600_000)
+        await desk.feed(60)
+        assert desk.journal.sealed_seq > sealed
+    desk = with_desk(tmp_path, script)
+    last = desk.journal.batch_numbers()[-1]
+    _, after = batch.open_sealed(desk.journal.read_batch(last))
+    _, before = batch.open_sealed(desk.journal.read_batch(last - 1))
+    assert (before.clock.source, after.clock.source) == (CLOCK_NTP, CLOCK_RTC)
+    assert abs(after.clock.anchor_utc_ms - before.clock.anchor_utc_ms) > 3_000_000
+    assert any(getattr(record, "kind", None) == CLOCK for record in desk.records(last))
+
+
+def test_after_a_restart_the_records_of_the_boot_before_are_sealed_first(tmp_path):
+    async def crash():
+        desk = Desk(tmp_path)
+        for count in range(3):
+            desk.journal.append_scan(count, 0, (count, 0))
+        desk.journal.commit()
+        desk.store.close()              # as SIGKILL leaves it: committed, not sealed
+        return desk.journal.durable_seq
+    durable = run(crash())
+
+    async def script(desk):
+        assert desk.journal.sealed_seq >= durable and desk.journal.boot == 2
+    with_desk(tmp_path, script)
+
+
+def test_waiting_room_is_bounded_and_makes_the_poller_wait(tmp_path):
+    async def go():
+        desk = Desk(tmp_path)
+
+        async def flood():
+            for _ in range(5000):
+                await desk.writer.put(Scan(0, 0, (1, 2)))
+        task = asyncio.create_task(flood())
+        await asyncio.sleep(1)
+        assert not task.done()
+        writing = asyncio.create_task(desk.writer.run())
+        await task
+        desk.writer.stop()
+        await writing
+        assert desk.journal.durable_seq >= 5000
+        desk.store.close()
+    run(go())
+
+
+def test_failing_flash_does_not_end_the_writer_and_heals(tmp_path):
+    async def script(desk):
+        from gateway.core.errors import StoreError
+
+        def refuse(*_):
+            raise StoreError("input/output error", 5)
+        good, desk.store.write = desk.store.write, refuse
+        await desk.feed(60)
+        assert desk.journal.state == "degraded-ram"
+        assert desk.writer.counts["failures"] < 100         # it does not spin
+        desk.store.write = good
+        await desk.feed(60)
+        assert desk.journal.state == "ok"
+        assert desk.journal.durable_seq >= desk.journal.last_seq - 1
+    with_desk(tmp_path, script)
