@@ -118,6 +118,9 @@ def anchor(inventory: Inventory, measured_wh: float) -> tuple[Inventory, float]:
 
     Carbon is kept, origins are scaled; the adjustment belongs into its own report line."""
     held_wh = inventory.energy_wh
-    origins = (scaled(inventory.origins_wh, measured_wh / held_wh) if held_wh > 0
+    booked_wh = sum(inventory.origins_wh.values())
+    # What is left of an emptied inventory is float noise: blown up, it would tell an origin.
+    known = booked_wh > 0 and booked_wh * 10**9 > measured_wh
+    origins = (scaled(inventory.origins_wh, measured_wh / booked_wh) if known
                else {UNKNOWN: measured_wh})
     return replace(inventory, energy_wh=measured_wh, origins_wh=origins), measured_wh - held_wh

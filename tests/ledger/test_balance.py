@@ -4,6 +4,7 @@ import pytest
 
 from gateway.core.errors import Bug
 from gateway.ledger.balance import Flows, Policy, bus_step
+from gateway.ledger.compute import Host, Workload, host_split
 from gateway.ledger.identities import require
 from gateway.ledger.inventory import Inventory, anchor, discharge
 
@@ -67,6 +68,22 @@ def test_draining_the_battery_exactly_is_no_shortfall():
 def test_an_anchor_on_an_empty_inventory_has_an_unknown_origin():
     held, moved = anchor(Inventory(), 100)
     assert (held.origins_wh, held.carbon_g, moved) == ({"unknown": 100}, 0, 100)
+
+
+def test_an_anchor_does_not_blow_up_the_noise_of_an_emptied_inventory():
+    held, _ = anchor(Inventory(1e-13, 0, {"pv": 3e-14}), 50)
+    assert held.origins_wh == {"unknown": 50}
+
+
+def test_an_inventory_whose_origins_do_not_add_up_stops_the_books():
+    with pytest.raises(Bug, match="I3 origins of the battery"):
+        bus_step(Flows({"grid": 1}, {"it": 1}, {"grid": 1}), Inventory(1000, 10, {"pv": 500}))
+
+
+def test_reservations_beyond_the_host_share_its_idle_energy():
+    split = host_split(Host(30, 900, 4, 120, {"a": Workload(0, 6, 900), "b": Workload(0, 2, 900)}))
+    assert split.idle_wh == {"a": 22.5, "b": 7.5}
+    assert split.unreserved_idle_wh == 0
 
 
 def test_a_broken_identity_is_a_bug_with_both_numbers():
