@@ -1,7 +1,7 @@
 """Device vectors: every case whose profile we have decodes to what its source says.
 
 tests/golden/vectors holds copies with their sources; DEVICE_VECTORS may name a folder of more.
-A vector of a profile we do not have is skipped by name; a kind nobody here knows is a failure.
+A vector of a profile we do not have is named in a warning; a kind nobody knows is a failure.
 """
 
 import json
@@ -9,6 +9,7 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = ROOT / "tests" / "golden" / "vectors"
 KNOWN_KINDS = ("registers", "pylontech-frame", "cases",
                "p1-telegram", "sml-frame", "sml-stream", "can-frames")
+OUR_TEN = ("c13", "c15", "c39", "s05", "s06", "s07", "s19", "s20", "s22", "s23")
 TOLERANCE = 1e-5
 # unit -> (base unit, power of ten): only prefixes, nothing that changes the quantity
 UNITS = {"kWh": ("Wh", 3), "MWh": ("Wh", 6), "kvarh": ("varh", 3), "kVAh": ("VAh", 3),
@@ -35,6 +37,13 @@ def vector_files() -> list[Path]:
                         else [])
     found = {path.name: path for folder in folders for path in sorted(folder.glob("*.json"))}
     return [found[name] for name in sorted(found)]
+
+
+def without_a_profile(path: Path) -> str:
+    """Return the name of the profile that a vector of a known kind waits for, or ""."""
+    vector = json.loads(path.read_text(encoding="utf-8"))
+    waits = vector["kind"] in KNOWN_KINDS and vector["facts"] not in profile_files.names()
+    return vector["facts"] if waits else ""
 
 
 def base(value: float, unit: str | None) -> tuple[float, str]:
@@ -164,25 +173,33 @@ CHECKS = {"registers": check_registers, "pylontech-frame": check_pylontech, "cas
 
 
 def faults_of(path: Path) -> list[str]:
-    """Return the faults of one vector file; skip it if its profile does not exist."""
+    """Return the faults of one vector file, whose profile exists."""
     vector = json.loads(path.read_text(encoding="utf-8"))
     if vector["kind"] not in KNOWN_KINDS:
         return [f"kind {vector['kind']!r} is not known; known: {', '.join(KNOWN_KINDS)}"]
-    if vector["facts"] not in profile_files.names():
-        pytest.skip(f"no profile {vector['facts']} (kind {vector['kind']})")
     if vector["kind"] not in CHECKS:
         return [f"the profile {vector['facts']} exists, but nothing reads {vector['kind']}"]
     return CHECKS[vector["kind"]](path, vector)
 
 
-@pytest.mark.parametrize("path", vector_files(), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in vector_files() if not without_a_profile(path)],
+    ids=lambda path: path.stem)
 def test_a_vector_decodes_to_what_its_source_says(path):
     assert faults_of(path) == []
 
 
+def test_vectors_that_wait_for_a_profile_are_named():
+    waiting = [f"{path.stem}: no profile {without_a_profile(path)}"
+               for path in vector_files() if without_a_profile(path)]
+    if waiting:
+        warnings.warn("vectors not decoded:\n" + "\n".join(waiting), stacklevel=1)
+    assert not [line for line in waiting if line[:3] in OUR_TEN]
+
+
 def test_the_ten_vectors_of_the_first_devices_are_here_with_their_sources():
     names = sorted(path.name[:3] for path in OURS.glob("*.json"))
-    assert {"c13", "c15", "c39", "s05", "s06", "s07", "s19", "s20", "s22", "s23"} <= set(names)
+    assert set(OUR_TEN) <= set(names)
     assert all(json.loads(path.read_text())["source"] for path in OURS.glob("*.json"))
 
 
