@@ -18,6 +18,8 @@ from gateway.ledger.site import SINK_ROLES, SUPPLY_ROLES, Site, SiteInterval
 FUEL = "diesel"
 # The battery management's word counts where it is sure: at the ends.
 ANCHOR_FULL, ANCHOR_EMPTY = 0.995, 0.005
+# An assumed opening is forgotten when less than this share of the content is of origin unknown.
+ASSUMED_SHARE_MIN = 0.001
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Books:
             step = bus_step(flows, self.inventory, policy)
             entry = replace(entry, flows=flows, step=step, closing=step.inventory)
         entry = self._anchored(entry)
+        entry = replace(entry, closing=_settled(entry.closing))
         self.inventory = entry.closing
         return entry
 
@@ -149,3 +152,11 @@ class Books:
             return entry
         held, moved_wh = inv.anchor(entry.closing, soc * battery.capacity_wh)
         return replace(entry, closing=held, anchor_wh=moved_wh)
+
+
+def _settled(held: Inventory) -> Inventory:
+    """Return the inventory without the flag `assumed` once the assumed part has left it."""
+    unknown_wh = held.origins_wh.get(inv.UNKNOWN, 0)
+    if held.assumed and unknown_wh < ASSUMED_SHARE_MIN * held.energy_wh:
+        return replace(held, assumed=False)
+    return held

@@ -10,8 +10,8 @@ from gateway.ledger import factors
 from gateway.ledger.assemble import Amount, site_interval
 from gateway.ledger.books import Options
 from gateway.ledger.inventory import Inventory
-from gateway.ledger.site import NodeUse, SiteInterval, WorkloadUse
-from gateway.ledger.statement import build_statement
+from gateway.ledger.site import NodeUse, SiteInterval, WorkloadUse, read_site
+from gateway.ledger.statement import build_statement, keep_books
 
 QUARTER = 900_000
 T0 = factors.utc_ms("2026-06-01T12:00:00Z")
@@ -135,6 +135,15 @@ def test_pv_kept_in_the_battery_is_renewable_when_it_comes_back():
     assert told["carbon_g"]["total"] == pytest.approx(676)
     assert told["pue"] == pytest.approx(1.08)
     assert [row["renewable_share"] for row in told["series"]] == pytest.approx([1, 0, 0.54])
+
+
+def test_the_assumed_opening_is_forgotten_when_it_has_left_the_battery():
+    day = [quarter(0, {"battery_discharge": 899.5, "it": 899.5}),
+           quarter(1, {"pv": 2000.0, "battery_charge": 2000.0})]
+    for energy_wh, still in ((1000.0, False), (1100.0, True)):
+        opening = Inventory(energy_wh, 400.0, {"unknown": energy_wh}, assumed=True)
+        books = keep_books(read_site(SITE), day, FACTORS, Options(opening=opening))
+        assert books.closing.assumed is still
 
 
 def test_a_carried_inventory_takes_the_sites_efficiencies_and_keeps_its_grams():
