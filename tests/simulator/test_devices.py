@@ -31,21 +31,23 @@ def device(runner, name):
     return next(d for d in runner.site.scenario.devices if d.name == name)
 
 
-def driven(runner, name):
-    """Return {measurand: value} as the product's own driver reads a device in memory."""
+def driven(runner, name, everything=False):
+    """Return [(point, value)] as the product's own driver reads a device in memory."""
     wanted = device(runner, name)
     unit = Unit(wanted.profile, registers(runner, wanted))
 
     def ask(question):
-        pdu = question.request[1:-2]
-        reply = answer(unit, pdu)
+        reply = answer(unit, question.request[1:-2])
         if reply[0] & 0x80:
             raise Refused("refused", reply[1])
         return reply[2:]
 
-    driver = build(find(wanted.profile), Setup(RtuReads(), wanted.unit))
-    values = run(driver.poll(), ask)
-    return {BY_ID[p.measurand].name: v for p, v in zip(driver.points, values, strict=True)}
+    driver = build(find(wanted.profile), Setup(RtuReads(), wanted.unit, everything=everything))
+    return list(zip(driver.points, run(driver.poll(), ask), strict=True))
+
+
+def by_name(pairs):
+    return {BY_ID[point.measurand].name: value for point, value in pairs}
 
 
 def float_at(runner, name, address):
@@ -91,12 +93,12 @@ def test_phases_add_up_and_power_is_voltage_times_current_times_factor(runner):
 
 
 def test_the_products_own_drivers_read_the_same_truth(runner):
-    grid = driven(runner, "grid")
+    grid = by_name(driven(runner, "grid"))
     assert grid["energy_active_import_total"] == 4182733 + int(runner.book("grid_import"))
     assert grid["power_active_total"] == pytest.approx(runner.flow.grid_w, abs=0.51)
-    node = driven(runner, "node-2-meter")
+    node = by_name(driven(runner, "node-2-meter"))
     assert node["energy_active_import_total"] == 1309951 + int(runner.book("node:node-2"))
-    room = driven(runner, "climate")
+    room = by_name(driven(runner, "climate"))
     assert room["temperature"] == pytest.approx(runner.before.cabinet_c * 10, abs=0.51)
     for values in (grid, node, room):
         assert not [v for v in values.values() if isinstance(v, Absent)]
@@ -113,3 +115,25 @@ def test_reads_outside_the_map_or_over_the_limit_are_refused(runner):
     sensor = device(runner, "climate")
     assert read(registers(runner, sensor), (4, 0, 2), sensor.profile) == 2
     assert len(read(registers(runner, sensor), (4, 1, 2), sensor.profile)) == 4
+
+
+@pytest.mark.parametrize("name", ["grid", "battery-meter", "node-1-meter", "cooling"])
+def test_every_point_of_a_profile_finds_the_quantity_of_its_name(runner, name):
+    wanted = device(runner, name)
+    truth = electrical(runner, wanted)
+    compared = 0
+    for point, value in driven(runner, name, everything=True):
+        quantity = BY_ID[point.measurand].name
+        if quantity in truth:
+            step = 10.0 ** point.exponent
+            assert value * step == pytest.approx(truth[quantity], rel=1e-6, abs=step), quantity
+            compared += 1
+    assert compared >= (35 if wanted.profile == "eastron-sdm630-v2" else 12)
+
+
+def test_the_inverter_as_the_products_own_sunspec_driver_reads_it(runner):
+    values = {BY_ID[p.measurand].name: v for p, v in driven(runner, "pv") if p.item == ""}
+    assert values["energy_yield_total"] == 9120455 + int(runner.book("pv"))
+    assert values["power_active_total"] == round(runner.flow.pv_w)
+    assert values["power_dc_input"] == round(runner.flow.pv_dc_w)
+    assert values["state"] == 4
