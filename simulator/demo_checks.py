@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.core.batch import open_body, open_sealed
 from gateway.core.reading import utc_ms
-from gateway.core.record import GAP
+from gateway.core.record import GAP, ScanRecord
 
 # The keys of energy_wh that a meter measures; `residual` is computed from them.
 ROLES = ("grid_import", "grid_export", "pv", "battery_charge", "battery_discharge", "genset",
@@ -37,15 +37,19 @@ def read_delivered(sealed: Iterable[bytes], inflate: Any) -> Delivered:
         schema, records = open_body(batch, inflate)
         found.ranges.append((batch.first_seq, batch.last_seq))
         for record in records:
-            if record.__class__.__name__ == "ScanRecord":
-                at = utc_ms(batch.clock, record.ticks_ms)
-                if at is not None:
-                    found.scans.setdefault(schema[record.stream].device, []).append(at)
-            elif record.kind == GAP:
-                stream, start, end, reason = record.body[:4]
-                name = None if stream < 0 else schema[stream].device
-                found.gaps.append((name, start or 0, end or 0, reason))
+            _note(found, schema, batch.clock, record)
     return found
+
+
+def _note(found: Delivered, schema: Any, clock: Any, record: Any) -> None:
+    if isinstance(record, ScanRecord):
+        at = utc_ms(clock, record.ticks_ms)
+        if at is not None:
+            found.scans.setdefault(schema[record.stream].device, []).append(at)
+    elif record.kind == GAP:
+        stream, start, end, reason = record.body[:4]
+        name = None if stream < 0 else schema[stream].device
+        found.gaps.append((name, start or 0, end or 0, reason))
 
 
 def lost_and_duplicated(ranges: list[tuple[int, int]], witnessed: int) -> tuple[int, int]:
