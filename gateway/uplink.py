@@ -44,6 +44,8 @@ LIVE_S_MIN = 0.2                # real: a fast simulation must not flood the bro
 LIVE_BYTES_MAX = 32_768
 KEEPALIVE_S = 30
 INCOMING_MAX = 16               # receipts waiting; only the newest matters anyway
+RESEND_MS = 8_000               # real, after the PUBACK: the fleet was away, or its receipt
+VERIFY_FAILED = "CERTIFICATE_VERIFY_FAILED"
 REFUSED_CODES = (2, 4, 5, 132, 133, 134, 135, 138, 140)  # MQTT 3.1.1 3.2.2.3, MQTT 5 3.2.2.2
 
 
@@ -65,11 +67,11 @@ def translate(error: BaseException) -> UplinkError:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     cause = error.__cause__ or error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return Rejected(f"the broker's certificate is not trusted ({cause.verify_message}); next: "
+    if isinstance(cause, ssl.SSLCertVerificationError) or VERIFY_FAILED in str(error):
+        return Rejected(f"the broker's certificate is not trusted ({cause}); next: "
                         "check [uplink] ca and host, and this machine's clock")
-    if isinstance(cause, ssl.SSLError) and "ALERT" in (cause.reason or ""):
-        return Rejected(f"the broker refused our certificate ({cause.reason}); next: check that "
+    if "ALERT" in str(cause) and "SSL" in str(cause):       # aiomqtt keeps only the text
+        return Rejected(f"the broker refused our certificate ({cause}); next: check that "
                         "it is signed by the broker's CA and not expired")
     if isinstance(error, aiomqtt.MqttCodeError) and _code(error.rc) in REFUSED_CODES and (
             isinstance(error, _connect_error())):
@@ -95,7 +97,7 @@ class Uplink:
         """cabinet: device id, also the name in the topics.  Nothing is connected yet."""
         self.cabinet, self.settings, self.writer = cabinet, settings, writer
         self.clock: Clock = writer.clock
-        self.outbox = box.Outbox(cabinet, writer.journal, WINDOW)
+        self.outbox = box.Outbox(cabinet, writer.journal, WINDOW, RESEND_MS)
         self.state, self.reason = "starting", ""
         self.live: Callable[[], dict[str, Any] | None] = _no_live
         self.beat: Callable[[], None] = _nothing
@@ -194,6 +196,8 @@ class Uplink:
             return
         began_s = self.clock.real_s()
         await client.publish(self.topic("up"), data, qos=1, timeout=PUBLISH_S)
+        if self.writer.journal.batch_info(number)[1] > self.outbox.acknowledged_seq:
+            self.outbox.sent(number, self._now_ms())        # a slow line is not an overdue receipt
         self.counts["batches_sent"] += 1
         self.counts["evidence_bytes"] += len(data)
         if self.settings.cap_kbit_s:

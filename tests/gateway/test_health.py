@@ -40,7 +40,7 @@ def test_the_watchdog_starves_when_one_task_stops_making_progress():
         task.cancel()
         return fed, len(ear.heard), progress.stalled()
     fed, total, stalled = run(go())
-    assert fed == 5
+    assert fed in (5, 6)            # one each 2 s, ends included
     assert total - fed <= 6 and stalled == ["b"]
 
 

@@ -1,0 +1,55 @@
+"""A writer over a real journal in a folder, for the tests of writer and uplink."""
+
+import asyncio
+import itertools
+import zlib
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gateway import app
+from gateway.core import batch
+from gateway.core.journal import Journal, Opening, Sealer
+from gateway.core.reading import Point, Scan, Stream
+from gateway.signer import Signer
+from gateway.store import FlashStore
+from gateway.writer import Rules, Writer
+from tests.support.gateway_fakes import virtual_clock
+
+SCHEMA = (Stream("meter", (Point(43, 0, ""), Point(14, 0, ""))),)
+
+
+def open_journal(store, clock):
+    """Return the journal of a store as the gateway opens it."""
+    counter = itertools.count()
+    return Journal.open(store, Opening(
+        "cab-1", SCHEMA, bytes(32), b"\xa0", "test", lambda: bytes([next(counter)] * 16),
+        clock.state(), clock.ticks_ms()))
+
+
+class Desk:
+    """A writer on a real store in a folder."""
+
+    def __init__(self, folder, minutes=15, clock=None):
+        self.folder = folder
+        self.clock = clock or virtual_clock()
+        self.store = FlashStore(folder / "journal")
+        signer = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+        self.journal = open_journal(self.store, self.clock)
+        self.writer = Writer(self.journal, self.clock, Rules(
+            10, minutes, 64, Sealer(signer.kid, signer.sign, app.deflate, batch.CODEC_DEFLATE),
+            folder / "witness"))
+
+    async def feed(self, seconds, step_s=10):
+        """Put one scan per step for some seconds."""
+        for count in range(seconds // step_s):
+            await self.writer.put(Scan(0, self.clock.ticks_ms(), (1000 + count, 5)))
+            await asyncio.sleep(step_s)
+
+    def witness(self):
+        """Return the sequences of the witness file."""
+        return [int(line) for line in (self.folder / "witness").read_text().split()]
+
+    def records(self, number):
+        """Return the records of a sealed batch."""
+        _, found = batch.open_sealed(self.journal.read_batch(number))
+        return batch.open_body(found, lambda data, limit=0: zlib.decompress(data, -15))[1]
