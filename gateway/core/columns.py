@@ -201,6 +201,8 @@ def _best(values, number, which, columns):
         number = MINUS_LEG
     expected = _expected(number, points, (place, sources), columns)
     ahead = choose([value - other for value, other in zip(values, expected)])
+    if ahead[1] == CONSTANT and min(values) != max(values):
+        return number, ahead                # nothing left to tell: no need to try the other way
     plain = choose(values)
     return (number, ahead) if ahead[0] < plain[0] else (0, plain)
 

@@ -112,6 +112,8 @@ def choose(values):
         cost = _cost(second)
         if cost < best[0]:
             best = cost, DELTA2, first, second
+    if best[0][0] < len(values):        # mode 1 has a residual more, so it cannot be shorter
+        return best
     middle = sorted(values)[len(values) >> 1]
     level = [value - middle for value in values]
     cost = _cost(level)
@@ -145,4 +147,4 @@ def _cost(residuals):
     while low < -bound or high >= bound:
         size += sum([1 for number in residuals if not -bound <= number < bound])
         bound <<= 7
-    return size, sum([abs(number) for number in residuals])
+    return size, sum(map(abs, residuals))
