@@ -105,7 +105,8 @@ class World:
     def scans(self, count, base=0):
         """Append scans of both devices."""
         for i in range(count):
-            self._scan(10 * (base + i), 0, (230 + i, 1000 + base + i))
+            noisy = (base + i) * 7919 % 3001        # so that batches span several sectors
+            self._scan(10 * (base + i), 0, (noisy, 100 * noisy + i))
             if i % 2 == 0:
                 self._scan(10 * (base + i), 1, (-50 + i,))
 

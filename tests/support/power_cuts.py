@@ -139,6 +139,37 @@ def run_pairs(taken, seeds):
     return cases
 
 
+class Killed(Exception):
+    """The process ended here; what it wrote is in the cache, the machine goes on."""
+
+
+def run_kills(steps, operations):
+    """Kill the process before an operation, start again, go on, then cut the power."""
+    cases = 0
+    for number in operations:
+        world = World(FlakyStore(None, _kill_at(number)))
+        try:
+            steps(world)
+        except Killed:
+            world.start()
+            world.scans(3, 7000)
+            world.commit()
+            world.seal()
+        promise = world.promise()
+        for image in images(world.store.snapshot(), range(1)):
+            check(image, promise)
+            cases += 1
+    return cases
+
+
+def _kill_at(number):
+    def before_op(store, _operation):
+        if store.ops == number:
+            store.ops += 1
+            raise Killed
+    return before_op
+
+
 def run_faults(steps, faults):
     """Run a workload on a store with faults, then cut; return how many cases there were.
 
@@ -174,12 +205,12 @@ def _recovery(image, promise):
     return [(snapshot, started) for snapshot in taken] + [(store.snapshot(), later)]
 
 
-def run_bytes(taken, every):
-    """Tear the write in flight at every byte (of every n-th write); return the cases."""
+def run_bytes(taken, every, bytes_max=1600):
+    """Tear the write in flight at every byte (of every n-th operation); return the cases."""
     cases = 0
     for snapshot, promise in taken[::every]:
         for number, (durable, pending) in snapshot.files.items():
-            if not pending or len(pending[-1][1]) > 1600:
+            if not pending or len(pending[-1][1]) > bytes_max:
                 continue
             offset, data = pending[-1]
             for length in range(len(data) + 1):

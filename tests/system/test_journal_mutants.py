@@ -1,0 +1,237 @@
+"""Planted mistakes in the journal: each must be found by the power-cut harness.
+
+A mutant that survives means that the harness cannot see that kind of mistake.
+"""
+
+import pytest
+
+from gateway.core import cursor, frame, journal, journal_batches, journal_recovery, segment, tail
+from gateway.core.errors import StoreError
+from tests.support.flaky_store import EIO, Fault, FlakyStore
+from tests.support.power_cuts import (
+    any_life,
+    run,
+    run_bytes,
+    run_faults,
+    run_kills,
+    run_pairs,
+    snapshots,
+    two_hours,
+)
+
+
+def no_sync_of_commits(patch):
+    """A commit returns before its frames are on the medium."""
+    real = FlakyStore.sync
+    patch.setattr(FlakyStore, "sync", lambda store, name: None if name[0] == "t" else
+                  real(store, name))
+
+
+def no_sync_of_batches(patch):
+    """The tail is recycled although the batch may still be in the cache."""
+    real = FlakyStore.sync
+    patch.setattr(FlakyStore, "sync", lambda store, name: None if name[0] == "b" else
+                  real(store, name))
+
+
+def no_sync_of_the_directory(patch):
+    """New files are used before their names are on the medium."""
+    patch.setattr(FlakyStore, "sync_dir", lambda store: None)
+
+
+def crc_not_seeded(patch):
+    """Frames left from an earlier use of a slot check out."""
+    patch.setattr(frame, "seed", lambda journal_id, generation: 0)
+    patch.setattr(tail.Tail, "_avoid_ghosts", lambda self, name, size: None)
+
+
+def crc_not_checked(patch):
+    """Any bytes behind a frame's head count as its payload."""
+    def decode_at(data, offset, crc_seed):
+        size = frame.claimed(data, offset) - frame.HEAD
+        start = offset + frame.HEAD
+        return data[start:start + size] if 0 < size <= len(data) - start else None
+    patch.setattr(frame, "decode_at", decode_at)
+    patch.setattr(tail.Tail, "_avoid_ghosts", lambda self, name, size: None)
+
+
+def generation_reused(patch):
+    """A generation whose header was lost is used again over its own frames."""
+    patch.setattr(tail.Tail, "_avoid_ghosts", lambda self, name, size: None)
+
+
+def cursor_ahead(patch):
+    """The cursor says what was committed, not what was acknowledged."""
+    real = cursor.Cursor.write
+    patch.setattr(cursor.Cursor, "write", lambda self, journal_id, boot, seq, epoch, utc:
+                  real(self, journal_id, boot, seq + 2, epoch, utc))
+
+
+def cursor_in_one_slot(patch):
+    """The only good mark is overwritten in place."""
+    real = cursor.Cursor.write
+
+    def write(self, *mark):
+        self._slots = self._slots[-1:]
+        if not self._slots:
+            return real(self, *mark)
+        self._slots = self._slots * 2
+        real(self, *mark)
+        self._slots = self._slots[-1:]
+    patch.setattr(cursor.Cursor, "write", write)
+
+
+def cursor_crc_not_checked(patch):
+    """A torn mark counts."""
+    patch.setattr(cursor, "crc32", lambda data: 0)
+    patch.setattr(cursor, "decode", lambda data: cursor.Mark(*cursor.struct.unpack(
+        cursor._FORM, data[:56])[1:]) if len(data) >= 56 and data[:4] == b"WPC1" else None)
+
+
+def batch_checksum_not_checked(patch):
+    """A torn batch file counts as the last batch."""
+    patch.setattr(journal_batches, "open_file", lambda data, journal_id, number:
+                  data[:-5] if len(data) > 5 else None)
+
+
+def batch_does_not_win(patch):
+    """Records of a sealed batch are taken from the tail a second time."""
+    real = journal_recovery._Search.accept
+    patch.setattr(journal_recovery._Search, "accept", lambda self, slot, expected:
+                  real(self, slot, 1 if not self.pieces else expected))
+
+
+def recycled_before_the_batch(patch):
+    """Slots are freed when sealing begins, not when it is durable."""
+    real = journal.Journal._make_batch
+
+    def make(self, sealer):
+        made = real(self, sealer)
+        if made:
+            self._tail.rotate()
+            self._tail.release(made.last_seq)
+        return made
+    patch.setattr(journal.Journal, "_make_batch", make)
+
+
+def commit_reported_too_early(patch):
+    """durable_seq is what was appended."""
+    real = journal.Journal.commit
+
+    def commit(self):
+        real(self)
+        return self.last_seq
+    patch.setattr(journal.Journal, "commit", commit)
+
+
+def sync_tried_again_on_the_same_file(patch):
+    """After a failed sync the same file is synced again and believed."""
+    real = tail.Tail._write
+
+    def write(self, data, last_seq):
+        store = self._store
+
+        class Retrying:
+            def __getattr__(self, name):
+                return getattr(store, name)
+
+            def sync(self, name):
+                try:
+                    store.sync(name)
+                except StoreError:
+                    store.sync(name)
+        self._store = Retrying()
+        try:
+            real(self, data, last_seq)
+        finally:
+            self._store = store
+    patch.setattr(tail.Tail, "_write", write)
+
+
+def failed_commit_not_stated_again(patch):
+    """What a failed commit held is forgotten."""
+    real = tail.Tail.put
+
+    def put(self, queue, sealed):
+        try:
+            return real(self, queue, sealed)
+        except StoreError:
+            return [("t0001", 0, 1)] * len(queue)
+    patch.setattr(tail.Tail, "put", put)
+
+
+def torn_commit_taken_for_a_gap(patch):
+    """The rest of a commit that never became whole is booked behind a hole."""
+    real = segment.decode_block
+    patch.setattr(segment, "decode_block", lambda payload: real(payload)._replace(
+        commit_seq=real(payload).first_seq))
+
+
+def boot_not_counted(patch):
+    """Two lives share a boot number."""
+    real = journal_recovery.recover
+    patch.setattr(journal, "recover", lambda *given: real(*given)._replace(boot=0))
+
+
+def trims_what_was_not_acknowledged(patch):
+    """Batches are deleted by age alone."""
+    real = journal_batches.Batches.trim
+    patch.setattr(journal_batches.Batches, "trim", lambda self, keep, seq:
+                  real(self, keep, 1 << 60))
+
+
+def commits_share_a_sector(patch):
+    """A commit continues in the sector of the one before, so tearing it hurts both."""
+    real = tail.Tail._write
+
+    def write(self, data, last_seq):
+        if self._offset:
+            old = self._store.read(self._name, self._offset - 512, 512)
+            self._offset -= 512
+            real(self, old + data, last_seq)
+        else:
+            real(self, data, last_seq)
+    patch.setattr(tail.Tail, "_write", write)
+
+
+def names_trusted_after_a_kill(patch):
+    """Files a killed process made are used before their names are synced."""
+    real = tail.Tail.__init__
+
+    def init(self, *given):
+        real(self, *given)
+        self._names_durable = True
+    patch.setattr(tail.Tail, "__init__", init)
+    patch.setattr(journal_recovery, "_confirm", lambda store, pieces: (pieces, []))
+
+
+MUTANTS = (
+    no_sync_of_commits, no_sync_of_batches, no_sync_of_the_directory, crc_not_seeded,
+    crc_not_checked, generation_reused, cursor_ahead, cursor_in_one_slot,
+    cursor_crc_not_checked, batch_checksum_not_checked, batch_does_not_win,
+    recycled_before_the_batch, commit_reported_too_early, sync_tried_again_on_the_same_file,
+    failed_commit_not_stated_again, torn_commit_taken_for_a_gap, boot_not_counted,
+    trims_what_was_not_acknowledged, commits_share_a_sector, names_trusted_after_a_kill,
+)
+
+
+def hunt():
+    """Run every kind of case until something is wrong."""
+    run(snapshots(two_hours), range(2))
+    run_faults(two_hours, [Fault(first, times, EIO)
+                           for first in range(116) for times in (1, 3)])
+    run(snapshots(any_life(3), payload_aim=200), range(2))
+    run(snapshots(any_life(4)), range(2))
+    run_bytes(snapshots(two_hours), 1, bytes_max=64)
+    run_kills(two_hours, range(116))
+    run_pairs(snapshots(two_hours)[-16:], range(2))
+    run_pairs(snapshots(two_hours)[::3], range(1))
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_planted_mistake_is_found(mutant, monkeypatch):
+    mutant(monkeypatch)
+    with pytest.raises(Exception) as found:
+        hunt()
+    assert found.type is not KeyboardInterrupt
