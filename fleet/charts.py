@@ -12,7 +12,7 @@ from html import escape
 WIDTH, HEIGHT = 400, 190
 LEFT, RIGHT, TOP, BOTTOM = 38, 6, 10, 20
 TICKS = 4
-STEPS = (1, 2, 2.5, 5, 10)
+STEPS = (1, 2, 4, 6, 8, 10)     # a quarter of each is a number people read at a glance
 
 # name: legend text.  css: class that gives the colour.  values: one per slot, None = unknown.
 Layer = namedtuple("Layer", ("name", "css", "values"))

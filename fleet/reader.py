@@ -133,10 +133,23 @@ class Reader:
             "GROUP BY b.journal ORDER BY min(b.id)", (device,))
         return [JournalRow(*row) for row in rows]
 
-    def sealed(self, device: str, journal: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield (number, sealed bytes) of a journal's batches in order."""
-        yield from self._link.execute("SELECT number, sealed FROM batches WHERE device = ? AND "
-                                      "journal = ? ORDER BY number", (device, journal))
+    def sealed(self, device: str, journal: bytes,
+               numbers: tuple[int, int] | None = None) -> Iterator[tuple[int, bytes]]:
+        """Yield (number, sealed bytes) of a journal's batches in order; numbers: first and
+        last of them, default all."""
+        first, last = numbers or (0, 1 << 62)
+        yield from self._link.execute(
+            "SELECT number, sealed FROM batches WHERE device = ? AND journal = ? "
+            "AND number BETWEEN ? AND ? ORDER BY number", (device, journal, first, last))
+
+    def numbers(self, device: str, journal: bytes, from_ms: int,
+                to_ms: int) -> tuple[int, int] | None:
+        """Return first and last number of a journal's batches that touch a period."""
+        row = self._one(
+            "SELECT min(number), max(number) FROM batches WHERE journal = ? AND id IN (SELECT "
+            "batch FROM scan_parts WHERE device = ? AND quarter_ms >= ? AND quarter_ms < ?)",
+            journal, device, from_ms, to_ms)
+        return None if row[0] is None else (row[0], row[1])
 
     def refused(self, device: str) -> dict[str, int]:
         """Return how often batches on a cabinet's topic were refused, by code."""

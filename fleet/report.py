@@ -119,7 +119,7 @@ def _evidence(reader: Reader, question: Question, descriptor: dict[str, Any]) ->
     device, from_ms, to_ms = question.device, question.from_ms, question.to_ms
     records, batches = reader.evidence(device.device, from_ms, to_ms)
     gaps = reader.gaps(device.device, from_ms, to_ms)
-    checked = verify.site(reader, [device], deep=False)
+    checked = verify.period(reader, device, from_ms, to_ms)
     faults = [f"{one.device}: {fault.what}" for one in checked for fault in one.faults]
     return {
         "records": records, "batches": batches, "gaps": len(gaps), "chain_ok": not faults,

@@ -9,7 +9,7 @@ LATE_S, SILENT_S = 20, 60   # age of the last live message (sent every 5 s)
 ROLE_WORDS = {
     "grid": "Grid", "pv": "Solar (PV)", "battery": "Battery", "genset": "Generator", "it": "IT",
     "cooling": "Cooling", "lighting": "Lighting", "other": "Other", "residual": "Not metered",
-    "charge": "Charging the battery", "export": "To the grid",
+    "charge": "Into the battery", "export": "To the grid",
 }
 # Clock sources of gateway.core.reading by the names of live messages and by number.
 CLOCK_WORDS = {

@@ -250,7 +250,8 @@ def _devices(view: View) -> str:
         f'aria-hidden="true"></span><span>{escape(str(row.get("name")))}</span><span class="note">'
         f'{_device_words(row)}</span></li>' for row in found)
     silent = sum(row.get("ok") is not True for row in found)
-    heading = (f"{words.count(silent, 'device')} of {len(found)} do not answer" if silent
+    verb = "does" if silent == 1 else "do"
+    heading = (f"{silent} of {len(found)} devices {verb} not answer" if silent
                else f"All {len(found)} devices answer")
     return (f'<section class="panel"><h2>Devices</h2><p class="note">{heading}</p>'
             f'<ul class="devices">{items}</ul></section>')

@@ -1,0 +1,37 @@
+"""A paper gateway enrolled at an empty fleet, and the fleet's desk over a real store."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from fleet.desk import Desk
+from fleet.registry import Registry
+from fleet.store import Store
+from tests.fleet.maker import ORIGIN_MS, PaperGateway
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    """An enrolled gateway."""
+    made = PaperGateway()
+    made.enrol(tmp_path)
+    return made
+
+
+@pytest.fixture
+def receipt_key():
+    """The fleet's receipt key."""
+    return Ed25519PrivateKey.generate()
+
+
+@pytest.fixture
+def store(tmp_path):
+    """The fleet's store."""
+    made = Store(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(tmp_path, store, receipt_key, gateway):
+    """The admission desk of a fleet that knows `gateway`."""
+    return Desk(store, Registry(tmp_path).find, receipt_key, lambda: ORIGIN_MS)
