@@ -86,12 +86,19 @@ class Asker:
     def read(self, function, address, counts):
         """Yield the transactions for one span; return its cells (at least counts[0] long)."""
         if self._suspect and self._probe and self._count(function, counts) is None:
-            probe = self._probe
-            count = self._count(probe[0], probe[2])
-            if count is not None:
-                yield from self._ask(probe[0], probe[1], count)
+            yield from self._ask_probe()
         count = self._count(function, counts) or counts[0]
         return (yield from self._ask(function, address, count))
+
+    def _ask_probe(self):
+        function, address, counts = self._probe
+        count = self._count(function, counts)
+        if count is None:
+            return
+        try:
+            yield from self._ask(function, address, count)
+        except Refused:
+            pass                        # a refusal is an answer, and the line is in step again
 
     def _count(self, function, counts):
         """Return the first count that the last request did not have, or None."""

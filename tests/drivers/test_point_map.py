@@ -94,6 +94,15 @@ def test_a_device_with_one_length_only_is_probed_with_another():
     assert line.asked == [(1, 2), (1, 1), (1, 2)]
 
 
+def test_a_refused_probe_is_an_answer_and_changes_no_plan():
+    device = built(meter((("temperature", 1), ("humidity", 2)),
+                         {"registers_max": 2, "gap_max": 0}))
+    line = Line({1: 242, 2: 536}, (NoReply("silent"), modbus.refused(5, 4, 2)))
+    driver.run(device.poll(), line.answer)
+    assert driver.run(device.poll(), line.answer) == (2420, 5360)
+    assert line.asked == [(1, 2), (1, 1), (1, 2)]
+
+
 def test_a_refused_span_is_split_until_the_missing_register_stands_alone():
     line = Line({0: 50, 2: 3})
     device = built(meter(ROWS))
