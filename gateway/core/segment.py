@@ -59,19 +59,20 @@ def encode_header(header):
 def find_header(data):
     """Return (Header, offset of the first frame behind it), or None.
 
-    Looks at the start first, then for the second copy at every later sector.
+    Of several copies the highest generation counts.  A cut in the middle of recycling can
+    leave the old first copy and the new second one; were the old one believed, the new one
+    would come to light when the first is torn next time, with records long given up.
     """
+    best = None
     for offset in range(0, len(data), frame.SECTOR):
         if data[offset] != 0x82:
             continue
         payload = frame.decode_at(data, offset, 0)
-        if payload is None:
-            continue
-        header = _header(payload)
-        if header is not None:
+        header = None if payload is None else _header(payload)
+        if header and (best is None or header.generation > best[0].generation):
             size = frame.padded(frame.HEAD + len(payload))
-            return header, (2 * size if offset == 0 else offset + size)
-    return None
+            best = header, (2 * size if offset == 0 else offset + size)
+    return best
 
 
 def encode_block(block):

@@ -194,6 +194,13 @@ def commits_share_a_sector(patch):
     patch.setattr(tail.Tail, "_write", write)
 
 
+def first_header_copy_wins(patch):
+    """The old first copy of a header is believed although a newer second one is there."""
+    real = segment.find_header
+    patch.setattr(segment, "find_header", lambda data: real(data[:512]) and (
+        real(data[:512])[0], 1024) or real(data))
+
+
 def names_trusted_after_a_kill(patch):
     """Files a killed process made are used before their names are synced."""
     real = tail.Tail.__init__
@@ -211,7 +218,7 @@ MUTANTS = (
     cursor_crc_not_checked, batch_checksum_not_checked, batch_does_not_win,
     recycled_before_the_batch, commit_reported_too_early, sync_tried_again_on_the_same_file,
     failed_commit_not_stated_again, torn_commit_taken_for_a_gap, boot_not_counted,
-    trims_what_was_not_acknowledged, commits_share_a_sector, names_trusted_after_a_kill,
+    trims_what_was_not_acknowledged, commits_share_a_sector, first_header_copy_wins, names_trusted_after_a_kill,
 )
 
 
@@ -225,6 +232,7 @@ def hunt():
     run_bytes(snapshots(two_hours), 1, bytes_max=64)
     run_kills(two_hours, range(116))
     run_pairs(snapshots(two_hours)[-16:], range(2))
+    run_pairs(snapshots(any_life(1), 200)[::5], range(2))
     run_pairs(snapshots(two_hours)[::3], range(1))
 
 
