@@ -26,6 +26,7 @@ from gateway.ledger import factors
 from gateway.live import Live, Moment, source_name
 from gateway.poller import BusPoller, Line, supervise
 from gateway.poller_unit import Timeout, Unit
+from gateway.resume import last_read_utc_ms
 from gateway.signer import Signer, Verifier
 from gateway.store import BLOCK_BYTES, FlashStore
 from gateway.uplink import LIVE_S_MIN, Uplink, tls_context
@@ -64,9 +65,10 @@ class Gateway:
             cabinet.journal.keep_mib, Sealer(signer.kid, signer.sign, deflate, CODEC_DEFLATE),
             witness))
         self.uplink = Uplink(cabinet.site.cabinet, cabinet.uplink, self.writer, verifier)
+        self._last_read = last_read_utc_ms(journal)
         self.pollers = {bus.name: self._poller(bus) for bus in cabinet.buses}
         self.progress, self.notifier = Progress(self.clock.real_s), Notifier()
-        self.stop = asyncio.Event()
+        self.stop, self.drain_s = asyncio.Event(), DRAIN_S
         self._started_s = self.clock.real_s()
         self.writer.on_commit = self.live.board.take
         self.writer.on_sealed = self.uplink.wake
@@ -76,7 +78,9 @@ class Gateway:
         units = [Unit(device.name, stream, self.cabinet.drivers[stream],
                       Timeout(float(bus.timeout_s)))
                  for stream, device in enumerate(self.cabinet.devices) if device.bus == bus.name]
-        return BusPoller(Line(bus, self.clock, open_link), units, self.clock, self.writer.put)
+        poller = BusPoller(Line(bus, self.clock, open_link), units, self.clock, self.writer.put)
+        poller.last_read_utc_ms = self._last_read
+        return poller
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; then stop in order, nothing committed is lost."""
@@ -113,7 +117,7 @@ class Gateway:
             bus.cancel()
         self.writer.stop()
         await writer
-        drained = await self.uplink.drained(DRAIN_S)
+        drained = await self.uplink.drained(self.drain_s)
         self.writer.finish()
         LOG.info("stopped; %s", "the fleet has everything" if drained else
                  f"{self.uplink.outbox.waiting()} batches wait on flash for the next start")
@@ -185,7 +189,7 @@ class Gateway:
             | {f"writer_{key}": value for key, value in self.writer.counts.items()},
             "uplink": {"state": self.uplink.state, "reason": self.uplink.reason,
                        **self.uplink.counts},
-            "buses": [{"name": name, "fault": poller.line.fault, **poller.counts}
+            "buses": [{"name": name, "fault": poller.fault, **poller.counts}
                       for name, poller in self.pollers.items()],
             "devices": [self._unit(unit) for poller in self.pollers.values()
                         for unit in poller.units],

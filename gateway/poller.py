@@ -197,10 +197,21 @@ class BusPoller:
         self.counts = {"scans": 0, "skipped": 0, "missed_slots": 0, "crashes": 0}
         self._due_ms: int | None = None
         self.beat: Callable[[], None] = _nothing
+        self.last_read_utc_ms: dict[str, int] = {}      # by unit, of boots before this one
+
+    @property
+    def fault(self) -> str:
+        """Why nothing on this bus answers, or an empty text."""
+        if not all(unit.state == "lost" for unit in self.units):
+            return ""
+        return self.line.fault or (self.units[0].last_error if self.units else "")
 
     async def run(self, interval_ms: int) -> None:
         """Poll all units once per interval until stopped."""
+        first = self._due_ms is None
         due_ms = self._next_slot(interval_ms)
+        if first:
+            await self._declare_absence(due_ms, interval_ms)
         while await self._wait_until(due_ms):
             for unit in self.units:
                 if self.stop.is_set():
@@ -299,6 +310,18 @@ class BusPoller:
             next_ms += missed * interval_ms
         self._due_ms = next_ms
         return next_ms
+
+    async def _declare_absence(self, due_ms: int, interval_ms: int) -> None:
+        """Declare the slots between a unit's last scan of an earlier boot and the first now."""
+        now_ms = self.clock.ticks_ms()
+        to_utc_ms = self.clock.utc_ms() - now_ms + due_ms
+        if self.clock.state().source == CLOCK_UNKNOWN:
+            return
+        for unit in self.units:
+            last_ms = self.last_read_utc_ms.get(unit.name)
+            if last_ms is not None and last_ms + interval_ms < to_utc_ms:
+                body = [unit.stream, last_ms + interval_ms, to_utc_ms, "the gateway was not there"]
+                await self._put(Event(now_ms, GAP, body))
 
     async def _declare(self, from_utc_ms: int, length_ms: int) -> None:
         known = self.clock.state().source != CLOCK_UNKNOWN

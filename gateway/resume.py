@@ -1,0 +1,56 @@
+"""What the journal still knows after a start: when each device was last read.
+
+The time between that reading and the first slot of this boot is a gap; the pollers declare
+it, so that nothing is missing without a reason.  Reads the tail and, where that does not
+reach, the newest sealed batch; never more.
+"""
+
+import zlib
+from typing import Any
+
+from gateway.core import batch, columns
+from gateway.core.errors import FormatError, JournalError
+from gateway.core.reading import ClockState, utc_ms
+from gateway.core.record import is_event
+
+INFLATED_MAX = batch.INFLATED_MAX
+
+
+def inflate(data: bytes, limit: int = INFLATED_MAX) -> bytes:
+    """Return raw deflate data inflated, at most limit bytes; raises FormatError."""
+    packer = zlib.decompressobj(-15)
+    try:
+        out = packer.decompress(data, limit)
+    except zlib.error as error:
+        raise FormatError(f"not raw deflate: {error}") from error
+    if not packer.eof or packer.unused_data:
+        raise FormatError(f"not one deflate stream of at most {limit} bytes")
+    return out
+
+
+def last_read_utc_ms(journal: Any) -> dict[str, int]:
+    """Return by device name when its newest durable scan was taken, if its clock was known.
+
+    journal: just opened, nothing committed by this boot.
+    """
+    found: dict[str, int] = {}
+    numbers = journal.batch_numbers()
+    if numbers:
+        try:
+            _, newest = batch.open_sealed(journal.read_batch(numbers[-1]))
+            schema, records = batch.open_body(newest, inflate)
+        except (FormatError, JournalError):
+            schema, records = (), []            # the journal tells of it; here it means: unknown
+        for record in records:
+            _note(found, schema, newest.clock, record)
+    for context, record in journal.replay():
+        _note(found, columns.decode_schema(context.schema), context.clock, record)
+    return found
+
+
+def _note(found: dict[str, int], schema: Any, clock: ClockState, record: Any) -> None:
+    if is_event(record):
+        return
+    at_ms = utc_ms(clock, record.ticks_ms)
+    if at_ms is not None:
+        found[schema[record.stream].device] = at_ms
