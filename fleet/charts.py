@@ -38,7 +38,7 @@ def stacked(title: str, unit: str, axis: Axis, layers: Sequence[Layer]) -> str:
                         f"v{height:.1f}h{-width * 0.86:.1f}z")
         if path:
             bars.append(f'<path class="fill {layer.css}" d="{"".join(path)}"/>')
-    return _frame(title, unit, axis, top, "".join(bars), layers)
+    return _frame((title, unit), axis, top, "".join(bars), layers)
 
 
 def lines(title: str, unit: str, axis: Axis, layers: Sequence[Layer]) -> str:
@@ -58,7 +58,7 @@ def lines(title: str, unit: str, axis: Axis, layers: Sequence[Layer]) -> str:
             drawing = True
         if path:
             paths.append(f'<path class="line {layer.css}" d="{"".join(path)}"/>')
-    return _frame(title, unit, axis, top, "".join(paths), layers)
+    return _frame((title, unit), axis, top, "".join(paths), layers)
 
 
 def meter(parts: Sequence[tuple[str, float]]) -> str:
@@ -74,8 +74,9 @@ def meter(parts: Sequence[tuple[str, float]]) -> str:
             f'aria-hidden="true">{"".join(rects)}</svg>')
 
 
-def _frame(title: str, unit: str, axis: Axis, top: float, marks: str,
+def _frame(heading: tuple[str, str], axis: Axis, top: float, marks: str,
            layers: Sequence[Layer]) -> str:
+    title, unit = heading
     grid = "".join(_tick(top * i / TICKS, top) for i in range(TICKS + 1))
     legend = "".join(f'<li><span class="swatch {layer.css}"></span>{escape(layer.name)}</li>'
                      for layer in layers)

@@ -31,7 +31,8 @@ METERS = (
     ("other", "meter", "other", 1000, {"energy_active_import_total": 360}),
     ("pv", "pv", "pv", 9000, {"energy_yield_total": 1440}),
 )
-NODES = (("node-1", 32, "node-1-meter", ("pos", "vision")), ("node-2", 32, "node-2-meter", ("batch",)))
+NODES = (("node-1", 32, "node-1-meter", ("pos", "vision")),
+         ("node-2", 32, "node-2-meter", ("batch",)))
 START_WH = 100_000
 
 
@@ -39,7 +40,8 @@ def _node_points(workloads):
     host = [Point(BY_NAME[name].id, -3 if name.startswith("cpu") else 0, "")
             for name in ("cpu_time", "cpu_cores", "tasks_running", "tasks_total")]
     for name in workloads:
-        host += [Point(BY_NAME["cpu_time"].id, -3, name), Point(BY_NAME["cores_reserved"].id, -3, name),
+        host += [Point(BY_NAME["cpu_time"].id, -3, name),
+                 Point(BY_NAME["cores_reserved"].id, -3, name),
                  Point(BY_NAME["tasks_total"].id, 0, name)]
     return tuple(host)
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import pathlib
-import shutil
 import socket
 import ssl
 import subprocess
@@ -15,10 +14,11 @@ import pytest
 
 from provisioning import parts, site
 from tests.provisioning.test_init import NOW, PARTS
+from tests.support.parts import need, need_module
 
 AMQTT = [sys.executable, "-m", "amqtt.scripts.broker_script", "-c", "amqtt.yaml"]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MOSQUITTO = ["mosquitto", "-c", "mosquitto.conf"]
+MOSQUITTO = ["-c", "mosquitto.conf"]
 
 
 def free_port():
@@ -31,14 +31,14 @@ def free_port():
 @pytest.fixture(params=[MOSQUITTO, AMQTT], ids=["mosquitto", "amqtt"])
 def running(request, tmp_path):
     """Yield (folder, port) of a site whose broker runs."""
-    if request.param is MOSQUITTO and shutil.which("mosquitto") is None:
-        pytest.skip("mosquitto is not installed here (apt install mosquitto)")
+    program = [need("mosquitto"), *MOSQUITTO] if request.param is MOSQUITTO else AMQTT
+    need_module("amqtt")
     port = free_port()
     text = PARTS.replace("18883", str(port)).replace("broker.example", "127.0.0.1")
     (tmp_path / "parts.toml").write_text(text)
     site.create(parts.load(tmp_path / "parts.toml"), tmp_path / "site", NOW)
     with (tmp_path / "broker.log").open("wb") as log:
-        process = subprocess.Popen(request.param, cwd=tmp_path / "site/broker",
+        process = subprocess.Popen(program, cwd=tmp_path / "site/broker",
                                    env={**os.environ, "PYTHONPATH": str(ROOT)},
                                    stdout=log, stderr=log)
     try:

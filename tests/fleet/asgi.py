@@ -1,0 +1,39 @@
+"""A browser of twenty lines: asks an ASGI application without a socket."""
+
+import asyncio
+from collections import namedtuple
+from urllib.parse import unquote
+
+# status_code: int.  headers: dict, lower-case names.  text: str.
+Answer = namedtuple("Answer", ("status_code", "headers", "text"))
+
+
+class Browser:
+    """Asks one application."""
+
+    def __init__(self, application):
+        self._application = application
+
+    def get(self, target):
+        """Return the Answer to GET target."""
+        return asyncio.run(self._get(target))
+
+    async def _get(self, target):
+        path, _, query = target.partition("?")
+        scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1",
+                 "method": "GET", "scheme": "http", "path": unquote(path),
+                 "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
+                 "headers": [(b"host", b"127.0.0.1")], "client": ("127.0.0.1", 1),
+                 "server": ("127.0.0.1", 8080)}
+        sent = []
+
+        async def receive():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message):
+            sent.append(message)
+
+        await self._application(scope, receive, send)
+        headers = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
+        body = b"".join(message.get("body", b"") for message in sent[1:])
+        return Answer(sent[0]["status"], headers, body.decode())
