@@ -249,3 +249,29 @@ def test_schemas_that_are_not_well_formed_are_refused():
         except FormatError:
             continue
         raise AssertionError(bad)
+
+
+def test_columns_that_no_writer_gives_are_refused():
+    one = (Stream("x", (Point(1, 0, ""),)),)
+    # count, order, step, absences, modes, series, events
+    for text, why in (
+            ("01 01 00 00 20 20 00 00 80", "two runs of one mode"),
+            ("01 01 00 01 00 00 01 000001 20 21 00 80", "a mode for no values"),
+            ("01 01 00 00 40 00 ffffffffffffffffff07 80", "a value beyond 64 bits"),
+            ("01 01 00 00 40 01 00 80", "ticks below zero"),
+            ("01 00 01 81 83 00 00 80", "event kind 0"),
+            ("01 00 01 81 83 00 19 0100 80", "event kind 256"),
+            ("01 00 01 81 83 00 01 a0", "a body that is no list"),
+            ("01 00 01 81 83 00 01 81 59 1ffd" + "00" * 8189, "a body of 8,193 bytes"),
+            ("01 00 01 80", "an event that is missing")):
+        assert refused(one, bytes.fromhex(text.replace(" ", ""))), why
+    assert not refused(one, bytes.fromhex("010100004000 0080".replace(" ", "")))
+    assert not refused(one, bytes.fromhex("010001818300 0180".replace(" ", "")))
+
+
+def test_a_prediction_from_a_source_that_is_absent_elsewhere_is_refused():
+    good = encode(PREDICTED, PREDICTED_BY_HAND)
+    # voltage absent in the second scan: its series loses a number, the prediction stays
+    bad = good.replace(bytes.fromhex("d00f00"), bytes.fromhex("d00f01000001010001"))
+    bad = bad.replace(bytes.fromhex("f8230014"), bytes.fromhex("f82314"))
+    assert bad != good and refused(PREDICTED, bad)

@@ -66,7 +66,7 @@ def variants(good):
     yield encode(Tag(18, [protected, unprotected, payload, signature[:63]]))
     yield encode(Tag(18, [header, unprotected, payload, signature]))
     for bad in ({1: -8, 4: b"k"}, {1: -19}, {4: b"k"}, {1: -19, 4: b""}, {1: -19, 4: "k"},
-                {1: -19, 4: b"k" * 33}, {1: -19, 2: [4], 4: b"k"}, {1: -19, 5: b"k"}, [], {}):
+                {1: -19, 4: b"k" * 33}, {1: -19, 4: b"k", 5: 0}, {1: -19, 5: b"k"}, [], {}):
         yield encode(Tag(18, [encode(bad), unprotected, payload, signature]))
     yield good + b"\x00"
     yield good[:-1]

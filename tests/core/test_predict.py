@@ -29,7 +29,7 @@ def test_reactive_power_is_the_leg_of_the_power_triangle():
 
 def test_the_power_factor_is_the_ratio_of_powers():
     points = (Point(11, 0, ""), Point(15, 0, ""))
-    columns = ((97, -1, 5, 0, 1), (100, 3, 0, 0, 200))
+    columns = ((97, -1, 5, 5, 1), (100, 3, 0, -4, 200))
     assert predict(RATIO, points, Point(23, -2, ""), columns) == [97, -33, 100, 100, 1]
     assert predict(RATIO, points, Point(27, -2, ""), columns) == [9700, -3333, 10000, 10000, 50]
 

@@ -90,7 +90,7 @@ def test_the_order_learns_who_follows_whom():
 
 
 def test_orders_that_no_writer_gives_are_refused():
-    for text, why in (("0000", "stream 0 was expected"), ("0003", "no such stream"),
+    for text, why in (("00000001", "stream 0 was expected"), ("0003", "no such stream"),
                       ("03", "a run longer than the records"), ("01", "cut short"),
                       ("0002", "one record missing")):
         try:
