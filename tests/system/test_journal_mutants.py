@@ -218,7 +218,8 @@ MUTANTS = (
     cursor_crc_not_checked, batch_checksum_not_checked, batch_does_not_win,
     recycled_before_the_batch, commit_reported_too_early, sync_tried_again_on_the_same_file,
     failed_commit_not_stated_again, torn_commit_taken_for_a_gap, boot_not_counted,
-    trims_what_was_not_acknowledged, commits_share_a_sector, first_header_copy_wins, names_trusted_after_a_kill,
+    trims_what_was_not_acknowledged, commits_share_a_sector, first_header_copy_wins,
+    names_trusted_after_a_kill,
 )
 
 
