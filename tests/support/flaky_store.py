@@ -79,6 +79,10 @@ class FlakyStore:
             self._medium[name] = self._names[name] = len(self._files)
             self._files[len(self._files)] = _File(content)
 
+    def calm(self) -> None:
+        """Let nothing happen from here on: no fault, no hook."""
+        self.fault = self._before_op = None
+
     def snapshot(self) -> Snapshot:
         """Return what a power cut right now would find to choose from."""
         return Snapshot(dict(self._medium), tuple(self._changes), {
