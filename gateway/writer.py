@@ -108,7 +108,7 @@ class Writer:
 
     async def run(self) -> None:
         """Write until stopped.  Flash errors do not end it; the journal knows what to do."""
-        self._seal()                            # what earlier boots left, and our own BOOT
+        self._seal(self.journal.durable_seq)    # what earlier boots left comes first
         while not self._stopping:
             await self._rest()
             self.beat()
@@ -180,13 +180,18 @@ class Writer:
             self.on_commit(scans)
         return True
 
-    def _seal(self) -> bool:
-        """Commit and seal all that is unsealed; then a changed clock state takes effect."""
+    def _seal(self, up_to: int | None = None) -> bool:
+        """Commit and seal all that is unsealed; then a changed clock state takes effect.
+
+        up_to: leave later sequences for the next batch.
+        """
         if not self._commit():
             return False
-        while self.journal.seal(self.rules.sealer) is not None:
+        goal = self.journal.durable_seq if up_to is None else up_to
+        while (self.journal.sealed_seq < goal
+               and self.journal.seal(self.rules.sealer) is not None):
             self.on_sealed()
-        if self.journal.sealed_seq < self.journal.durable_seq:
+        if self.journal.sealed_seq < goal:
             self._failed("seal")
             return False
         self.journal.trim(self.rules.keep_mib * MIB)
