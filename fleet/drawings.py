@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fleet.charts import Axis, Layer, lines, stacked
 from fleet.words import ROLE_WORDS
 
+SLOTS_MIN = 24
 SOURCES = (("pv", "pv"), ("battery_discharge", "battery"), ("genset", "genset"),
            ("grid_import", "grid"))
 LOADS = (("it", "it"), ("cooling", "cooling"), ("lighting", "lighting"), ("other", "other"),
@@ -29,6 +30,7 @@ def charts(slots: Sequence[Mapping[str, Any]], timezone: str) -> str:
     start, end = _ms(slots[0]["start"]), _ms(slots[0]["end"])
     axis = Axis(start, end - start, len(slots), zone(timezone))
     hours = (end - start) / 3_600_000
+    axis, slots = _roomy(axis, slots)
     return "".join((
         stacked("Where the energy came from", "kW, mean", axis, _layers(slots, SOURCES, hours)),
         stacked("Where it went", "kW, mean", axis, _layers(slots, LOADS, hours)),
@@ -39,6 +41,15 @@ def charts(slots: Sequence[Mapping[str, Any]], timezone: str) -> str:
             Layer("Reserved core-hour, overhead included", "it",
                   [slot["g_per_core_hour"] for slot in slots])]),
     ))
+
+
+def _roomy(axis: Axis, slots: Sequence[Mapping[str, Any]]
+           ) -> tuple[Axis, Sequence[Mapping[str, Any]]]:
+    """Leave room to the right while a day is young: three wide bars say nothing."""
+    free = max(SLOTS_MIN - len(slots), 0)
+    blank: dict[str, Any] = {"energy_wh": {}, "grid_g_per_kwh": None, "bus_g_per_kwh": None,
+                             "g_per_core_hour": None}
+    return axis._replace(slots=len(slots) + free), [*slots, *[blank] * free]
 
 
 def _layers(slots: Sequence[Mapping[str, Any]], roles: Sequence[tuple[str, str]],

@@ -90,14 +90,16 @@ def coverage(reader: Reader, cabinet: str, descriptor: site.Descriptor, from_ms:
              to_ms: int) -> float:
     """Return the share of expected scans of a period that are stored or declared missing.
 
-    Expected: every device once in each poll interval.  Declared: a GAP event that names the
+    Expected: every device once in each poll interval, since the cabinet was first started.
+    Declared: a GAP event that names the
     device, or all of them, counts for the time it overlaps.
     """
+    from_ms = max(from_ms, reader.commissioned_ms(cabinet))
     if to_ms <= from_ms:
         return 0.0
     period_ms = site.interval_ms(descriptor)
     expected = (to_ms - from_ms) / period_ms
-    stored = reader.scans(cabinet, from_ms, to_ms)
+    stored = reader.scans(cabinet, interval.quarter(from_ms), to_ms)
     declared = [_overlap(event, from_ms, to_ms) for event in reader.gaps(cabinet, from_ms, to_ms)]
     shares = []
     for index, entry in enumerate(descriptor["devices"]):

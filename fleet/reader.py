@@ -104,6 +104,11 @@ class Reader:
                         "WHERE device = ?", device)
         return None if row[0] is None else (row[0], row[1] + interval.QUARTER_MS)
 
+    def commissioned_ms(self, device: str) -> int:
+        """Return when a cabinet's first event was recorded (it starts with one); 0 if none."""
+        return int(self._one("SELECT coalesce(min(utc_ms), 0) FROM events WHERE device = ?",
+                             device)[0])
+
     def evidence(self, device: str, from_ms: int, to_ms: int) -> tuple[int, int]:
         """Return (records, batches) of the batches that touch a period."""
         row = self._one(

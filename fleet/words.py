@@ -38,7 +38,8 @@ def figure(value: Any, digits: int = 0, unit: str = "") -> str:
     """Return a number with a fixed count of digits and its unit, or the sign for none."""
     if not is_number(value):
         return NONE
-    text = f"{value:,.{digits}f}".replace(",", "\u202f").replace("-", "−")
+    rounded = round(float(value), digits) + 0.0         # no minus before a zero
+    text = f"{rounded:,.{digits}f}".replace(",", "\u202f").replace("-", "−")
     return f"{text}\u202f{unit}" if unit else text
 
 

@@ -11,12 +11,14 @@ The folder that comes out:
                receipt.key receipt.pub   Ed25519, signs receipts; the gateway holds the .pub
 """
 
+import contextlib
 import datetime
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gateway import config
 from gateway.core.errors import ConfigError
 from provisioning import broker_files, identity, toml_text
 
@@ -33,7 +35,8 @@ def create(parts: Table, out: Path, now: datetime.datetime) -> list[Path]:
     """Write a site into `out` and return the files made, in order.
 
     parts: as parts.load gives it.  now: aware time from which certificates are valid.
-    Raises ConfigError when any of the files is there already: a key is never replaced.
+    Raises ConfigError when any of the files is there already (a key is never replaced), and
+    with every mistake when the gateway could not run what the parts describe.
     """
     root = out.resolve()
     files = dict(_files(parts, root, now))
@@ -46,7 +49,24 @@ def create(parts: Table, out: Path, now: datetime.datetime) -> list[Path]:
         private_folder(root / folder)
     for name, content in files.items():
         write_new(root / name, content, mode=0o644 if _is_public(name) else 0o600)
+    _check(root, list(files))
     return [root / name for name in files]
+
+
+def _check(root: Path, names: list[str]) -> None:
+    """Let the gateway judge the cabinet; one it would not run leaves no keys behind."""
+    mistakes = config.check(root / "cabinet.toml")
+    if not mistakes:
+        return
+    for name in names:
+        (root / name).unlink()
+    for folder in FOLDERS:
+        with contextlib.suppress(OSError):          # something else of the owner's is in it
+            (root / folder).rmdir()
+    with contextlib.suppress(OSError):
+        root.rmdir()
+    told = "\n".join(f"  {text}" for _, text in mistakes)
+    raise ConfigError(f"the parts do not make a cabinet that could run; nothing was made:\n{told}")
 
 
 def private_folder(path: Path) -> None:
@@ -103,7 +123,7 @@ def _port(uplink: Table) -> int:
 def cabinet_text(parts: Table) -> str:
     """Return cabinet.toml for checked parts; paths are relative to the file itself."""
     uplink = parts.get("uplink", {})
-    kept = {key: uplink[key] for key in ("cap_kbit_s", "live_s") if key in uplink}
+    kept = {key: value for key, value in uplink.items() if key not in ("host", "port", "bind")}
     tables = [
         ("site", parts["site"]),
         ("journal", {**JOURNAL, **parts.get("journal", {})}),

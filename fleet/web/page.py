@@ -108,9 +108,11 @@ def _status(view: View, found: str) -> str:
 def _headline(view: View) -> str:
     carbon, power = section(view.figures, "carbon"), section(view.figures, "power_w")
     loads = [power.get(role) for role in LOAD_ROLES if words.is_number(power.get(role))]
-    found = proof.worst(proof.lines(view.snapshot, view.figures, view.receipt_age_s))
+    lines = proof.lines(view.snapshot, view.figures, view.receipt_age_s)
+    found = proof.worst(lines)
     covered = view.snapshot.today["evidence"]["coverage"] if view.snapshot.today else None
-    proven = {"good": "Proven", "watch": "Look below", "bad": "Not proven"}[found]
+    sound = proof.worst([line for line in lines if line.title in proof.PROVING])
+    proven = {"good": "proven", "watch": "not yet proven", "bad": "NOT proven"}[sound]
     return ('<div class="headline">'
             + _tile("Carbon of a core-hour, now", words.grams(carbon.get("core_hour_g")),
                     "reserved core-hour, cooling and light included")
@@ -260,7 +262,7 @@ def _devices(view: View) -> str:
 def _device_words(row: dict[str, Any]) -> str:
     age = words.figure(row.get("age_s"), 0, "s ago")
     if row.get("ok") is True:
-        return f"answered {age}"
+        return age
     return f"{escape(str(row.get('reason') or 'no answer'))}, last {age}"
 
 

@@ -10,6 +10,9 @@ from fleet.web.snapshot import Snapshot
 GOOD, WATCH, BAD = "good", "watch", "bad"
 COVERAGE_GOOD, COVERAGE_WATCH = 0.995, 0.95
 
+# The lines that say whether what is here can be trusted; the others say how much is here.
+PROVING = ("Unbroken", "Foreign data")
+
 # state: good | watch | bad.  title: what was asked.  text: the answer.
 Line = namedtuple("Line", ("state", "title", "text"))
 
@@ -67,9 +70,9 @@ def _gaps(snapshot: Snapshot) -> Line:
         return Line(GOOD, "Gaps", "None declared today.")
     last = gaps[-1]
     where = last["device"] or "the whole cabinet"
-    start = (last["from"] or "")[11:16]
+    start = (last["from"] or "")[11:19]
     return Line(WATCH, "Gaps", f"{words.count(len(gaps), 'gap')} declared today; the latest: "
-                f"{where}, {start or 'start unknown'} to {last['to'][11:16]} UTC "
+                f"{where}, {start or 'start unknown'} to {last['to'][11:19]} UTC "
                 f"({last['reason']}).")
 
 

@@ -58,11 +58,12 @@ class Snapshots:
 def day_so_far(span: tuple[int, int], timezone: str) -> tuple[int, int]:
     """Return (from_ms, to_ms) of the site's current local day, as far as it is accounted.
 
-    The newest quarter hour closes with the first reading after it, so it is left out unless
-    it is all there is.
+    The newest quarter hour closes with the first reading after it, and the one in which the
+    site was started cannot be whole: both are left out unless they are all there is.
     """
     first, last = span
     to_ms = last - QUARTER_MS if last - QUARTER_MS > first else last
+    first = first + QUARTER_MS if to_ms - QUARTER_MS > first else first
     local = datetime.fromtimestamp((to_ms - 1) / 1000, drawings.zone(timezone))
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     return max(int(midnight.timestamp() * 1000) // QUARTER_MS * QUARTER_MS, first), to_ms

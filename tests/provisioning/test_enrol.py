@@ -16,6 +16,8 @@ PARTS = """
 [site]
 id = "{site}"
 cabinet = "{cabinet}"
+[factors]
+id = "de-2024-direct-duck-1"
 [[bus]]
 name = "pv"
 kind = "tcp"
@@ -24,6 +26,10 @@ tcp_port = 502
 [[device]]
 name = "pv"
 bus = "pv"
+unit = 1
+profile = "sunspec-generic"
+role = "pv"
+rated_w = 8000
 """
 
 

@@ -22,6 +22,8 @@ cabinet = "shop-1"
 [uplink]
 host = "broker.example"
 port = 18883
+[factors]
+id = "de-2024-direct-duck-1"
 [[bus]]
 name = "rtu-1"
 kind = "rtu"
@@ -34,7 +36,6 @@ unit = 1
 profile = "eastron-sdm630-v2"
 role = "grid"
 rated_w = 17000
-feeds = ["node-1"]
 """
 
 
@@ -157,6 +158,9 @@ MISTAKES = (
     ('"Europe/Berlin"', '"Europe/Berlln"', "an IANA name"),
     ('bus = "rtu-1"', 'bus = "rtu-l"', "did you mean 'rtu-1'"),
     ('port = 18883', 'port = 0', "1..65535"),
+    ('rated_w = 17000', 'rated_W = 17000', "rated_w"),
+    ('profile = "eastron-sdm630-v2"', 'profile = "eastron-sdm63O-v2"', "eastron-sdm630-v2"),
+    ('[factors]', '[status]', "[factors] is missing"),
     ('[[bus]]', '[bus', "line"),
 )
 
