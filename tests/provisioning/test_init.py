@@ -159,7 +159,7 @@ MISTAKES = (
     ('bus = "rtu-1"', 'bus = "rtu-l"', "did you mean 'rtu-1'"),
     ('port = 18883', 'port = 0', "1..65535"),
     ('rated_w = 17000', 'rated_W = 17000', "rated_w"),
-    ('profile = "eastron-sdm630-v2"', 'profile = "eastron-sdm63O-v2"', "eastron-sdm630-v2"),
+    ('profile = "eastron-sdm630-v2"', 'profile = "eastron-sdm360-v2"', "eastron-sdm630-v2"),
     ('[factors]', '[status]', "[factors] is missing"),
     ('[[bus]]', '[bus', "line"),
 )
