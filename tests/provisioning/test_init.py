@@ -141,7 +141,7 @@ def test_the_simulators_endpoints_make_a_site_too(tmp_path):
         "devices": [{"name": "pv", "bus": "pv", "unit": 1, "profile": "sunspec-generic",
                      "role": "pv", "rated_w": 8000, "ct_ratio": None}],
         "clock": {"speed": 60, "origin_utc": "2026-06-01T00:00:00Z", "started_unix_ms": 1},
-        "truth": "truth.jsonl"}))
+        "factors": {"id": "de-2024-direct-duck-1"}, "truth": "truth.jsonl"}))
     assert run("init", "--parts", tmp_path / "endpoints.json", "--out", tmp_path / "s",
                "--site", "corner") == 0
     cabinet = tomllib.loads((tmp_path / "s/cabinet.toml").read_text())
