@@ -95,13 +95,10 @@ def write_status(path: Path, status: Mapping[str, Any]) -> bool:
 def rss_kib() -> int:
     """Return this process' resident memory in KiB, 0 where /proc does not tell."""
     try:
-        with open("/proc/self/status", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("VmRSS:"):
-                    return int(line.split()[1])
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:
-        pass
-    return 0
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), 0)
 
 
 def cpu_s() -> float:

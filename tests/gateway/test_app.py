@@ -85,12 +85,12 @@ def run_gateway(path, *more):
         env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
 
 
-def wait_for(condition, limit_s=20):
+async def until(condition, limit_s=20):
     """Wait until a condition holds."""
     end = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.02)
+        await asyncio.sleep(0.02)
 
 
 def scans_and_gaps(journal):
@@ -106,12 +106,12 @@ def scans_and_gaps(journal):
     return times, gaps
 
 
-def test_sigkill_at_any_time_loses_nothing_that_was_witnessed(tmp_path):
+async def test_sigkill_at_any_time_loses_nothing_that_was_witnessed(tmp_path):
     path, witness = make_cabinet(tmp_path), tmp_path / "witness"
     for kill in range(3):
         process = run_gateway(path, "--witness", str(witness))
         lines = len(witness.read_text().split()) if witness.exists() else 0
-        wait_for(lambda lines=lines, kill=kill: witness.exists() and len(
+        await until(lambda lines=lines, kill=kill: witness.exists() and len(
             witness.read_text().split()) > lines + 2 + kill)
         process.send_signal(signal.SIGKILL)
         process.wait()

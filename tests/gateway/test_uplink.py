@@ -46,7 +46,8 @@ def make_site(folder, port):
     parts = tomllib.loads(EXAMPLE.read_text())
     parts["site"]["cabinet"] = CABINET
     parts["uplink"] = {"host": "127.0.0.1", "port": port}
-    site.create({key: parts[key] for key in ("site", "uplink", "bus", "device", "factors")},
+    site.create({key: parts[key] for key in (
+        "site", "uplink", "bus", "device", "factors", "battery")},
                 folder / "site", NOW)
     return folder / "site"
 
@@ -103,12 +104,16 @@ class Fleet:
         """Serve until cancelled, through every outage of the broker."""
         while True:
             with contextlib.suppress(aiomqtt.MqttError):
-                async with self.client() as client:
-                    await client.subscribe("wp/1/+/up", qos=1)
-                    await client.subscribe("wp/1/+/live")
-                    async for message in client.messages:
-                        await self.take(client, message)
+                await self.serve()
             await asyncio.sleep(0.05)
+
+    async def serve(self):
+        """Serve over one connection."""
+        async with self.client() as client:
+            await client.subscribe("wp/1/+/up", qos=1)
+            await client.subscribe("wp/1/+/live")
+            async for message in client.messages:
+                await self.take(client, message)
 
     async def take(self, client, message):
         """Store a batch and give a receipt; keep a live message."""
