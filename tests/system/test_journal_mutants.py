@@ -88,12 +88,6 @@ def cursor_crc_not_checked(patch):
         cursor._FORM, data[:56])[1:]) if len(data) >= 56 and data[:4] == b"WPC1" else None)
 
 
-def batch_checksum_not_checked(patch):
-    """A torn batch file counts as the last batch."""
-    patch.setattr(journal_batches, "open_file", lambda data, journal_id, number:
-                  data[:-5] if len(data) > 5 else None)
-
-
 def batch_does_not_win(patch):
     """Records of a sealed batch are taken from the tail a second time."""
     real = journal_recovery._Search.accept
@@ -215,7 +209,7 @@ def names_trusted_after_a_kill(patch):
 MUTANTS = (
     no_sync_of_commits, no_sync_of_batches, no_sync_of_the_directory, crc_not_seeded,
     crc_not_checked, generation_reused, cursor_ahead, cursor_in_one_slot,
-    cursor_crc_not_checked, batch_checksum_not_checked, batch_does_not_win,
+    cursor_crc_not_checked, batch_does_not_win,
     recycled_before_the_batch, commit_reported_too_early, sync_tried_again_on_the_same_file,
     failed_commit_not_stated_again, torn_commit_taken_for_a_gap, boot_not_counted,
     trims_what_was_not_acknowledged, commits_share_a_sector, first_header_copy_wins,
