@@ -23,6 +23,7 @@ from gateway.core import outbox as box
 from gateway.core import receipt as receipts
 from gateway.core.errors import (
     BadSignature,
+    Bug,
     ConfigError,
     FormatError,
     JournalError,
@@ -107,6 +108,7 @@ class Uplink:
         self._wake = asyncio.Event()
         self._wait_s = float(settings.retry_s_min)
         self._alarms: set[str] = set()
+        self._unreadable: set[int] = set()      # batches that were complained about
 
     def topic(self, leaf: str) -> str:
         """Return a topic of this cabinet: up, live or receipt."""
@@ -192,7 +194,9 @@ class Uplink:
         try:
             data = self.writer.journal.read_batch(number)
         except JournalError as error:
-            LOG.error("batch %d cannot be read: %s; it stays and is tried again", number, error)
+            if number not in self._unreadable:
+                LOG.error("batch %d cannot be read: %s; it is tried again", number, error)
+                self._unreadable.add(number)
             return
         began_s = self.clock.real_s()
         await client.publish(self.topic("up"), data, qos=1, timeout=PUBLISH_S)
@@ -208,7 +212,7 @@ class Uplink:
         period_s = max(self.clock.seconds(self.settings.live_s), LIVE_S_MIN)
         while True:
             await asyncio.sleep(period_s)
-            figures = self.live()
+            figures = self._figures()
             if figures is None:
                 continue
             data = json.dumps(figures, separators=(",", ":")).encode()
@@ -219,6 +223,15 @@ class Uplink:
             await client.publish(self.topic("live"), data, qos=0)
             self.counts["live_sent"] += 1
             self.counts["live_bytes"] += len(data)
+
+    def _figures(self) -> dict[str, Any] | None:
+        """Return the live figures; a bug in them must not stop evidence."""
+        try:
+            return self.live()
+        except Bug:
+            LOG.exception("no live figures; next: report this")
+            self.live = _no_live
+            return None
 
     async def _hear(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:

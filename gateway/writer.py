@@ -9,6 +9,7 @@ each commit the highest durable sequence goes to the witness file, if there is o
 import asyncio
 import logging
 import os
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,19 +59,19 @@ class Witness:
 
 
 class Writer:
-    """Owns the journal.  `latest`: stream -> newest *committed* Scan, for live figures."""
+    """Owns the journal.  on_commit gets scans once they are durable, oldest first."""
 
     def __init__(self, journal: Any, clock: Clock, rules: Rules) -> None:
         """journal: open, with the clock state of `clock`."""
         self.journal, self.clock, self.rules = journal, clock, rules
-        self.latest: dict[int, Scan] = {}
         self.on_commit: Callable[[list[Scan]], None] = _nobody
         self.on_sealed: Callable[[], None] = _nothing
         self.beat: Callable[[], None] = _nothing
         self.counts = {"lost": 0, "failures": 0}
         self._witness = Witness(rules.witness)
         self._waiting: list[Scan | Event] = []
-        self._scans: list[Scan] = []            # appended, not yet durable
+        # Appended, not yet durable; while flash fails only the newest are kept for showing.
+        self._scans: deque[Scan] = deque(maxlen=WAITING_MAX)
         self._wake, self._room = asyncio.Event(), asyncio.Event()
         self._stopping = False
         self._alarm = False
@@ -173,11 +174,9 @@ class Writer:
             self._failed("commit")
             return False
         self._dirty_since_ms, self._told = None, ""
-        scans, self._scans = self._scans, []
-        for scan in scans:
-            self.latest[scan.stream] = scan
-        if scans:
-            self.on_commit(scans)
+        if self._scans:
+            self.on_commit(list(self._scans))
+            self._scans.clear()
         return True
 
     def _seal(self, up_to: int | None = None) -> bool:

@@ -27,17 +27,16 @@ def test_a_scan_is_durable_within_the_loss_window_and_then_witnessed(tmp_path):
     seen = []
 
     async def script(desk):
-        before = desk.witness()[-1]
+        before, shown = desk.witness()[-1], []
+        desk.writer.on_commit = shown.extend
         await desk.writer.put(Scan(0, desk.clock.ticks_ms(), (1, 2)))
         await asyncio.sleep(8.9)
-        seen.append((desk.journal.durable_seq, desk.writer.latest))
+        assert desk.journal.durable_seq == before and shown == []
         await asyncio.sleep(1.1)
-        seen.append((desk.journal.durable_seq, desk.witness()[-1], dict(desk.writer.latest)))
-        seen.append(before)
+        assert desk.journal.durable_seq == desk.witness()[-1] == before + 1
+        seen.extend(shown)
     with_desk(tmp_path, script)
-    (early, _), (durable, witnessed, latest), before = seen
-    assert early == before and durable == witnessed == before + 1
-    assert latest[0].values == (1, 2)
+    assert [scan.values for scan in seen] == [(1, 2)]
 
 
 def test_an_event_is_durable_at_once(tmp_path):
