@@ -91,25 +91,27 @@ def coverage(reader: Reader, cabinet: str, descriptor: site.Descriptor, from_ms:
     """Return the share of expected scans of a period that are stored or declared missing.
 
     Expected: every device once in each poll interval, since the cabinet was first started.
-    Declared: a GAP event that names the
-    device, or all of them, counts for the time it overlaps.
+    Declared: a GAP event that names the device, or all of them, stands for as many polls as
+    can fall into the time it overlaps.
     """
-    from_ms = max(from_ms, reader.commissioned_ms(cabinet))
-    if to_ms <= from_ms:
+    from_ms, period_ms = max(from_ms, reader.commissioned_ms(cabinet)), site.interval_ms(descriptor)
+    expected = (to_ms - from_ms) // period_ms
+    if expected <= 0:
         return 0.0
-    period_ms = site.interval_ms(descriptor)
-    expected = (to_ms - from_ms) / period_ms
     stored = reader.scans(cabinet, interval.quarter(from_ms), to_ms)
-    declared = [_overlap(event, from_ms, to_ms) for event in reader.gaps(cabinet, from_ms, to_ms)]
+    declared = [_declared(event, (from_ms, to_ms), period_ms)
+                for event in reader.gaps(cabinet, from_ms, to_ms)]
     shares = []
     for index, entry in enumerate(descriptor["devices"]):
-        missing_ms = sum(ms for stream, ms in declared if stream in (-1, index))
-        shares.append(min((stored.get(entry["name"], 0) + missing_ms / period_ms) / expected, 1.0))
+        polls = sum(count for stream, count in declared if stream in (-1, index))
+        shares.append(min(stored.get(entry["name"], 0) + polls, expected) / expected)
     return sum(shares) / len(shares) if shares else 0.0
 
 
-def _overlap(event: Any, from_ms: int, to_ms: int) -> tuple[int, int]:
+def _declared(event: Any, period: tuple[int, int], period_ms: int) -> tuple[int, int]:
+    """Return (stream or -1, polls) of a GAP event within a period."""
     stream, start, end = event.body[0], event.body[1], event.body[2]
     start = event.utc_ms if start is None else start
     end = event.utc_ms if end is None else end
-    return stream, max(min(end, to_ms) - max(start, from_ms), 0)
+    overlap_ms = max(min(end, period[1]) - max(start, period[0]), 0)
+    return stream, -(-overlap_ms // period_ms)

@@ -146,6 +146,21 @@ def test_an_unread_meter_is_missing_and_the_declared_gap_counts_as_covered(desk,
     assert found["quality_by_role"]["grid_import"]["estimated"] > 0
 
 
+def test_a_gap_covers_the_polls_that_fall_into_it_and_silence_is_not_covered(desk, gateway,
+                                                                             tmp_path):
+    desk.receive("shop-1", gateway.seal())
+    gateway.at_s += 29                      # three polls not made: 29 s declared, scans shifted
+    late = gateway.records(871, False)
+    start = ORIGIN_MS + 900_000
+    late.insert(0, record.EventRecord(0, 929_000, record.GAP, [-1, start, start + 29_000, "off"]))
+    late = [one._replace(seq=gateway.next_seq + n) for n, one in enumerate(late)]
+    desk.receive("shop-1", gateway.seal(late, 871))
+    _, declared = ask(tmp_path, MIDNIGHT, "2026-06-01T00:30:00Z")
+    assert declared["evidence"]["coverage"] == 1.0
+    _, ahead = ask(tmp_path, MIDNIGHT, HOUR.format(1))      # half of it has not come yet
+    assert ahead["evidence"]["coverage"] == pytest.approx(0.5, abs=0.01)
+
+
 def test_a_batch_before_the_clock_was_known_is_dated_by_a_later_one(desk, gateway, tmp_path):
     desk.receive("shop-1", gateway.seal(clock=ClockState(CLOCK_UNKNOWN, 0, 0, 0)))
     assert Reader(tmp_path).span_ms("shop-1") is None
