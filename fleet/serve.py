@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
+import socket
 from pathlib import Path
 
 import uvicorn
@@ -14,6 +16,7 @@ from fleet.receiver import Receiver
 from fleet.registry import Registry
 from fleet.store import Store
 from fleet.web import app
+from gateway.core.errors import ConfigError
 
 HOST = "127.0.0.1"          # the page has no log-in: it is for this machine, or a proxy's
 STOP_S = 2                  # open event streams are cut this long after a stop
@@ -23,21 +26,39 @@ def run(data: Path, port: int) -> None:
     """Serve until a signal stops it.  Raises ConfigError or StoreDamaged at the start."""
     configured = settings.load(data)
     key = settings.receipt_key(configured.receipt_key)
+    listener = listen(port)
     registry, live, store = Registry(data), LiveTable(), Store(data)
     receiver = Receiver(configured, Desk(store, registry.find, key, clock.utc_ms), live)
     web = app.make(app.Desk(data, registry, live, receiver, configured.factors))
     logging.getLogger("fleet").info("page: http://%s:%s/", HOST, port)
     try:
         asyncio.run(_both(receiver, uvicorn.Server(uvicorn.Config(
-            web, host=HOST, port=port, log_level="warning", server_header=False,
-            timeout_graceful_shutdown=STOP_S))))
+            web, log_level="warning", server_header=False,
+            timeout_graceful_shutdown=STOP_S)), listener))
+    except KeyboardInterrupt:
+        logging.getLogger("fleet").info("stopped")
     finally:
         store.close()
 
 
-async def _both(receiver: Receiver, server: uvicorn.Server) -> None:
+def listen(port: int) -> socket.socket:
+    """Return a socket bound to a port of this machine; raises ConfigError if it is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen()
+    except (OSError, OverflowError) as error:
+        listener.close()
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        raise ConfigError(f"port {port} of {HOST} {'is taken' if taken else 'cannot be used'}; "
+                          "stop what uses it, or give another --port (1024..65535)") from error
+    return listener
+
+
+async def _both(receiver: Receiver, server: uvicorn.Server, listener: socket.socket) -> None:
     receiving = asyncio.create_task(receiver.run())
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     done, _ = await asyncio.wait({receiving, serving}, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     receiving.cancel()

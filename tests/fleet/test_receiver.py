@@ -1,0 +1,142 @@
+"""Receiver, broker and gateway's side over real mutual TLS: the receipt is the proof."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import subprocess
+from collections import namedtuple
+
+import aiomqtt
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from fleet import serve, settings
+from fleet.desk import Desk
+from fleet.live import LiveTable
+from fleet.receiver import Receiver, sender_of, tls
+from fleet.registry import Registry
+from fleet.store import Store
+from gateway.core import receipt
+from gateway.core.errors import ConfigError
+from provisioning import enrol, parts, site
+from tests.fleet.maker import ORIGIN_MS, PaperGateway, live
+from tests.provisioning.test_init import NOW, PARTS
+from tests.support.parts import need
+
+Place = namedtuple("Place", ("site", "data", "port", "broker"))
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A site with its broker running and a fleet's data folder where it is enrolled."""
+    program = need("mosquitto")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    text = PARTS.replace("18883", str(port)).replace("broker.example", "127.0.0.1")
+    (tmp_path / "parts.toml").write_text(text)
+    site.create(parts.load(tmp_path / "parts.toml"), tmp_path / "site", NOW)
+    enrol.enrol(tmp_path / "site", tmp_path / "fleet", NOW)
+    with (tmp_path / "broker.log").open("wb") as log:
+        broker = subprocess.Popen([program, "-c", "site/broker/mosquitto.conf"], cwd=tmp_path,
+                                  stdout=log, stderr=log)
+    yield Place(tmp_path / "site", tmp_path / "fleet", port, broker)
+    broker.terminate()
+    broker.wait(10)
+
+
+@contextlib.asynccontextmanager
+async def receiving(place, table):
+    """Run a Receiver over a new store meanwhile."""
+    configured, store = settings.load(place.data), Store(place.data)
+    desk = Desk(store, Registry(place.data).find, settings.receipt_key(configured.receipt_key),
+                lambda: ORIGIN_MS)
+    receiver = Receiver(configured, desk, table)
+    task = asyncio.create_task(receiver.run())
+    try:
+        yield receiver
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        store.close()
+
+
+def gateway_client(place):
+    """Return the gateway's MQTT client."""
+    context = tls(settings.load(place.data)._replace(
+        certificate=place.site / "keys/tls.crt", key=place.site / "keys/tls.key"))
+    return aiomqtt.Client("127.0.0.1", place.port, tls_context=context,
+                          protocol=aiomqtt.ProtocolVersion.V311)
+
+
+def paper(place):
+    """Return a paper gateway with the site's evidence key."""
+    pem = (place.site / "keys/evidence.key").read_bytes()
+    return PaperGateway(key=serialization.load_pem_private_key(pem, None))
+
+
+async def met(condition):
+    """Return once a condition holds; give up after 15 s."""
+    async with asyncio.timeout(15):
+        while not condition():
+            await asyncio.wait({asyncio.create_task(asyncio.to_thread(lambda: None))})
+
+
+async def test_a_batch_comes_back_as_a_receipt_signed_by_the_fleet(place):
+    table, gateway = LiveTable(), paper(place)
+    async with receiving(place, table) as receiver:
+        await met(lambda: receiver.connected)
+        async with gateway_client(place) as client:
+            await client.subscribe("wp/1/shop-1/receipt", qos=1)
+            await client.publish("wp/1/shop-1/up", b"no batch", qos=1)
+            await client.publish("wp/1/shop-1/live", live())
+            await client.publish("wp/1/shop-1/up", gateway.seal(seconds=60), qos=1)
+            message = await asyncio.wait_for(anext(client.messages), 15)
+        public = serialization.load_pem_public_key((place.site / "fleet/receipt.pub").read_bytes())
+        sealed, content = receipt.open_sealed(message.payload)
+        public.verify(sealed.signature, sealed.signed)
+        assert content.low_water == gateway.next_seq - 1
+        await met(lambda: table.get("shop-1") is not None)
+
+
+async def test_receipts_are_said_again_to_a_broker_that_forgot_them(place):
+    gateway = paper(place)
+    async with receiving(place, LiveTable()) as receiver, gateway_client(place) as client:
+        await met(lambda: receiver.connected)
+        await client.publish("wp/1/shop-1/up", gateway.seal(seconds=60), qos=1)
+        await met(lambda: receiver.last_receipt_ms)
+        await client.publish("wp/1/shop-1/up", b"", qos=1)
+    async with receiving(place, LiveTable()) as receiver:
+        await met(lambda: receiver.last_receipt_ms)     # without any new batch
+        assert list(receiver.last_receipt_ms) == ["shop-1"]
+
+
+@pytest.mark.parametrize(("topic", "device"), [
+    ("wp/1/shop-1/up", "shop-1"), ("wp/2/shop-1/up", None), ("wp/1/shop-1", None),
+    ("other", None)])
+def test_the_topic_names_the_sender(topic, device):
+    assert sender_of(topic) == device
+
+
+def test_a_port_that_is_taken_is_told_with_the_next_step():
+    with serve.listen(0) as held, pytest.raises(ConfigError, match="give another --port"):
+        serve.listen(held.getsockname()[1])
+
+
+def test_a_fleet_nobody_enrolled_at_is_told_with_the_next_step(tmp_path):
+    with pytest.raises(ConfigError, match="python -m provisioning enrol"):
+        settings.load(tmp_path)
+
+
+def test_a_receipt_key_others_can_read_is_refused(place):
+    key = place.data / "keys/receipt.key"
+    key.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        settings.receipt_key(key)
+
+
+def test_a_lost_certificate_is_named(place):
+    shutil.move(place.data / "keys/client.crt", place.data / "elsewhere")
+    with pytest.raises(ConfigError, match=r"client\.crt does not exist"):
+        settings.load(place.data)
