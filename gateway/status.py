@@ -50,6 +50,8 @@ def words(status: Mapping[str, Any]) -> list[str]:
         found.append("device-lost")
     if status.get("clock", {}).get("source") == "unknown":
         found.append("clock-unknown")
+    if not found and uplink == "starting":
+        return ["starting"]
     return found or ["ok"]
 
 

@@ -46,6 +46,7 @@ LIVE_BYTES_MAX = 32_768
 KEEPALIVE_S = 30
 INCOMING_MAX = 16               # receipts waiting; only the newest matters anyway
 RESEND_MS = 8_000               # real, after the PUBACK: the fleet was away, or its receipt
+CIPHERS_12 = "ECDHE+AESGCM:ECDHE+CHACHA20"      # of TLS 1.2: authenticated ones only
 VERIFY_FAILED = "CERTIFICATE_VERIFY_FAILED"
 REFUSED_CODES = (2, 4, 5, 132, 133, 134, 135, 138, 140)  # MQTT 3.1.1 3.2.2.3, MQTT 5 3.2.2.2
 
@@ -55,6 +56,7 @@ def tls_context(settings: UplinkSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(settings.ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(CIPHERS_12)
         context.load_cert_chain(str(settings.certificate), str(settings.key))
     except (ssl.SSLError, OSError) as error:
         raise ConfigError(f"uplink: {settings.ca}, {settings.certificate} and {settings.key} are "

@@ -17,6 +17,7 @@ def test_each_trouble_has_its_word():
             ({"journal": {"state": "full"}}, "journal-degraded"),
             ({"uplink": {"state": "offline"}}, "uplink-offline"),
             ({"uplink": {"state": "rejected"}}, "uplink-rejected"),
+            ({"uplink": {"state": "starting"}}, "starting"),
             ({"buses": [{"fault": "no such port"}]}, "bus-fault"),
             ({"devices": [{"state": "lost"}]}, "device-lost"),
             ({"clock": {"source": "unknown"}}, "clock-unknown")):
