@@ -5,10 +5,10 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.cabinet_folder import EXAMPLE, FakeCatalogue, make_folder
 
 from gateway import config
 from gateway.config_read import line_index
+from tests.support.cabinet_folder import EXAMPLE, FakeCatalogue, make_folder
 
 LINES = EXAMPLE.read_text().splitlines()
 VALUES = st.sampled_from([
