@@ -16,6 +16,16 @@ from gateway.core.record import GAP, ScanRecord
 ROLES = ("grid_import", "grid_export", "pv", "battery_charge", "battery_discharge", "genset",
          "it", "cooling", "lighting", "other")
 
+# Which counter of which role is which energy.  The battery's meter stands at the AC side of
+# its inverter: what it imports charges the battery.
+IMPORT, EXPORT, YIELD = ("energy_active_import_total", "energy_active_export_total",
+                         "energy_yield_total")
+COUNTERS = {("grid", IMPORT): "grid_import", ("grid", EXPORT): "grid_export",
+            ("battery", IMPORT): "battery_charge", ("battery", EXPORT): "battery_discharge",
+            ("pv", YIELD): "pv", ("pv", EXPORT): "pv", ("genset", EXPORT): "genset",
+            ("it", IMPORT): "it", ("cooling", IMPORT): "cooling",
+            ("lighting", IMPORT): "lighting", ("other", IMPORT): "other"}
+
 # A scan may be late by half an interval before it counts as missing.
 LATE_FACTOR = 1.5
 
@@ -82,10 +92,14 @@ def undeclared_gaps(found: Delivered, interval_ms: int) -> list[str]:
 
 def energy_rows(report: dict[str, Any], truth: dict[str, float]) -> list[dict[str, Any]]:
     """Return measured, truth, error and bound of each energy, in Wh."""
+    bounds = dict.fromkeys(ROLES, 0.0)
+    for meter in report["meters"]:
+        role = COUNTERS.get((meter["role"], meter["measurand"]))
+        if role is not None:
+            bounds[role] += meter["bound_wh"] or 0.0
     rows = []
-    for role in ROLES:
+    for role, bound in bounds.items():
         measured, real = report["energy_wh"].get(role), truth.get(role)
-        bound = sum(m["bound_wh"] or 0.0 for m in report["meters"] if m["role"] == role)
         error = None if measured is None or real is None else measured - real
         rows.append({"role": role, "measured_wh": measured, "truth_wh": real,
                      "error_wh": error, "bound_wh": bound})
