@@ -74,8 +74,8 @@ def live_part(view: View) -> str:
     if found == "none":
         return _no_data(view)
     dim = " old" if found == "silent" else ""
-    return (f'{_status(view, found)}<div class="figures{dim}">{_headline(view)}'
-            f'<div class="columns">{_power(view)}{_compute(view)}</div></div>'
+    now = f'<div class="columns">{_power(view)}{_compute(view)}</div>' if view.figures else ""
+    return (f'{_status(view, found)}<div class="figures{dim}">{_headline(view)}{now}</div>'
             f'<div class="columns">{_proof(view)}{_day(view)}</div>{_devices(view)}')
 
 
@@ -107,7 +107,7 @@ def _status(view: View, found: str) -> str:
 
 def _headline(view: View) -> str:
     carbon, power = section(view.figures, "carbon"), section(view.figures, "power_w")
-    loads = [power.get(role) for role in LOAD_ROLES if words.is_number(power.get(role))]
+    loads = [(role, power.get(role)) for role in LOAD_ROLES]
     lines = proof.lines(view.snapshot, view.figures, view.receipt_age_s)
     found = proof.worst(lines)
     covered = view.snapshot.today["evidence"]["coverage"] if view.snapshot.today else None
@@ -118,7 +118,7 @@ def _headline(view: View) -> str:
                     "reserved core-hour, cooling and light included")
             + _tile("Compute on renewable energy", words.share(carbon.get("renewable_share_it")),
                     "own solar, direct or through the battery")
-            + _tile("Power of all loads", words.power(sum(loads)) if loads else words.NONE,
+            + _tile("Power of all loads", _sum(loads),
                     f"at {words.figure(carbon.get('bus_g_per_kwh'), 0, 'g/kWh')}")
             + _tile("Evidence of today", words.share(covered, 1), f"complete · {proven}",
                     f" {found}") + '</div>')
@@ -157,9 +157,9 @@ def _power(view: View) -> str:
     note = (f'<p class="note">Not metered: {words.power(residual)} (sources less loads).</p>'
             if words.is_number(residual) else "")
     return ('<section class="panel"><h2>Power now</h2>'
-            f'<h3>From <span class="sum">{words.power(_total(sources))}</span></h3>'
+            f'<h3>From <span class="sum">{_sum(sources)}</span></h3>'
             f'{_flow_rows(sources, top)}'
-            f'<h3>To <span class="sum">{words.power(_total(sinks))}</span></h3>'
+            f'<h3>To <span class="sum">{_sum(sinks)}</span></h3>'
             f'{_flow_rows(sinks, top)}{note}</section>')
 
 
@@ -169,6 +169,14 @@ def _bar(css: str, part: Any) -> str:
 
 def _total(flow: Sequence[tuple[str, Any]]) -> float:
     return float(sum(max(watts, 0) for _, watts in flow if words.is_number(watts)))
+
+
+def _sum(flow: Sequence[tuple[str, Any]]) -> str:
+    """A part is not the whole: with a power unknown the sum is said to be at least that."""
+    known = sum(words.is_number(watts) for _, watts in flow)
+    if not known:
+        return words.NONE
+    return ("" if known == len(flow) else "≥\u00a0") + words.power(_total(flow))
 
 
 def _flow_rows(flow: Sequence[tuple[str, Any]], top: float) -> str:

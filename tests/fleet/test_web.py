@@ -94,6 +94,22 @@ def test_unknown_figures_are_a_dash_and_never_a_zero(browser, table):
     shown = text_of(browser.get("/").text).replace("\u202f", " ")
     assert "Grid – Solar (PV) – Battery –" in shown
     assert "Carbon of a core-hour, now –" in shown
+    assert "From – Grid" in shown and "Power of all loads –" in shown
+
+
+def test_a_sum_with_an_unknown_part_is_said_to_be_at_least_that(browser, table):
+    powers = json.loads(live())["power_w"] | {"cooling": None}
+    table.take("shop-1", live(power_w=powers), clock_now(), 0)
+    shown = text_of(browser.get("/").text).replace("\u202f", " ")
+    assert "Power of all loads ≥ 1.26 kW" in shown
+
+
+def test_a_service_just_started_shows_stored_evidence_and_no_old_power(browser, desk, gateway):
+    for _ in range(6):
+        desk.receive("shop-1", gateway.seal())
+    shown = text_of(browser.get("/").text)
+    assert "not been heard since this service started" in shown and "Today so far" in shown
+    assert "Power now" not in shown
 
 
 def test_hostile_names_in_live_data_stay_text(browser, table):
