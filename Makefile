@@ -49,7 +49,6 @@ soak: $(STAMP) ## the long runs: a simulated week (hours)
 
 bench: $(STAMP) ## measure the figures that stand in docs/, with the load they belong to
 	$(BIN)/python -m tests.bench
-	$(BIN)/python bench/uplink_bytes.py
 
 check: $(STAMP) ## ruff, mypy --strict outside the portable rooms, and the house rules
 	@failed=; for tool in "ruff check --quiet --output-format concise ." mypy \
