@@ -72,13 +72,16 @@ class Receiver:
             await sleep(random.uniform(PAUSE_S_MIN / 2, pause_s))
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
 
-    async def _session(self) -> None:
-        client = aiomqtt.Client(
+    def _client(self) -> aiomqtt.Client:
+        """Return a new client; the simulation overrides this with a broker in memory."""
+        return aiomqtt.Client(
             self._settings.host, self._settings.port, tls_context=tls(self._settings),
             identifier="fleet-receiver", protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True, keepalive=KEEPALIVE_S, timeout=TIMEOUT_S,
             max_queued_incoming_messages=QUEUE_MAX)
-        async with client:
+
+    async def _session(self) -> None:
+        async with self._client() as client:
             await client.subscribe([(UP, 1), (LIVE, 0)])
             self.connected = True
             log.info("connected to the broker at %s:%s", self._settings.host, self._settings.port)
