@@ -9,7 +9,6 @@ import asyncio
 import logging
 import os
 import signal
-import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from gateway.config_values import Cabinet
 from gateway.core.batch import CODEC_DEFLATE
 from gateway.core.journal import Journal, Opening, Sealer
 from gateway.core.reading import CLOCK_UNKNOWN
+from gateway.deflate import deflate
 from gateway.health import Notifier, Progress, cpu_s, rss_kib, watch, write_status
 from gateway.ledger import factors
 from gateway.live import Live, Moment, source_name
@@ -38,12 +38,6 @@ STATUS_S = 2.0                  # real
 BUS_STOP_S = 5.0                # real: the longest exchange, drain included
 DRAIN_S = 10.0                  # real: at a stop, until the fleet has everything
 RESTART_S_MAX = 60.0
-
-
-def deflate(data: bytes) -> bytes:
-    """Return raw deflate (RFC 1951) of data, smallest output."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return packer.compress(data) + packer.flush()
 
 
 class Gateway:

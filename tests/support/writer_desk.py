@@ -6,10 +6,10 @@ import zlib
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway import app
 from gateway.core import batch
 from gateway.core.journal import Journal, Opening, Sealer
 from gateway.core.reading import Point, Scan, Stream
+from gateway.deflate import deflate
 from gateway.signer import Signer
 from gateway.store import FlashStore
 from gateway.writer import Rules, Writer
@@ -36,7 +36,7 @@ class Desk:
         signer = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
         self.journal = open_journal(self.store, self.clock)
         self.writer = Writer(self.journal, self.clock, Rules(
-            10, minutes, 64, Sealer(signer.kid, signer.sign, app.deflate, batch.CODEC_DEFLATE),
+            10, minutes, 64, Sealer(signer.kid, signer.sign, deflate, batch.CODEC_DEFLATE),
             folder / "witness"))
 
     async def feed(self, seconds, step_s=10):

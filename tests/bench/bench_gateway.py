@@ -1,0 +1,116 @@
+"""Goals P1, P7, P8: what the whole gateway costs while it polls 20 meters, keeps, signs and sends.
+
+At the same time, at the same meters: pymodbus' client, which reads the same blocks and keeps
+nothing.  The gateway runs as `python -m gateway run` does, against mosquitto over mutual TLS and
+a fleet that signs a receipt for every batch.
+"""
+
+import contextlib
+import json
+import select
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.bench import rig
+from tests.bench.figure import Figure
+from tests.bench.load import METERS, NAMES
+from tests.bench.process import Process, python, running
+
+WARM_S, WINDOW_S = 8.0, 60.0
+STARTS = 3
+
+
+class Spent(NamedTuple):
+    """CPU of a process in the window, percent of one core, and its memory at the end."""
+
+    percent: float
+    rss_mib: float
+
+
+def wait_s(seconds: float) -> None:
+    """Let the measured processes run; this one only waits."""
+    select.select([], [], [], seconds)
+
+
+def observe(processes: list[Process]) -> list[Spent]:
+    """Return what each process spent in one common window."""
+    wait_s(WARM_S)
+    before = [process.cpu_s() for process in processes]
+    wait_s(WINDOW_S)
+    return [Spent((process.cpu_s() - start) / WINDOW_S * 100, process.rss_mib())
+            for process, start in zip(processes, before, strict=True)]
+
+
+def status(made: rig.Site) -> dict[str, dict[str, int]]:
+    """Return the status file of a site's gateway."""
+    found: dict[str, dict[str, int]] = json.loads((made.folder / "status.json").read_text())
+    return found
+
+
+def measure() -> Iterator[Figure]:
+    """Yield CPU, memory, start and flash at 1 s and at 10 s, pymodbus in the same window."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(rig.workshop())
+        meters = stack.enter_context(running(
+            "meters", python("tests.bench.meter_server"), folder / "meters.log"))
+        ports = meters.line()["ports"]
+        yield from _starts(folder, ports, meters)
+        fast = _site(stack, folder / "fast", ports, {"interval_s": 1, "batch_minutes": 1})
+        slow = _site(stack, folder / "slow", ports, {"interval_s": 10})
+        peer = stack.enter_context(running("pymodbus", python(
+            "tests.bench.pymodbus_loop", "1", *map(str, ports)), folder / "peer.log"))
+        ours = [stack.enter_context(running("gateway", rig.gateway_command(one),
+                                            one.folder / "gateway.log")) for one in (fast, slow)]
+        spent = observe([*ours, peer])
+        states = [status(one) for one in (fast, slow)]
+    yield from _figures(spent, states)
+
+
+def _site(stack: contextlib.ExitStack, folder: Path, ports: list[int],
+          journal: dict[str, int]) -> rig.Site:
+    made = rig.make_site(folder, ports, journal, rig.free_port())
+    stack.enter_context(rig.broker(made))
+    stack.enter_context(rig.fleet(made))
+    return made
+
+
+def _starts(folder: Path, ports: list[int], meters: Process) -> Iterator[Figure]:
+    """Yield the time from the start of the process to its first question, slot included."""
+    waits = []
+    for number in range(STARTS):
+        made = rig.make_site(folder / f"start-{number}", ports[:1], {"interval_s": 1},
+                             rig.free_port())
+        with running("gateway", rig.gateway_command(made), made.folder / "log") as process:
+            waits.append(meters.line()["asked_s"] - process.began_s)
+            process.kill()
+    yield Figure("start to first poll, worst", max(waits), "s", 1.5,
+                 f"1 meter at 1 Hz, {STARTS} starts; up to 1 s of it waits for the next slot")
+    yield Figure("start to first poll, best", min(waits), "s", None,
+                 f"1 meter at 1 Hz, {STARTS} starts; up to 1 s of it waits for the next slot")
+
+
+def _figures(spent: list[Spent], states: list[dict[str, dict[str, int]]]) -> Iterator[Figure]:
+    fast, slow, peer = spent
+    what = f"{METERS} Modbus TCP meters x {len(NAMES)} points, {WINDOW_S:g} s"
+    load = f"L1: {what} at 1 Hz, journal, batch a minute, signature, TLS, receipts, live figures"
+    readings = METERS * len(NAMES)
+    yield Figure("gateway, CPU", fast.percent, "% of a core", 0.4, load)
+    yield Figure("raw pymodbus, CPU", peer.percent, "% of a core", None, load)
+    yield Figure("gateway / pymodbus", fast.percent / peer.percent, "ratio", 1.0, load)
+    yield Figure("gateway", fast.percent / 100 / readings * 1e6, "CPU-s/M", None, load)
+    yield Figure("gateway, RSS", fast.rss_mib, "MiB", 40.0, load)
+    yield from _flash(states[0], readings, load)
+    load = f"L2: {what} every 10 s, batches of 15 min, the same"
+    yield Figure("gateway, CPU", slow.percent, "% of a core", None, load)
+    yield Figure("gateway, RSS", slow.rss_mib, "MiB", 40.0, load)
+
+
+def _flash(state: dict[str, dict[str, int]], per_s: int, load: str) -> Iterator[Figure]:
+    """Yield flash figures since the start; a gateway that lost scans is no measure."""
+    scans = sum(bus["scans"] for bus in state["buses"])         # type: ignore[index]
+    journal = state["journal"]
+    yield Figure("device bytes since start", journal["device_bytes"] / scans / (per_s / METERS),
+                 "bytes/reading", None, load)
+    yield Figure("scans missed", sum(bus["missed_slots"] for bus in state["buses"]),  # type: ignore[index]
+                 "", 0, load)
