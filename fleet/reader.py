@@ -43,6 +43,15 @@ class Reader:
         """Give the connection back."""
         self._link.close()
 
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Answer every question inside from one state of the store; gives the connection."""
+        self._link.execute("BEGIN")
+        try:
+            yield self._link
+        finally:
+            self._link.execute("ROLLBACK")
+
     def version(self) -> int:
         """Return a number that changes whenever a batch was stored."""
         return int(self._one("SELECT coalesce(max(id), 0) FROM batches")[0])

@@ -125,3 +125,18 @@ CREATE TABLE refused_counts (
   count INTEGER NOT NULL,
   PRIMARY KEY (device, code)
 ) STRICT, WITHOUT ROWID;
+
+-- The Merkle log (fleet/log.py): leaf idx is the idx-th batch that was admitted, from 0.  Rows
+-- are only ever added.  tree_nodes: node (level, place) covers 2^level leaves from
+-- place * 2^level on; level 0 holds the hashes of the leaves.
+CREATE TABLE leaves (
+  idx INTEGER PRIMARY KEY,
+  batch INTEGER NOT NULL UNIQUE REFERENCES batches (id),
+  received_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE tree_nodes (
+  level INTEGER NOT NULL,
+  place INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  PRIMARY KEY (level, place)
+) STRICT, WITHOUT ROWID;

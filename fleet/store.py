@@ -15,11 +15,12 @@ from typing import Any
 
 from fleet.admission import Held, Neighbour, Opened
 from fleet.errors import StoreDamaged
+from fleet.log import Log
 from fleet.reduce import Reduction
 from gateway.core import cbor, chain
 
 FILE = "fleet.db"
-VERSION = "1"
+VERSION = 2                 # 2: the Merkle log; an older store gets it at its next start
 REFUSED_MAX = 1000          # refused batches that are told apart; older ones are only counted
 DETAIL_CHARS_MAX = 300
 EPOCH_BITS = 52             # an epoch stays a whole number in JSON tools
@@ -51,6 +52,7 @@ class Store:
             self._link = connect(self.path)
             self._link.execute("PRAGMA journal_mode = WAL")
             self._link.execute("PRAGMA synchronous = FULL")
+            self.log = Log(self._link)
             self.epoch = self._open()
         except sqlite3.DatabaseError as error:
             raise StoreDamaged(f"{self.path}: {error}; restore it from a backup, or move it "
@@ -58,14 +60,19 @@ class Store:
 
     def _open(self) -> int:
         with self.transaction():
-            made = self._link.execute("PRAGMA user_version").fetchone()[0]
-            if not made:
-                for statement in _statements(SCHEMA.read_text(encoding="utf-8")):
-                    self._link.execute(statement)
+            if self._one("PRAGMA user_version")[0] < VERSION:
+                self._make_tables()
                 epoch = secrets.randbits(EPOCH_BITS) + 1
-                self._link.execute("INSERT INTO meta VALUES ('epoch', ?)", (str(epoch),))
+                self._link.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (str(epoch),))
+                self.log.append_missing()
                 self._link.execute(f"PRAGMA user_version = {VERSION}")
             return int(self._one("SELECT value FROM meta WHERE key = 'epoch'")[0])
+
+    def _make_tables(self) -> None:
+        there = {row[0] for row in self._link.execute("SELECT name FROM sqlite_master")}
+        for statement in _statements(SCHEMA.read_text(encoding="utf-8")):
+            if statement.split()[2] not in there:       # CREATE TABLE name, CREATE INDEX name
+                self._link.execute(statement)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -100,7 +107,7 @@ class Store:
         return Neighbour(*row) if row else None
 
     def add_batch(self, opened: Opened, received_ms: int) -> int:
-        """Store a batch's sealed bytes; return its id."""
+        """Store a batch's sealed bytes, make them the log's next leaf; return the id."""
         batch = opened.batch
         cursor = self._link.execute(
             "INSERT INTO batches (device, journal, number, boot, first_seq, last_seq, prev,"
@@ -108,7 +115,9 @@ class Store:
             (batch.device, batch.journal_id, batch.number, batch.boot, batch.first_seq,
              batch.last_seq, batch.prev, opened.link, batch.config_hash, opened.sealed,
              received_ms))
-        return int(cursor.lastrowid or 0)
+        batch_id = int(cursor.lastrowid or 0)
+        self.log.append(batch_id, opened.sealed, received_ms)
+        return batch_id
 
     def advance(self, device: str, journal: bytes) -> Chain:
         """Move the low-water mark over every batch that follows; return where it stands."""
