@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fleet import report, report_html, serve, settings, verify
+from fleet import anchor, evidence, proofs, report, report_html, serve, settings, verify
 from fleet.errors import ReportError
+from fleet.log import Log
 from fleet.reader import opened
-from fleet.registry import Registry
+from fleet.registry import Registry, registry_file
 from gateway.core.errors import WattproofError
 
 GUIDE = """\
@@ -20,6 +21,9 @@ The receiving side of Wattproof.  Enrol a site first: python -m provisioning enr
   python -m fleet report --data FLEET --site shop --from 2026-06-01T00:00:00Z \\
                          --to 2026-06-02T00:00:00Z --format html --out report.html
   python -m fleet verify --data FLEET --site shop           check all stored evidence
+  python -m fleet evidence --data FLEET --site shop --from ... --to ... --out shop.bundle
+                                            one file that others check without us
+  python -m fleet tree-head --data FLEET --out head.cbor    the signed state of the log
 """
 
 
@@ -56,6 +60,34 @@ def _report(arguments: argparse.Namespace) -> int:
     else:
         arguments.out.write_text(text, encoding="utf-8")
         print(f"{arguments.out}: {device.site}, {content['from']} to {content['to']}")
+    return 0
+
+
+def _evidence(arguments: argparse.Namespace) -> int:
+    times = report.parse_time(arguments.start), report.parse_time(arguments.end)
+    device = report.device_of(Registry(arguments.data).sites(), arguments.site)
+    key = settings.receipt_key(settings.load(arguments.data).receipt_key)
+    with opened(arguments.data) as reader:
+        question = report.Question(device, _factors(arguments), *times)
+        data = evidence.build(reader, question, registry_file(arguments.data, device), key)
+    arguments.out.write_bytes(data)
+    print(f"{arguments.out}: {len(data):,} bytes; check it on any machine: "
+          f"python docs/verify_evidence.py {arguments.out}")
+    return 0
+
+
+def _tree_head(arguments: argparse.Namespace) -> int:
+    key = settings.receipt_key(settings.load(arguments.data).receipt_key)
+    day = None if arguments.day is None else anchor.parse_day(arguments.day)
+    with opened(arguments.data) as reader, reader.snapshot() as link:
+        head = anchor.head_of(Log(link), day)
+    signed = proofs.sign_head(head, evidence.signer_of(key))
+    arguments.out.write_bytes(signed)
+    print(f"{arguments.out}: {head.size} batches, root {head.root.hex()}")
+    if arguments.tsq is not None:
+        arguments.tsq.write_bytes(anchor.request(signed))
+        print(f"{arguments.tsq}: ask a time-stamping authority with it, e.g. curl -H "
+              f"'Content-Type: application/timestamp-query' --data-binary @{arguments.tsq} URL")
     return 0
 
 
@@ -97,21 +129,33 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument("--port", type=int, default=8080, help="port of the page (8080)")
     server.set_defaults(run=_serve)
     reporter = commands.add_parser("report", help="account a period of a site")
-    reporter.add_argument("--from", dest="start", required=True, metavar="TIME",
-                          help="first moment, RFC 3339 UTC, e.g. 2026-06-01T00:00:00Z")
-    reporter.add_argument("--to", dest="end", required=True, metavar="TIME",
-                          help="first moment after the period")
     reporter.add_argument("--format", choices=("json", "html"), default="json")
     reporter.add_argument("--out", type=Path, metavar="FILE", help="file (default: output)")
-    reporter.add_argument("--factors", metavar="SET", help="another factor set: id or file")
     reporter.set_defaults(run=_report)
     checker = commands.add_parser("verify", help="check all stored evidence of a site")
     checker.add_argument("--json", action="store_true", help="for programs")
     checker.set_defaults(run=_verify)
-    for command in (server, reporter, checker):
+    collector = commands.add_parser("evidence", help="bundle a period's evidence in one file")
+    collector.add_argument("--out", type=Path, metavar="FILE", required=True)
+    collector.set_defaults(run=_evidence)
+    heads = commands.add_parser("tree-head", help="export the log's signed head, to be kept "
+                                "by others: what is in it cannot be changed any more")
+    heads.add_argument("--day", metavar="DATE", help="as it stood at the end of a UTC day, e.g. "
+                       "2026-06-01 (default: now)")
+    heads.add_argument("--out", type=Path, metavar="FILE", required=True)
+    heads.add_argument("--tsq", type=Path, metavar="FILE",
+                       help="also write an RFC 3161 time-stamp request about it")
+    heads.set_defaults(run=_tree_head)
+    for command in (reporter, collector):
+        command.add_argument("--from", dest="start", required=True, metavar="TIME",
+                             help="first moment, RFC 3339 UTC, e.g. 2026-06-01T00:00:00Z")
+        command.add_argument("--to", dest="end", required=True, metavar="TIME",
+                             help="first moment after the period")
+        command.add_argument("--factors", metavar="SET", help="another factor set: id or file")
+    for command in (server, reporter, checker, collector, heads):
         command.add_argument("--data", type=Path, required=True, metavar="DIR",
                              help="data folder of the fleet")
-    for command in (reporter, checker):
+    for command in (reporter, checker, collector):
         command.add_argument("--site", required=True, metavar="ID")
     return parser
 

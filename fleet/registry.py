@@ -15,6 +15,11 @@ Device = namedtuple("Device", ("device", "site", "name", "timezone", "kid", "pub
 FILES_MAX = 100_000     # gateways of one fleet; a folder with more is something else
 
 
+def registry_file(data: Path, device: Device) -> Path:
+    """Return the file that holds a gateway's entry."""
+    return data / "registry" / f"{device.device}.json"
+
+
 def signed_by(device: Device, signed: bytes, signature: bytes) -> bool:
     """Return whether a device's evidence key made this signature over these bytes."""
     try:
