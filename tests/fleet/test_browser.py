@@ -1,7 +1,10 @@
 """The page in a real browser: Debian's chromium, desktop and phone, light and dark.
 
-Without chromium this is skipped on a laptop and fails in CI.  Pictures go to the folder named
-by PAGE_PICTURES, else to the test's own folder.
+Without chromium this is skipped on a laptop and fails in CI.  The README's pictures are made
+here, from a demo that runs beside (`make run`):
+
+    WATTPROOF_PAGE=http://127.0.0.1:8080/ WATTPROOF_PICTURES=docs/img \
+        .venv/bin/python -m pytest tests/fleet/test_browser.py -k fits
 """
 
 import asyncio
@@ -24,6 +27,8 @@ from tests.support.parts import need, need_module
 
 SCREENS = {"desktop": (1280, 900, "light"), "phone": (390, 844, "light"),
            "desktop-dark": (1280, 900, "dark"), "phone-dark": (390, 844, "dark")}
+# Heights of the pictures: side by side in the README, a phone at 0.4 of the width is as tall.
+PICTURE_PX = {1280: 2240, 390: 1704}
 
 
 @pytest.fixture
@@ -93,27 +98,32 @@ def service(tmp_path, desk, gateway):
     made.stop()
 
 
-def opened(chromium, service, screen):
-    """Return (page, faults): the site's page at a screen size, and what the browser faulted."""
+def opened(chromium, service, screen, address=None):
+    """Return (page, faults): the site's page at a screen size, and what the browser faulted.
+
+    address: of a running page to look at instead of the service's.
+    """
     width, height, scheme = SCREENS[screen]
     page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     faults = []
     page.on("console", lambda message: faults.append(message.text))
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(f"http://127.0.0.1:{service.port}/")
+    page.goto(address or f"http://127.0.0.1:{service.port}/")
     page.get_by_text("node-1", exact=False).first.wait_for()
     page.locator("figure").first.wait_for()
     return page, faults
 
 
 def test_the_page_fits_every_screen_and_the_browser_finds_no_fault(chromium, service, tmp_path):
-    folder = Path(os.environ.get("PAGE_PICTURES", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    for screen, (width, _, _) in SCREENS.items():
-        page, faults = opened(chromium, service, screen)
+    pictures = Path(os.environ.get("WATTPROOF_PICTURES", tmp_path))
+    pictures.mkdir(parents=True, exist_ok=True)
+    for screen, (width, _, scheme) in SCREENS.items():
+        page, faults = opened(chromium, service, screen, os.environ.get("WATTPROOF_PAGE"))
         assert page.evaluate("document.documentElement.scrollWidth") <= width, screen
         assert faults == [], screen
-        page.screenshot(path=folder / f"page-{screen}.png", full_page=True)
+        page.set_viewport_size({"width": width, "height": PICTURE_PX[width]})
+        folder = pictures if scheme == "light" else tmp_path
+        page.screenshot(path=folder / f"page-{screen}.png")
         page.close()
 
 
