@@ -59,6 +59,14 @@ def _enrol(arguments: argparse.Namespace, now: datetime.datetime) -> int:
     return 0
 
 
+def _image(arguments: argparse.Namespace, now: datetime.datetime) -> int:
+    from provisioning import image  # its tools are an extra: [board]
+    files = image.build(arguments.site, arguments.out)
+    print(f"{arguments.out}: {arguments.out.stat().st_size} bytes, {len(files)} files; it holds "
+          "this site's private keys")
+    return 0
+
+
 def _moment(text: str | None) -> datetime.datetime:
     if text is None:
         return clock.now()
@@ -89,7 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     register.add_argument("--data", type=Path, required=True, metavar="DIR",
                           help="data folder of the fleet")
     register.set_defaults(run=_enrol)
-    for command in (init, register):
+    board = commands.add_parser("image", help="make the flash image of a site's board")
+    board.add_argument("--site", type=Path, required=True, metavar="DIR",
+                       help="folder made by init")
+    board.add_argument("--out", type=Path, required=True, metavar="FILE.img",
+                       help="the image; an older one is replaced")
+    board.set_defaults(run=_image)
+    for command in (init, register, board):
         command.add_argument("--now", type=_time, metavar="RFC3339",
                              help="time from which certificates are valid (default: now)")
     return parser

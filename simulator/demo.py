@@ -89,9 +89,13 @@ class Demo:
             if not self.args.exit:
                 return 0
             await self.drain()
-            return await demo_report.conclude(self)
+            return await self.conclude()
         finally:
             await self.processes.stop_all()
+
+    async def conclude(self) -> int:
+        """Judge the run and write what it leaves; returns the exit code."""
+        return await demo_report.conclude(self)
 
     async def start(self) -> None:
         """Start all processes and wait until the first records are durable."""
@@ -227,7 +231,16 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--seed", type=int, help="another seed than the scenario's")
     top.add_argument("--amqtt", action="store_true",
                      help="use the amqtt broker even where mosquitto is installed")
+    top.add_argument("--board", action="store_true",
+                     help="a board (MicroPython) is the gateway; scenario board unless named")
     return top
+
+
+def _kind(args: argparse.Namespace) -> type[Demo]:
+    if not args.board:
+        return Demo
+    from simulator.demo_board import BoardDemo
+    return BoardDemo
 
 
 def main(argv: list[str]) -> int:
@@ -242,7 +255,7 @@ def main(argv: list[str]) -> int:
         return 2
     try:
         prepare_folder(Path(args.out).resolve())
-        return asyncio.run(Demo(args).run())
+        return asyncio.run(_kind(args)(args).run())
     except ProcessEnded as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

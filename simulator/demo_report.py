@@ -103,7 +103,8 @@ def books_between(truth: Path, start_ms: int, end_ms: int) -> dict[str, float]:
     return {role: wh - at[start_ms][role] for role, wh in at[end_ms].items()}
 
 
-async def _command(demo: Demo, *arguments: str) -> tuple[int, str]:
+async def command(demo: Demo, *arguments: str) -> tuple[int, str]:
+    """Run a command of the fleet; returns its exit code and what it printed."""
     process = await asyncio.create_subprocess_exec(
         *python("fleet", *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     text, _ = await process.communicate()
@@ -113,7 +114,7 @@ async def _command(demo: Demo, *arguments: str) -> tuple[int, str]:
 
 async def _reports(demo: Demo, start: str, end: str, site: str) -> dict[str, Any]:
     for form in ("json", "html"):
-        code, text = await _command(
+        code, text = await command(
             demo, "report", "--data", str(demo.fleet), "--site", site, "--from", start,
             "--to", end, "--format", form, "--out", str(demo.out / f"report.{form}"))
         if code:
@@ -130,7 +131,7 @@ async def conclude(demo: Demo) -> int:
     end_ms = start_ms + round(demo.args.hours * HOUR_MS)
     site = parts["site"]["id"]
     report = await _reports(demo, format_utc(start_ms), format_utc(end_ms), site)
-    verdict, said = await _command(demo, "verify", "--data", str(demo.fleet), "--site", site)
+    verdict, said = await command(demo, "verify", "--data", str(demo.fleet), "--site", site)
     found = checks.read_delivered(
         sealed_batches(demo.fleet / "fleet.db", parts["site"]["cabinet"]),
         lambda data, limit: zlib.decompressobj(-15).decompress(data, limit))

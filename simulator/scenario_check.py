@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from gateway.core.errors import ConfigError
 
 ROLES = ("grid", "pv", "battery", "it", "cooling", "lighting", "other")
-PROFILES = {  # profile -> bus kind it speaks on
-    "eastron-sdm630-v2": "rtu", "eastron-sdm120": "rtu", "xy-md02": "rtu",
-    "sunspec-generic": "tcp", "pylontech-rs485": "pylontech", "compute-prometheus": "http",
+PROFILES = {  # profile -> bus kinds it speaks on; tcp for an RTU meter: behind a gateway
+    "eastron-sdm630-v2": ("rtu", "tcp"), "eastron-sdm120": ("rtu", "tcp"), "xy-md02": ("rtu",),
+    "sunspec-generic": ("tcp",), "pylontech-rs485": ("pylontech",),
+    "compute-prometheus": ("http",),
 }
 METERS = ("eastron-sdm630-v2", "eastron-sdm120", "sunspec-generic")
 REQUIRED = object()
@@ -199,11 +200,11 @@ def _check_wiring(tables: dict[str, Any], check: Checker) -> None:
     seen: set[tuple[str, int]] = set()
     for device in tables["device"]:
         place = f"[[device]] {device['name']}:"
-        kind = PROFILES.get(device["profile"])
+        spoken = PROFILES.get(device["profile"], ())
         if device["bus"] not in kinds:
             check.fault(place, f"no bus {device['bus']!r}")
-        elif kind and kinds[device["bus"]] != kind:
-            check.fault(place, f"{device['profile']} speaks {kind}, the bus is "
+        elif spoken and kinds[device["bus"]] not in spoken:
+            check.fault(place, f"{device['profile']} speaks {' or '.join(spoken)}, the bus is "
                                f"{kinds[device['bus']]}")
         if (device["bus"], device["unit"]) in seen:
             check.fault(place, f"unit {device['unit']} is taken on {device['bus']}")
@@ -215,5 +216,5 @@ def _check_wiring(tables: dict[str, Any], check: Checker) -> None:
         for fed in [*(device["feeds"] or ())]:
             if fed not in nodes:
                 check.fault(place, f"feeds {fed!r}, which is no node")
-        if kind == "http" and device["name"] not in nodes:
+        if "http" in spoken and device["name"] not in nodes:
             check.fault(place, "a compute device is named as its node")

@@ -21,10 +21,11 @@ from simulator.servers.metrics_http import MetricsServer
 from simulator.servers.pylontech_pty import PylontechServer
 from simulator.servers.rtu_pty import Now, RtuServer, Unit
 from simulator.servers.tcp import TcpServer
+from simulator.servers.tcp_gateway import TcpGateway
 from simulator.world import Site
 
 TICK_S = 0.25               # real; the world also moves whenever a device is asked
-Server = RtuServer | PylontechServer | TcpServer | MetricsServer
+Server = RtuServer | PylontechServer | TcpServer | TcpGateway | MetricsServer
 
 
 class Cabinet:
@@ -56,8 +57,8 @@ class Cabinet:
                 self.places[bus.name] = await self._open(bus, devices)
 
     async def _open(self, bus: Bus, devices: list[Device]) -> str | int:
+        units = {d.unit: Unit(d.profile, registers(self.runner, d)) for d in devices}
         if bus.kind == "rtu":
-            units = {d.unit: Unit(d.profile, registers(self.runner, d)) for d in devices}
             line = RtuServer((bus.name, bus.baud), units, self._now, self.scenario.faults)
             self._servers.append(line)
             return line.line.path
@@ -67,9 +68,11 @@ class Cabinet:
                                   lambda: stack(self.runner, device))
             self._servers.append(bms)
             return bms.line.path
-        if bus.kind == "tcp":
-            server: TcpServer | MetricsServer = TcpServer(
+        if bus.kind == "tcp" and device.profile == "sunspec-generic":
+            server: TcpServer | TcpGateway | MetricsServer = TcpServer(
                 device.unit, registers(self.runner, device), self._now)
+        elif bus.kind == "tcp":
+            server = TcpGateway(units, self._now)
         else:
             node = next(n for n in self.scenario.nodes if n.name == device.name)
             server = MetricsServer(self.runner, node, self._now)

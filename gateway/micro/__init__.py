@@ -1,0 +1,1 @@
+"""The gateway on a board: MicroPython's shell around gateway.core and drivers."""

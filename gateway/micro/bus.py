@@ -1,0 +1,61 @@
+"""A Modbus TCP line on a board: asks, hears, and closes after anything but a clean answer.
+
+One transaction at a time.  A time-out closes the connection: the answer that comes late dies
+with it, and the next exchange connects anew.
+"""
+
+import asyncio
+
+from gateway.core.errors import BadFrame, NoReply, Refused
+
+REPLY_BYTES_MAX = 260       # MBAP head and a PDU of 253 bytes
+
+
+class TcpBus:
+    """One server or gateway.  timeout_ms: real, for connecting and for each answer."""
+
+    def __init__(self, host, port, timeout_ms, clock):
+        self._place, self._timeout_ms, self._clock = (host, port), timeout_ms, clock
+        self._reader = None
+        self.counts = {"asked": 0, "failed": 0}
+
+    async def exchange(self, transaction):
+        """Return the ticks at which the reply began; transaction.result holds it then.
+
+        Raises NoReply, BadFrame, Refused.
+        """
+        self.counts["asked"] += 1
+        try:
+            return await asyncio.wait_for_ms(self._ask(transaction), self._timeout_ms)
+        except asyncio.TimeoutError:
+            self._fail()
+            raise NoReply("%s: no answer in %d ms" % (self._place[0], self._timeout_ms))
+        except (OSError, EOFError) as error:
+            self._fail()
+            raise NoReply("%s: connection lost: %s" % (self._place[0], error))
+        except BadFrame:
+            self._fail()
+            raise
+        except Refused:
+            self.counts["failed"] += 1
+            raise
+
+    async def _ask(self, transaction):
+        if self._reader is None:
+            self._reader, _ = await asyncio.open_connection(self._place[0], self._place[1])
+        self._reader.write(transaction.request)     # on boards a stream reads and writes
+        await self._reader.drain()
+        began_ms = 0
+        while True:
+            data = await self._reader.read(REPLY_BYTES_MAX)
+            if not data:
+                raise EOFError("closed")
+            began_ms = began_ms or self._clock.ticks_ms()
+            if transaction.feed(data):
+                return began_ms
+
+    def _fail(self):
+        self.counts["failed"] += 1
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None

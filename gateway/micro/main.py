@@ -1,0 +1,146 @@
+"""A board's gateway: builds everything from the files of its image and runs it.
+
+    /board.cbor           what provisioning compiled from cabinet.toml and the profiles
+    /keys/*               DER files of TLS, raw keys of evidence and receipts
+    /journal/             the journal
+
+Standard output is the board's console: `durable N` after each commit (the witness of tests and
+demo), `sealed N up to S`, `heap ...`, and what went wrong.
+"""
+
+import asyncio
+import gc
+import os
+
+from drivers.modbus import TcpReads
+from gateway.core import batch, cbor
+from gateway.core.errors import DeviceError, WattproofError
+from gateway.core.journal import Journal, Opening
+from gateway.core.reading import utc_ms
+from gateway.core.record import GAP, is_event
+
+from . import mqtt
+from .bus import TcpBus
+from .clock import Clock
+from .meter import Meter
+from .store import Store
+from .uplink import Uplink
+from .writer import Signer, Writer
+
+SOFTWARE = "wattproof-micro 0.1.0"
+HEAP_MS = 5000              # real: how often the heap is told
+
+
+def load(name):
+    """Return the bytes of a file of the image."""
+    with open("/" + name, "rb") as file:
+        return file.read()
+
+
+def say(text):
+    """Print a line to the console."""
+    print(text)
+
+
+class Board:
+    """Everything of one run.  table: the content of board.cbor."""
+
+    def __init__(self, table):
+        self._table = table
+        self._clock = Clock(table["clock"])
+        self._bus = TcpBus(*table["bus"], self._clock)
+        wire = TcpReads()
+        self._meters = [Meter(wire, meter) for meter in table["meters"]]
+        store = Store("/journal", table["slot_bytes"])
+        self._journal = Journal.open(store, Opening(
+            table["device"], tuple([meter.stream for meter in self._meters]),
+            table["config_hash"], table["descriptor"], SOFTWARE, lambda: os.urandom(16),
+            self._clock.state(), self._clock.ticks_ms()), table["slot_bytes"],
+            table["ram_bytes"])
+        keys = load("keys/evidence.raw")
+        self._writer = Writer(self._journal, self._clock, Signer(
+            keys[:32], keys[32:64], table["kid"]), table["times"], say)
+        fleet = load("keys/receipt.raw")
+        self._uplink = Uplink(table["device"], self._journal, self._clock, (fleet[:8], (
+            int.from_bytes(fleet[8:40], "big"), int.from_bytes(fleet[40:72], "big"))))
+        self._uplink.keep_bytes, self._uplink.on_problem = table["keep_bytes"], say
+
+    async def run(self):
+        """Run for ever."""
+        tls = mqtt.context(load("keys/ca.der"), load("keys/tls.der"), load("keys/tls.key.der"))
+        self._declare_absence()
+        gc.collect()
+        say("boot %d of %s" % (self._journal.boot, self._table["device"]))
+        await asyncio.gather(
+            self._writer.run(), self._poll(), self._tell_heap(),
+            self._uplink.run(self._table["broker"], tls))
+
+    async def _poll(self):
+        """Ask all meters once an interval; a round that comes late leaves a declared gap."""
+        clock, step_ms = self._clock, self._table["interval_ms"]
+        due_ms = clock.ticks_ms()
+        while True:
+            left_ms = due_ms - clock.ticks_ms()
+            if left_ms > 0:
+                await asyncio.sleep_ms(left_ms // clock.speed + 1)
+            elif -left_ms >= step_ms:
+                self._gap(-1, due_ms, due_ms - left_ms, "polling was late")
+                due_ms += -left_ms // step_ms * step_ms
+            for stream in range(len(self._meters)):
+                await self._poll_one(stream)
+            due_ms += step_ms
+
+    async def _poll_one(self, stream):
+        steps, taken_ms = self._meters[stream].poll(), None
+        try:
+            question = next(steps)
+            while True:
+                try:
+                    began_ms = await self._bus.exchange(question)
+                    taken_ms = taken_ms or began_ms
+                    question = steps.send(question.result)
+                except DeviceError as error:
+                    question = steps.throw(error)
+        except StopIteration as stop:
+            self._writer.scan(taken_ms or self._clock.ticks_ms(), stream, stop.value)
+
+    def _declare_absence(self):
+        """Put a GAP event for the time since the newest record that earlier boots left."""
+        last_ms = self._last_utc_ms()
+        if last_ms is not None:
+            self._gap(-1, None, self._clock.ticks_ms(), "the board was off", last_ms)
+
+    def _gap(self, stream, from_ms, to_ms, why, from_utc_ms=None):
+        state = self._clock.state()
+        start = utc_ms(state, from_ms) if from_utc_ms is None else from_utc_ms
+        self._writer.event(to_ms, GAP, [stream, start, utc_ms(state, to_ms), why])
+
+    def _last_utc_ms(self):
+        """Return when the newest scan on flash was taken, None if that is not known."""
+        newest = None
+        for context, item in self._journal.replay():
+            if not is_event(item):
+                newest = utc_ms(context.clock, item.ticks_ms)
+        numbers = self._journal.batch_numbers()
+        if newest is not None or not numbers:
+            return newest
+        try:
+            content = batch.open_sealed(self._journal.read_batch(numbers[-1]))[1]
+            for item in batch.open_body(content, None)[1]:
+                if not is_event(item):
+                    newest = utc_ms(content.clock, item.ticks_ms)
+        except WattproofError as error:
+            say("batch %d: %s" % (numbers[-1], error))
+        return newest
+
+    async def _tell_heap(self):
+        while True:
+            gc.collect()
+            say("heap %d used %d free" % (gc.mem_alloc(), gc.mem_free()))
+            await asyncio.sleep_ms(HEAP_MS)
+
+
+def run():
+    """Boot: called by main.mpy."""
+    gc.threshold(8192)      # keeps the free memory in one piece; the most valuable line here
+    asyncio.run(Board(cbor.decode(load("board.cbor"), 8)).run())

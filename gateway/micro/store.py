@@ -1,0 +1,138 @@
+"""A board's only door to flash: the journal's store over LittleFS.
+
+LittleFS never overwrites: a change in the middle of a file copies everything behind it.  So a
+segment slot holds only what was written, and the zeros that the journal puts into a new slot
+are remembered, not stored: `size` and `read` tell the nominal size.  Commits append; offset 0
+begins the file anew, which happens only when all it held stands in durable batches.  A file's
+new content counts from its `sync` on (LittleFS makes that atomic); a power cut shows the state
+of the last sync.  Batches and cursor marks are written whole.
+"""
+
+import os
+
+from gateway.core.errors import StoreError
+from gateway.core.tail import is_slot
+
+EEXIST, EINVAL = 17, 22
+
+
+class Store:
+    """One flat folder.  Counts: files changed (one flash erase each, at least) and bytes."""
+
+    def __init__(self, folder, slot_bytes):
+        """folder: made if missing.  slot_bytes: nominal size of a segment slot."""
+        self._folder, self._slot_bytes = folder, slot_bytes
+        self._name, self._file = None, None         # the one file that is open for writing
+        self.syncs = self.bytes = 0
+        try:
+            os.mkdir(folder)
+        except OSError as error:
+            if error.errno != EEXIST:
+                raise _failed("mkdir", folder, error)
+
+    def list(self):
+        """Return the names of all files, sorted."""
+        try:
+            return sorted(os.listdir(self._folder))
+        except OSError as error:
+            raise _failed("list", self._folder, error)
+
+    def size(self, name):
+        """Return the size of a file in bytes, of a slot its nominal one."""
+        return max(self._real(name), self._slot_bytes) if is_slot(name) else self._real(name)
+
+    def read(self, name, offset, count):
+        """Return up to count bytes from offset; a slot ends with zeros up to its size."""
+        self._close()
+        try:
+            with open(self._path(name), "rb") as file:
+                file.seek(offset)
+                data = file.read(count)
+        except OSError as error:
+            raise _failed("read", name, error)
+        if is_slot(name):
+            data += bytes(max(min(count, self._slot_bytes - offset) - len(data), 0))
+        return data
+
+    def create(self, name):
+        """Make an empty file; an error if it exists."""
+        if name in self.list():
+            raise StoreError("create %s: exists" % name, EEXIST)
+        self._open(name, "wb")
+
+    def write(self, name, offset, data):
+        """Append data, or begin the file anew at offset 0; anything else is an error."""
+        if is_slot(name) and not any(data):
+            return                                  # the zeros of a new slot
+        if offset == 0:
+            self._open(name, "wb")
+        elif offset != self._real(name):
+            raise StoreError("write %s at %d: not its end" % (name, offset), EINVAL)
+        elif name != self._name:
+            self._open(name, "ab")
+        try:
+            self._file.write(data)
+        except OSError as error:
+            self._drop()
+            raise _failed("write", name, error)
+        self.bytes += len(data)
+
+    def sync(self, name):
+        """Return only when the content of a file is on flash."""
+        self.syncs += 1
+        if name == self._name:
+            self._close()
+
+    def sync_dir(self):
+        """Return only when names are on flash: LittleFS writes them at once."""
+        self._close()
+
+    def remove(self, name):
+        """Delete a file."""
+        if name == self._name:
+            self._close()
+        try:
+            os.remove(self._path(name))
+        except OSError as error:
+            raise _failed("remove", name, error)
+
+    def _real(self, name):
+        if name == self._name:
+            return self._file.tell()
+        try:
+            return os.stat(self._path(name))[6]
+        except OSError as error:
+            raise _failed("size", name, error)
+
+    def _path(self, name):
+        return self._folder + "/" + name
+
+    def _open(self, name, mode):
+        self._close()
+        try:
+            self._file = open(self._path(name), mode)
+            self._name = name
+        except OSError as error:
+            raise _failed("open", name, error)
+
+    def _close(self):
+        """Put the open file on flash; closing is LittleFS' sync."""
+        if self._file is None:
+            return
+        name = self._name
+        try:
+            self._file.close()
+        except OSError as error:
+            raise _failed("sync", name, error)
+        finally:
+            self._name, self._file = None, None
+
+    def _drop(self):
+        try:
+            self._close()
+        except StoreError:
+            return
+
+
+def _failed(what, name, error):
+    return StoreError("%s %s: errno %s" % (what, name, error.errno), error.errno or 0)

@@ -1,0 +1,143 @@
+"""Batches up, receipts down: the outbox of a board over its MQTT client.
+
+The same rules as gateway/uplink.py: what goes out is read from the journal, only the fleet's
+signed receipt moves the mark, and no connection means waiting longer.  One batch is under way
+at a time: a board has no room for more.
+"""
+
+import asyncio
+import os
+
+from gateway.core import outbox as box
+from gateway.core import receipt as receipts
+from gateway.core.errors import FormatError, JournalError
+
+from .ed25519 import verify_steps
+from .mqtt import Client, Refusal
+
+WINDOW = 2
+RESEND_MS = 8000            # real, without a receipt
+OPEN_MS = 10000             # real: connect, TLS, CONNACK
+KEEPALIVE_S = 30
+SILENCE_MS = 45000          # real: nothing heard, pings included: the connection is dead
+PING_MS = 10000
+IDLE_MS = 100
+RETRY_MS_MIN, RETRY_MS_MAX = 500, 30000
+SETTLED_MS = 15000          # a connection that lasted so long resets the pause
+WAITING_MAX = 4             # receipts not yet looked at; only the newest matters
+
+
+class Uplink:
+    """Keeps a connection.  keys: (kid, (x, y)) of the fleet's receipt key."""
+
+    def __init__(self, device, journal, clock, keys):
+        self._device, self._journal, self._clock = device, journal, clock
+        self._kid, self._key = keys
+        self._outbox = box.Outbox(device, journal, WINDOW, RESEND_MS)
+        self._waiting = []
+        self._heard_ms = 0
+        self.client = None
+        self.keep_bytes = 0
+        self.on_problem = None
+        self.counts = {"connects": 0, "sent": 0, "receipts": 0, "refused": 0}
+
+    async def run(self, place, context):
+        """Connect, serve, and come back after a jittered pause; for ever."""
+        pause_ms = RETRY_MS_MIN
+        while True:
+            begun_ms = self._clock.real_ms()
+            self.client = Client((self._device, KEEPALIVE_S), place, context, self._heard)
+            try:
+                await asyncio.wait_for_ms(self.client.open(), OPEN_MS)
+                self.counts["connects"] += 1
+                await self._session()
+            except asyncio.TimeoutError:
+                self.on_problem("no answer from the broker")
+            except (OSError, EOFError, ValueError) as error:
+                self.on_problem("uplink: %s" % error)
+                if isinstance(error, Refusal):
+                    pause_ms = RETRY_MS_MAX
+            self.client.close()
+            self._outbox.link_lost()
+            if self._clock.real_ms() - begun_ms > SETTLED_MS:
+                pause_ms = RETRY_MS_MIN
+            await asyncio.sleep_ms(pause_ms // 2 + os.urandom(1)[0] * pause_ms // 512)
+            pause_ms = min(2 * pause_ms, RETRY_MS_MAX)
+
+    async def _session(self):
+        await self.client.listen("wp/1/%s/receipt" % self._device)
+        self._heard_ms = self._clock.real_ms()
+        reader = asyncio.create_task(self._read())
+        try:
+            await self._serve(reader)
+        finally:
+            reader.cancel()
+
+    async def _read(self):
+        """Take packets until the connection ends; `_serve` notices."""
+        try:
+            while True:
+                await self.client.take()
+                self._heard_ms = self._clock.real_ms()
+        except (OSError, EOFError, ValueError, IndexError) as error:
+            self.on_problem("uplink: %s" % error)
+
+    async def _serve(self, reader):
+        pinged_ms = self._clock.real_ms()
+        while not reader.done():
+            now_ms = self._clock.real_ms()
+            if now_ms - self._heard_ms > SILENCE_MS:
+                raise OSError("the broker is silent")
+            if now_ms - pinged_ms > PING_MS:
+                pinged_ms = now_ms
+                await asyncio.wait_for_ms(self.client.heartbeat(), OPEN_MS)
+            if self._waiting:
+                await self._take_receipt(self._waiting.pop(0))
+            self._outbox.expire(now_ms)
+            number = self._outbox.next_batch()
+            if number is None:
+                await asyncio.sleep_ms(IDLE_MS)
+            else:
+                await self._send(number)
+
+    async def _send(self, number):
+        self._outbox.sent(number, self._clock.real_ms())
+        try:
+            data = self._journal.read_batch(number)
+        except JournalError as error:
+            self.on_problem("batch %d: %s" % (number, error))
+            return
+        topic = "wp/1/%s/up" % self._device
+        await asyncio.wait_for_ms(self.client.post(topic, data), OPEN_MS)
+        self.counts["sent"] += 1
+
+    def _heard(self, topic, payload):
+        """Keep a message for `_serve`; called in the middle of umqtt's parsing."""
+        if len(self._waiting) >= WAITING_MAX:
+            self._waiting.pop(0)
+        self._waiting.append(payload)
+
+    async def _take_receipt(self, data):
+        """Check one receipt and act on it; a bad one changes nothing and is counted."""
+        try:
+            message, receipt = receipts.open_sealed(data)
+        except FormatError:
+            self.counts["refused"] += 1
+            return
+        steps, good = verify_steps(self._key, message.signed, message.signature), False
+        try:
+            while True:
+                next(steps)
+                await asyncio.sleep_ms(0)
+        except StopIteration as stop:
+            good = stop.value and message.kid == self._kid
+        if not good:
+            self.counts["refused"] += 1
+            return
+        result = self._outbox.receipt(receipt)
+        if result.status in (box.ADVANCED, box.REWOUND):
+            self.counts["receipts"] += 1
+            self._journal.acknowledge(result.seq, self._clock.utc_ms(), result.epoch)
+            self._journal.trim(self.keep_bytes)
+        elif result.status in (box.AHEAD, box.FORK):
+            self.on_problem("receipt %s: low water %d" % (result.status, receipt.low_water))

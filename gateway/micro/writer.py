@@ -1,0 +1,140 @@
+"""The task that owns a board's journal: append, commit, seal; the rules of gateway/writer.py.
+
+Signing takes a board up to seconds, so `seal` asks the journal twice: the first time the signer
+only notes what is to be signed, then the signature is made step by step while polling goes on,
+the second time it is there.  Nothing is committed in between, hence both ask for equal bytes.
+"""
+
+import asyncio
+
+from gateway.core.batch import CODEC_RAW
+from gateway.core.journal import Sealer
+from gateway.core.record import CLOCK, GAP
+
+from .ed25519 import sign_steps
+
+WAITING_MAX = 64            # scans while a batch is signed
+READINGS_MAX = 512          # unsealed, then a batch is sealed early: it must fit in the heap
+LOOK_MS = 20                # real: how often the writer looks
+RETRY_MS = 1000             # real: after a failed flash operation
+
+
+class Wanted(Exception):
+    """A signature is wanted that is not made yet."""
+
+
+class Signer:
+    """The evidence key of a board.  seed, public: 32 bytes each; kid: 8 bytes."""
+
+    def __init__(self, seed, public, kid):
+        self._seed, self._public = seed, public
+        self._data, self._signature = None, None
+        self.sealer = Sealer(kid, self._sign, None, CODEC_RAW)
+
+    def _sign(self, data):
+        """Return the signature if it was made, else note the bytes and raise Wanted."""
+        if data != self._data or self._signature is None:
+            self._data, self._signature = data, None
+            raise Wanted()
+        signature, self._data, self._signature = self._signature, None, None
+        return signature
+
+    async def work(self):
+        """Make the signature that was wanted last, a step at a time."""
+        steps = sign_steps(self._seed, self._public, self._data)
+        try:
+            while True:
+                next(steps)
+                await asyncio.sleep_ms(0)
+        except StopIteration as stop:
+            self._signature = stop.value
+
+
+class Writer:
+    """Owns the journal.  times: (commit ms, batch ms), scaled.  say: callable for a line."""
+
+    def __init__(self, journal, clock, signer, times, say):
+        self.journal, self._clock, self._signer, self._say = journal, clock, signer, say
+        self._commit_ms, self._batch_ms = times
+        self._waiting = []              # (ticks_ms, stream, values) or (ticks_ms, kind, body)
+        self._dirty_ms = None           # ticks of the first record not yet durable
+        self.lost = 0
+
+    def scan(self, ticks_ms, stream, values):
+        """Take a scan; one that finds no room is counted and leaves a declared gap."""
+        if len(self._waiting) < WAITING_MAX:
+            self._waiting.append((ticks_ms, stream, values, True))
+        else:
+            self.lost += 1
+
+    def event(self, ticks_ms, kind, body):
+        """Take an event; it is committed at once."""
+        self._waiting.append((ticks_ms, kind, body, False))
+
+    async def run(self):
+        """Write for ever.  Flash errors do not end it; the journal knows what to do."""
+        self._commit()
+        await self._seal()              # what earlier boots left, and our own BOOT
+        seal_ms = self._next_seal()
+        while True:
+            await asyncio.sleep_ms(LOOK_MS)
+            urgent = self._take()
+            now_ms = self._clock.ticks_ms()
+            full = self.journal.unsealed_readings >= READINGS_MAX
+            if now_ms >= seal_ms or full:
+                self._commit()
+                await self._seal()
+                self._look_at_clock()
+                seal_ms = self._next_seal()
+            elif urgent or (self._dirty_ms is not None
+                            and now_ms - self._dirty_ms >= self._commit_ms):
+                self._commit()
+            if self.journal.state != "ok":
+                await asyncio.sleep_ms(RETRY_MS)
+
+    def _take(self):
+        """Append what waits; return True if an event was among it."""
+        urgent = False
+        waiting, self._waiting = self._waiting, []
+        for ticks_ms, what, content, is_scan in waiting:
+            if self._dirty_ms is None:
+                self._dirty_ms = ticks_ms
+            if is_scan:
+                self.journal.append_scan(ticks_ms, what, content)
+            else:
+                self.journal.append_event(ticks_ms, what, content)
+                urgent = True
+        if self.lost:
+            self.journal.append_event(self._clock.ticks_ms(), GAP, [
+                -1, None, None, "no room: %d scans dropped" % self.lost])
+            self.lost = 0
+        return urgent
+
+    def _commit(self):
+        durable = self.journal.commit()
+        if durable >= self.journal.last_seq:
+            self._dirty_ms = None
+        self._say("durable %d" % durable)
+
+    async def _seal(self):
+        """Seal until nothing is left; polling goes on while a signature is made."""
+        while True:
+            try:
+                number = self.journal.seal(self._signer.sealer)
+            except Wanted:
+                await self._signer.work()
+                continue
+            if number is None:
+                return
+            self._say("sealed %d up to %d" % (number, self.journal.sealed_seq))
+
+    def _next_seal(self):
+        """Return the ticks of the next full quarter hour (or what batch_ms says) of UTC."""
+        left_ms = self._batch_ms - self._clock.utc_ms() % self._batch_ms
+        return self._clock.ticks_ms() + left_ms
+
+    def _look_at_clock(self):
+        state = self._clock.observe()
+        if state is not None:
+            self.journal.set_clock(state)
+            self.event(state.anchor_ticks_ms, CLOCK, list(state) + ["wall and ticks parted"])

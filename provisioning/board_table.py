@@ -1,0 +1,85 @@
+"""board.cbor: what a board must know of its site, compiled from cabinet.toml and profiles.
+
+A board neither parses TOML nor plans reads nor knows measurands: everything that a PC can
+work out beforehand is worked out here.  The keys are explained in docs/board.md.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import drivers
+from drivers import planner, profile, registers
+from gateway.config import load
+from gateway.core import cbor
+from gateway.core.errors import ConfigError
+from gateway.core.measurand import BY_ID, COUNTER
+from provisioning import identity
+
+SLOT_BYTES = 4096           # one flash block: a start reads all slots into memory
+RAM_BYTES = 6144            # records that may wait while flash fails
+KEEP_BYTES = 262144         # acknowledged batches kept on flash, newest first
+DIGITS_MAX = 15             # as drivers/point_map.py: beyond is a broken float
+METERS_MAX = 8              # their schema and rounds must fit in the heap
+
+Table = dict[str, Any]
+
+
+def compile_table(cabinet_file: Path, evidence_public: bytes) -> bytes:
+    """Return the bytes of board.cbor.  evidence_public: 32 raw bytes.
+
+    Raises ConfigError for a cabinet that a board cannot run, saying why.
+    """
+    cabinet = load(cabinet_file)
+    bus = _only_bus(cabinet)
+    meters = [_meter(device, stream) for device, stream in zip(
+        cabinet.devices, cabinet.schema, strict=True)]
+    scale = cabinet.scale
+    journal, uplink = cabinet.journal, cabinet.uplink
+    table = {
+        "v": 1, "device": cabinet.site.cabinet, "config_hash": cabinet.config_hash,
+        "descriptor": cabinet.descriptor, "kid": identity.key_id(evidence_public),
+        "clock": scale and [scale.speed, scale.origin_utc_ms, scale.started_unix_ms],
+        "bus": [bus.host, bus.tcp_port, round(1000 * bus.timeout_s)], "meters": meters,
+        "interval_ms": 1000 * journal.interval_s,
+        "times": [900 * journal.loss_window_s, 60000 * journal.batch_minutes],
+        "broker": [uplink.host, uplink.port, uplink.host],
+        "slot_bytes": SLOT_BYTES, "ram_bytes": RAM_BYTES, "keep_bytes": KEEP_BYTES,
+    }
+    encoded: bytes = cbor.encode(table)
+    return encoded
+
+
+def _only_bus(cabinet: Any) -> Any:
+    buses = cabinet.buses
+    if len(buses) != 1 or buses[0].kind != "tcp":
+        kinds = ", ".join(f"{bus.name} ({bus.kind})" for bus in buses)
+        raise ConfigError(f"a board has one Modbus TCP bus so far; this cabinet has {kinds}")
+    if len(cabinet.devices) > METERS_MAX:
+        raise ConfigError(f"a board has at most {METERS_MAX} meters; "
+                          f"this cabinet has {len(cabinet.devices)}")
+    return buses[0]
+
+
+def _meter(device: Any, stream: Any) -> list[Any]:
+    """Return the table of one meter; layout: gateway/micro/meter.py."""
+    path = Path(drivers.__file__).parent / "profiles" / f"{device.profile}.toml"
+    made = profile.make(device.profile, tomllib.loads(path.read_text(encoding="utf-8")))
+    if made.protocol != "modbus":
+        raise ConfigError(f"{device.name}: a board reads fixed registers so far, "
+                          f"{device.profile} speaks {made.protocol}")
+    places = [i for i, point in enumerate(made.points) if point.group == "journal"]
+    spans = []
+    for span in planner.plan(profile.wanted(made, ("journal",)), made.limits, ()):
+        rows = [_wanted(made.points[one.key], one.address - span.address, place, stream)
+                for one in span.wanted for place in [places.index(one.key)]]
+        spans.append([span.function, span.address, span.counts[0], rows])
+    return [device.name, device.unit, made.transport.min_gap_ms,
+            [list(point) for point in stream.points], spans]
+
+
+def _wanted(point: Any, cell: int, place: int, stream: Any) -> list[Any]:
+    known = stream.points[place]
+    return [place, cell, registers.width(point.format), point.format,
+            known.exponent - point.exponent, DIGITS_MAX - known.exponent,
+            BY_ID[known.measurand].kind == COUNTER, list(point.absent)]

