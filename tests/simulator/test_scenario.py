@@ -53,12 +53,12 @@ def test_wiring_that_cannot_be_is_named():
     raw = shop()
     raw["device"][1]["feeds"] = ["node-9"]
     raw["device"][2]["bus"] = "rtu-7"
-    raw["device"][3]["bus"] = "pv"
+    raw["device"][3]["bus"] = "bms"
     raw["device"][4].pop("role")
     raw["bus"][1]["name"] = "rtu-1"
     text = "\n".join(mistakes(raw))
     for part in ("feeds 'node-9', which is no node", "no bus 'rtu-7'",
-                 "eastron-sdm120 speaks rtu, the bus is tcp", "a meter needs role and rated_w",
+                 "eastron-sdm120 speaks rtu or tcp, the bus is pylontech", "a meter needs role and rated_w",
                  "the name 'rtu-1' is given more than once"):
         assert part in text
 
@@ -96,7 +96,7 @@ def test_an_unknown_scenario_and_a_broken_file_end_with_a_message(tmp_path, caps
     broken = tmp_path / "broken.toml"
     broken.write_bytes(b"[scenario\n\xff")
     assert main(["world", "--scenario", "shoop", "--hours", "0.1"]) == 2
-    assert "there are: shop" in capsys.readouterr().err
+    assert "there are: board, shop" in capsys.readouterr().err
     assert main(["world", "--scenario", str(broken), "--hours", "0.1"]) == 2
     assert "not TOML" in capsys.readouterr().err
 
