@@ -298,6 +298,51 @@ async def test_tcp_reconnects_after_garbage_a_close_and_repeated_silence():
         await link.close()
 
 
+async def test_a_cancelled_tcp_caller_costs_the_connection_and_the_next_one_gets_a_new_one():
+    asked = asyncio.Event()
+
+    async def handle(reader, writer):
+        request = await reader.readexactly(12)
+        if asked.is_set():
+            writer.write(tcp_answer(request))
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with server(handle) as port:
+        bus = BusConfig("pv", "tcp", host="127.0.0.1", tcp_port=port)
+        link, wire = open_link(bus, FakeClock()), wire_for(bus)
+        task = asyncio.create_task(link.exchange(wire.read(1, 3, 0, 1), 5))
+        await asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        question = wire.read(1, 3, 9, 1)
+        await link.exchange(question, 5)
+        assert question.registers == b"\x00\x09" and link.counts.opened == 2
+        await link.close()
+
+
+async def test_a_tcp_server_that_talks_unasked_is_left():
+    async def handle(reader, writer):
+        request = await reader.readexactly(12)
+        writer.write(tcp_answer(request))
+        writer.write(tcp_answer(request, 77) * 1000)
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        left.set()
+        writer.close()
+
+    left = asyncio.Event()
+    async with server(handle) as port:
+        bus = BusConfig("pv", "tcp", host="127.0.0.1", tcp_port=port)
+        link, wire = open_link(bus, FakeClock()), wire_for(bus)
+        await link.exchange(wire.read(1, 3, 0, 1), 5)
+        await asyncio.wait_for(left.wait(), 5)
+        await link.close()
+        assert link.counts.answered == 1
+
+
 async def test_a_refused_connection_backs_off():
     async with server(lambda reader, writer: None) as port:
         pass
