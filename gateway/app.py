@@ -26,10 +26,11 @@ from gateway.ledger import factors
 from gateway.live import Live, Moment, source_name
 from gateway.poller import BusPoller, Line, supervise
 from gateway.poller_unit import Timeout, Unit
-from gateway.resume import last_read_utc_ms
+from gateway.resume import known_utc_ms, last_read_utc_ms
 from gateway.signer import Signer, Verifier
 from gateway.store import BLOCK_BYTES, FlashStore
-from gateway.uplink import LIVE_S_MIN, Uplink, tls_context
+from gateway.trust import tls_context
+from gateway.uplink import LIVE_S_MIN, Uplink
 from gateway.writer import Rules, Writer
 
 LOG = logging.getLogger("wattproof")
@@ -48,9 +49,10 @@ class Gateway:
         signer, verifier = Signer.load(cabinet.evidence_key), Verifier.load(
             cabinet.uplink.receipt_key)
         tls_context(cabinet.uplink)                 # stop now if the files do not fit
-        self.cabinet, self.clock = cabinet, Clock(cabinet.scale)
+        self.cabinet, self.store = cabinet, FlashStore(cabinet.journal.directory)
+        self.clock = Clock(cabinet.scale, floor_ms=known_utc_ms(self.store))
         self.live = Live(cabinet, factors.load(cabinet.factors))
-        self.store = FlashStore(cabinet.journal.directory)
+        self.clock.temperature_c = lambda: self.live.temperature_c(self.clock.ticks_ms())
         journal = Journal.open(self.store, Opening(
             cabinet.site.cabinet, cabinet.schema, cabinet.config_hash, cabinet.descriptor,
             SOFTWARE, lambda: os.urandom(16), self.clock.state(), self.clock.ticks_ms()))

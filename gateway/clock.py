@@ -6,7 +6,10 @@ time-outs, TLS, MQTT, flash (`real_s`).  They differ only in a simulation ([cloc
 cabinet.toml), where the world runs `speed` times faster.
 
 The clock never claims more than it knows: an NTP clock says the kernel's own maximum error,
-a clock that nobody set says so, a simulated one says SIMULATED.
+a clock that nobody set says so, a simulated one says SIMULATED.  Once set, it goes on by its
+own ticks when the source is lost, and declares the drift of its crystal (holdover.py): a wall
+that jumps meanwhile is not believed.  A wall before the last known good time (floor_ms, raised
+by signed receipts) or ten years behind it was never set.
 """
 
 import asyncio
@@ -17,7 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gateway import holdover
 from gateway.core.reading import (
+    CLOCK_GNSS,
     CLOCK_NTP,
     CLOCK_RTC,
     CLOCK_SIMULATED,
@@ -27,15 +32,22 @@ from gateway.core.reading import (
 
 # A wall clock before this was never set: the product is younger.
 BUILD_FLOOR_MS = 1_767_225_600_000      # 2026-01-01T00:00:00Z
-# 20 ppm, a usual watch crystal, over one year of storage: 631 s.
-RTC_UNCERTAINTY_MS = 631_000
+YEAR_MS = 31_557_600_000
+# A gateway that was off for longer than this does not know its time by its RTC.
+STORAGE_MS_MAX = 10 * YEAR_MS
+# The fleet's clock may be off by so much when its receipts raise the floor.
+FLOOR_SLACK_MS = 86_400_000
+# An RTC that was not compared since the start: a crystal's worst drift over one year.
+RTC_UNCERTAINTY_MS = int(holdover.drift_ms(holdover.CRYSTAL, None, YEAR_MS))
 # systemd-timesyncd does not export its bound here; its poll interval lets a crystal of
 # 100 ppm drift 205 ms in 2,048 s, and a root distance of up to 5 s is accepted.
 TIMESYNC_UNCERTAINTY_MS = 5_000
 TIMESYNC_FLAG = "/run/systemd/timesync/synchronized"
 # Uncertainty is declared in these steps, so that a bound that breathes does not make a new
 # clock state (and a new batch) at every look.
-DECLARED_MS = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 60_000, 631_000)
+DECLARED_MS = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 60_000, 120_000,
+               300_000, 600_000, 1_200_000, 3_600_000, 7_200_000, 18_000_000)
+SYNCED = (CLOCK_NTP, CLOCK_GNSS)        # sources that set the clock, not only read it
 
 STA_UNSYNC = 0x40           # include/uapi/linux/timex.h
 TIME_ERROR = 5
@@ -97,11 +109,21 @@ def system_knowledge() -> tuple[int, int]:
     error_ms = kernel_ntp()
     if error_ms is not None:
         return CLOCK_NTP, error_ms
-    if os.path.exists(TIMESYNC_FLAG):
-        return CLOCK_NTP, TIMESYNC_UNCERTAINTY_MS
+    age_ms = _timesync_age_ms()
+    if age_ms is not None:
+        drift_ms = holdover.drift_ms(holdover.CRYSTAL, None, age_ms)
+        return CLOCK_NTP, TIMESYNC_UNCERTAINTY_MS + int(drift_ms)
     if os.path.exists("/dev/rtc0"):
         return CLOCK_RTC, RTC_UNCERTAINTY_MS
     return CLOCK_UNKNOWN, 0
+
+
+def _timesync_age_ms() -> int | None:
+    """Return how long ago systemd-timesyncd set the clock: it touches its flag each time."""
+    try:
+        return max(int((time.time() - os.stat(TIMESYNC_FLAG).st_mtime) * 1000), 0)
+    except OSError:
+        return None
 
 
 def system_sources() -> Sources:
@@ -120,13 +142,21 @@ def declared(uncertainty_ms: int) -> int:
 class Clock:
     """Ticks since the gateway's start, UTC, and the state that maps one to the other."""
 
-    def __init__(self, scale: Scale | None = None, sources: Sources | None = None) -> None:
-        """Start at tick 0 now; without a scale the world runs at the machine's pace."""
+    def __init__(self, scale: Scale | None = None, sources: Sources | None = None,
+                 floor_ms: int = 0) -> None:
+        """Start at tick 0 now; without a scale the world runs at the machine's pace.
+
+        floor_ms: last known good UTC of this machine, in ms, kept over restarts.
+        """
         self.sources = sources or system_sources()
         self.scale = scale
         self.speed = scale.speed if scale else 1
+        self.floor_ms = max(floor_ms, BUILD_FLOOR_MS)
+        self.temperature_c: Callable[[], float | None] = _unmeasured
+        self._held = holdover.Holdover()
         self._start_s = self.sources.monotonic()
-        self._state = self._anchor()
+        self._state = ClockState(CLOCK_UNKNOWN, 0, 0, 0)
+        self._state = self._anchor(*self._look())
 
     def real_s(self) -> float:
         """Return real monotonic seconds, for time-outs and line budgets only."""
@@ -164,29 +194,63 @@ class Clock:
         of the declared uncertainty (a step, or drift), when the true bound has outgrown the
         declared one, or has become at least four times better.
         """
-        source, bound_ms = self._knowledge()
-        parted_ms = abs(self._wall_utc_ms() - self.utc_ms())
+        source, bound_ms, now_utc_ms = self._look()
+        # Without knowledge there is nothing to part from: ticks alone say when.
+        parted_ms = abs(now_utc_ms - self.utc_ms()) if source != CLOCK_UNKNOWN else 0
         same = (source == self._state.source
                 and 2 * parted_ms <= max(self._state.uncertainty_ms, 20)
                 and bound_ms <= self._state.uncertainty_ms <= 4 * declared(bound_ms))
         if same:
             return None
-        self._state = self._anchor()
+        self._state = self._anchor(source, bound_ms, now_utc_ms)
         return self._state
 
-    def _anchor(self) -> ClockState:
-        source, bound_ms = self._knowledge()
+    def raise_floor(self, utc_ms: int) -> bool:
+        """Take a time that somebody trusted has signed: it is not earlier than that.
+
+        Returns False, and changes nothing, if a synced clock of our own says that the signer
+        is ahead by more than a day, or if it is beyond any storage time.
+        """
+        ahead = (self._state.source in SYNCED
+                 and utc_ms > self.utc_ms() + self._state.uncertainty_ms + FLOOR_SLACK_MS)
+        if ahead or utc_ms > self.floor_ms + STORAGE_MS_MAX:
+            return False
+        self.floor_ms = max(self.floor_ms, utc_ms)
+        return True
+
+    def certificate_floor_ms(self) -> int | None:
+        """Return None if certificates can be judged by this machine's wall clock, else the
+        UTC in ms that it is at least: what expired before then has expired for certain."""
+        known = self._state.source != CLOCK_UNKNOWN
+        if known and self._plausible(self.sources.wall() * 1000):
+            return None
+        held_ms = self.utc_ms() - self._state.uncertainty_ms if known and not self.scale else 0
+        return max(self.floor_ms, held_ms)
+
+    def _anchor(self, source: int, bound_ms: int, now_utc_ms: int) -> ClockState:
         # Twice the bound: the ticks may part from the wall by half of it before we look again.
         uncertainty_ms = 2 * bound_ms if self.scale else declared(2 * bound_ms)
-        return ClockState(source, self.ticks_ms(), self._wall_utc_ms(), uncertainty_ms)
+        return ClockState(source, self.ticks_ms(), max(now_utc_ms, 0),
+                          0 if source == CLOCK_UNKNOWN else uncertainty_ms)
 
-    def _knowledge(self) -> tuple[int, int]:
+    def _look(self) -> tuple[int, int, int]:
+        """Return (source, bound ms, UTC ms) as far as anything here can tell it now."""
+        wall_ms = self._wall_utc_ms()
         if self.scale:
-            return CLOCK_SIMULATED, max(1000, 50 * self.speed) // 2
+            return CLOCK_SIMULATED, max(1000, 50 * self.speed) // 2, wall_ms
         source, bound_ms = self.sources.knowledge()
-        if self.sources.wall() * 1000 < BUILD_FLOOR_MS:
-            return CLOCK_UNKNOWN, 0
-        return source, bound_ms
+        if not self._plausible(wall_ms):
+            source, bound_ms = CLOCK_UNKNOWN, 0
+        self._held.advance(self.ticks_ms(), self.temperature_c())
+        if source in SYNCED:
+            self._held.synced(self.ticks_ms(), bound_ms)
+        elif self._held.bound_ms is not None:
+            return CLOCK_RTC, self._held.bound_ms, self.utc_ms()
+        return source, bound_ms, wall_ms
+
+    def _plausible(self, wall_ms: float) -> bool:
+        low_ms = max(self.floor_ms - FLOOR_SLACK_MS, BUILD_FLOOR_MS)
+        return low_ms <= wall_ms <= self.floor_ms + STORAGE_MS_MAX
 
     def _wall_utc_ms(self) -> int:
         wall_ms = self.sources.wall() * 1000
@@ -194,6 +258,11 @@ class Clock:
             return int(wall_ms)
         elapsed_ms = wall_ms - self.scale.started_unix_ms
         return self.scale.origin_utc_ms + int(elapsed_ms * self.scale.speed)
+
+
+def _unmeasured() -> float | None:
+    """Nobody measures the temperature."""
+    return None
 
 
 def rfc3339(utc_ms: int) -> str:

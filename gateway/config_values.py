@@ -37,7 +37,8 @@ class JournalSettings:
 
 @dataclass(frozen=True, slots=True)
 class UplinkSettings:
-    """The way to the fleet.  retry_s_*: bounds of the back-off, in real seconds."""
+    """The way to the fleet.  retry_s_*: bounds of the back-off, in real seconds.
+    cap_kbit_s: of all that is sent, 0 = none; backlog_percent: share of it for old batches."""
 
     host: str
     port: int
@@ -49,6 +50,7 @@ class UplinkSettings:
     live_s: int
     retry_s_min: Decimal
     retry_s_max: Decimal
+    backlog_percent: int = 50
 
 
 @dataclass(frozen=True, slots=True)

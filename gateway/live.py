@@ -20,6 +20,7 @@ from gateway.core.reading import (
     Scan,
     utc_ms,
 )
+from gateway.holdover import CRYSTAL
 from gateway.ledger.books import Books
 from gateway.ledger.factors import FactorSet
 from gateway.ledger.inventory import Inventory
@@ -214,6 +215,12 @@ class Live:
             "cores": cores,
             "tasks_running": None if running is None else int(running),
             "tasks_per_min": None if tasks is None else _round(tasks * 60)}
+
+    def temperature_c(self, now_ms: int) -> float | None:
+        """Return the air temperature furthest from a crystal's 25 degC, None if none is read."""
+        found = [row["temperature_c"] for row in self._climate(now_ms)
+                 if row["temperature_c"] is not None]
+        return max(found, key=lambda value: abs(value - CRYSTAL.turnover_c), default=None)
 
     def _climate(self, now_ms: int) -> list[dict[str, Any]]:
         found = []

@@ -1,4 +1,4 @@
-"""What the journal still knows after a start: when each device was last read.
+"""What the journal still knows after a start: when each device was last read, and the time.
 
 The time between that reading and the first slot of this boot is a gap; the pollers declare
 it, so that nothing is missing without a reason.  Reads the tail and, where that does not
@@ -9,7 +9,8 @@ import zlib
 from typing import Any
 
 from gateway.core import batch, columns
-from gateway.core.errors import FormatError, JournalError
+from gateway.core.cursor import Cursor
+from gateway.core.errors import FormatError, JournalError, StoreError
 from gateway.core.reading import ClockState, utc_ms
 from gateway.core.record import is_event
 
@@ -26,6 +27,18 @@ def inflate(data: bytes, limit: int = INFLATED_MAX) -> bytes:
     if not packer.eof or packer.unused_data:
         raise FormatError(f"not one deflate stream of at most {limit} bytes")
     return out
+
+
+def known_utc_ms(store: Any) -> int:
+    """Return the last good time the cursor keeps (docs/formats.md 9), in UTC ms; 0 if none.
+
+    store: the journal's.  An unreadable store gives 0: the journal will say why.
+    """
+    try:
+        marks = Cursor(store, store.list()).marks
+    except StoreError:
+        return 0
+    return max((mark.utc_ms for mark in marks), default=0)
 
 
 def last_read_utc_ms(journal: Any) -> dict[str, int]:

@@ -23,6 +23,7 @@ NEXT = {
     "device-lost": "check the named devices: power, address, wiring",
     "bus-fault": "check the named ports and cables",
     "uplink-offline": "data are safe on flash; check network and broker",
+    "uplink-unanswered": "data are safe on flash; see the fleet and the broker's access list",
     "uplink-rejected": "a person must look: certificate, enrolment, access list",
     "journal-degraded": "flash does not take writes: free space or replace it, soon",
     "clock-unknown": "set up NTP; data are kept and placed in time later",
@@ -43,7 +44,8 @@ def words(status: Mapping[str, Any]) -> list[str]:
     if status.get("journal", {}).get("state", "ok") != "ok":
         found.append("journal-degraded")
     uplink = status.get("uplink", {}).get("state")
-    found += [f"uplink-{uplink}"] if uplink in ("offline", "rejected") else []
+    found += [f"uplink-{uplink}"] if uplink in (
+        "offline", "unanswered", "rejected") else []
     if any(bus.get("fault") for bus in status.get("buses", ())):
         found.append("bus-fault")
     if any(device.get("state") == "lost" for device in status.get("devices", ())):

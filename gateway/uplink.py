@@ -10,97 +10,75 @@ import asyncio
 import json
 import logging
 import random
-import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import aiomqtt
-from paho.mqtt.reasoncodes import ReasonCode
 
+from gateway import pacing
 from gateway.clock import Clock
 from gateway.config_values import UplinkSettings
 from gateway.core import outbox as box
 from gateway.core import receipt as receipts
+from gateway.core.batch import SEALED_MAX
 from gateway.core.errors import (
     BadSignature,
     Bug,
-    ConfigError,
     FormatError,
     JournalError,
-    Offline,
     Rejected,
     UplinkError,
 )
 from gateway.core.record import ALARM
 from gateway.poller import Event
 from gateway.signer import Verifier
+from gateway.trust import FOREIGN, check_granted, tls_context, translate
 from gateway.writer import Writer
 
 LOG = logging.getLogger("wattproof.uplink")
 WINDOW = 4                      # batches without a receipt under way: 4 x 1 MiB at most
-CONNECT_S = 10.0                # real, for connect and subscribe
-PUBLISH_S = 60.0                # real: 1 MiB at 140 kbit/s
 IDLE_S = 1.0                    # real: look at least so often for overdue receipts
 LIVE_S_MIN = 0.2                # real: a fast simulation must not flood the broker
 LIVE_BYTES_MAX = 32_768
-KEEPALIVE_S = 30
+LINE_BYTES_S_MIN = 2_000        # slowest line a batch is given time for: 16 kbit/s
+BEAT_S = 10.0                   # real: a long batch on a slow line is progress
+STEADY_S = 20.0                 # real: a connection that held so long begins anew
+SHORT_TOLD = 4                  # so many shorter ones in a row are told
 INCOMING_MAX = 16               # receipts waiting; only the newest matters anyway
-RESEND_MS = 8_000               # real, after the PUBACK: the fleet was away, or its receipt
-CIPHERS_12 = "ECDHE+AESGCM:ECDHE+CHACHA20"      # of TLS 1.2: authenticated ones only
-VERIFY_FAILED = "CERTIFICATE_VERIFY_FAILED"
-REFUSED_CODES = (2, 4, 5, 132, 133, 134, 135, 138, 140)  # MQTT 3.1.1 3.2.2.3, MQTT 5 3.2.2.2
+UNANSWERED = ("the broker takes batches, but the fleet acknowledges none; next: see whether the "
+              "fleet runs, what it refused, and the broker's access list")
+CLOSED_AGAIN = ("closed again soon after each start ({}); next: see whether another gateway uses "
+                "this name, and the broker's log")
 
 
-def tls_context(settings: UplinkSettings) -> ssl.SSLContext:
-    """Return the context of mutual TLS 1.2 or newer; raises ConfigError naming the files."""
-    try:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(settings.ca))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_ciphers(CIPHERS_12)
-        context.load_cert_chain(str(settings.certificate), str(settings.key))
-    except (ssl.SSLError, OSError) as error:
-        raise ConfigError(f"uplink: {settings.ca}, {settings.certificate} and {settings.key} are "
-                          f"not a CA, a certificate and its key ({error}); next: python -m "
-                          "provisioning init, or copy them again") from error
-    return context
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Real time limits: to connect and subscribe, of a message beside its length, between
+    pings, and after a PUBACK until the receipt is overdue."""
 
-
-def translate(error: BaseException) -> UplinkError:
-    """Return a foreign error as Offline (wait) or Rejected (a person must look)."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    cause = error.__cause__ or error
-    if isinstance(cause, ssl.SSLCertVerificationError) or VERIFY_FAILED in str(error):
-        return Rejected(f"the broker's certificate is not trusted ({cause}); next: "
-                        "check [uplink] ca and host, and this machine's clock")
-    if "ALERT" in str(cause) and "SSL" in str(cause):       # aiomqtt keeps only the text
-        return Rejected(f"the broker refused our certificate ({cause}); next: check that "
-                        "it is signed by the broker's CA and not expired")
-    if isinstance(error, aiomqtt.MqttCodeError) and _code(error.rc) in REFUSED_CODES and (
-            isinstance(error, _connect_error())):
-        return Rejected(f"the broker refused the connection ({error}); next: check that the "
-                        "certificate's name is the cabinet and that it may use its topics")
-    return Offline(f"{cause}" or type(cause).__name__)
-
-
-def _connect_error() -> type[Exception]:
-    from aiomqtt.exceptions import MqttConnectError
-    return MqttConnectError
-
-
-def _code(code: Any) -> int:
-    return code.value if isinstance(code, ReasonCode) else int(code or 0)
+    connect_s: float = 10.0
+    publish_s: float = 30.0
+    keepalive_s: int = 30
+    resend_ms: int = 8_000
 
 
 class Uplink:
-    """Sends what the outbox offers.  state: starting | online | offline | rejected."""
+    """Sends what the outbox offers.
+
+    state: starting | online | unanswered (batches go out, no receipt comes) | offline | rejected.
+    """
 
     def __init__(self, cabinet: str, settings: UplinkSettings, writer: Writer,
-                 verifier: Verifier) -> None:
+                 verifier: Verifier, patience: Patience | None = None) -> None:
         """cabinet: device id, also the name in the topics.  Nothing is connected yet."""
         self.cabinet, self.settings, self.writer = cabinet, settings, writer
         self.clock: Clock = writer.clock
-        self.outbox = box.Outbox(cabinet, writer.journal, WINDOW, RESEND_MS)
+        self.patience = patience or Patience()
+        self.outbox = box.Outbox(cabinet, writer.journal, WINDOW, self.patience.resend_ms)
+        self.silence = pacing.Silence(self.patience.resend_ms)
+        self._pace = pacing.Pace(settings.cap_kbit_s, settings.backlog_percent,
+                                 self.clock.real_s())
         self.state, self.reason = "starting", ""
         self.live: Callable[[], dict[str, Any] | None] = _no_live
         self.beat: Callable[[], None] = _nothing
@@ -111,6 +89,9 @@ class Uplink:
         self._wait_s = float(settings.retry_s_min)
         self._alarms: set[str] = set()
         self._unreadable: set[int] = set()      # batches that were complained about
+        self._fresh_sent = 0                    # newest number that went out before its turn
+        self._online_s: float | None = None
+        self._short = 0                         # connections in a row that did not last
 
     def topic(self, leaf: str) -> str:
         """Return a topic of this cabinet: up, live or receipt."""
@@ -126,7 +107,7 @@ class Uplink:
             self.beat()
             try:
                 await self._session()
-            except* (aiomqtt.MqttError, OSError, ConfigError) as group:
+            except* FOREIGN as group:
                 self._lost(translate(group))
             await self._back_off()
 
@@ -140,7 +121,9 @@ class Uplink:
 
     async def _session(self) -> None:
         async with self._client() as client:
-            await client.subscribe(self.topic("receipt"), qos=1, timeout=CONNECT_S)
+            granted = await client.subscribe(self.topic("receipt"), qos=1,
+                                             timeout=self.patience.connect_s)
+            check_granted(granted or (), self.topic("receipt"))
             self._online()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._hear(client))
@@ -150,22 +133,36 @@ class Uplink:
     def _client(self) -> aiomqtt.Client:
         return aiomqtt.Client(
             self.settings.host, self.settings.port, identifier=self.cabinet,
-            tls_context=tls_context(self.settings), clean_session=True, timeout=CONNECT_S,
-            keepalive=KEEPALIVE_S, max_queued_incoming_messages=INCOMING_MAX,
+            tls_context=tls_context(self.settings, self.clock.certificate_floor_ms()),
+            clean_session=True, timeout=self.patience.connect_s,
+            keepalive=self.patience.keepalive_s, max_queued_incoming_messages=INCOMING_MAX,
             max_inflight_messages=2 * WINDOW)
 
     def _online(self) -> None:
         LOG.info("online at %s:%d", self.settings.host, self.settings.port)
         self.state, self.reason = "online", ""
         self.counts["connects"] += 1
-        self._wait_s = float(self.settings.retry_s_min)
+        self._online_s = self.clock.real_s()
 
     def _lost(self, error: UplinkError) -> None:
         self.outbox.link_lost()
+        self._judge_length()
         self.state = "rejected" if isinstance(error, Rejected) else "offline"
-        if str(error) != self.reason:
-            LOG.warning("%s: %s; trying on", self.state, error)
-        self.reason = str(error)
+        reason = CLOSED_AGAIN.format(error) if self._short >= SHORT_TOLD else str(error)
+        if reason != self.reason:
+            LOG.warning("%s: %s; trying on", self.state, reason)
+        self.reason = reason
+
+    def _judge_length(self) -> None:
+        """Begin the back-off anew after a steady connection; two gateways of one name that
+        throw each other out must not do so five times a second."""
+        began_s, self._online_s = self._online_s, None
+        if began_s is None:
+            self._short = 0
+        elif self.clock.real_s() - began_s >= STEADY_S:
+            self._wait_s, self._short = float(self.settings.retry_s_min), 0
+        else:
+            self._short += 1
 
     async def _back_off(self) -> None:
         """Wait between half and all of the current step, then double it."""
@@ -180,10 +177,12 @@ class Uplink:
     async def _send(self, client: aiomqtt.Client) -> None:
         while True:
             self.beat()
-            self.outbox.expire(self._now_ms())
-            number = self.outbox.next_batch()
-            if number is not None:
-                await self._send_batch(client, number)
+            self._look_for_silence()
+            oldest = self.outbox.next_batch()
+            if oldest is not None:
+                numbers = self.writer.journal.batch_numbers()
+                await self._send_batch(client, *pacing.choose(
+                    numbers, oldest, self._fresh_sent, WINDOW))
                 continue
             self._wake.clear()
             try:
@@ -191,7 +190,16 @@ class Uplink:
             except TimeoutError:
                 continue
 
-    async def _send_batch(self, client: aiomqtt.Client, number: int) -> None:
+    def _look_for_silence(self) -> None:
+        """Offer overdue batches again, ever more patiently, and say when nobody answers."""
+        if self.outbox.expire(self._now_ms() - self.silence.extra_ms):
+            self.silence.overdue()
+        if self.silence.unanswered and self.state == "online":
+            LOG.warning("%s", UNANSWERED)
+            self.state, self.reason = "unanswered", UNANSWERED
+
+    async def _send_batch(self, client: aiomqtt.Client, lane: str, number: int) -> None:
+        await self._wait_turn(lane)
         self.outbox.sent(number, self._now_ms())
         try:
             data = self.writer.journal.read_batch(number)
@@ -200,21 +208,42 @@ class Uplink:
                 LOG.error("batch %d cannot be read: %s; it is tried again", number, error)
                 self._unreadable.add(number)
             return
-        began_s = self.clock.real_s()
-        await client.publish(self.topic("up"), data, qos=1, timeout=PUBLISH_S)
+        await self._say(client, lane, "up", data)
+        if lane == pacing.FRESH:
+            self._fresh_sent = max(self._fresh_sent, number)
         if self.writer.journal.batch_info(number)[1] > self.outbox.acknowledged_seq:
             self.outbox.sent(number, self._now_ms())        # a slow line is not an overdue receipt
         self.counts["batches_sent"] += 1
         self.counts["evidence_bytes"] += len(data)
-        if self.settings.cap_kbit_s:
-            owed_s = len(data) * 8 / (self.settings.cap_kbit_s * 1000)
-            await asyncio.sleep(max(owed_s - (self.clock.real_s() - began_s), 0))
+
+    async def _wait_turn(self, lane: str) -> None:
+        """Wait until the cap and the lane's share allow one more message."""
+        while (left_s := self._pace.wait_s(lane, self.clock.real_s())) > 0:
+            self.beat()
+            await asyncio.sleep(min(left_s, BEAT_S))
+
+    async def _say(self, client: aiomqtt.Client, lane: str, leaf: str, data: bytes) -> None:
+        """Publish one message, however slow the line; evidence waits for its PUBACK."""
+        self._pace.spend(lane, len(data), self.clock.real_s())
+        limit_s = self.patience.publish_s + len(data) / LINE_BYTES_S_MIN
+        if leaf == "live":      # what goes before it may be a whole batch
+            limit_s += SEALED_MAX / LINE_BYTES_S_MIN
+        job = asyncio.ensure_future(client.publish(
+            self.topic(leaf), data, qos=0 if leaf == "live" else 1, timeout=limit_s))
+        try:
+            while not job.done():
+                await asyncio.wait({job}, timeout=BEAT_S)
+                self.beat()
+            await job
+        finally:
+            job.cancel()
 
     async def _send_live(self, client: aiomqtt.Client) -> None:
         period_s = max(self.clock.seconds(self.settings.live_s), LIVE_S_MIN)
         while True:
             await asyncio.sleep(period_s)
-            figures = self._figures()
+            await self._wait_turn(pacing.LIVE)
+            figures = self._figures()           # after the wait: what goes out is of now
             if figures is None:
                 continue
             data = json.dumps(figures, separators=(",", ":")).encode()
@@ -222,7 +251,7 @@ class Uplink:
                 LOG.warning("live message of %d bytes left out; at most %d", len(data),
                             LIVE_BYTES_MAX)
                 continue
-            await client.publish(self.topic("live"), data, qos=0)
+            await self._say(client, pacing.LIVE, "live", data)
             self.counts["live_sent"] += 1
             self.counts["live_bytes"] += len(data)
 
@@ -249,9 +278,13 @@ class Uplink:
             self.counts["receipts_refused"] += 1
             await self._alarm("receipt-refused", str(error))
             return
+        if not self.clock.raise_floor(receipt.issued_utc_ms):
+            await self._alarm("clock-differs", f"the fleet's receipt says {receipt.issued_utc_ms} "
+                              f"ms, this clock {self.clock.utc_ms()} ms")
         result = self.outbox.receipt(receipt)
         if result.status in (box.ADVANCED, box.REWOUND):
             self.counts["receipts"] += 1
+            self._answered()
             self.writer.receipt(result.seq, result.epoch)
             self.wake()
         if result.status in (box.AHEAD, box.FORK):
@@ -260,6 +293,11 @@ class Uplink:
             await self._alarm("missing-at-fleet", "sequence {} to {}".format(*result.missing))
         if result.status in (box.FOREIGN, box.STALE_EPOCH):
             LOG.warning("receipt ignored: %s", result.status)
+
+    def _answered(self) -> None:
+        self.silence.answered()
+        if self.state == "unanswered":
+            self.state, self.reason = "online", ""
 
     async def _alarm(self, name: str, detail: str) -> None:
         """Put an alarm event, once per name and run: a hostile broker must not fill flash."""

@@ -222,7 +222,7 @@ class Writer:
                  or self._receipts >= ACKNOWLEDGE_BATCHES or self._stopping)
         if not worth or self._receipts == 0:
             return
-        self.journal.acknowledge(self._acknowledge, self.clock.utc_ms(), self._epoch)
+        self.journal.acknowledge(self._acknowledge, self.clock.floor_ms, self._epoch)
         self._acknowledged_s, self._receipts = now_s, 0
 
     def _close(self) -> None:

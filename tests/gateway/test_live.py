@@ -153,3 +153,10 @@ def test_ct_ratio_multiplies_powers_only(tmp_path):
     live.board.take([scan(live, "grid", 0, {"power_active_total": 10, "frequency": 50})])
     assert live.powers_w(1)["grid"] == 200
     assert live.board.value("grid", "frequency", 1) in (None, 50)
+
+
+def test_the_clock_gets_the_air_temperature_that_is_worst_for_a_crystal(live):
+    assert live.temperature_c(0) is None
+    live.board.take([scan(live, "climate", 1000, {"temperature": -31.5, "humidity": 40})])
+    assert live.temperature_c(1000) == -31.5
+    assert live.temperature_c(10_000_000) is None           # stale is not known

@@ -23,7 +23,8 @@ from gateway.core import receipt as receipts
 from gateway.core.errors import ConfigError, Offline, Rejected
 from gateway.core.reading import Scan
 from gateway.signer import Signer, Verifier
-from gateway.uplink import Uplink, tls_context, translate
+from gateway.trust import tls_context, translate
+from gateway.uplink import Patience, Uplink
 from provisioning import site
 from tests.support.cabinet_folder import EXAMPLE
 from tests.support.parts import need, need_module
@@ -32,6 +33,7 @@ from tests.support.writer_desk import Desk
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NOW = datetime.datetime.now(datetime.UTC)
 CABINET = "cab-1"
+QUICK = Patience(connect_s=2.0, publish_s=2.0, keepalive_s=2, resend_ms=300)
 
 
 def free_port():
@@ -57,7 +59,7 @@ def settings_of(folder, port, **changes):
     values = dict(
         host="127.0.0.1", port=port, ca=folder / "ca/ca.crt",
         certificate=folder / "keys/tls.crt", key=folder / "keys/tls.key",
-        receipt_key=folder / "fleet/receipt.pub", cap_kbit_s=0, live_s=5,
+        receipt_key=folder / "fleet/receipt.pub", cap_kbit_s=0, backlog_percent=50, live_s=5,
         retry_s_min=0.05, retry_s_max=0.2)
     return UplinkSettings(**(values | changes))
 
@@ -153,9 +155,9 @@ async def bench(folder, kind, **changes):
         clock = Clock(Scale(60, 1_780_272_000_000, 0))
         desk = Desk(folder, clock=clock)
         settings = settings_of(home, port, **changes)
-        uplink = Uplink(CABINET, settings, desk.writer, Verifier.load(settings.receipt_key))
+        uplink = Uplink(CABINET, settings, desk.writer, Verifier.load(settings.receipt_key),
+                        QUICK)
         desk.writer.on_sealed = uplink.wake
-        uplink.outbox._resend_ms = 500      # the fleet may come back after the uplink does
         fleet = Fleet(home, port)
         tasks = [asyncio.create_task(job) for job in
                  (desk.writer.run(), uplink.run(), fleet.run())]

@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.core import batch
-from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, Scan
+from gateway.core.reading import CLOCK_GNSS, CLOCK_NTP, Scan
 from gateway.core.record import ALARM, BOOT, CLOCK, DEVICE, STOP
 from gateway.poller import Event
 from tests.support.virtual_time import run
@@ -88,14 +88,14 @@ def test_a_clock_step_ends_the_batch_and_is_an_event_of_the_next(tmp_path):
                                            sources.monotonic, lambda: knowledge[0])
         await desk.feed(60)
         sealed = desk.journal.sealed_seq
-        jump_s[0], knowledge[0] = 3600.0, (CLOCK_RTC, 600_000)
+        jump_s[0], knowledge[0] = 3600.0, (CLOCK_GNSS, 1_000)
         await desk.feed(60)
         assert desk.journal.sealed_seq > sealed
     desk = with_desk(tmp_path, script)
     last = desk.journal.batch_numbers()[-1]
     _, after = batch.open_sealed(desk.journal.read_batch(last))
     _, before = batch.open_sealed(desk.journal.read_batch(last - 1))
-    assert (before.clock.source, after.clock.source) == (CLOCK_NTP, CLOCK_RTC)
+    assert (before.clock.source, after.clock.source) == (CLOCK_NTP, CLOCK_GNSS)
     assert abs(after.clock.anchor_utc_ms - before.clock.anchor_utc_ms) > 3_000_000
     assert any(getattr(record, "kind", None) == CLOCK for record in desk.records(last))
 

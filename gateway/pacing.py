@@ -1,0 +1,102 @@
+"""Who may use the uplink next, and how long silence is borne.  Pure; times come in.
+
+Live messages, fresh batches and backlog share a capped link: the backlog gets its share and
+no more, live messages get the rest, a fresh batch may use whatever is left of the whole.
+A batch goes out whole, so the cap holds over a batch's length, not within it.
+"""
+
+LIVE, FRESH, BACKLOG = "live", "fresh", "backlog"
+LANES = (LIVE, FRESH, BACKLOG)
+BURST_S = 1.0               # unused line of so long may be made up for
+OVERHEAD_BYTES = 120        # MQTT, TLS and TCP heads of one message
+RESEND_MS_MAX = 300_000     # a fleet that says nothing is asked again at least this often
+UNANSWERED = 3              # so many rounds without a receipt are told: about a minute
+
+
+class Bucket:
+    """Tokens in bytes; may be overdrawn, then the next must wait until it is paid."""
+
+    def __init__(self, bytes_s: float, now_s: float) -> None:
+        """Start full."""
+        self.bytes_s, self._at_s = bytes_s, now_s
+        self._level = bytes_s * BURST_S
+
+    def wait_s(self, now_s: float) -> float:
+        """Return how long until the debt is paid; 0 if there is none."""
+        self._refill(now_s)
+        return max(-self._level / self.bytes_s, 0.0)
+
+    def spend(self, count: int, now_s: float) -> None:
+        """Take bytes out."""
+        self._refill(now_s)
+        self._level -= count
+
+    def _refill(self, now_s: float) -> None:
+        earned = max(now_s - self._at_s, 0.0) * self.bytes_s
+        self._level = min(self._level + earned, self.bytes_s * BURST_S)
+        self._at_s = max(now_s, self._at_s)
+
+
+class Pace:
+    """The uplink's cap and shares.  cap_kbit_s = 0: the line itself is the only limit."""
+
+    def __init__(self, cap_kbit_s: int, backlog_percent: int, now_s: float) -> None:
+        """backlog_percent: 1..99, of the cap."""
+        bytes_s, share = cap_kbit_s * 125.0, backlog_percent / 100
+        self._whole = Bucket(bytes_s, now_s) if cap_kbit_s else None
+        self._own = {BACKLOG: Bucket(bytes_s * share, now_s),
+                     LIVE: Bucket(bytes_s * (1 - share), now_s)} if cap_kbit_s else {}
+
+    def wait_s(self, lane: str, now_s: float) -> float:
+        """Return how long this lane must wait before it may send a message."""
+        if self._whole is None:
+            return 0.0
+        own_s = self._own[lane].wait_s(now_s) if lane in self._own else 0.0
+        # Live does not wait for the whole: a batch's debt must not age it.
+        return own_s if lane == LIVE else max(own_s, self._whole.wait_s(now_s))
+
+    def spend(self, lane: str, size: int, now_s: float) -> None:
+        """Note that a lane sends a message of so many bytes now."""
+        for bucket in (self._whole, self._own.get(lane)):
+            if bucket is not None:
+                bucket.spend(size + OVERHEAD_BYTES, now_s)
+
+
+class Silence:
+    """How patient to be with a fleet that acknowledges nothing: each round doubles."""
+
+    def __init__(self, resend_ms: int) -> None:
+        """resend_ms: the first round's length."""
+        self._resend_ms, self._rounds = resend_ms, 0
+
+    def overdue(self) -> None:
+        """A round has passed in which batches went out and no receipt moved."""
+        self._rounds += 1
+
+    def answered(self) -> None:
+        """A receipt has moved the mark."""
+        self._rounds = 0
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether it is time to tell a person."""
+        return self._rounds >= UNANSWERED
+
+    @property
+    def extra_ms(self) -> int:
+        """How much longer than the first round to wait for the next receipt."""
+        longest = max(RESEND_MS_MAX - self._resend_ms, 0)
+        return int(min(self._resend_ms * (2 ** min(self._rounds, 16) - 1), longest))
+
+
+def choose(numbers: list[int], oldest: int, fresh_sent: int, window: int) -> tuple[str, int]:
+    """Return (lane, batch number) to send next.
+
+    numbers: all batches, ascending.  oldest: the next in order.  fresh_sent: newest number
+    that went out before its turn.  With a backlog longer than the window the newest batch
+    goes first, once: the page is to show today while last week is catching up.
+    """
+    newest = numbers[-1]
+    if newest - oldest < window:
+        return FRESH, oldest
+    return (FRESH, newest) if newest > fresh_sent else (BACKLOG, oldest)
