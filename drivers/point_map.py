@@ -67,6 +67,20 @@ def read_point(point, cells, exponent):
     return checked(value, point.measurand, exponent)
 
 
+def reader(point, exponent):
+    """Return a function from cells to what read_point gives, for many polls."""
+    read = registers.reader(point.format, exponent - point.exponent, point.absent)
+    high = 10 ** (DIGITS_MAX - exponent)
+    low = 0 if BY_NAME[point.measurand].kind == COUNTER else 1 - high
+
+    def take(cells):
+        value = read(cells)
+        if value is not None and low <= value < high:
+            return value
+        return checked(value, point.measurand, exponent)
+    return take
+
+
 def write_point(point, value, exponent):
     """Return the cells of a RegisterPoint for value x 10**exponent; for simulators."""
     return registers.encode(value, point.format, exponent - point.exponent)
@@ -132,6 +146,8 @@ class RegisterDriver:
         self.points = tuple([
             Point(BY_NAME[made.points[i].measurand].id,
                   exponent_of(made.points[i].measurand, setup), "") for i in self._places])
+        self._readers = [reader(made.points[place], point.exponent)
+                         for place, point in zip(self._places, self.points)]
         self._wanted = profile.wanted(made, groups)
         self._known = profile.wanted(made)
         self._asker = Asker(setup, made.transport.min_gap_ms, self._probe())
@@ -212,9 +228,7 @@ class RegisterDriver:
         for one in span.wanted:
             start = 2 * (one.address - span.address)
             place = self._order[one.key]
-            values[place] = read_point(self._profile.points[one.key],
-                                       cells[start:start + 2 * one.width],
-                                       self.points[place].exponent)
+            values[place] = self._readers[place](cells[start:start + 2 * one.width])
 
     def identify(self):
         """Yield transactions; return what the device says it is.  See driver.py."""

@@ -80,6 +80,20 @@ def decode(cells, name, exponent):
     return scaled(raw, -exponent)
 
 
+def reader(name, exponent, absent=()):
+    """Return a function from cells to what `decode` gives, or None for a raw value in absent.
+
+    Everything that does not depend on the cells is worked out here, once for many polls.
+    """
+    form = FORMATS[name]
+    if form.kind == "f" and exponent <= 0 and not form.low_first:
+        return _float_reader(exponent, form.registers, absent)
+
+    def read(cells):
+        return None if bits(cells, name) in absent else decode(cells, name, exponent)
+    return read
+
+
 def encode(value, name, exponent):
     """Return the cells of `value` x 10**exponent, in the register's own unit.
 
@@ -153,6 +167,26 @@ def _whole(raw, exponent, shape):
     whole = divided(top, bottom)
     negative = raw > (power_max << fraction_bits | (1 << fraction_bits) - 1)
     return -whole if negative else whole
+
+
+def _float_reader(exponent, count, absent):
+    shape = fraction_bits, bias, power_max = FLOATS[count]
+    scale, lowest = 10 ** -exponent, bias + fraction_bits
+    implied = 1 << fraction_bits
+    mask, sign = implied - 1, 1 << (16 * count - 1)
+
+    def read(cells):
+        if len(cells) != 2 * count:
+            raise BadLength("a float needs %d bytes, got %d" % (2 * count, len(cells)))
+        raw = int.from_bytes(cells, "big")
+        if raw in absent:
+            return None
+        drop = lowest - (raw >> fraction_bits & power_max)      # value = fraction / 2**drop
+        if 0 < drop < lowest:           # neither huge nor subnormal nor infinite
+            number = (((raw & mask | implied) * scale << 1 >> drop) + 1) >> 1
+            return -number if raw & sign else number
+        return _whole(raw, exponent, shape)
+    return read
 
 
 def _float_bits(value, exponent, shape):
