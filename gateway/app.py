@@ -35,7 +35,7 @@ from gateway.writer import Rules, Writer
 
 LOG = logging.getLogger("wattproof")
 SOFTWARE = "wattproof 0.1.0"
-STATUS_S = 2.0                  # real
+STATUS_S = 5.0                  # real
 BUS_STOP_S = 5.0                # real: the longest exchange, drain included
 DRAIN_S = 10.0                  # real: at a stop, until the fleet has everything
 RESTART_S_MAX = 60.0

@@ -84,7 +84,7 @@ def write_status(path: Path, status: Mapping[str, Any]) -> bool:
     """
     part = path.with_name(path.name + ".part")
     try:
-        part.write_text(json.dumps(status, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(status) + "\n", encoding="utf-8")
         os.replace(part, path)
     except OSError as error:
         LOG.warning("status file %s: %s", path, error.strerror)

@@ -339,7 +339,8 @@ class BusPoller:
                 return True
             self.beat()
             try:
-                await asyncio.wait_for(self.stop.wait(), min(left_s, WAIT_S_MAX))
+                async with asyncio.timeout(min(left_s, WAIT_S_MAX)):    # no task, as wait_for has
+                    await self.stop.wait()
             except TimeoutError:
                 continue
         return False

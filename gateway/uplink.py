@@ -186,7 +186,8 @@ class Uplink:
                 continue
             self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), IDLE_S)
+                async with asyncio.timeout(IDLE_S):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

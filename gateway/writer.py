@@ -138,7 +138,8 @@ class Writer:
         left_s = self.clock.seconds((due_ms - self.clock.ticks_ms()) / 1000)
         try:
             wait_s = max(left_s, self._retry_s - self.clock.real_s(), 0.001)
-            await asyncio.wait_for(self._wake.wait(), min(wait_s, SETTLE_S))
+            async with asyncio.timeout(min(wait_s, SETTLE_S)):
+                await self._wake.wait()
         except TimeoutError:
             pass
         self._wake.clear()
