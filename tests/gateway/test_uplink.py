@@ -43,14 +43,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def make_site(folder, port):
+def make_site(folder, port, now=NOW):
     """Make keys, certificates and broker files; return the site's folder."""
     parts = tomllib.loads(EXAMPLE.read_text())
     parts["site"]["cabinet"] = CABINET
     parts["uplink"] = {"host": "127.0.0.1", "port": port}
     site.create({key: parts[key] for key in (
         "site", "uplink", "bus", "device", "factors", "battery")},
-                folder / "site", NOW)
+                folder / "site", now)
     return folder / "site"
 
 
