@@ -63,8 +63,8 @@ class EvidenceReader:
             "AND ? ORDER BY number", (device, *span))
         yield from map(BatchRow._make, rows)
 
-    def chain(self, device: str, journal: bytes) -> ChainRow | None:
-        """Return a journal's low-water mark."""
+    def chain(self, device: str, journal: bytes) -> ChainRow:
+        """Return the low-water mark of a journal that has batches."""
         row = self._link.execute("SELECT journal, low_water, link FROM chains WHERE device = ? "
                                  "AND journal = ?", (device, journal)).fetchone()
-        return ChainRow._make(row) if row else None
+        return ChainRow._make(row)
