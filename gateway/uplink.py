@@ -146,23 +146,25 @@ class Uplink:
 
     def _lost(self, error: UplinkError) -> None:
         self.outbox.link_lost()
-        self._judge_length()
+        begun = self._judge_length()
         self.state = "rejected" if isinstance(error, Rejected) else "offline"
-        reason = CLOSED_AGAIN.format(error) if self._short >= SHORT_TOLD else str(error)
+        told = begun and self._short >= SHORT_TOLD
+        reason = CLOSED_AGAIN.format(error) if told else str(error)
         if reason != self.reason:
             LOG.warning("%s: %s; trying on", self.state, reason)
         self.reason = reason
 
-    def _judge_length(self) -> None:
+    def _judge_length(self) -> bool:
         """Begin the back-off anew after a steady connection; two gateways of one name that
-        throw each other out must not do so five times a second."""
+        throw each other out must not do so five times a second.  Return if there was one."""
         began_s, self._online_s = self._online_s, None
         if began_s is None:
-            self._short = 0
-        elif self.clock.real_s() - began_s >= STEADY_S:
+            return False
+        if self.clock.real_s() - began_s >= STEADY_S:
             self._wait_s, self._short = float(self.settings.retry_s_min), 0
         else:
             self._short += 1
+        return True
 
     async def _back_off(self) -> None:
         """Wait between half and all of the current step, then double it."""
