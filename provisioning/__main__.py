@@ -61,7 +61,7 @@ def _enrol(arguments: argparse.Namespace, now: datetime.datetime) -> int:
 
 def _image(arguments: argparse.Namespace, now: datetime.datetime) -> int:
     from provisioning import image  # its tools are an extra: [board]
-    files = image.build(arguments.site, arguments.out)
+    files = image.build(arguments.site, arguments.out, arguments.code)
     print(f"{arguments.out}: {arguments.out.stat().st_size} bytes, {len(files)} files; it holds "
           "this site's private keys")
     return 0
@@ -102,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
                        help="folder made by init")
     board.add_argument("--out", type=Path, required=True, metavar="FILE.img",
                        help="the image; an older one is replaced")
+    board.add_argument("--code", choices=("rom", "littlefs"), default="rom",
+                       help="where the code lies: run in place, or loaded into the heap")
     board.set_defaults(run=_image)
     for command in (init, register, board):
         command.add_argument("--now", type=_time, metavar="RFC3339",

@@ -71,15 +71,19 @@ def _meter(device: Any, stream: Any) -> list[Any]:
     places = [i for i, point in enumerate(made.points) if point.group == "journal"]
     spans = []
     for span in planner.plan(profile.wanted(made, ("journal",)), made.limits, ()):
-        rows = [_wanted(made.points[one.key], one.address - span.address, place, stream)
-                for one in span.wanted for place in [places.index(one.key)]]
-        spans.append([span.function, span.address, span.counts[0], rows])
+        wanted = [(made.points[one.key], one.address - span.address, places.index(one.key))
+                  for one in span.wanted]
+        spans.append([span.function, span.address, span.counts[0],
+                      b"".join(_row(*one, stream) for one in wanted),
+                      {place: list(point.absent) for point, _, place in wanted if point.absent}])
     return [device.name, device.unit, made.transport.min_gap_ms,
             [list(point) for point in stream.points], spans]
 
 
-def _wanted(point: Any, cell: int, place: int, stream: Any) -> list[Any]:
+def _row(point: Any, cell: int, place: int, stream: Any) -> bytes:
+    """Return the seven bytes of one point; ValueError for what does not fit them."""
     known = stream.points[place]
-    return [place, cell, registers.width(point.format), point.format,
-            known.exponent - point.exponent, DIGITS_MAX - known.exponent,
-            BY_ID[known.measurand].kind == COUNTER, list(point.absent)]
+    return bytes((place, cell, registers.width(point.format),
+                  sorted(registers.FORMATS).index(point.format),
+                  known.exponent - point.exponent + 128, DIGITS_MAX - known.exponent,
+                  BY_ID[known.measurand].kind == COUNTER))

@@ -1,13 +1,16 @@
-"""The flash image of a board: a LittleFS v2 file system with everything a board starts from.
+"""The flash image of a board: two partitions with everything a board starts from.
 
-    /main.mpy  /gateway/...  /drivers/...  /umqtt/simple.mpy     code, compiled by mpy-cross
-    /board.cbor                                                  the site, see board_table.py
-    /keys/  evidence.raw receipt.raw ca.der tls.der tls.key.der  secrets: guard the file
-    /journal/                                                    empty
+    LittleFS v2, 1 MiB, read and written          ROMFS behind it, read only, run in place
+    /main.mpy                                     /gateway/...  /drivers/...
+    /board.cbor    the site, see board_table.py   /umqtt/simple.mpy
+    /keys/         secrets: guard the file
+    /journal/      empty
 
-Equal input gives equal bytes.  Only what the start module reaches is in it (shake.py).
-umqtt.simple is a package of others and never part of this repository: it is fetched once from
-the package index, its hash is checked at every use.
+With code="littlefs" there is no second partition and all code lies in the first: for boards
+without a ROMFS partition, at the price of 60 KB more heap (docs/board.md).  Equal input gives
+equal bytes.  Only what the start module reaches is in it (shake.py).  umqtt.simple is a package
+of others and never part of this repository: it is fetched once from the package index, its
+hash is checked at every use.
 """
 
 import hashlib
@@ -25,12 +28,12 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from littlefs import LittleFS
 
 from gateway.core.errors import ConfigError
-from provisioning import board_table, identity
+from provisioning import board_table, identity, romfs
 from provisioning.shake import Shaker
 
 ROOT = Path(__file__).resolve().parents[1]
 START = "gateway.micro.main"
-BLOCK_BYTES, BLOCKS = 4096, 256         # 1 MiB
+BLOCK_BYTES, BLOCKS = 4096, 256         # LittleFS: 1 MiB, as gateway/micro/host.py expects
 UMQTT = "micropython-umqtt.simple==1.3.4"
 UMQTT_SHA256 = "8555d2f654deb8eb0d724f79b0811a78cc94029d070f3d96bbd74288653d63a5"
 UMQTT_KEPT = "board/umqtt_simple.py"    # below the site: fetched once, checked at every use
@@ -39,19 +42,25 @@ P = (1 << 255) - 19                     # RFC 8032, 5.1
 D = -121665 * pow(121666, -1, P) % P
 
 
-def build(site: Path, out: Path) -> list[str]:
+def build(site: Path, out: Path, code: str = "rom") -> list[str]:
     """Write the image of a site's board and return the paths in it.
 
-    Raises ConfigError when the site, the tools or the package are not what they should be.
+    code: "rom" or "littlefs", where the code goes.  Raises ConfigError when the site, the tools
+    or the package are not what they should be.
     """
-    files = dict(_code(site)) | dict(_site_files(site))
-    image = pack(files)
+    programs, files = dict(_code(site)), dict(_site_files(site))
+    files["main.mpy"] = programs.pop("main.mpy")
+    if code == "rom":
+        rom = romfs.pack(programs)
+        image = pack(files) + rom + bytes(-len(rom) % BLOCK_BYTES)
+    else:
+        image = pack(files | programs)
     draft = out.with_name(out.name + ".new")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(image)
     os.replace(draft, out)
-    return sorted(files)
+    return sorted(files | programs)
 
 
 def pack(files: dict[str, bytes]) -> bytes:
@@ -73,7 +82,7 @@ def _code(site: Path) -> Iterator[tuple[str, bytes]]:
     shaker.run(START)
     shaker.use(package)
     with tempfile.TemporaryDirectory() as work:
-        for path, text in shaker.sources():
+        for path, text in shaker.short_sources():
             yield path.removesuffix("py") + "mpy", compile_mpy(path, text, Path(work))
         boot = (ROOT / "gateway" / "micro" / "boot.py").read_text(encoding="utf-8")
         yield "main.mpy", compile_mpy("main.py", boot, Path(work))

@@ -11,6 +11,15 @@ import ast
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from provisioning.shorten import (
+    constants,
+    foreign_names,
+    inline,
+    keywords,
+    shorten,
+    shorten_arguments,
+)
+
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Functions = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -28,18 +37,22 @@ class Module:
         self.always: list[ast.stmt] = []
         for node in self.tree.body:
             self._sort(node)
+        for node in ast.walk(self.tree):            # inside functions: the same, only later
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                self._note_import(node)
 
     def _sort(self, node: ast.stmt) -> None:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for alias in node.names:
-                self.imports[alias.asname or alias.name] = self._origin(node, alias)
-        elif isinstance(node, Definition):
+        if isinstance(node, Definition):
             self.bound[node.name] = node
         elif names := bound_names(node):
             for name in names:
                 self.bound[name] = node
-        elif not _is_docstring(node):
+        elif not _is_docstring(node) and not isinstance(node, ast.Import | ast.ImportFrom):
             self.always.append(node)
+
+    def _note_import(self, node: ast.Import | ast.ImportFrom) -> None:
+        for alias in node.names:
+            self.imports[alias.asname or alias.name] = self._origin(node, alias)
 
     def _origin(self, node: ast.Import | ast.ImportFrom, alias: ast.alias) -> tuple[str, str]:
         if isinstance(node, ast.Import):
@@ -75,6 +88,7 @@ class Shaker:
         """root: the folder in which the rooms stand."""
         self._root = root
         self.modules: dict[str, Module] = {}
+        self._constants: dict[str, dict[str, int]] = {}
         self._members: set[str] = set()         # attribute names used by anything kept
         self._seen: set[int] = set()            # statements and methods already walked
         self._todo: list[tuple[Module, ast.AST]] = []
@@ -101,6 +115,24 @@ class Shaker:
             if path is not None:
                 yield path.relative_to(self._root).as_posix(), self._text(module)
 
+    def short_sources(self) -> Iterator[tuple[str, str]]:
+        """Yield as `sources` does, with private names shortened."""
+        texts = dict(self.sources())
+        taken: set[str] = set()         # private names used from elsewhere
+        spelt: set[str] = set()         # arguments that a call spells out
+        for text in texts.values():
+            taken |= foreign_names(text)
+            spelt |= keywords(text)
+        for path, text in texts.items():
+            yield path, shorten_arguments(shorten(text, taken), spelt)
+
+    def _constant(self, module: str, name: str) -> int | None:
+        if module not in self._constants:
+            path = self._path(module)
+            text = path.read_text(encoding="utf-8") if path else ""
+            self._constants[module] = constants(ast.parse(text))
+        return self._constants[module].get(name)
+
     def _path(self, name: str) -> Path | None:
         path = self._root / (name.replace(".", "/") + ".py")
         if not path.is_file():
@@ -116,7 +148,9 @@ class Shaker:
             return None
         if "." in name:
             self._module(name.rpartition(".")[0])
-        module = self.modules[name] = Module(name, path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        text = inline(text, Module(name, text).imports, self._constant)
+        module = self.modules[name] = Module(name, text)
         self._todo += [(module, node) for node in module.always]
         return module
 

@@ -1,28 +1,29 @@
-"""A board made of a file: mounts a flash image and starts what is in it (unix port only).
+"""A board made of a file: mounts the partitions of a flash image and starts what is in it.
 
-    micropython -X heapsize=128K host.py IMAGE [--cut N]
+Runs before the image does, on the unix port only; started by `python -m simulator.board`,
+which maps the file into memory: host.py IMAGE ADDRESS SIZE CUT.
 
-IMAGE is the file that would be flashed.  --cut N: the power goes in the middle of the N-th
-flash operation; half of what was to be programmed is there, or half of the block is erased.
+CUT > 0: the power goes in the middle of the CUT-th flash operation: half of what was to be
+programmed is there, or half of the block is erased.
 """
 
 import os
 import sys
 
+import uctypes
 import vfs
 
-BLOCK = 4096
+BLOCK, BLOCKS = 4096, 256   # the LittleFS partition
 PART = 256                  # a 4 KiB buffer would come out of the board's heap
 ERASED = b"\xff" * PART
-COUNT, SIZE, ERASE = 4, 5, 6       # docs/library/os.AbstractBlockDev of MicroPython
+COUNT, SIZE, ERASE = 4, 5, 6                # vfs.AbstractBlockDev.ioctl of MicroPython
 
 
 class Flash:
-    """A block device over an image file; counts its operations."""
+    """The LittleFS partition as a block device over the file."""
 
     def __init__(self, path, cut):
         self._file = open(path, "r+b")
-        self._blocks = os.stat(path)[6] // BLOCK
         self._left = cut
 
     def readblocks(self, number, data, offset=0):
@@ -32,35 +33,46 @@ class Flash:
 
     def writeblocks(self, number, data, offset=0):
         """Program bytes at a place that was erased."""
-        self._put(number * BLOCK + offset, data)
+        self._file.seek(number * BLOCK + offset)
+        if self._is_cut():
+            self._file.write(memoryview(data)[:len(data) // 2])
+            self._die()
+        self._file.write(data)
 
     def ioctl(self, operation, number):
         """Answer what LittleFS asks of a device."""
         if operation == COUNT:
-            return self._blocks
+            return BLOCKS
         if operation == SIZE:
             return BLOCK
         if operation == ERASE:
-            for part in range(BLOCK // PART):
-                self._put(number * BLOCK + part * PART, ERASED)
+            self._file.seek(number * BLOCK)
+            cut = self._is_cut()
+            for _ in range(BLOCK // PART // (2 if cut else 1)):
+                self._file.write(ERASED)
+            if cut:
+                self._die()
         return 0
 
-    def _put(self, place, data):
+    def _is_cut(self):
         self._left -= 1
-        self._file.seek(place)
-        if self._left == 0:
-            self._file.write(memoryview(data)[:len(data) // 2])
-            os.system("kill -9 $PPID")
-        self._file.write(data)
+        return self._left == 0
+
+    def _die(self):
+        os.system("kill -9 $PPID")
 
 
-def main(path, cut):
+def main(path, address, size, cut):
     """Mount the image as the root and run its main."""
-    vfs.mount(Flash(path, cut), "/")
-    os.chdir("/")
     sys.path[:] = ["", ".frozen"]
+    vfs.mount(Flash(path, cut), "/")
+    if size > BLOCK * BLOCKS:               # behind it: code that runs where it lies
+        rom = uctypes.bytearray_at(address + BLOCK * BLOCKS, size - BLOCK * BLOCKS)
+        vfs.mount(vfs.VfsRom(rom), "/rom")
+        sys.path.append("/rom")
+    os.chdir("/")
     __import__("main")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[3]) if len(sys.argv) > 3 else 0)
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

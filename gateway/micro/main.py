@@ -11,21 +11,15 @@ demo), `sealed N up to S`, `heap ...`, and what went wrong.
 import asyncio
 import gc
 import os
+import sys
 
-from drivers.modbus import TcpReads
-from gateway.core import batch, cbor
+from gateway.core import batch, cbor, journal
 from gateway.core.errors import DeviceError, WattproofError
-from gateway.core.journal import Journal, Opening
-from gateway.core.reading import utc_ms
+from gateway.core.reading import Point, Stream, utc_ms
 from gateway.core.record import GAP, is_event
 
-from . import mqtt
-from .bus import TcpBus
 from .clock import Clock
-from .meter import Meter
 from .store import Store
-from .uplink import Uplink
-from .writer import Signer, Writer
 
 SOFTWARE = "wattproof-micro 0.1.0"
 HEAP_MS = 5000              # real: how often the heap is told
@@ -42,21 +36,49 @@ def say(text):
     print(text)
 
 
+def open_journal(table, clock):
+    """Return the Journal of this board; what only a start needs is out of memory afterwards."""
+    schema = tuple([Stream(meter[0], tuple([Point(p[0], p[1], p[2]) for p in meter[3]]))
+                    for meter in table["meters"]])
+    opened = journal.Journal.open(Store("/journal", table["slot_bytes"]), journal.Opening(
+        table["device"], schema, table["config_hash"], table["descriptor"], SOFTWARE,
+        lambda: os.urandom(16), clock.state(), clock.ticks_ms()),
+        table["slot_bytes"], table["ram_bytes"])
+    forget()
+    return opened
+
+
+def forget():
+    """Drop the modules that find a journal again: the heap has better use for 15 KB."""
+    if hasattr(journal, "recover"):
+        del journal.recover
+    core = sys.modules["gateway.core"]
+    for name in ("journal_recovery", "journal_search"):
+        sys.modules.pop("gateway.core." + name, None)
+        if hasattr(core, name):
+            delattr(core, name)
+    gc.collect()
+
+
 class Board:
-    """Everything of one run.  table: the content of board.cbor."""
+    """Everything of one run.  table: the content of board.cbor.
+
+    The journal is opened before the rest is even imported: its start takes most memory.
+    """
 
     def __init__(self, table):
         self._table = table
         self._clock = Clock(table["clock"])
+        self._journal = open_journal(table, self._clock)
+        from drivers.modbus import TcpReads
+
+        from .bus import TcpBus
+        from .meter import Meter
+        from .uplink import Uplink
+        from .writer import Signer, Writer
         self._bus = TcpBus(*table["bus"], self._clock)
         wire = TcpReads()
-        self._meters = [Meter(wire, meter) for meter in table["meters"]]
-        store = Store("/journal", table["slot_bytes"])
-        self._journal = Journal.open(store, Opening(
-            table["device"], tuple([meter.stream for meter in self._meters]),
-            table["config_hash"], table["descriptor"], SOFTWARE, lambda: os.urandom(16),
-            self._clock.state(), self._clock.ticks_ms()), table["slot_bytes"],
-            table["ram_bytes"])
+        self._meters = [Meter(wire, meter) for meter in table.pop("meters")]
         keys = load("keys/evidence.raw")
         self._writer = Writer(self._journal, self._clock, Signer(
             keys[:32], keys[32:64], table["kid"]), table["times"], say)
@@ -67,6 +89,7 @@ class Board:
 
     async def run(self):
         """Run for ever."""
+        from . import mqtt
         tls = mqtt.context(load("keys/ca.der"), load("keys/tls.der"), load("keys/tls.key.der"))
         self._declare_absence()
         gc.collect()

@@ -5,8 +5,10 @@ cells or a DeviceError, and returns a value or an Absent for each point.  Planne
 board neither plans nor knows measurands.  Table of a meter, as in board.cbor:
 
     [name, unit, gap_ms, points, spans]       points: [measurand, exponent, item]
-    span = [function, address, count, wanted]
-    wanted = [place, cell, registers, format, shift, digits, is_counter, absent raw bits]
+    span = [function, address, count, rows, absent]
+    rows: 7 bytes for each point: place, cell, registers, format (index into FORMS),
+          shift + 128, digits, is counter
+    absent: {place: [raw bits that say "not implemented"]}
 """
 
 from drivers import registers
@@ -18,9 +20,10 @@ from gateway.core.reading import (
     OUT_OF_RANGE,
     REFUSED,
     Absent,
-    Point,
-    Stream,
 )
+
+FORMS = tuple(sorted(registers.FORMATS))
+ROW = 7                     # bytes
 
 SILENT = (10, 11)           # exceptions by which a Modbus gateway says that the unit is silent
 
@@ -29,35 +32,34 @@ class Meter:
     """One device.  wire: builds reads (modbus.TcpReads).  table: see above."""
 
     def __init__(self, wire, table):
-        name, self._unit, self.gap_ms, points, self._spans = table
+        self._unit, self._points, self._spans = table[1], len(table[3]), table[4]
         self._wire = wire
-        self.stream = Stream(name, tuple([Point(p[0], p[1], p[2]) for p in points]))
 
     def poll(self):
         """Yield transactions; return the values by position."""
-        values = [Absent(NO_REPLY)] * len(self.stream.points)
-        for function, address, count, wanted in self._spans:
+        values = [Absent(NO_REPLY)] * self._points
+        for function, address, count, rows, absent in self._spans:
+            reason = 0
             try:
                 cells = yield self._wire.read(self._unit, function, address, count)
             except DeviceError as error:
                 reason = reason_of(error)
-                for row in wanted:
-                    values[row[0]] = Absent(reason)
-                if reason == NO_REPLY:
-                    break                   # a dead unit costs one time-out
-                continue
-            for row in wanted:
-                values[row[0]] = value_of(row, cells)
+            for at in range(0, len(rows), ROW):
+                place = rows[at]
+                values[place] = Absent(reason) if reason else value_of(
+                    rows[at:at + ROW], cells, absent.get(place, ()))
+            if reason == NO_REPLY:
+                break                       # a dead unit costs one time-out
         return tuple(values)
 
 
-def value_of(row, cells):
-    """Return the value of one wanted point in the cells of its span, or an Absent."""
-    _, cell, width, form, shift, digits, is_counter, absent = row
-    cells = cells[2 * cell:2 * (cell + width)]
+def value_of(row, cells, absent):
+    """Return the value of one row in the cells of its span, or an Absent."""
+    _, cell, width, form, shift, digits, is_counter = row
+    cells, form = cells[2 * cell:2 * (cell + width)], FORMS[form]
     if absent and registers.bits(cells, form) in absent:
         return Absent(NOT_IMPLEMENTED)
-    value = registers.decode(cells, form, shift)
+    value = registers.decode(cells, form, shift - 128)
     if value is None:
         return Absent(NOT_IMPLEMENTED)
     if abs(value) >= 10 ** digits or (value < 0 and is_counter):

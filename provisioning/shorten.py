@@ -1,0 +1,166 @@
+"""Source text for boards: whole-number constants as literals, private names as short ones.
+
+Each name costs a board some forty bytes of heap, wherever the code lies.  Constants of other
+modules and of the own one are written out, so that nothing has to hold them; names that begin
+with one underscore are numbered within their module.  Lines keep their numbers.  Nothing here
+knows what a name is for; what it cannot prove it leaves alone.
+"""
+
+import ast
+from collections.abc import Callable, Iterator, Mapping
+
+INLINED_MAX = 1 << 30           # larger numbers are objects: better one than many
+Edit = tuple[int, int, int, str]        # line from 1, first byte, end byte, new text
+Lookup = Callable[[str, str], int | None]       # (module, name) -> constant
+
+
+def constants(tree: ast.Module) -> dict[str, int]:
+    """Return the upper-case names that a module sets once to a small whole number."""
+    found: dict[str, int] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target = node.targets[0]
+            pairs = [(target, node.value)]
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                pairs = list(zip(target.elts, node.value.elts, strict=False))
+            for name, value in pairs:
+                number = _number(value)
+                if isinstance(name, ast.Name) and name.id.isupper() and number is not None:
+                    found[name.id] = number
+    return found
+
+
+def _number(node: ast.expr) -> int | None:
+    """Return the value of an expression of whole-number literals, None for any other."""
+    if not all(isinstance(part, ast.BinOp | ast.UnaryOp | ast.Constant | ast.operator
+                          | ast.unaryop) for part in ast.walk(node)):
+        return None
+    try:
+        value = eval(compile(ast.Expression(node), "constant", "eval"), {"__builtins__": {}})
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    is_small = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_small and abs(value) < INLINED_MAX else None
+
+
+def inline(text: str, imports: Mapping[str, tuple[str, str]], lookup: Lookup) -> str:
+    """Return a module's text with constants written out.
+
+    imports: name here -> (module, name there or "").  lookup: constants of other modules.
+    """
+    tree = ast.parse(text)
+    own = constants(tree)
+    edits: list[Edit] = []
+    for node in ast.walk(tree):
+        value: int | None = None
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            value = own.get(node.id)
+            if value is None and node.id in imports:
+                value = lookup(*imports[node.id])
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = imports.get(node.value.id)
+            value = lookup(".".join(filter(None, module)), node.attr) if module else None
+        if value is not None and isinstance(node, ast.expr):
+            written = f"({value})" if value < 0 else str(value)
+            edits.append((node.lineno, node.col_offset, node.end_col_offset or 0, written))
+    return apply(text, edits)
+
+
+def private_names(text: str) -> set[str]:
+    """Return the names of a module that begin with one underscore."""
+    return {name for *_, name in _places(ast.parse(text)) if _is_private(name)}
+
+
+def foreign_names(text: str) -> set[str]:
+    """Return the private attributes that a module uses of anything but self and cls."""
+    return {node.attr for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Attribute) and _is_private(node.attr)
+            and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))}
+
+
+def shorten(text: str, kept: set[str]) -> str:
+    """Return a module's text with its private names numbered; those in `kept` stay."""
+    names = sorted(private_names(text) - kept)
+    short = {name: f"_{number}" for number, name in enumerate(names)}
+    edits = [(line, start, start + len(name), short[name])
+             for line, start, name in _places(ast.parse(text)) if name in short]
+    return apply(text, edits)
+
+
+def keywords(text: str) -> set[str]:
+    """Return the argument names that calls in a module spell out."""
+    return {node.arg for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.keyword) and node.arg}
+
+
+def shorten_arguments(text: str, kept: set[str]) -> str:
+    """Return a module's text with the arguments of its functions numbered, but for `kept`."""
+    tree = ast.parse(text)
+    fixed = kept | {"self", "cls"} | _names_at_top(tree)
+    edits: list[Edit] = []
+    for function in _outermost(tree):
+        inside = list(ast.walk(function))
+        taken = {handler.name for handler in inside if isinstance(handler, ast.ExceptHandler)}
+        names = {node.arg for node in inside if isinstance(node, ast.arg)} - fixed - taken
+        short = {name: f"a{number}" for number, name in enumerate(sorted(names))}
+        edits += [(node.lineno, node.col_offset, node.col_offset + len(name), short[name])
+                  for node in inside for name in [_local_name(node)]
+                  if name in short and isinstance(node, ast.Name | ast.arg)]
+    return apply(text, edits)
+
+
+def _local_name(node: ast.AST) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.arg if isinstance(node, ast.arg) else ""
+
+
+def _names_at_top(tree: ast.Module) -> set[str]:
+    """Return what a module's own level binds, imports inside functions included."""
+    names = {name for node in tree.body if isinstance(node, ast.Assign)
+             for target in node.targets for part in ast.walk(target)
+             for name in [_local_name(part)]}
+    names |= {node.name for node in tree.body
+              if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    return names | {alias.asname or alias.name for node in ast.walk(tree)
+                    if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
+
+
+def _outermost(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the functions of a module and the methods of its classes, not what is in them."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield child
+        else:
+            yield from _outermost(child)
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__") and name != "_"
+
+
+def _places(tree: ast.Module) -> Iterator[tuple[int, int, str]]:
+    """Yield (line, first byte, name) of every definition and use of a name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.lineno, node.col_offset, node.id
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.col_offset, node.arg
+        elif isinstance(node, ast.Attribute):
+            start = (node.end_col_offset or 0) - len(node.attr)
+            yield node.end_lineno or node.lineno, start, node.attr
+        elif isinstance(node, ast.FunctionDef):
+            yield node.lineno, node.col_offset + len("def "), node.name
+        elif isinstance(node, ast.AsyncFunctionDef):
+            yield node.lineno, node.col_offset + len("async def "), node.name
+        elif isinstance(node, ast.ClassDef):
+            yield node.lineno, node.col_offset + len("class "), node.name
+
+
+def apply(text: str, edits: list[Edit]) -> str:
+    """Return the text with edits made; none may overlap another."""
+    lines = [line.encode() for line in text.split("\n")]
+    for line, start, end, new in sorted(set(edits), reverse=True):
+        old = lines[line - 1]
+        lines[line - 1] = old[:start] + new.encode() + old[end:]
+    return b"\n".join(lines).decode()
