@@ -1,0 +1,268 @@
+"""The fleet in the simulation: real receiver, desk, admission and SQLite store.
+
+The worker may crash inside a transaction, between commit and receipt or at any time; the
+store may be replaced by an older backup, which begins a new epoch.  What the fleet promised
+is held against its database over a second connection, which sees committed rows only.
+"""
+
+import asyncio
+import json
+import sqlite3
+from hashlib import sha256
+from types import SimpleNamespace
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from fleet import store as fleet_store
+from fleet.desk import Desk, Outcome
+from fleet.live import LiveTable
+from fleet.receiver import QUEUE_MAX, Receiver
+from fleet.registry import Registry
+from fleet.store import Store
+from gateway.core import batch, chain, receipt
+from gateway.signer import Signer
+from tests.support.sim_gateway import NAME
+from tests.support.sim_truth import ORIGIN_S
+
+CLIENT = "fleet-receiver"
+OTHER = "cab-2"                 # enrolled as well, with a key of its own; it never sends itself
+OTHER_SEED = bytes([2]) * 32
+
+
+class WorkerCrash(BaseException):
+    """The fleet's process ends in the middle of a line of code."""
+
+
+class Epochs:
+    """Stands for the module `secrets` in fleet.store: epochs rise, the same in every run."""
+
+    def __init__(self):
+        self.last = 1000
+
+    def randbits(self, _bits):
+        """Return the next one."""
+        self.last += 1
+        return self.last
+
+
+class SimStore(Store):
+    """The real store with places to fail around its transactions."""
+
+    def attach(self, life):
+        """Let faults hit from now on."""
+        self.life = life
+
+    def transaction(self):
+        """A transaction that may end in a crash before or after its commit."""
+        return _Transaction(super().transaction(), getattr(self, "life", None))
+
+
+class _Transaction:
+    def __init__(self, real, life):
+        self._real, self._life = real, life
+
+    def __enter__(self):
+        self._point("fleet.begin")
+        return self._real.__enter__()
+
+    def __exit__(self, kind, error, trace):
+        if kind is None:
+            try:
+                self._point("fleet.commit.before")
+            except WorkerCrash as crash:
+                self._real.__exit__(type(crash), crash, None)
+                raise
+        done = self._real.__exit__(kind, error, trace)
+        if kind is None:
+            self._point("fleet.commit.after")
+        return done
+
+    def _point(self, name):
+        if self._life is not None:
+            self._life.world.point(name, self._life)
+
+
+class SimReceiver(Receiver):
+    """The real receiver over the simulation's broker."""
+
+    def _client(self):
+        return self.life.world.broker.client(CLIENT, self.life, QUEUE_MAX)
+
+
+class SimDesk(Desk):
+    """The real desk; what it admits is held to what was sealed."""
+
+    def receive(self, sender, sealed):
+        """Receive, note the outcome, and check what was admitted."""
+        life = self.life
+        life.world.point("fleet.take", life)
+        if life.fleet.too_early(sealed):
+            return Outcome("too-early", "", None, sender, None)
+        outcome = super().receive(sender, sealed)
+        life.world.note("fleet", outcome.code, outcome.low_water or 0)
+        life.fleet.outcome(outcome.code, sealed)
+        return outcome
+
+
+class FleetLife:
+    """One run of the fleet's process."""
+
+    prefix = "fleet."
+
+    def __init__(self, fleet):
+        self.fleet, self.world, self.dead = fleet, fleet.world, False
+        self.start_s = self.world.now()
+        self.store = SimStore(fleet.data)
+        self.store.attach(self)
+        self.table = LiveTable()
+        desk = SimDesk(self.store, Registry(fleet.data).find, fleet.world.receipt_key,
+                       lambda: int((ORIGIN_S + fleet.world.now()) * 1000))
+        desk.life = self
+        self.receiver = SimReceiver(SimpleNamespace(host="broker", port=8883), desk, self.table)
+        self.receiver.life = self
+
+    async def run(self):
+        """Serve until crashed."""
+        await self.receiver.run()
+
+
+class Fleet:
+    """The fleet's machine: its data folder, its lives, and the check of its word."""
+
+    def __init__(self, world, folder):
+        self.world, self.data = world, folder / "fleet"
+        self.crashes = self.forged = 0
+        self.outcomes = {}
+        self.known = {}                 # digest -> what was injected and must be refused
+        self.life = self.task = None
+        self.backup = None
+        self.epoch, self.promised = 0, 0    # highest low water published in this epoch
+        for name, seed in ((NAME, bytes([1]) * 32), (OTHER, OTHER_SEED)):
+            self._enrol(name, Signer(Ed25519PrivateKey.from_private_bytes(seed)))
+        self._link, self._seen, self._low = None, 0, (0, None)
+
+    def _enrol(self, name, signer):
+        folder = self.data / "registry"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.json").write_text(json.dumps({
+            "device": name, "site": "shop", "name": "Corner shop", "timezone": "UTC",
+            "evidence_key_hex": signer.public_raw.hex(), "kid_hex": signer.kid.hex(),
+            "tls_sha256": "00" * 32, "enrolled": "2026-06-01T00:00:00Z"}))
+
+    async def live(self):
+        """Run one life until it crashes; any other end is an error."""
+        self.life = FleetLife(self)
+        self._open_second()
+        self.check_promise()
+        self.world.note("fleet-start", self.life.store.epoch)
+        try:
+            await self.life.run()
+        except BaseException:
+            if not self.life.dead:
+                raise
+        self.life.store.close()
+
+    def crash(self, life):
+        """End the process at this instant."""
+        self.crashes += 1
+        life.dead, life.dead_s = True, self.world.now()
+
+    def _open_second(self):
+        if self._link is not None:
+            self._link.close()
+        self._link = sqlite3.connect(f"file:{self.data / fleet_store.FILE}?mode=ro", uri=True)
+        epoch = self.life.store.epoch
+        if epoch != self.epoch:
+            self.epoch, self.promised, self._low = epoch, 0, (0, None)
+
+    def take_backup(self):
+        """Copy the database as it is committed now."""
+        if self.life is not None:
+            copy = sqlite3.connect(self.data / "backup.db")
+            self._link.backup(copy)
+            copy.close()
+            self.backup = self.data / "backup.db"
+
+    def restore(self):
+        """Put the backup in place of the database (the process is down): a new epoch."""
+        self._link.close()
+        self._link = None
+        for name in (fleet_store.FILE + "-wal", fleet_store.FILE + "-shm"):
+            (self.data / name).unlink(missing_ok=True)
+        (self.data / fleet_store.FILE).write_bytes(self.backup.read_bytes())
+        link = sqlite3.connect(self.data / fleet_store.FILE)
+        epoch = fleet_store.secrets.randbits(52) + 1
+        link.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (str(epoch),))
+        link.commit()
+        link.close()
+
+    def contiguous(self):
+        """Return (low water, chain value) of what is committed, worked out from the rows."""
+        low, link = self._low
+        rows = self._link.execute(
+            "SELECT first_seq, last_seq, prev, link FROM batches WHERE device = ? AND "
+            "first_seq > ? ORDER BY first_seq", (NAME, low))
+        for first, last, prev, own in rows:
+            if first != low + 1 or link not in (None, prev):
+                break
+            low, link = last, own
+        self._low = low, link
+        return low, link
+
+    def said(self, payload):
+        """Hold a receipt on its way out to what is committed at this instant (I3)."""
+        found = receipt.open_sealed(payload)[1]
+        if found.device != NAME:
+            return
+        low, link = self.contiguous()
+        if found.low_water > low:
+            self.world.fail("I3", f"receipt {found.low_water}, committed without a hole {low}")
+        start = chain.start(NAME, found.journal_id)
+        if found.low_water == low and found.chain != (link or start):
+            self.world.fail("I3", f"receipt {low} with a chain value that is not stored")
+        if found.epoch == self.epoch:
+            self.promised = max(self.promised, found.low_water)
+
+    def check_promise(self):
+        """Hold the store after a start to the highest receipt of its epoch (I3)."""
+        self._low = 0, None
+        low, _ = self.contiguous()
+        if low < self.promised:
+            self.world.fail("I3", f"said {self.promised}, after a crash {low}")
+
+    def outcome(self, code, sealed):
+        """Note an outcome; an injected message must be refused, a sealed batch never is."""
+        self.outcomes[code] = self.outcomes.get(code, 0) + 1
+        digest = sha256(sealed).digest()
+        wanted = self.known.get(digest)
+        if wanted is None:
+            if code not in ("admit", "duplicate"):
+                self.world.fail("I12", f"a batch of our own is refused: {code}")
+        elif code not in wanted:
+            self.world.fail("I12", f"forged to be {wanted}, outcome {code}")
+
+    def expect(self, sealed, *codes):
+        """Say which outcomes an injected message may have."""
+        self.known[sha256(sealed).digest()] = codes
+
+    def too_early(self, sealed):
+        """Return whether a forgery meets a store that lost (a restore) what it forges."""
+        codes = self.known.get(sha256(sealed).digest(), ())
+        if "fork" not in codes:
+            return False
+        number = batch.open_sealed(sealed)[1].number - ("broken-chain" in codes)
+        return not self.rows("SELECT 1 FROM batches WHERE number = ?", number)
+
+    def rows(self, statement, *given):
+        """Return committed rows."""
+        return self._link.execute(statement, given).fetchall()
+
+    async def keep(self, down_s):
+        """Run for ever, again after each crash; down_s: () -> s."""
+        while True:
+            await self.live()
+            await asyncio.sleep(down_s())
+            if self.world.restore_next and self.backup is not None:
+                self.world.restore_next = False
+                self.restore()
+                self.world.note("fleet-restored")

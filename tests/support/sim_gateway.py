@@ -1,0 +1,373 @@
+"""A cabinet in the simulation: flash, clock, bus, and the real gateway's tasks on them.
+
+`Machine` survives its lives.  A `Life` is one run of the gateway process: gateway.app's own
+composition and order of stopping, with writer, pollers and uplink as they ship; only the
+doors (flash, wall clock, line, MQTT client) are the simulation's.
+"""
+
+import asyncio
+import hashlib
+import math
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gateway import app
+from gateway.clock import Clock, Sources
+from gateway.config_values import UplinkSettings
+from gateway.core import batch, cbor, receipt
+from gateway.core.errors import BadFrame, BadSignature, FormatError, NoReply
+from gateway.core.journal import Journal, Opening, Sealer
+from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Absent, Point, Scan, Stream
+from gateway.deflate import deflate
+from gateway.health import Notifier, Progress
+from gateway.poller import BusPoller, Line
+from gateway.poller_unit import Timeout, Unit
+from gateway.resume import last_read_utc_ms
+from gateway.signer import Signer, Verifier
+from gateway.uplink import Uplink
+from gateway.writer import Rules, Writer
+from tests.support.flaky_store import DAMAGE, FlakyStore, image_after_cut
+from tests.support.sim_truth import ORIGIN_S, Witness
+
+NAME = "cab-1"
+STREAMS = ("grid", "node")
+SCHEMA = tuple(Stream(name, (Point(14, 0, ""), Point(43, 0, ""))) for name in STREAMS)
+SEGMENT_BYTES, RAM_BYTES = 32_768, 65_536
+QUEUE_MAX = 16
+LIVE_S = 30
+RETRY_S_MAX = 30
+
+
+class PowerCut(BaseException):
+    """The machine has no power any more, in the middle of a line of code."""
+
+
+def descriptor(interval_s):
+    """Return the CBOR bytes of the cabinet's site descriptor."""
+    devices = [{"name": name, "profile": "paper", "kind": "meter", "role": role,
+                "rated_w": 6000, "counter_step_mwh": 1000, "ct_ratio": 1, "meter_class": "",
+                "ct_class": "", "feeds": []} for name, role in zip(STREAMS, ("grid", "it"),
+                                                                  strict=True)]
+    return cbor.encode({
+        "v": 1, "site": "shop", "name": "Corner shop", "cabinet": NAME, "timezone": "UTC",
+        "interval_s": interval_s, "interval_ms_step": 1000 * interval_s, "batch_minutes": 15,
+        "devices": devices, "battery": None, "nodes": [], "workloads": [],
+        "factor_set": "de-2024-direct-duck-1"})
+
+
+def meter(stream, at_s):
+    """Return (power in W, import in Wh) of a meter that never stands still."""
+    power = 2000 + 500 * stream
+    swing = power / 2 * math.sin(at_s / 700)
+    energy = (power * at_s + power / 2 * 700 * (1 - math.cos(at_s / 700))) / 3600
+    return int(power + swing), 100_000 + int(energy)
+
+
+class Wall:
+    """The machine's wall clock and what the kernel says about it.
+
+    mode: ntp (3 ms wrong, says 5), rtc (wrong by offset_s, says up to 631 s), unset (1970)
+    or future (2099); the last two say that nobody set them.
+    """
+
+    def __init__(self, world):
+        self._world = world
+        self.mode, self.offset_s = "ntp", 0.0
+
+    def read(self):
+        """Return UNIX seconds as the machine believes them."""
+        now = self._world.now()
+        if self.mode in ("unset", "future"):
+            return now if self.mode == "unset" else now + 4_070_908_800
+        return ORIGIN_S + now + (0.003 if self.mode == "ntp" else self.offset_s)
+
+    def knowledge(self):
+        """Return (source, uncertainty in ms)."""
+        if self.mode == "ntp":
+            return CLOCK_NTP, 5
+        return (CLOCK_RTC, 631_000) if self.mode == "rtc" else (CLOCK_UNKNOWN, 0)
+
+    def sources(self):
+        """Return what gateway.clock reads."""
+        return Sources(self.read, self._world.now, self.knowledge)
+
+
+class Flash(FlakyStore):
+    """FlakyStore as one life after the other holds it; life: who may use it now."""
+
+    def __init__(self, machine, image):
+        super().__init__(image, machine.before_op)
+
+    def close(self):
+        """Nothing is open."""
+
+
+class SimJournal(Journal):
+    """The real journal; each promise is told to the witness, each step is a place to fail."""
+
+    def attach(self, life):
+        """Let a life's witness hear of everything from now on."""
+        self.life, self.witness = life, life.machine.witness
+        self.world = life.world
+
+    def append_scan(self, ticks_ms, stream, values):
+        """Append and note."""
+        seq = super().append_scan(ticks_ms, stream, values)
+        if seq:
+            scan = Scan(stream, ticks_ms, tuple(values))
+            self.witness.scan(seq, scan, self.life.start_s + ticks_ms / 1000)
+        return seq
+
+    def commit(self):
+        """Commit and note."""
+        self.world.point("commit.before", self.life)
+        self.witness.appended = max(self.witness.appended, self.last_seq)
+        durable = super().commit()
+        self.witness.committed(self)
+        self.world.note("commit", durable)
+        self.world.point("commit.after", self.life)
+        return durable
+
+    def seal(self, sealer):
+        """Seal and note."""
+        self.world.point("seal.before", self.life)
+        number = super().seal(sealer)
+        if number is not None:
+            self.witness.sealed(number, self.read_batch(number))
+            self.world.note("seal", number, self.sealed_seq)
+            self.world.point("seal.after", self.life)
+        return number
+
+    def acknowledge(self, seq, now_ms, epoch=None):
+        """Move the cursor and hold it to the receipts."""
+        self.world.point("cursor.before", self.life)
+        moved = super().acknowledge(seq, now_ms, epoch)
+        self.witness.acknowledged(self)
+        self.world.note("cursor", self.acknowledged_seq, self.epoch)
+        self.world.point("cursor.after", self.life)
+        return moved
+
+    def trim(self, keep_bytes):
+        """Trim; nothing may go that no receipt covers."""
+        dropped = super().trim(keep_bytes)
+        for number in dropped:
+            last_seq = self.witness.batches[number].content.last_seq
+            if last_seq > self.witness.receipt_max:
+                self.world.fail("I1", f"batch {number} was deleted without a receipt")
+        return dropped
+
+
+class Transaction:
+    """One question to one meter."""
+
+    def __init__(self, stream):
+        self.stream, self.result = stream, None
+
+
+class Driver:
+    """A meter's driver: one question gives both values."""
+
+    points = SCHEMA[0].points
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def poll(self):
+        """Ask; a silent meter's values have a reason."""
+        try:
+            return (yield Transaction(self._stream))
+        except NoReply:
+            return (Absent(1),) * len(self.points)
+        except BadFrame:
+            return (Absent(2),) * len(self.points)
+
+    def identify(self):
+        """Every meter here is the same."""
+        return {"serial": str(self._stream), "model": "sim"}
+        yield
+
+
+class Bus:
+    """The line to both meters; one may be dead or babble for a while."""
+
+    def __init__(self, world):
+        self._world = world
+        self.silent_s, self.babble_s = {}, {}
+
+    async def exchange(self, transaction, timeout_s):
+        """Answer in 30 ms with the truth of now, or fail as the fault says."""
+        stream, now = transaction.stream, self._world.now()
+        if now < self.silent_s.get(stream, 0.0):
+            await asyncio.sleep(timeout_s)
+            raise NoReply("nothing came")
+        await asyncio.sleep(0.03)
+        if now < self.babble_s.get(stream, 0.0):
+            raise BadFrame("7 bytes that are no frame")
+        ticks_ms = self.clock.ticks_ms()
+        transaction.result = meter(stream, self.start_s + ticks_ms / 1000)
+        return ticks_ms
+
+    async def close(self):
+        """A line in memory needs no closing."""
+
+
+class SimUplink(Uplink):
+    """The real uplink over the simulation's broker."""
+
+    def _client(self):
+        return self.life.machine.client(self.life)
+
+    async def take_receipt(self, data):
+        """Act on a receipt, with a place to fail before and after."""
+        self.life.world.point("receipt.before", self.life)
+        await super().take_receipt(data)
+        self.life.world.point("receipt.after", self.life)
+
+
+class Life(app.Gateway):
+    """One run of the gateway: app.Gateway's tasks and stopping over the simulation's doors."""
+
+    prefix = ""
+
+    def __init__(self, machine):
+        """Open the journal and build everything; may raise PowerCut."""
+        self.machine, self.world, self.dead = machine, machine.world, False
+        machine.life = self
+        self.cabinet = machine.cabinet
+        self.start_s = self.world.now()
+        self.clock = Clock(None, machine.wall.sources())
+        self.store = machine.flash
+        journal = SimJournal.open(self.store, Opening(
+            NAME, SCHEMA, machine.config_hash, machine.descriptor, app.SOFTWARE,
+            machine.random16, self.clock.state(), self.clock.ticks_ms()),
+            SEGMENT_BYTES, RAM_BYTES)
+        machine.witness.recovered(journal)
+        journal.attach(self)
+        self.world.note("boot", journal.boot, journal.durable_seq, machine.wall.mode)
+        self.writer = Writer(journal, self.clock, Rules(
+            10, 15, 1, Sealer(machine.signer.kid, machine.signer.sign, deflate,
+                              batch.CODEC_DEFLATE)))
+        self.uplink = SimUplink(NAME, machine.settings, self.writer, machine.verifier)
+        self.uplink.life = self
+        self._build(journal)
+
+    def _build(self, journal):
+        bus = self.machine.bus
+        bus.clock, bus.start_s = self.clock, self.start_s
+        units = [Unit(name, stream, Driver(stream), Timeout(1.0))
+                 for stream, name in enumerate(STREAMS)]
+        line = Line(SimpleNamespace(name="bus"), self.clock, lambda _bus, _clock: bus)
+        poller = BusPoller(line, units, self.clock, self.writer.put)
+        poller.last_read_utc_ms = last_read_utc_ms(journal)
+        self.pollers = {"bus": poller}
+        self.progress = Progress(self.clock.real_s)
+        self.notifier = Notifier({"WATCHDOG_USEC": "180000000"})
+        self.stop, self.drain_s = asyncio.Event(), 10.0
+        self.writer.on_sealed = self.uplink.wake
+        self.uplink.live = lambda: {"v": 1, "device": NAME, "seq": journal.durable_seq}
+
+    def status(self, state):
+        """The status file is tested elsewhere."""
+        return {"state": state}
+
+    async def _figures(self):
+        await self._idle("figures")
+
+    async def _statuses(self):
+        await self._idle("status")
+
+    async def _idle(self, name):
+        while True:
+            self.progress.beat(name)
+            await asyncio.sleep(50.0)
+
+
+class Machine:
+    """The cabinet's hardware, and the witness that remembers across its lives."""
+
+    def __init__(self, world, interval_s, folder):
+        self.world, self.witness = world, Witness(world.fail)
+        self.wall, self.bus = Wall(world), Bus(world)
+        self.descriptor = descriptor(interval_s)
+        self.config_hash = hashlib.sha256(self.descriptor).digest()
+        chance = world.chance("keys")
+        self.random16 = lambda: chance.randbytes(16)
+        self.signer = Signer(Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32))
+        self.verifier = Verifier(world.receipt_key.public_key())
+        self.settings = UplinkSettings(
+            "broker", 8883, Path(), Path(), Path(), Path(), 0, LIVE_S, Decimal(1),
+            Decimal(RETRY_S_MAX))
+        self.cabinet = SimpleNamespace(
+            site=SimpleNamespace(cabinet=NAME), devices=STREAMS, uplink=self.settings,
+            journal=SimpleNamespace(interval_s=interval_s), status_file=folder / "status.json")
+        self.flash = Flash(self, {})
+        self.life, self.powered = None, True
+        self.lives = self.cuts = 0
+
+    def before_op(self, store, operation):
+        """Strike if armed; a life that ended touches no flash."""
+        if not self.powered or store is not self.flash:
+            self.world.ended(self.life, f"flash {operation}")
+        self.world.point("flash.op", self.life)
+
+    def client(self, life):
+        """Return the uplink's next MQTT client."""
+        return self.world.broker.client(NAME, life, QUEUE_MAX)
+
+    async def live(self):
+        """Run one life to its end, whatever ends it.  Returns when no task of it is left."""
+        self.lives += 1
+        self.powered = True
+        own = asyncio.current_task()
+        own.owner = f"life {self.lives}"
+        try:
+            await Life(self).run()
+            self.world.note("stopped")
+            self.life.dead, self.life.dead_s = True, -1.0
+        except BaseException as error:
+            if self.powered or not _is_cut(error):
+                raise
+        self.powered = False
+        left = [task for task in asyncio.all_tasks()
+                if task is not own and task.owner == own.owner and not task.done()]
+        if left:
+            self.world.fail("I14", f"tasks of an ended life: {len(left)}")
+
+    def cut(self, life, kill=False):
+        """End a life at this instant; a kill leaves the flash's cache, a power cut does not."""
+        chance = self.world.chance_of_cuts
+        self.cuts += 1
+        self.powered, life.dead, life.dead_s = False, True, self.world.now()
+        if kill:
+            self.flash.failed_syncs.clear()
+            return
+        damage = chance.choice(DAMAGE)
+        image = image_after_cut(self.flash.snapshot(), damage, chance.getrandbits(32))
+        self.world.note("damage", *damage)
+        self.flash = Flash(self, image)
+
+    def hears(self, payload):
+        """Note a receipt that is about to reach the gateway, if it is genuine."""
+        try:
+            message, found = receipt.open_sealed(payload)
+            self.verifier.check(message.kid, message.signed, message.signature)
+        except (FormatError, BadSignature):
+            return
+        journal = self.life.writer.journal if self.life else None
+        if journal and found.device == NAME and found.journal_id == journal.journal_id:
+            self.witness_hears(found)
+
+    def witness_hears(self, found):
+        """A receipt counts only if its chain value is the one of our batch that ends there."""
+        number = self.witness.ends.get(found.low_water)
+        if number is not None and self.witness.batches[number].link == found.chain:
+            self.witness.heard(found)
+
+
+def _is_cut(error):
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_cut(one) for one in error.exceptions)
+    return isinstance(error, PowerCut | asyncio.CancelledError)

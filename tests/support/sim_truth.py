@@ -1,0 +1,172 @@
+"""The witness of a simulation: what was promised, by whom, and whether it was kept.
+
+It believes return values only, reads the fleet's database over a connection of its own (so
+it sees what is committed and nothing else) and decodes every batch once.  A broken promise
+raises `Violation`, which names the invariant of docs/simulation.md.
+"""
+
+from hashlib import sha256
+from typing import NamedTuple
+
+from gateway.core import batch, chain, columns
+from gateway.core.reading import CLOCK_UNKNOWN, utc_ms
+from gateway.core.record import GAP, is_event
+from gateway.resume import inflate
+
+ORIGIN_S = 1_780_272_000        # 2026-06-01T00:00:00Z, virtual second 0
+
+
+class Violation(AssertionError):
+    """An invariant does not hold."""
+
+
+class Stated(NamedTuple):
+    """A scan as it was appended.  at_s: virtual seconds when it was true."""
+
+    ticks_ms: int
+    stream: int
+    values: tuple
+    at_s: float
+
+
+class Sealed(NamedTuple):
+    """A batch that the journal said is durable.  scans: {seq: Stated}, gaps: (seq, body)."""
+
+    digest: bytes
+    content: batch.Batch
+    link: bytes
+    scans: dict
+    gaps: tuple
+
+
+class Witness:
+    """Everything one cabinet promised.  fail: callable(invariant, text) that raises."""
+
+    def __init__(self, fail):
+        self._fail = fail
+        self.durable = self.appended = 0
+        self.scans = {}                 # seq -> Stated, not yet sealed
+        self.batches = {}               # number -> Sealed
+        self.ends = {0: None}           # last_seq -> number
+        self.receipts = {0: 0}          # epoch -> highest low water that reached the gateway
+        self.receipt_max = 0
+
+    def scan(self, seq, scan, at_s):
+        """Note a scan that the journal took into RAM."""
+        self.scans[seq] = Stated(scan.ticks_ms, scan.stream, scan.values, at_s)
+
+    def committed(self, journal):
+        """Note what a commit returned; it never falls."""
+        if journal.durable_seq < self.durable:
+            self._fail("I1", f"durable_seq fell from {self.durable} to {journal.durable_seq}")
+        self.durable = journal.durable_seq
+        self.appended = max(self.appended, journal.last_seq)
+
+    def sealed(self, number, data):
+        """Note a batch that seal() returned or a start found; hold it to what was appended."""
+        digest = sha256(data).digest()
+        if number in self.batches:
+            if self.batches[number].digest != digest:
+                self._fail("I1", f"batch {number} has other bytes than before")
+            return
+        message, content = batch.open_sealed(data)
+        schema, records = batch.open_body(content, inflate)
+        self._fits(content)
+        scans = {item.seq: self._stated(item) for item in records if not is_event(item)}
+        gaps = tuple((item.seq, tuple(item.body)) for item in records
+                     if is_event(item) and item.kind == GAP)
+        self.batches[number] = Sealed(digest, content, chain.link(message.payload), scans, gaps)
+        self.ends[content.last_seq] = number
+        for seq in scans:
+            self.scans.pop(seq)
+        self._time_is_true(content, scans)
+
+    def _fits(self, content):
+        before = self.batches.get(content.number - 1)
+        if content.number > 1 and before is None:
+            self._fail("I6", f"batch {content.number} without the one before")
+        prev = before.link if before else chain.start(content.device, content.journal_id)
+        first = before.content.last_seq + 1 if before else 1
+        if (content.prev, content.first_seq) != (prev, first):
+            self._fail("I6", f"batch {content.number} does not continue the one before")
+        if content.last_seq > self.durable:
+            self._fail("I2", f"batch {content.number} holds what was not committed")
+
+    def _stated(self, item):
+        known = self.scans.get(item.seq)
+        if known is None or known[:3] != (item.ticks_ms, item.stream, tuple(item.values)):
+            self._fail("I6", f"record {item.seq} is not what was appended: {known}, {item}")
+        return known
+
+    def _time_is_true(self, content, scans):
+        for seq, stated in scans.items():
+            stamp = utc_ms(content.clock, stated.ticks_ms)
+            if stamp is None:
+                return
+            wrong_ms = abs(stamp - (ORIGIN_S + stated.at_s) * 1000)
+            if wrong_ms > content.clock.uncertainty_ms + 1:
+                self._fail("I13", f"record {seq} is wrong by {wrong_ms:.0f} ms, declared "
+                                  f"{content.clock.uncertainty_ms}")
+
+    def recovered(self, journal):
+        """Hold a start to everything that was promised before."""
+        for number in journal.batch_numbers():
+            self.sealed(number, journal.read_batch(number))
+        newest = max([number for number in self.batches] + [0])
+        if newest and journal.sealed_seq != self.batches[newest].content.last_seq:
+            self._fail("I1", f"batch {newest} is gone: sealed up to {journal.sealed_seq}")
+        last = journal.sealed_seq
+        for _, item in journal.replay():
+            if item.seq != last + 1:
+                self._fail("I1", f"record {last + 1} is not in the tail, {item.seq} follows")
+            last = item.seq
+            if not is_event(item):
+                self._stated(item)
+        if last < self.durable:
+            self._fail("I1", f"lost: {last} of {self.durable}")
+        if last > self.appended:
+            self._fail("I6", f"phantom: {last}, appended were {self.appended}")
+        self._cursor_is_true(journal)
+        self.scans = {seq: one for seq, one in self.scans.items() if seq <= last}
+        self.durable = self.appended = last
+
+    def published(self, data):
+        """Hold a batch on the wire to what is durable."""
+        content = batch.open_sealed(data)[1]
+        known = self.batches.get(content.number)
+        if known is None or known.digest != sha256(data).digest():
+            self._fail("I2", f"batch {content.number} on the wire was never sealed")
+        if content.last_seq > self.durable:
+            self._fail("I2", f"batch {content.number} on the wire is not durable")
+
+    def heard(self, receipt):
+        """Note a genuine receipt of this journal that reached the gateway."""
+        highest = self.receipts.get(receipt.epoch, 0)
+        self.receipts[receipt.epoch] = max(highest, receipt.low_water)
+        self.receipt_max = max(self.receipt_max, receipt.low_water)
+
+    def acknowledged(self, journal):
+        """Hold the cursor to the receipts that came."""
+        self._cursor_is_true(journal)
+
+    def _cursor_is_true(self, journal):
+        seq, epoch = journal.acknowledged_seq, journal.epoch
+        if seq > self.receipts.get(epoch, 0):
+            self._fail("I4", f"cursor {seq} in epoch {epoch}; the highest receipt said "
+                             f"{self.receipts.get(epoch, 0)}")
+        if seq > journal.sealed_seq:
+            self._fail("I4", f"cursor {seq} leads the sealed {journal.sealed_seq}")
+
+    def tail_of(self, journal):
+        """Return the decoded unsealed records of a journal."""
+        return [item for _, item in journal.replay()]
+
+
+def schema_of(content):
+    """Return the schema in a batch."""
+    return columns.decode_schema(batch.open_body(content, inflate)[0])
+
+
+def known_clock(content):
+    """Return whether a batch says when its records were taken."""
+    return content.clock.source != CLOCK_UNKNOWN
