@@ -1,9 +1,10 @@
 """Is this batch welcome?  Pure: bytes, the registry and what is held give the verdict.
 
 Any order is fine: a batch whose predecessor is not here yet is admitted and waits for it
-(the low-water mark of receipts does not pass the hole).  What can never be true twice is
-refused: another content under a number or sequence that is held, a link that does not fit
-its neighbour.  Nothing refused is booked.
+(the low-water mark of receipts does not pass a missing batch).  A hole in the sequence that
+the chain itself passes over is admitted and named: nothing was ever sealed there.  What can
+never be true twice is refused: another content under a number or sequence that is held, a
+link that does not fit its neighbour.  Nothing refused is booked.
 """
 
 import zlib
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fleet import second_reader
-from fleet.registry import Device, signed_by
+from fleet.registry import Device, key_for, verified
 from gateway.core import batch as batches
 from gateway.core import cbor, chain
 from gateway.core.cose import Sign1
@@ -64,6 +65,17 @@ def open_batch(sealed: bytes, find: Find, sender: str) -> Opened:
     find: device name -> enrolled Device or None.  sender: the device whose topic it came on.
     Raises BadSchema, UnknownDevice or BadSignature; the message names device and batch.
     """
+    opened = open_signed(sealed, find, sender)
+    name = f"{opened.batch.device}, batch {opened.batch.number}"
+    payload = _envelope(sealed)[0].payload
+    second_reader.check(payload, cbor.decode(payload))
+    schema, records = _body(opened.batch, name)
+    return opened._replace(schema=schema, records=records)
+
+
+def open_signed(sealed: bytes, find: Find, sender: str) -> Opened:
+    """Return a batch of which only envelope and signature were checked: no schema, no
+    records.  Raises as open_batch does."""
     message, batch = _envelope(sealed)
     name = f"{_shown(batch.device)}, batch {batch.number}"
     device = find(batch.device)
@@ -71,14 +83,18 @@ def open_batch(sealed: bytes, find: Find, sender: str) -> Opened:
         raise UnknownDevice(f"{name}: not enrolled; next: python -m provisioning enrol")
     if batch.device != sender:
         raise UnknownDevice(f"{name}: came on the topic of {_shown(sender)}")
-    if message.kid != device.kid:
-        raise BadSignature(f"{name}: signed by key {message.kid.hex()}, enrolled is "
-                           f"{device.kid.hex()}")
-    if not signed_by(device, message.signed, message.signature):
+    public = key_for(device, message.kid, batch.journal_id)
+    if public is None:
+        raise BadSignature(f"{name}: signed by key {message.kid.hex()}, enrolled for this journal "
+                           f"is {_expected(device, batch.journal_id)}")
+    if not verified(public, message.signed, message.signature):
         raise BadSignature(f"{name}: the signature does not fit the content")
-    second_reader.check(message.payload, cbor.decode(message.payload))
-    schema, records = _body(batch, name)
-    return Opened(device, sealed, batch, chain.link(message.payload), schema, records)
+    return Opened(device, sealed, batch, chain.link(message.payload), (), [])
+
+
+def _expected(device: Device, journal: bytes) -> str:
+    closed = [entry.kid for entry in device.previous if entry.journal == journal]
+    return str((closed or [device.kid])[0].hex())
 
 
 def judge(opened: Opened, held: Held) -> str:
@@ -102,20 +118,33 @@ def judge(opened: Opened, held: Held) -> str:
 
 def _check_links(opened: Opened, held: Held, name: str) -> None:
     batch, before, after = opened.batch, held.before, held.after
-    if batch.first_seq == 1 and batch.prev != chain.start(batch.device, batch.journal_id):
+    if 1 in (batch.first_seq, batch.number) and batch.prev != chain.start(
+            batch.device, batch.journal_id):
         raise BrokenChain(f"{name}: begins a journal but does not name the journal's start")
     if before is not None:
         if before.link != batch.prev:
             raise BrokenChain(f"{name}: names another predecessor than batch {before.number}")
-        if before.last_seq + 1 != batch.first_seq:
+        if before.last_seq >= batch.first_seq:
             raise BrokenChain(f"{name}: begins at {batch.first_seq}, batch {before.number} "
                               f"ends at {before.last_seq}")
     if after is not None:
         if after.prev != opened.link:
             raise BrokenChain(f"{name}: is not the predecessor that batch {after.number} names")
-        if batch.last_seq + 1 != after.first_seq:
+        if batch.last_seq >= after.first_seq:
             raise BrokenChain(f"{name}: ends at {batch.last_seq}, batch {after.number} "
                               f"begins at {after.first_seq}")
+
+
+def holes(opened: Opened, held: Held) -> list[tuple[int, int]]:
+    """Return the (first, last) records that a batch and its neighbours in the chain leave
+    out: the device has signed that it never sealed them."""
+    batch, found = opened.batch, []
+    ends = held.before.last_seq if held.before else 0 if batch.number == 1 else None
+    if ends is not None and ends + 1 < batch.first_seq:
+        found.append((ends + 1, batch.first_seq - 1))
+    if held.after is not None and batch.last_seq + 1 < held.after.first_seq:
+        found.append((batch.last_seq + 1, held.after.first_seq - 1))
+    return found
 
 
 def _envelope(sealed: bytes) -> tuple[Sign1, batches.Batch]:

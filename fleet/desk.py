@@ -1,7 +1,9 @@
 """The admission desk: one sealed batch in, one outcome out, durable before it is told.
 
 This is the whole way of a batch at the fleet: open and check, compare with the store, keep,
-move the low-water mark, reduce to quarter hours, and only after the commit sign a receipt.
+move the low-water mark, book its quarter hours, and only after the commit sign a receipt.
+What the right key signed but nobody can read is kept, not booked, and receipted after the
+third try, so that one bad batch does not stop the good ones behind it.
 """
 
 import hashlib
@@ -11,19 +13,21 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fleet import admission, reduce, site
+from fleet import admission, incidents
+from fleet.booking import Booking
 from fleet.store import Chain, Store
-from gateway.core import batch as batches
-from gateway.core import receipt, record
-from gateway.core.errors import AdmissionError, BadSchema
-from gateway.core.reading import CLOCK_UNKNOWN, ClockState
+from gateway.core import handover, receipt
+from gateway.core.errors import AdmissionError, BadSchema, BrokenChain, Replayed
 
 DUPLICATE = admission.DUPLICATE
-WAITING_MAX = 50            # batches reduced late in one admission: bounds its time
+NOT_BOOKED = "received-not-booked"
+REFUSALS_MAX = 3            # of the same unreadable bytes; then they are kept and receipted
 KID_BYTES = 8
+KINDS = {Replayed.code: incidents.CLONE, BrokenChain.code: incidents.CHAIN}
 
-# code: "admit", "duplicate" or an AdmissionError's code.  detail: text for people.
-# receipt: sealed bytes to publish, or None when refused.  device: from the batch or topic.
+# code: "admit", "duplicate", "received-not-booked" or an AdmissionError's code.  detail: text
+# for people.  receipt: sealed bytes to publish, or None when refused.  device: from the batch
+# or topic.
 Outcome = namedtuple("Outcome", ("code", "detail", "receipt", "device", "low_water"))
 
 
@@ -34,6 +38,7 @@ class Desk:
                  now_ms: Callable[[], int]) -> None:
         """find: device name -> enrolled Device or None.  key: signs receipts."""
         self._store, self._find, self._now_ms = store, find, now_ms
+        self._booking = Booking(store, now_ms)
         self._sign = key.sign
         public = key.public_key().public_bytes_raw()
         self._kid = hashlib.sha256(public).digest()[:KID_BYTES]
@@ -45,10 +50,13 @@ class Desk:
             opened = admission.open_batch(sealed, self._find, sender)
             verdict, held = self._book(opened)
         except AdmissionError as error:
-            self._refuse(sender, error, sealed)
-            return Outcome(error.code, str(error), None, sender, None)
+            kept = self._refuse(sender, error, sealed)
+            if kept is None:
+                return Outcome(error.code, str(error), None, sender, None)
+            opened, verdict, held = kept
         detail = (f"{sender}, batch {opened.batch.number}: records {opened.batch.first_seq}.."
-                  f"{opened.batch.last_seq}, stored without a hole up to {held.low_water}")
+                  f"{opened.batch.last_seq}, stored without a missing batch up to "
+                  f"{held.low_water}")
         return Outcome(verdict, detail, self.receipt(held), sender, held.low_water)
 
     def receipt(self, held: Chain) -> bytes:
@@ -65,60 +73,95 @@ class Desk:
     def _book(self, opened: admission.Opened) -> tuple[str, Chain]:
         batch = opened.batch
         with self._store.transaction():
-            verdict = admission.judge(opened, self._store.held(opened))
+            around = self._store.held(opened)
+            verdict = admission.judge(opened, around)
             if verdict == admission.ADMIT:
-                batch_id = self._store.add_batch(opened, self._now_ms())
-                self._learn(opened)
-                self._reduce(batch_id, opened)
-                self._reduce_waiting(batch.device)
+                self._check_dispute(batch, around)
+                batch_id = self._keep(opened, around)
+                self._booking.learn(opened)
+                self._booking.book(batch_id, opened)
+                self._booking.book_waiting(batch.device)
             return verdict, self._store.advance(batch.device, batch.journal_id)
 
-    def _learn(self, opened: admission.Opened) -> None:
-        """Keep what other batches may be waiting for: descriptors and clocks."""
+    def _check_dispute(self, batch: Any, around: admission.Held) -> None:
+        """Raise BrokenChain for a batch that does not follow a held one, once two have spoken
+        for this journal: only the side that was here first may go on, in order."""
+        if (around.before is None and batch.number > 1
+                and self._store.incidents.disputed(batch.device, batch.journal_id)):
+            raise BrokenChain(f"{batch.device}, batch {batch.number}: this journal is disputed; "
+                              "only what follows a batch that is held is taken")
+
+    def _keep(self, opened: admission.Opened, around: admission.Held) -> int:
+        """Store a batch, and note what its place in the journal tells; return its id."""
         batch = opened.batch
-        if batch.clock.source != CLOCK_UNKNOWN:
-            self._store.add_clock(opened)
-        for item in opened.records:
-            if record.is_event(item) and item.kind == record.CONFIG:
-                digest, descriptor = _config(item.body)
-                self._store.add_config(batch.device, digest, descriptor, None)
+        for first, last in admission.holes(opened, around):
+            self._note(incidents.GAP, batch, first, f"records {first}..{last} were never sealed: "
+                       "the device's chain passes over them")
+        known = self._store.journals(batch.device)
+        closed = [entry.journal for entry in opened.device.previous]
+        if known and batch.journal_id not in known and batch.journal_id not in closed:
+            kind = incidents.HANDOVER if _explained(opened, known) else incidents.RESET
+            self._note(kind, batch, "", "a statement of the key before explains this journal"
+                       if kind == incidents.HANDOVER else "a new journal of a known device, "
+                       "which nobody has explained; the journals before it stay apart")
+        return self._store.add_batch(opened, self._now_ms())
 
-    def _reduce(self, batch_id: int, opened: admission.Opened) -> bool:
-        clock = self._clock(opened)
-        descriptor = self._store.config(opened.batch.device, opened.batch.config_hash)
-        if clock is None or descriptor is None:
-            return False
-        reduction = reduce.reduce_records(opened.schema, opened.records, clock,
-                                          site.parse(descriptor))
-        self._store.add_reduction(batch_id, opened, reduction, clock.uncertainty_ms)
-        return True
-
-    def _reduce_waiting(self, device: str) -> None:
-        for waiting in self._store.waiting(device, WAITING_MAX):
-            _, batch = batches.open_sealed(waiting.sealed)
-            schema, records = batches.open_body(batch, admission.inflate)
-            opened = admission.Opened(None, waiting.sealed, batch, b"", schema, records)
-            self._reduce(waiting.id, opened)
-
-    def _clock(self, opened: admission.Opened) -> Any:
-        """Return the ClockState of a batch or, learnt later, of its boot; None if unknown."""
-        if opened.batch.clock.source != CLOCK_UNKNOWN:
-            return opened.batch.clock
-        known = self._store.clock(opened)
-        return ClockState(*known) if known else None
-
-    def _refuse(self, sender: str, error: AdmissionError, sealed: bytes) -> None:
-        # Hashing what may be a megabyte of nonsense is cheap; storing it would not be.
-        item = (self._now_ms(), hashlib.sha256(sealed).digest(), len(sealed))
+    def _refuse(self, sender: str, error: AdmissionError, sealed: bytes
+                ) -> tuple[admission.Opened, str, Chain] | None:
+        """Count a refusal; return what to receipt if the batch is kept all the same."""
+        digest = hashlib.sha256(sealed).digest()
         with self._store.transaction():
-            self._store.refuse(sender, error.code, str(error), item)
+            signed = self._signed(sender, sealed)
+            kept = self._shelve(signed, error, digest) if signed else None
+            if kept is None or kept[1] != DUPLICATE:
+                # Hashing what may be a megabyte of nonsense is cheap; storing it would not be.
+                item = (self._now_ms(), digest, len(sealed))
+                self._store.refuse(sender, error.code, str(error), item)
+            if signed is not None and kept is None:
+                self._store.incidents.keep(signed.batch.device, error.code, digest, sealed)
+            if signed is not None and error.code in KINDS:
+                place = signed.batch.number if error.code == Replayed.code else ""
+                self._note(KINDS[error.code], signed.batch, place, str(error))
+            return kept
+
+    def _signed(self, sender: str, sealed: bytes) -> admission.Opened | None:
+        """Return the batch as far as its signature holds, whatever its content is."""
+        try:
+            return admission.open_signed(sealed, self._find, sender)
+        except AdmissionError:
+            return None
+
+    def _shelve(self, opened: admission.Opened, error: AdmissionError, digest: bytes
+                ) -> tuple[admission.Opened, str, Chain] | None:
+        """Keep a batch that cannot be read after its third try, if the chain takes it."""
+        batch = opened.batch
+        if error.code != BadSchema.code:
+            return None
+        try:
+            around = self._store.held(opened)
+            verdict = admission.judge(opened, around)
+            if verdict == admission.ADMIT:
+                self._check_dispute(batch, around)
+        except AdmissionError:
+            return None
+        if verdict == admission.ADMIT:
+            if self._store.incidents.refusals(digest) + 1 < REFUSALS_MAX:
+                return None
+            self._booking.shelve(self._keep(opened, around), opened, str(error))
+            verdict = NOT_BOOKED
+        return opened, verdict, self._store.advance(batch.device, batch.journal_id)
+
+    def _note(self, kind: str, batch: Any, place: object, detail: str) -> None:
+        self._store.incidents.note(kind, batch, place, detail, self._now_ms())
 
 
-def _config(body: list[Any]) -> tuple[bytes, bytes]:
-    """Return (hash, descriptor) of a CONFIG event whose hash is true, else raise BadSchema."""
-    if len(body) != 2 or not isinstance(body[0], bytes) or not isinstance(body[1], bytes):
-        raise BadSchema("a CONFIG event holds a hash and a descriptor")
-    if hashlib.sha256(body[1]).digest() != body[0]:
-        raise BadSchema("a CONFIG event's descriptor does not have the hash it names")
-    site.parse(body[1])
-    return body[0], body[1]
+def _explained(opened: admission.Opened, known: list[bytes]) -> bool:
+    """Whether the newest hand-over of a device explains this journal: it names it, or names
+    none and this is the first of the new key."""
+    if not opened.device.previous:
+        return False
+    closed = {entry.journal for entry in opened.device.previous}
+    _, statement = handover.open_sealed(opened.device.previous[-1].statement)
+    if statement.new_journal is not None:
+        return bool(statement.new_journal == opened.batch.journal_id)
+    return set(known) <= closed

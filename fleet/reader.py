@@ -9,6 +9,7 @@ from typing import Any
 
 from fleet import site
 from fleet.errors import ReportError, StoreDamaged
+from fleet.incidents import Incident, Incidents
 from fleet.store import FILE, connect
 from gateway.core import cbor, interval, record
 
@@ -164,6 +165,15 @@ class Reader:
             "batch FROM scan_parts WHERE device = ? AND quarter_ms >= ? AND quarter_ms < ?)",
             journal, device, from_ms, to_ms)
         return None if row[0] is None else (row[0], row[1])
+
+    def incidents(self, device: str) -> list[Incident]:
+        """Return what a person should know about a cabinet's journals, oldest first."""
+        return Incidents(self._link).all(device)
+
+    def unplaced(self, device: str) -> int:
+        """Return how many records wait: for a clock, or for the descriptor of their site."""
+        return int(self._one("SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM batches "
+                             "WHERE device = ? AND reduced = 0", device)[0])
 
     def refused(self, device: str) -> dict[str, int]:
         """Return how often batches on a cabinet's topic were refused, by code."""

@@ -8,6 +8,7 @@ connection is normal: wait a little, with jitter, and come back.
 import asyncio
 import logging
 import random
+import sqlite3
 import ssl
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -97,7 +98,12 @@ class Receiver:
         if message.topic.matches(LIVE):
             self._live.take(device, payload, clock.monotonic_s(), clock.utc_ms())
             return
-        outcome: Outcome = await self._on_thread(lambda: self._desk.receive(device, payload))
+        try:
+            outcome: Outcome = await self._on_thread(lambda: self._desk.receive(device, payload))
+        except sqlite3.Error as error:      # full or failing disk: no receipt, so nothing is lost
+            log.error("%s: not stored, no receipt: %s; next: free space or replace the disk; the "
+                      "gateway keeps it and sends it again", device, error)
+            return
         if outcome.receipt is None:
             log.warning("refused (%s): %s", outcome.code, outcome.detail)
         else:

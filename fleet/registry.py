@@ -1,17 +1,25 @@
 """Who may send: one JSON file for each enrolled gateway, read again when it changes."""
 
+import hashlib
 import json
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.core.errors import ConfigError
+from gateway.core import handover
+from gateway.core.errors import ConfigError, FormatError
 
-# device, site, name, timezone: text.  kid: 8 bytes.  public: 32 raw Ed25519 bytes.
-Device = namedtuple("Device", ("device", "site", "name", "timezone", "kid", "public"))
+# device, site, name, timezone: text.  kid: 8 bytes.  public: 32 raw Ed25519 bytes, of the key
+# that signs now.  previous: tuple of Previous, of boards that were replaced.
+Device = namedtuple("Device", ("device", "site", "name", "timezone", "kid", "public",
+                               "previous"), defaults=((),))
+# A key that handed over: it may sign the rest of its own journal and nothing else.
+Previous = namedtuple("Previous", ("kid", "public", "journal", "statement"))
 
+KID_BYTES = 8
 FILES_MAX = 100_000     # gateways of one fleet; a folder with more is something else
 
 
@@ -20,13 +28,29 @@ def registry_file(data: Path, device: Device) -> Path:
     return data / "registry" / f"{device.device}.json"
 
 
-def signed_by(device: Device, signed: bytes, signature: bytes) -> bool:
-    """Return whether a device's evidence key made this signature over these bytes."""
+def key_for(device: Device, kid: bytes, journal: bytes) -> bytes | None:
+    """Return the public key with this id if it may sign in this journal, else None.
+
+    A journal that was handed over stays with the old key, all others are the present key's.
+    """
+    closed = [entry for entry in device.previous if entry.journal == journal]
+    if closed:
+        return next((entry.public for entry in closed if entry.kid == kid), None)
+    return device.public if kid == device.kid else None
+
+
+def verified(public: bytes, signed: bytes, signature: bytes) -> bool:
+    """Return whether a key made this signature over these bytes."""
     try:
-        Ed25519PublicKey.from_public_bytes(device.public).verify(signature, signed)
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, signed)
     except InvalidSignature:
         return False
     return True
+
+
+def signed_by(device: Device, signed: bytes, signature: bytes) -> bool:
+    """Return whether a device's present evidence key made this signature."""
+    return verified(device.public, signed, signature)
 
 
 class Registry:
@@ -36,6 +60,7 @@ class Registry:
         self._folder = data / "registry"
         self._devices: dict[str, Device] = {}
         self._stamp: list[tuple[str, int]] | None = None
+        self._times: set[tuple[str, int]] = set()
         self.refresh()
 
     def refresh(self) -> None:
@@ -45,13 +70,22 @@ class Registry:
         if stamp != self._stamp:
             entries = [_device(file) for file in files]
             self._devices = {entry.device: entry for entry in entries}
-            self._stamp = stamp
+            self._stamp, self._times = stamp, set(stamp)
 
     def find(self, device: str) -> Device | None:
         """Return an enrolled gateway; a new one is found without a restart."""
-        if device not in self._devices:
+        held = self._devices.get(device)
+        if held is None or self._changed(held):
             self.refresh()
         return self._devices.get(device)
+
+    def _changed(self, held: Device) -> bool:
+        """Whether an entry's file was replaced or withdrawn since it was read."""
+        name = f"{held.device}.json"
+        try:
+            return (name, (self._folder / name).stat().st_mtime_ns) not in self._times
+        except OSError:
+            return True
 
     def sites(self) -> dict[str, list[Device]]:
         """Return the gateways of each site, both in order of name."""
@@ -67,9 +101,31 @@ def _device(file: Path) -> Device:
         entry = json.loads(file.read_text(encoding="utf-8"))
         device = Device(entry["device"], entry["site"], entry.get("name", entry["site"]),
                         entry.get("timezone", "UTC"), bytes.fromhex(entry["kid_hex"]),
-                        bytes.fromhex(entry["evidence_key_hex"]))
+                        bytes.fromhex(entry["evidence_key_hex"]), _previous(entry))
         Ed25519PublicKey.from_public_bytes(device.public)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{file}: not a registry entry ({error!r}); enrol the site again: "
                           "python -m provisioning enrol") from error
     return device
+
+
+def _previous(entry: dict[str, Any]) -> tuple[Previous, ...]:
+    """Return the keys that handed over, oldest first; raises ValueError if one statement is
+    not signed by its key or does not name the key after it."""
+    held = entry.get("handovers", [])
+    publics = [bytes.fromhex(one["public_hex"]) for one in held]
+    publics.append(bytes.fromhex(entry["evidence_key_hex"]))
+    found = []
+    for number, one in enumerate(held):
+        public, statement = publics[number], bytes.fromhex(one["statement_hex"])
+        try:
+            message, content = handover.open_sealed(statement)
+        except FormatError as error:
+            raise ValueError(str(error)) from error
+        if (not verified(public, message.signed, message.signature)
+                or content.new_public != publics[number + 1]
+                or content.device != entry["device"]):
+            raise ValueError(f"hand-over {number + 1} does not hold")
+        kid = hashlib.sha256(public).digest()[:KID_BYTES]
+        found.append(Previous(kid, public, content.old_journal, statement))
+    return tuple(found)

@@ -16,7 +16,8 @@ CREATE TABLE batches (
   config BLOB NOT NULL,
   sealed BLOB NOT NULL,
   received_ms INTEGER NOT NULL,
-  reduced INTEGER NOT NULL,     -- 1 once its quarter parts are in the tables below
+  reduced INTEGER NOT NULL,     -- 1 once its quarter parts are in the tables below; 2 =
+                                -- received, not booked: its content cannot be read or reduced
   UNIQUE (device, journal, number),
   UNIQUE (device, journal, first_seq)
 ) STRICT;
@@ -140,3 +141,27 @@ CREATE TABLE tree_nodes (
   hash BLOB NOT NULL,
   PRIMARY KEY (level, place)
 ) STRICT, WITHOUT ROWID;
+
+-- What a person should know (fleet/incidents.py): one row for each kind and place, counted.
+CREATE TABLE incidents (
+  device TEXT NOT NULL,
+  journal BLOB NOT NULL,
+  kind TEXT NOT NULL,
+  place TEXT NOT NULL,
+  first_seq INTEGER NOT NULL,
+  last_seq INTEGER NOT NULL,
+  detail TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  first_ms INTEGER NOT NULL,
+  last_ms INTEGER NOT NULL,
+  PRIMARY KEY (device, journal, kind, place)
+) STRICT, WITHOUT ROWID;
+-- Batches that the right key signed and that were refused: the other side of a fork.
+CREATE TABLE quarantine (
+  id INTEGER PRIMARY KEY,
+  device TEXT NOT NULL,
+  code TEXT NOT NULL,
+  sha256 BLOB NOT NULL UNIQUE,
+  sealed BLOB NOT NULL
+) STRICT;
+CREATE INDEX refused_by_hash ON refused (sha256);

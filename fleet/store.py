@@ -15,12 +15,14 @@ from typing import Any
 
 from fleet.admission import Held, Neighbour, Opened
 from fleet.errors import StoreDamaged
+from fleet.incidents import Incidents
 from fleet.log import Log
 from fleet.reduce import Reduction
 from gateway.core import cbor, chain
 
 FILE = "fleet.db"
-VERSION = 2                 # 2: the Merkle log; an older store gets it at its next start
+VERSION = 3                 # 2: the Merkle log, 3: incidents; an older store gets what it lacks
+WAITS, BOOKED, NOT_BOOKED = 0, 1, 2     # column `reduced`
 REFUSED_MAX = 1000          # refused batches that are told apart; older ones are only counted
 DETAIL_CHARS_MAX = 300
 EPOCH_BITS = 52             # an epoch stays a whole number in JSON tools
@@ -52,7 +54,7 @@ class Store:
             self._link = connect(self.path)
             self._link.execute("PRAGMA journal_mode = WAL")
             self._link.execute("PRAGMA synchronous = FULL")
-            self.log = Log(self._link)
+            self.log, self.incidents = Log(self._link), Incidents(self._link)
             self.epoch = self._open()
         except sqlite3.DatabaseError as error:
             raise StoreDamaged(f"{self.path}: {error}; restore it from a backup, or move it "
@@ -84,6 +86,18 @@ class Store:
             self._link.execute("ROLLBACK")
             raise
         self._link.execute("COMMIT")
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Inside a transaction: undo only what happens in here when it raises."""
+        self._link.execute("SAVEPOINT attempt")
+        try:
+            yield
+        except BaseException:
+            self._link.execute("ROLLBACK TO attempt")
+            self._link.execute("RELEASE attempt")
+            raise
+        self._link.execute("RELEASE attempt")
 
     def close(self) -> None:
         """Close the database; what was committed stays."""
@@ -124,21 +138,27 @@ class Store:
         row = self._one("SELECT low_water, link, number FROM chains WHERE device = ? "
                         "AND journal = ?", device, journal)
         low, link, number = row or (0, chain.start(device, journal), 0)
-        for last, reached, next_number in self._follow(device, journal, low, link):
+        for last, reached, next_number in self._follow(device, journal, number, link):
             low, link, number = last, reached, next_number
         self._link.execute("INSERT OR REPLACE INTO chains VALUES (?,?,?,?,?)",
                            (device, journal, low, link, number))
         return Chain(device, journal, low, link)
 
-    def _follow(self, device: str, journal: bytes, low: int,
+    def _follow(self, device: str, journal: bytes, number: int,
                 link: bytes) -> Iterator[tuple[int, bytes, int]]:
-        while row := self._one(
-                "SELECT last_seq, link, number, prev FROM batches "
-                "WHERE device = ? AND journal = ? AND first_seq = ?", device, journal, low + 1):
-            if row[3] != link:
+        """Yield what follows by number and link: a hole in the sequence is no hole in the
+        chain, so it is passed; so is a batch that the device itself has declared lost."""
+        lost = False
+        while True:
+            row = self._one("SELECT last_seq, link, prev FROM batches WHERE device = ? AND "
+                            "journal = ? AND number = ?", device, journal, number + 1)
+            if row is not None and (lost or row[2] == link):
+                number, link, lost = number + 1, row[1], False
+                yield row[0], link, number
+            elif row is None and self.incidents.lost(device, journal, number + 1):
+                number, lost = number + 1, True
+            else:
                 return
-            low, link = row[0], row[1]
-            yield low, link, row[2]
 
     def chains(self) -> list[Chain]:
         """Return every journal's low-water mark."""
@@ -169,12 +189,16 @@ class Store:
                         device, digest)
         return row[0] if row else None
 
-    def add_clock(self, opened: Opened) -> None:
-        """Remember a known clock for batches of the same boot that had none."""
+    def add_clock(self, opened: Opened, clock: Any) -> None:
+        """Remember a known ClockState for batches of the same boot that had none: the
+        earliest, since it is the nearest to what came before the clock was known."""
         batch = opened.batch
         self._link.execute(
-            "INSERT OR IGNORE INTO clocks VALUES (?,?,?,?,?,?,?)",
-            (batch.device, batch.journal_id, batch.boot, *batch.clock))
+            "INSERT INTO clocks VALUES (?,?,?,?,?,?,?) ON CONFLICT (device, journal, boot) "
+            "DO UPDATE SET source = excluded.source, anchor_ticks_ms = excluded.anchor_ticks_ms, "
+            "anchor_utc_ms = excluded.anchor_utc_ms, uncertainty_ms = excluded.uncertainty_ms "
+            "WHERE excluded.anchor_ticks_ms < clocks.anchor_ticks_ms",
+            (batch.device, batch.journal_id, batch.boot, *clock))
 
     def clock(self, opened: Opened) -> tuple[int, int, int, int] | None:
         """Return the known clock of a batch's boot, if any."""
@@ -185,10 +209,27 @@ class Store:
         return (row[0], row[1], row[2], row[3]) if row else None
 
     def waiting(self, device: str, limit: int) -> list[Waiting]:
-        """Return stored batches of a device that are not reduced yet, oldest first."""
-        rows = self._link.execute("SELECT id, sealed FROM batches WHERE device = ? AND "
-                                  "reduced = 0 ORDER BY id LIMIT ?", (device, limit))
+        """Return stored batches of a device that can be reduced now, oldest first."""
+        rows = self._link.execute(
+            "SELECT id, sealed FROM batches b WHERE device = ? AND reduced = 0 AND EXISTS (SELECT "
+            "1 FROM clocks c WHERE c.device = b.device AND c.journal = b.journal AND c.boot = "
+            "b.boot) AND EXISTS (SELECT 1 FROM configs f WHERE f.device = b.device AND f.hash = "
+            "b.config) ORDER BY id LIMIT ?", (device, limit))
         return [Waiting(*row) for row in rows]
+
+    def mark(self, batch_id: int, state: int) -> None:
+        """Set whether a batch WAITS, is BOOKED, or is NOT_BOOKED for good."""
+        self._link.execute("UPDATE batches SET reduced = ? WHERE id = ?", (state, batch_id))
+
+    def newest_quarter_ms(self, device: str) -> int:
+        """Return the newest quarter hour of which anything is booked; 0 before the first."""
+        return int(self._one("SELECT coalesce(max(quarter_ms), 0) FROM scan_parts "
+                             "WHERE device = ?", device)[0])
+
+    def journals(self, device: str) -> list[bytes]:
+        """Return the ids of a device's journals."""
+        return [row[0] for row in self._link.execute(
+            "SELECT journal FROM chains WHERE device = ?", (device,))]
 
     def add_reduction(self, batch_id: int, opened: Opened, reduction: Reduction,
                       uncertainty_ms: int) -> None:
@@ -212,7 +253,7 @@ class Store:
             "INSERT INTO events VALUES (?,?,?,?,?,?)",
             [(device, opened.batch.journal_id, seq, kind, at, cbor.encode(body))
              for seq, kind, at, body in reduction.events])
-        self._link.execute("UPDATE batches SET reduced = 1 WHERE id = ?", (batch_id,))
+        self.mark(batch_id, BOOKED)
 
     def _channel(self, device: str, stream: Any, place: int) -> int:
         point = stream.points[place]

@@ -1,0 +1,80 @@
+"""What happened to a journal that a person should know: holes, clones, resets, quarantine.
+
+A door beside the store, over its connection and inside its transactions.  An incident is
+never silent and never floods: one row for each kind and place, counted.  Beside it the bytes
+that were refused although the right key had signed them: what a fork is proven with.
+"""
+
+import sqlite3
+from collections import namedtuple
+from typing import Any
+
+DETAIL_CHARS_MAX = 300
+KEPT_MAX = 64                   # refused batches kept as bytes, of one device
+PLACES_MAX = 4096               # rows of one device and kind; more of a kind is one more count
+
+GAP = "gap"                     # a hole that the chain itself states: nothing was ever sealed
+LOST = "batch-lost"             # the device says that a batch became unreadable on its flash
+CLONE = "clone"                 # two contents for one place: copied key or restored board
+CHAIN = "broken-chain"          # a batch that does not fit its neighbours
+RESET = "journal-reset"         # a known device begins a new journal, unexplained
+HANDOVER = "handover"           # ... explained by a statement of the old key
+QUARANTINED = "quarantined"     # received, not booked
+RESTATED = "restated"           # quarter hours changed after they had been closed
+PLACED = "placed-later"         # records put into time by a later clock record
+
+# kind and place: what and where, one row each.  first_seq, last_seq: records concerned.
+# count: how often.  first_ms, last_ms: fleet's clock.
+Incident = namedtuple("Incident", ("device", "journal", "kind", "place", "first_seq", "last_seq",
+                                   "detail", "count", "first_ms", "last_ms"))
+
+
+class Incidents:
+    """The incidents of one store; note() and keep() belong inside a transaction."""
+
+    def __init__(self, link: sqlite3.Connection) -> None:
+        self._link = link
+
+    def note(self, kind: str, batch: Any, place: object, detail: str, now_ms: int) -> None:
+        """Count an incident at a place of a batch's journal; the newest detail is kept."""
+        where = (batch.device, batch.journal_id, kind)
+        held = self._link.execute("SELECT count(*) FROM incidents WHERE device = ? AND journal = ?"
+                                  " AND kind = ?", where).fetchone()[0]
+        self._link.execute(
+            "INSERT INTO incidents VALUES (?,?,?,?,?,?,?,1,?,?) ON CONFLICT (device, journal, "
+            "kind, place) DO UPDATE SET first_seq = min(first_seq, excluded.first_seq), "
+            "last_seq = max(last_seq, excluded.last_seq), detail = excluded.detail, "
+            "count = incidents.count + 1, last_ms = excluded.last_ms",
+            (*where, str(place) if held < PLACES_MAX else "more", batch.first_seq,
+             batch.last_seq, detail[:DETAIL_CHARS_MAX], now_ms, now_ms))
+
+    def keep(self, device: str, code: str, digest: bytes, sealed: bytes) -> None:
+        """Keep the bytes of a refused batch that the device's own key signed; the newest."""
+        self._link.execute("INSERT OR IGNORE INTO quarantine (device, code, sha256, sealed) "
+                           "VALUES (?,?,?,?)", (device, code, digest, sealed))
+        self._link.execute(
+            "DELETE FROM quarantine WHERE device = ?1 AND id <= (SELECT id FROM quarantine "
+            "WHERE device = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)", (device, KEPT_MAX))
+
+    def all(self, device: str) -> list[Incident]:
+        """Return a device's incidents, oldest first."""
+        rows = self._link.execute("SELECT * FROM incidents WHERE device = ? "
+                                  "ORDER BY first_ms, kind, place", (device,))
+        return [Incident(*row) for row in rows]
+
+    def lost(self, device: str, journal: bytes, number: int) -> bool:
+        """Return whether the device has declared a batch of its own as lost."""
+        return self._link.execute(
+            "SELECT 1 FROM incidents WHERE device = ? AND journal = ? AND kind = ? AND place = ?",
+            (device, journal, LOST, str(number))).fetchone() is not None
+
+    def disputed(self, device: str, journal: bytes) -> bool:
+        """Return whether somebody else has spoken for this journal with the device's key."""
+        return self._link.execute(
+            "SELECT 1 FROM incidents WHERE device = ? AND journal = ? AND kind IN (?, ?)",
+            (device, journal, CLONE, CHAIN)).fetchone() is not None
+
+    def refusals(self, digest: bytes) -> int:
+        """Return how often these very bytes were refused, as far as that is remembered."""
+        return int(self._link.execute("SELECT count(*) FROM refused WHERE sha256 = ?",
+                                      (digest,)).fetchone()[0])
