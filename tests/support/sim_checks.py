@@ -2,7 +2,14 @@
 
 from hashlib import sha256
 
-from tests.support.sim_gateway import NAME
+from fleet import site
+from gateway.core import interval
+from gateway.core.reading import CLOCK_UNKNOWN
+from tests.support.sim_gateway import NAME, STREAMS, meter
+from tests.support.sim_truth import ORIGIN_S
+
+LIVE_AGE_S = 60.0
+POWER_W_MAX = 4000          # of either meter, rounded up
 
 
 def at_the_end(world):
@@ -20,8 +27,11 @@ def at_the_end(world):
     if len(rows) != len(witness.batches):
         world.fail("I5", f"{len(rows)} batches stored, {len(witness.batches)} sealed")
     _is_counted_once(world)
+    _refusals_are_counted(world)
+    _gaps_are_honest(world)
+    _energy_is_conserved(world)
     ages = sorted(world.ages)
-    if ages and ages[len(ages) * 99 // 100] > 60.0:
+    if ages and ages[len(ages) * 99 // 100] > LIVE_AGE_S:
         world.fail("I10", f"live figures are {ages[-1]:.0f} s old while nothing is wrong")
 
 
@@ -29,9 +39,103 @@ def _is_counted_once(world):
     """Compare booked polls with distinct sequences; re-sent ones must not count (I5)."""
     witness, booked = world.machine.witness, dict(world.fleet.rows(
         "SELECT stream, SUM(count) FROM scan_parts WHERE device = ? GROUP BY stream", NAME))
-    dated = {one.content.boot for one in witness.batches.values() if one.content.clock.source}
-    for index, name in enumerate(("grid", "node")):
+    dated = {one.content.boot for one in witness.batches.values()
+             if one.content.clock.source != CLOCK_UNKNOWN}
+    for index, name in enumerate(STREAMS):
         sealed = sum(scan.stream == index for one in witness.batches.values()
                      if one.content.boot in dated for scan in one.scans.values())
         if booked.get(name, 0) != sealed:
             world.fail("I5", f"{name}: {booked.get(name, 0)} polls booked, {sealed} sealed")
+
+
+def _refusals_are_counted(world):
+    """Everything refused stands in the fleet's own count (I12), but for what a restore lost."""
+    counted = world.fleet.rows("SELECT coalesce(SUM(count), 0) FROM refused_counts")[0][0]
+    refused = world.fleet.refused
+    if counted != refused and not world.restored:
+        world.fail("I12", f"{refused} batches refused, the fleet counts {counted}")
+
+
+def _gaps_are_honest(world):
+    """Every hole between two polls of a meter is declared, or its clock was unknown (I7)."""
+    batches = [one for _, one in sorted(world.machine.witness.batches.items())]
+    undated = {one.content.boot for one in batches
+               if one.content.clock.source == CLOCK_UNKNOWN}
+    for stream in range(len(STREAMS)):
+        last = None
+        for one in batches:
+            for seq, scan in sorted(one.scans.items()):
+                if scan.stream == stream:
+                    here = (seq, scan.at_s, one.content.boot in undated)
+                    if last is not None:
+                        _is_declared(world, stream, last, here)
+                    last = here
+
+
+def _is_declared(world, stream, before, after):
+    step_s = world.style.interval_s
+    limit_s = 1.6 * step_s + 3
+    if after[1] - before[1] <= limit_s:
+        return
+    if before[2] or after[2]:
+        world.undated_holes += 1
+        return
+    left = [(before[1], after[1])]
+    for one in world.machine.witness.batches.values():
+        slack_s = one.content.clock.uncertainty_ms / 1000 + _slack_s(world, before, after)
+        for _, body in one.gaps:
+            if body[0] in (stream, -1) and body[1] is not None:
+                left = _without(left, body[1] / 1000 - ORIGIN_S - slack_s,
+                                body[2] / 1000 - ORIGIN_S + slack_s)
+    open_s = max((end - start for start, end in left), default=0.0)
+    if open_s > limit_s:
+        world.fail("I7", f"{STREAMS[stream]}: no poll and no declared gap for {open_s:.0f} s "
+                         f"between {before[1]:.0f} s and {after[1]:.0f} s, records "
+                         f"{before[0]} and {after[0]}")
+
+
+def _slack_s(world, before, after):
+    """Return how wrong the clocks of the two polls may have been, in s."""
+    found = [one.content.clock.uncertainty_ms for one in world.machine.witness.batches.values()
+             if one.content.first_seq <= before[0] <= one.content.last_seq
+             or one.content.first_seq <= after[0] <= one.content.last_seq]
+    return max(found) / 1000
+
+
+def _without(spans, start, end):
+    """Return spans of time without the part from start to end."""
+    left = []
+    for low, high in spans:
+        if start > low:
+            left.append((low, min(high, start)))
+        if end < high:
+            left.append((max(low, end), high))
+    return [(low, high) for low, high in left if high > low]
+
+
+def _energy_is_conserved(world):
+    """A measured quarter hour's energy is the meter's own difference, within its bound (I8)."""
+    described = site.parse(world.machine.descriptor)
+    worst_ms = dict(world.fleet.rows(
+        "SELECT quarter_ms, MAX(uncertainty_ms) FROM scan_parts GROUP BY quarter_ms"))
+    for channel, name, measurand, exponent in world.fleet.rows(
+            "SELECT id, stream, measurand, exponent FROM channels WHERE measurand = 43"):
+        parts = [interval.Part(*row) for row in world.fleet.rows(
+            "SELECT quarter_ms, first_ms, first, last_ms, last, broken FROM counter_parts "
+            "WHERE channel = ?", channel)]
+        rules = site.rules_for(described, name, measurand, exponent)
+        for delta in interval.rebuild(parts, rules):
+            if delta.quality == interval.MEASURED:
+                near_ms = [worst_ms.get(delta.start_ms + step * interval.QUARTER_MS, 0)
+                           for step in (-1, 0, 1)]
+                _is_the_meters(world, STREAMS.index(name), delta, max(near_ms))
+
+
+def _is_the_meters(world, stream, delta, uncertainty_ms):
+    start_s = delta.start_ms / 1000 - ORIGIN_S
+    true = (meter(stream, start_s + delta.length_ms / 1000)[1] - meter(stream, start_s)[1])
+    allowed = 2 + delta.bound_milli / 1000 + 2 * POWER_W_MAX * uncertainty_ms / 3_600_000
+    if abs(delta.delta_milli / 1000 - true) > allowed:
+        world.fail("I8", f"quarter hour at {start_s:.0f} s: {delta.delta_milli / 1000} Wh booked, "
+                         f"{true} Wh true, bound {allowed:.1f}")
+    world.quarters += 1

@@ -10,7 +10,7 @@ import asyncio
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.core import batch, chain, receipt
+from gateway.core import batch, receipt
 from gateway.signer import Signer
 from tests.support.flaky_store import EIO, ENOSPC, EROFS, Fault
 from tests.support.sim_fleet import CLIENT, OTHER
@@ -194,9 +194,11 @@ class Faults:
 
     def _batch_link(self, known):
         """The right key, the next number, another predecessor."""
-        number = known.content.number
-        if self._bytes_of(number) is None:
+        held = self.world.fleet.rows("SELECT max(number) FROM batches WHERE device = ?", NAME)
+        known = self.world.machine.witness.batches.get(held[0][0])
+        if known is None:
             return self._batch_nonsense(known)
+        number = known.content.number
         low, span = known.content.last_seq + 1, known.content.last_seq - known.content.first_seq
         content = known.content._replace(number=number + 1, first_seq=low, last_seq=low + span,
                                          prev=self.chance.randbytes(32))
@@ -216,7 +218,10 @@ class Faults:
             self.world.broker.route(f"wp/1/{NAME}/receipt", data)
 
     def _said(self, **changes):
-        journal = self.world.machine.life.writer.journal
+        life = self.world.machine.life
+        if not hasattr(life, "writer"):
+            return None
+        journal = life.writer.journal
         number = self.world.machine.witness.ends.get(journal.sealed_seq)
         if number is None:
             return None
@@ -238,9 +243,9 @@ class Faults:
         return self._seal_receipt(self._said(chain=self.chance.randbytes(32)))
 
     def _receipt_journal(self):
-        """The fleet's key, another journal of this device."""
-        other = self.chance.randbytes(16)
-        return self._seal_receipt(self._said(journal_id=other, chain=chain.start(NAME, other)))
+        """The fleet's key and true numbers, another device or journal."""
+        change = self.chance.choice(({"device": OTHER}, {"journal_id": bytes(16)}))
+        return self._seal_receipt(self._said(**change))
 
     def _receipt_ahead(self):
         """The fleet's key, a sequence that was never sealed."""

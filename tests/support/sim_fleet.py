@@ -5,7 +5,6 @@ store may be replaced by an older backup, which begins a new epoch.  What the fl
 is held against its database over a second connection, which sees committed rows only.
 """
 
-import asyncio
 import json
 import sqlite3
 from hashlib import sha256
@@ -100,6 +99,7 @@ class SimDesk(Desk):
             return Outcome("too-early", "", None, sender, None)
         outcome = super().receive(sender, sealed)
         life.world.note("fleet", outcome.code, outcome.low_water or 0)
+        life.fleet.refused += outcome.receipt is None
         life.fleet.outcome(outcome.code, sealed)
         return outcome
 
@@ -131,7 +131,7 @@ class Fleet:
 
     def __init__(self, world, folder):
         self.world, self.data = world, folder / "fleet"
-        self.crashes = self.forged = 0
+        self.crashes = self.refused = 0
         self.outcomes = {}
         self.known = {}                 # digest -> what was injected and must be refused
         self.life = self.task = None
@@ -256,13 +256,3 @@ class Fleet:
     def rows(self, statement, *given):
         """Return committed rows."""
         return self._link.execute(statement, given).fetchall()
-
-    async def keep(self, down_s):
-        """Run for ever, again after each crash; down_s: () -> s."""
-        while True:
-            await self.live()
-            await asyncio.sleep(down_s())
-            if self.world.restore_next and self.backup is not None:
-                self.world.restore_next = False
-                self.restore()
-                self.world.note("fleet-restored")

@@ -25,7 +25,7 @@ from gateway.deflate import deflate
 from gateway.health import Notifier, Progress
 from gateway.poller import BusPoller, Line
 from gateway.poller_unit import Timeout, Unit
-from gateway.resume import last_read_utc_ms
+from gateway.resume import known_utc_ms, last_read_utc_ms
 from gateway.signer import Signer, Verifier
 from gateway.uplink import Uplink
 from gateway.writer import Rules, Writer
@@ -223,7 +223,10 @@ class SimUplink(Uplink):
     async def take_receipt(self, data):
         """Act on a receipt, with a place to fail before and after."""
         self.life.world.point("receipt.before", self.life)
+        epoch, seq = self.outbox.epoch, self.outbox.acknowledged_seq
         await super().take_receipt(data)
+        if self.outbox.epoch == epoch and self.outbox.acknowledged_seq < seq:
+            self.life.world.fail("I4", f"the mark fell from {seq} within epoch {epoch}")
         self.life.world.point("receipt.after", self.life)
 
 
@@ -238,8 +241,8 @@ class Life(app.Gateway):
         machine.life = self
         self.cabinet = machine.cabinet
         self.start_s = self.world.now()
-        self.clock = Clock(None, machine.wall.sources())
         self.store = machine.flash
+        self.clock = Clock(None, machine.wall.sources(), known_utc_ms(self.store))
         journal = SimJournal.open(self.store, Opening(
             NAME, SCHEMA, machine.config_hash, machine.descriptor, app.SOFTWARE,
             machine.random16, self.clock.state(), self.clock.ticks_ms()),
