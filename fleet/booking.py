@@ -17,7 +17,7 @@ from gateway.core import batch as batches
 from gateway.core import record
 from gateway.core.errors import AdmissionError, BadSchema, FormatError
 from gateway.core.interval import QUARTER_MS
-from gateway.core.reading import CLOCK_UNKNOWN, ClockState
+from gateway.core.reading import CLOCK_SIMULATED, CLOCK_UNKNOWN, ClockState
 
 WAITING_MAX = 50            # batches reduced late in one admission: bounds its time
 DAY_MS = 86_400_000
@@ -42,8 +42,11 @@ class Booking:
         Raises BadSchema for a CONFIG event that does not hold.
         """
         batch = opened.batch
-        if batch.clock.source != CLOCK_UNKNOWN:
+        if self._believed(batch.clock, opened.records):
             self._store.add_clock(opened, batch.clock)
+        elif batch.clock.source != CLOCK_UNKNOWN:
+            self._note(incidents.FUTURE, batch, f"boot {batch.boot}", "the gateway's clock is "
+                       "more than a day ahead of ours; its records wait for a better one")
         for item in opened.records:
             if record.is_event(item):
                 self._learn_event(opened, item)
@@ -55,7 +58,7 @@ class Booking:
             self._store.add_config(batch.device, digest, descriptor, None)
         elif event.kind == record.CLOCK and batch.clock.source == CLOCK_UNKNOWN:
             clock = _clock_event(event.body)
-            if clock is not None:
+            if clock is not None and self._believed(clock, opened.records):
                 self._store.add_clock(opened, clock)
         elif event.kind == record.ALARM and event.body[:1] == [LOST_ALARM]:
             number = event.body[1] if len(event.body) > 1 else None
@@ -100,7 +103,7 @@ class Booking:
                                           site.parse(descriptor))
         newest_ms = self._store.newest_quarter_ms(batch.device)
         self._store.add_reduction(batch_id, opened, reduction, clock.uncertainty_ms)
-        if batch.clock.source == CLOCK_UNKNOWN:
+        if clock != batch.clock:
             self._note(incidents.PLACED, batch, f"boot {batch.boot}", "records of boot "
                        f"{batch.boot} were put into time by a later clock record, true within "
                        f"{clock.uncertainty_ms / 1000:g} s")
@@ -113,10 +116,19 @@ class Booking:
 
     def _clock(self, opened: admission.Opened) -> ClockState | None:
         """Return the ClockState of a batch or, learnt later, of its boot; None if unknown."""
-        if opened.batch.clock.source != CLOCK_UNKNOWN:
-            return ClockState(*opened.batch.clock)
+        own = ClockState(*opened.batch.clock)
+        if self._believed(own, opened.records):
+            return own
         known = self._store.clock(opened)
         return carried(ClockState(*known), opened.records) if known else None
+
+    def _believed(self, clock: ClockState, records: Sequence[Any]) -> bool:
+        """Whether a clock says a time at all, and none that is still to come."""
+        last = max((item.ticks_ms for item in records), default=clock.anchor_ticks_ms)
+        ahead_ms = clock.anchor_utc_ms + last - clock.anchor_ticks_ms - self._now_ms()
+        if clock.source in (CLOCK_SIMULATED, CLOCK_UNKNOWN):
+            return bool(clock.source == CLOCK_SIMULATED)
+        return bool(ahead_ms <= DAY_MS + clock.uncertainty_ms)
 
     def _note(self, kind: str, batch: Any, place: object, detail: str) -> None:
         self._store.incidents.note(kind, batch, place, detail, self._now_ms())

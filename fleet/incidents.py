@@ -21,6 +21,7 @@ RESET = "journal-reset"         # a known device begins a new journal, unexplain
 HANDOVER = "handover"           # ... explained by a statement of the old key
 QUARANTINED = "quarantined"     # received, not booked
 RESTATED = "restated"           # quarter hours changed after they had been closed
+FUTURE = "clock-ahead"          # a clock that says tomorrow: a 2099 that nobody set
 PLACED = "placed-later"         # records put into time by a later clock record
 
 # kind and place: what and where, one row each.  first_seq, last_seq: records concerned.

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import random
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from gateway.core.batch import SEALED_MAX
 from gateway.core.errors import (
     BadSignature,
     Bug,
+    Corrupt,
     FormatError,
     JournalError,
     Rejected,
@@ -46,6 +48,8 @@ BEAT_S = 10.0                   # real: a long batch on a slow line is progress
 STEADY_S = 20.0                 # real: a connection that held so long begins anew
 SHORT_TOLD = 4                  # so many shorter ones in a row are told
 INCOMING_MAX = 16               # receipts waiting; only the newest matters anyway
+# Nagle's algorithm and the peer's delayed ACK would make each batch wait 40 ms.
+NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 UNANSWERED = ("the broker takes batches, but the fleet acknowledges none; next: see whether the "
               "fleet runs, what it refused, and the broker's access list")
 CLOSED_AGAIN = ("closed again soon after each start ({}); next: see whether another gateway uses "
@@ -89,6 +93,7 @@ class Uplink:
         self._wait_s = float(settings.retry_s_min)
         self._alarms: set[str] = set()
         self._unreadable: set[int] = set()      # batches that were complained about
+        self._lost_batches: set[int] = set()    # batches that were declared lost
         self._fresh_sent = 0                    # newest number that went out before its turn
         self._online_s: float | None = None
         self._short = 0                         # connections in a row that did not last
@@ -136,7 +141,7 @@ class Uplink:
             tls_context=tls_context(self.settings, self.clock.certificate_floor_ms()),
             clean_session=True, timeout=self.patience.connect_s,
             keepalive=self.patience.keepalive_s, max_queued_incoming_messages=INCOMING_MAX,
-            max_inflight_messages=2 * WINDOW)
+            max_inflight_messages=2 * WINDOW, socket_options=NO_DELAY)
 
     def _online(self) -> None:
         LOG.info("online at %s:%d", self.settings.host, self.settings.port)
@@ -180,6 +185,7 @@ class Uplink:
         while True:
             self.beat()
             self._look_for_silence()
+            await self._declare_lost()
             oldest = self.outbox.next_batch()
             if oldest is not None:
                 numbers = self.writer.journal.batch_numbers()
@@ -192,6 +198,29 @@ class Uplink:
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    async def _declare_lost(self) -> None:
+        """Look at batches that the outbox left out: some are only hard to read just now."""
+        for number in self.outbox.unreadable():
+            if number in self._lost_batches:
+                continue
+            try:
+                self.writer.journal.read_batch(number)
+            except JournalError as error:
+                await self._unreadable_batch(number, error)
+
+    async def _unreadable_batch(self, number: int, error: JournalError) -> None:
+        """Put an alarm if a batch's bytes rotted on flash: the fleet, which waits for it, may
+        then pass it.  What flash only would not read is tried again."""
+        if isinstance(error, Corrupt) and number not in self._lost_batches:
+            self._lost_batches.add(number)
+            LOG.error("%s; its records are lost and the fleet is told; next: replace the flash",
+                      error)
+            await self.writer.put(Event(self.clock.ticks_ms(), ALARM,
+                                        ["batch-lost", str(number)]))
+        elif number not in self._unreadable and number not in self._lost_batches:
+            LOG.error("batch %d cannot be read: %s; it is tried again", number, error)
+            self._unreadable.add(number)
 
     def _look_for_silence(self) -> None:
         """Offer overdue batches again, ever more patiently, and say when nobody answers."""
@@ -207,9 +236,7 @@ class Uplink:
         try:
             data = self.writer.journal.read_batch(number)
         except JournalError as error:
-            if number not in self._unreadable:
-                LOG.error("batch %d cannot be read: %s; it is tried again", number, error)
-                self._unreadable.add(number)
+            await self._unreadable_batch(number, error)
             return
         await self._say(client, lane, "up", data)
         if lane == pacing.FRESH:

@@ -17,6 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gateway.clock import Clock, Sources
 from gateway.core.errors import Rejected
 from gateway.core.reading import CLOCK_UNKNOWN
+from gateway.core.record import ALARM
 from gateway.signer import Verifier
 from gateway.trust import check_granted, tls_context
 from gateway.uplink import SHORT_TOLD, Uplink
@@ -181,6 +182,29 @@ async def test_two_gateways_of_one_name_do_not_throw_each_other_out_in_a_storm(t
             await asyncio.gather(task, return_exceptions=True)
         await until(lambda: uplink.state == "online")
         assert fleet is not None
+
+
+async def test_a_batch_that_rots_on_flash_is_declared_lost_once_and_the_rest_goes_out(tmp_path):
+    async with bench(tmp_path, "mosquitto") as (desk, uplink, fleet, broker):
+        await until(lambda: uplink.state == "online" and uplink.outbox.waiting() == 0)
+        broker.stop()
+        await until(lambda: uplink.state == "offline")
+        await feed_and_seal(desk)
+        await feed_and_seal(desk)
+        bad, good = desk.journal.batch_numbers()[-2:]
+        (file,) = (tmp_path / "journal").glob(f"b*-{bad:08x}-*")
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+        broker.start()
+        whole = desk.journal.read_batch(good)
+        await until(lambda: whole in fleet.batches)
+        await until(lambda: uplink._lost_batches == {bad})
+        await feed_and_seal(desk)
+        after = [number for number in desk.journal.batch_numbers() if number > good]
+        told = [record.body for number in after for record in desk.records(number)
+                if getattr(record, "kind", None) == ALARM]
+        assert told == [["batch-lost", str(bad)]]
 
 
 def unset_clock(wall_s, floor_ms=0):
