@@ -29,7 +29,7 @@ FLEET_POINTS = (
 PER_DAY = (
     ("cut", 26), ("kill", 6), ("stop", 5), ("crash", 14), ("flash", 6), ("link", 8),
     ("fleet_link", 6), ("freeze", 4), ("restart", 5), ("lie", 5), ("refuse", 4), ("lossy", 8),
-    ("clock", 6), ("meter", 8), ("forge_receipt", 8), ("forge_batch", 8), ("replay", 6),
+    ("clock", 6), ("meter", 8), ("forge_receipt", 24), ("forge_batch", 24), ("replay", 8),
     ("backup", 3), ("restore", 2), ("long", 1))
 
 

@@ -100,7 +100,7 @@ class SimDesk(Desk):
         outcome = super().receive(sender, sealed)
         life.world.note("fleet", outcome.code, outcome.low_water or 0)
         life.fleet.refused += outcome.receipt is None
-        life.fleet.outcome(outcome.code, sealed)
+        life.fleet.outcome(outcome, sealed)
         return outcome
 
 
@@ -230,14 +230,17 @@ class Fleet:
         if low < self.promised:
             self.world.fail("I3", f"said {self.promised}, after a crash {low}")
 
-    def outcome(self, code, sealed):
+    def outcome(self, outcome, sealed):
         """Note an outcome; an injected message must be refused, a sealed batch never is."""
+        code = outcome.code
         self.outcomes[code] = self.outcomes.get(code, 0) + 1
         digest = sha256(sealed).digest()
         wanted = self.known.get(digest)
         if wanted is None:
-            if code not in ("admit", "duplicate"):
-                self.world.fail("I12", f"a batch of our own is refused: {code}")
+            # After fork evidence the fleet takes a journal's batches in order only.
+            waits = code == "broken-chain" and "disputed" in outcome.detail
+            if code not in ("admit", "duplicate") and not waits:
+                self.world.fail("I12", f"a batch of our own is refused: {outcome.detail}")
         elif code not in wanted:
             self.world.fail("I12", f"forged to be {wanted}, outcome {code}")
 
