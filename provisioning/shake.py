@@ -8,7 +8,7 @@ are no definition stay.
 """
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from provisioning.shorten import (
@@ -37,9 +37,9 @@ class Module:
         self.always: list[ast.stmt] = []
         for node in self.tree.body:
             self._sort(node)
-        for node in ast.walk(self.tree):            # inside functions: the same, only later
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                self._note_import(node)
+        for below in ast.walk(self.tree):           # inside functions: the same, only later
+            if isinstance(below, ast.Import | ast.ImportFrom):
+                self._note_import(below)
 
     def _sort(self, node: ast.stmt) -> None:
         if isinstance(node, Definition):
@@ -84,10 +84,12 @@ def _is_docstring(node: ast.stmt) -> bool:
 class Shaker:
     """Finds what is reachable from a start module among modules read on demand."""
 
-    def __init__(self, root: Path) -> None:
-        """root: the folder in which the rooms stand."""
+    def __init__(self, root: Path, numbers: Mapping[str, int] | None = None) -> None:
+        """root: the folder in which the rooms stand.  numbers: other values of constants, by
+        "module.NAME"."""
         self._root = root
         self.modules: dict[str, Module] = {}
+        self._numbers = numbers or {}
         self._constants: dict[str, dict[str, int]] = {}
         self._members: set[str] = set()         # attribute names used by anything kept
         self._seen: set[int] = set()            # statements and methods already walked
@@ -130,7 +132,9 @@ class Shaker:
         if module not in self._constants:
             path = self._path(module)
             text = path.read_text(encoding="utf-8") if path else ""
-            self._constants[module] = constants(ast.parse(text))
+            found = constants(ast.parse(text))
+            self._constants[module] = {
+                key: self._numbers.get(f"{module}.{key}", value) for key, value in found.items()}
         return self._constants[module].get(name)
 
     def _path(self, name: str) -> Path | None:
@@ -149,7 +153,7 @@ class Shaker:
         if "." in name:
             self._module(name.rpartition(".")[0])
         text = path.read_text(encoding="utf-8")
-        text = inline(text, Module(name, text).imports, self._constant)
+        text = inline(text, (name, Module(name, text).imports), self._constant)
         module = self.modules[name] = Module(name, text)
         self._todo += [(module, node) for node in module.always]
         return module

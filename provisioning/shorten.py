@@ -18,16 +18,45 @@ def constants(tree: ast.Module) -> dict[str, int]:
     """Return the upper-case names that a module sets once to a small whole number."""
     found: dict[str, int] = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target = node.targets[0]
-            pairs = [(target, node.value)]
-            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                pairs = list(zip(target.elts, node.value.elts, strict=False))
-            for name, value in pairs:
-                number = _number(value)
-                if isinstance(name, ast.Name) and name.id.isupper() and number is not None:
-                    found[name.id] = number
+        for name, value in _pairs(node):
+            number = _number(value)
+            if isinstance(name, ast.Name) and name.id.isupper() and number is not None:
+                found[name.id] = number
     return found
+
+
+def _pairs(node: ast.stmt) -> list[tuple[ast.expr, ast.expr]]:
+    """Return (target, value) of an assignment, those of `A, B = 1, 2` one by one."""
+    if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+        return []
+    target = node.targets[0]
+    if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+        return list(zip(target.elts, node.value.elts, strict=False))
+    return [(target, node.value)]
+
+
+def without_rows(text: str, table: str, unwanted: Callable[[int, ast.expr], bool]) -> str:
+    """Return a module's text without some rows of a dict literal whose keys are numbers."""
+    for node in ast.parse(text).body:
+        if not isinstance(node, ast.Assign) or bound(node) != table:
+            continue
+        if not isinstance(node.value, ast.Dict):
+            continue
+        rows = [(key, value) for key, value in zip(node.value.keys, node.value.values, strict=True)
+                if not (isinstance(key, ast.Constant) and isinstance(key.value, int)
+                        and unwanted(key.value, value))]
+        node.value.keys, node.value.values = [row[0] for row in rows], [row[1] for row in rows]
+        lines = text.split("\n")
+        first, last = node.lineno - 1, node.end_lineno or node.lineno
+        lines[first:last] = [ast.unparse(node)] + [""] * (last - first - 1)
+        return "\n".join(lines)
+    return text
+
+
+def bound(node: ast.Assign) -> str:
+    """Return the one name that an assignment binds, "" for any other."""
+    target = node.targets[0]
+    return target.id if len(node.targets) == 1 and isinstance(target, ast.Name) else ""
 
 
 def _number(node: ast.expr) -> int | None:
@@ -43,13 +72,14 @@ def _number(node: ast.expr) -> int | None:
     return value if is_small and abs(value) < INLINED_MAX else None
 
 
-def inline(text: str, imports: Mapping[str, tuple[str, str]], lookup: Lookup) -> str:
+def inline(text: str, module: tuple[str, Mapping[str, tuple[str, str]]], lookup: Lookup) -> str:
     """Return a module's text with constants written out.
 
-    imports: name here -> (module, name there or "").  lookup: constants of other modules.
+    module: (its name, name here -> (module, name there or "")).  lookup: what they stand for.
     """
     tree = ast.parse(text)
-    own = constants(tree)
+    here, imports = module
+    own = {name: lookup(here, name) for name in constants(tree)}
     edits: list[Edit] = []
     for node in ast.walk(tree):
         value: int | None = None
@@ -58,8 +88,8 @@ def inline(text: str, imports: Mapping[str, tuple[str, str]], lookup: Lookup) ->
             if value is None and node.id in imports:
                 value = lookup(*imports[node.id])
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            module = imports.get(node.value.id)
-            value = lookup(".".join(filter(None, module)), node.attr) if module else None
+            there = imports.get(node.value.id)
+            value = lookup(".".join(filter(None, there)), node.attr) if there else None
         if value is not None and isinstance(node, ast.expr):
             written = f"({value})" if value < 0 else str(value)
             edits.append((node.lineno, node.col_offset, node.end_col_offset or 0, written))

