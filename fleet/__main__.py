@@ -103,18 +103,23 @@ def _verify(arguments: argparse.Namespace) -> int:
     report.device_of(sites, arguments.site)
     with opened(arguments.data) as reader:
         checked = verify.site(reader, sites[arguments.site])
+        notes = [one for device in sites[arguments.site]
+                 for one in reader.incidents(device.device)]
     if not checked:
         raise ReportError(f"{arguments.site}: no batch is stored yet, nothing to verify")
     faults = [fault for one in checked for fault in one.faults]
     if arguments.json:
         print(json.dumps({"ok": not faults, "journals": [
             {**one._asdict(), "faults": [fault.what for fault in one.faults]}
-            for one in checked]}, indent=2))
+            for one in checked], "incidents": [
+                one._asdict() | {"journal": one.journal.hex()} for one in notes]}, indent=2))
         return 1 if faults else 0
     for one in checked:
         print(f"{one.device}, journal {one.journal}: {one.records} records "
               f"{one.first_seq}..{one.last_seq} in {one.batches} batches, receipted up to "
               f"{one.low_water}")
+    for note in notes:
+        print(f"note: {note.device}, journal {note.journal.hex()}: {verify.words_of(note)}")
     for fault in faults:
         print(f"WRONG: {fault.device}, journal {fault.journal}: {fault.what}")
     print("not proven" if faults else "signatures, chain and sequence hold")

@@ -54,8 +54,9 @@ class Reader:
             self._link.execute("ROLLBACK")
 
     def version(self) -> int:
-        """Return a number that changes whenever a batch was stored."""
-        return int(self._one("SELECT coalesce(max(id), 0) FROM batches")[0])
+        """Return a number that changes whenever a batch was stored or refused."""
+        return int(self._one("SELECT coalesce((SELECT max(id) FROM batches), 0) + "
+                             "coalesce((SELECT max(id) FROM refused), 0)")[0])
 
     def descriptor(self, device: str) -> site.Descriptor | None:
         """Return the descriptor of the newest batch whose descriptor is known."""

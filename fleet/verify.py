@@ -6,9 +6,10 @@ Nothing that admission once concluded is believed: every sealed batch is opened 
 from collections import namedtuple
 from collections.abc import Iterable, Iterator
 
-from fleet import admission
+from fleet import admission, words
+from fleet.incidents import Incident
 from fleet.reader import JournalRow, Reader
-from fleet.registry import Device, signed_by
+from fleet.registry import Device, key_for, verified
 from gateway.core import batch as batches
 from gateway.core import chain
 from gateway.core.errors import FormatError
@@ -76,7 +77,8 @@ def _batch_faults(device: Device, journal_id: bytes, number: int, sealed: bytes,
         yield f"{place}: cannot be read: {error}"
         return
     place = f"batch {number} (records {batch.first_seq}..{batch.last_seq})"
-    if message.kid != device.kid or not signed_by(device, message.signed, message.signature):
+    public = key_for(device, message.kid, batch.journal_id)
+    if public is None or not verified(public, message.signed, message.signature):
         yield f"{place}: the signature does not fit; its bytes were changed or swapped"
         return
     if (batch.device, batch.journal_id, batch.number) != (device.device, journal_id, number):
@@ -86,11 +88,17 @@ def _batch_faults(device: Device, journal_id: bytes, number: int, sealed: bytes,
         try:
             batches.open_body(batch, admission.inflate)
         except FormatError as error:
-            yield f"{place}: {error}"
+            yield f"{place}: received, not booked: {error}"
+
+
+def words_of(incident: Incident) -> str:
+    """Return an incident as a line for people; what it is, then what happened."""
+    times = f" ({incident.count} times)" if incident.count > 1 else ""
+    return f"{words.INCIDENT_WORDS.get(incident.kind, incident.kind)}: {incident.detail}{times}"
 
 
 def _order_faults(batch: batches.Batch, last_seq: int, link: bytes) -> Iterator[str]:
-    if batch.first_seq > last_seq + 1:
+    if batch.first_seq > last_seq + 1 and batch.prev != link:
         yield (f"records {last_seq + 1}..{batch.first_seq - 1} are missing before batch "
                f"{batch.number}; the gateway still holds them, or they were taken away")
     elif batch.first_seq <= last_seq:

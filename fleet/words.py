@@ -25,6 +25,16 @@ REFUSED_WORDS = {
     "fork": "that contradicts what is stored (copied key or restored board)",
     "bad-schema": "that cannot be read",
 }
+INCIDENT_WORDS = {
+    "gap": "never sealed", "batch-lost": "lost on the gateway's flash",
+    "clone": "two gateways use one key", "broken-chain": "does not fit the chain",
+    "journal-reset": "new journal, not explained", "handover": "board replaced, signed",
+    "quarantined": "received, not booked", "restated": "figures changed later",
+    "clock-ahead": "clock in the future", "placed-later": "dated later",
+}
+# What needs a person, and what is only to be known.
+INCIDENTS_SEVERE = ("clone", "broken-chain", "journal-reset", "quarantined", "batch-lost")
+INCIDENTS_WATCH = ("gap", "clock-ahead")
 SEVERE = ("fork", "broken-chain", "bad-signature")
 
 

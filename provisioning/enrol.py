@@ -36,15 +36,15 @@ def enrol(folder: Path, data: Path, now: datetime.datetime) -> Path:
     is registered with another key (a clone or a new board), or a file is missing.
     """
     cabinet = _cabinet(folder)
-    entry = _entry(folder, cabinet, now)
+    entry = entry_of(folder, now)
     path = data / "registry" / f"{entry['device']}.json"
-    _check_receipt_key(folder, data)
+    check_receipt_key(folder, data)
     if path.exists():
         _check_same_key(path, entry)
     else:
         site.private_folder(data)
         site.private_folder(path.parent)
-        _replace(path, json.dumps(entry, indent=2, ensure_ascii=False).encode() + b"\n")
+        replace(path, json.dumps(entry, indent=2, ensure_ascii=False).encode() + b"\n")
     if not (data / "fleet.toml").exists():
         _write_fleet(folder, data, cabinet)
     return path
@@ -61,7 +61,9 @@ def _cabinet(folder: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _entry(folder: Path, cabinet: dict[str, Any], now: datetime.datetime) -> dict[str, Any]:
+def entry_of(folder: Path, now: datetime.datetime) -> dict[str, Any]:
+    """Return the registry entry of a site's folder: public keys and names only."""
+    cabinet = _cabinet(folder)
     raw = _evidence_public(folder / cabinet.get("keys", {}).get("evidence", "keys/evidence.key"))
     table = cabinet["site"]
     return {
@@ -103,7 +105,7 @@ def _check_same_key(path: Path, entry: dict[str, Any]) -> None:
             "by moving this file away")
 
 
-def _check_receipt_key(folder: Path, data: Path) -> None:
+def check_receipt_key(folder: Path, data: Path) -> None:
     """Refuse a site that would not believe this fleet's receipts: it could never trim."""
     held = data / FLEET_FILES["fleet/receipt.key"]
     if held.exists() and held.read_bytes() != _content(folder / "fleet/receipt.key"):
@@ -126,10 +128,10 @@ def _write_fleet(folder: Path, data: Path, cabinet: dict[str, Any]) -> None:
         ("receipt", {"key": "keys/receipt.key"}),
         ("factors", cabinet.get("factors", {})),
     ]
-    _replace(data / "fleet.toml", toml_text.document("The receiving side.", tables).encode())
+    replace(data / "fleet.toml", toml_text.document("The receiving side.", tables).encode())
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes) -> None:
     """Write whole or not at all: a fleet that runs may read it at any moment."""
     draft = path.with_name(path.name + ".new")
     draft.write_bytes(content)

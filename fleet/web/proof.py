@@ -3,7 +3,7 @@
 from collections import namedtuple
 from typing import Any
 
-from fleet import words
+from fleet import verify, words
 from fleet.live import section
 from fleet.web.snapshot import Snapshot
 
@@ -11,7 +11,7 @@ GOOD, WATCH, BAD = "good", "watch", "bad"
 COVERAGE_GOOD, COVERAGE_WATCH = 0.995, 0.95
 
 # The lines that say whether what is here can be trusted; the others say how much is here.
-PROVING = ("Unbroken", "Foreign data")
+PROVING = ("Unbroken", "Foreign data", "Journals")
 
 # state: good | watch | bad.  title: what was asked.  text: the answer.
 Line = namedtuple("Line", ("state", "title", "text"))
@@ -25,7 +25,7 @@ def lines(snapshot: Snapshot, live: dict[str, Any] | None, receipt_age_s: float 
     """
     return [_complete(snapshot), _chain(snapshot), _gaps(snapshot), _receipts(
         snapshot, live or {}, receipt_age_s), _clock(live or {}, snapshot), _quality(snapshot),
-        _refused(snapshot)]
+        _refused(snapshot), _journals(snapshot)]
 
 
 def worst(found: list[Line]) -> str:
@@ -125,3 +125,20 @@ def _refused(snapshot: Snapshot) -> Line:
     severe = any(code in words.SEVERE for code in snapshot.refused)
     return Line(BAD if severe else WATCH, "Foreign data",
                 f"Refused, never booked: batches {'; '.join(parts)}.")
+
+
+def _journals(snapshot: Snapshot) -> Line:
+    """What happened to the journals themselves: the gravest and newest of it."""
+    waits = "" if not snapshot.unplaced else (
+        f" {words.count(snapshot.unplaced, 'record')} not dated yet; kept and proven meanwhile.")
+    for state, kinds in ((BAD, words.INCIDENTS_SEVERE), (WATCH, words.INCIDENTS_WATCH)):
+        found = [one for one in snapshot.incidents if one.kind in kinds]
+        if found:
+            last = max(found, key=lambda one: one.last_ms)
+            more = f" And {words.figure(len(found) - 1)} more: python -m fleet verify." \
+                if len(found) > 1 else ""
+            return Line(state, "Journals", f"{verify.words_of(last)}.{more}{waits}")
+    if waits:
+        return Line(WATCH, "Journals", waits.strip())
+    return Line(GOOD, "Journals", f"{words.count(len(snapshot.journals), 'journal')}; no clone, "
+                "no unexplained reset, nothing left out of the books.")

@@ -14,9 +14,9 @@ from gateway.core.interval import QUARTER_MS
 
 # version: the store's, when this was read.  today: report of the day so far, or None with
 # `why`.  span: (first, last) quarter hour with data, or None.  journals: JournalRow list.
-# charts: SVG text.
+# charts: SVG text.  incidents: list of Incident.  unplaced: records that wait for a time.
 Snapshot = namedtuple("Snapshot", ("version", "today", "why", "span", "journals", "refused",
-                                   "charts"))
+                                   "charts", "incidents", "unplaced"), defaults=((), 0))
 EMPTY = Snapshot(-1, None, "No readings have arrived yet.", None, [], {}, "")
 
 
@@ -52,7 +52,8 @@ class Snapshots:
             except WattproofError as error:
                 why = f"The books of today cannot be made: {error}"
         return Snapshot(version, today, why, span, reader.journals(device.device),
-                        reader.refused(device.device), charts)
+                        reader.refused(device.device), charts,
+                        reader.incidents(device.device), reader.unplaced(device.device))
 
 
 def day_so_far(span: tuple[int, int], timezone: str) -> tuple[int, int]:

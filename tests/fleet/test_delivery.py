@@ -6,9 +6,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet import incidents
+from fleet.__main__ import main
 from fleet.desk import NOT_BOOKED, Desk
 from fleet.reader import Reader
 from fleet.registry import Registry
+from fleet.web import proof
+from fleet.web.snapshot import EMPTY
 from gateway.core import batch, chain, handover, receipt, record
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
 
@@ -243,3 +246,44 @@ def test_content_that_arithmetic_cannot_take_is_stored_and_named_not_booked(stor
     outcome = desk.receive("shop-1", gateway.seal([huge], seconds=SHORT_S))
     assert content(outcome).low_water == 1          # nothing stops, whatever the books say
     assert desk.receive("shop-1", gateway.seal(seconds=SHORT_S)).code == "admit"
+
+
+# What a person reads.
+
+def test_verify_names_each_incident_and_a_chained_hole_is_no_fault(desk, gateway, tmp_path, capsys):
+    desk.receive("shop-1", gateway.seal(seconds=SHORT_S))
+    skip(gateway, 5)
+    desk.receive("shop-1", gateway.seal(seconds=SHORT_S))
+    assert main(["verify", "--data", str(tmp_path), "--site", "shop"]) == 0
+    assert "note: shop-1" in (text := capsys.readouterr().out)
+    assert "never sealed: records 68..72" in text
+    poison = gateway.seal(seconds=SHORT_S, body=b"\xff" * 50)
+    for _ in range(3):
+        desk.receive("shop-1", poison)
+    assert main(["verify", "--data", str(tmp_path), "--site", "shop"]) == 1
+    assert "received, not booked" in capsys.readouterr().out
+
+
+def test_verify_knows_the_old_and_the_new_key_of_a_replaced_board(desk, gateway, tmp_path, capsys):
+    desk.receive("shop-1", gateway.seal(seconds=SHORT_S))
+    new = replace(tmp_path, gateway)
+    desk.receive("shop-1", new.seal(seconds=SHORT_S))
+    assert main(["verify", "--data", str(tmp_path), "--site", "shop"]) == 0
+    assert "board replaced, signed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("kind", "state"), [
+    (incidents.CLONE, "bad"), (incidents.RESET, "bad"), (incidents.QUARANTINED, "bad"),
+    (incidents.LOST, "bad"), (incidents.GAP, "watch"), (incidents.FUTURE, "watch"),
+    (incidents.HANDOVER, "good"), (incidents.RESTATED, "good"), (incidents.PLACED, "good")])
+def test_the_page_says_what_needs_a_person_and_what_is_only_to_be_known(kind, state):
+    row = incidents.Incident("shop-1", bytes(16), kind, "", 1, 2, "what happened", 2, 5, 6)
+    line = proof.lines(EMPTY._replace(incidents=[row]), None, None)[-1]
+    assert (line.title, line.state) == ("Journals", state)
+    assert ("what happened (2 times)" in line.text) == (state != "good")
+
+
+def test_the_page_says_how_many_records_wait_for_a_time():
+    line = proof.lines(EMPTY._replace(unplaced=66), None, None)[-1]
+    assert (line.state, line.text) == ("watch", "66 records not dated yet; kept and proven "
+                                       "meanwhile.")
