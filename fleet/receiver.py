@@ -8,6 +8,7 @@ connection is normal: wait a little, with jitter, and come back.
 import asyncio
 import logging
 import random
+import socket
 import sqlite3
 import ssl
 from collections.abc import Awaitable, Callable
@@ -28,6 +29,9 @@ PAUSE_S_MIN, PAUSE_S_MAX = 0.5, 4.0
 # gets no receipt.
 QUEUE_MAX = 64
 KEEPALIVE_S = 20
+REFUSED = 128               # SUBACK, MQTT 3.1.1 3.9.3
+# With Nagle's algorithm each receipt would wait 40 ms for the broker's delayed ACK.
+NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 TIMEOUT_S = 10
 
 log = logging.getLogger("fleet.receiver")
@@ -63,11 +67,11 @@ class Receiver:
         while True:
             try:
                 await self._session()
-            except (aiomqtt.MqttError, OSError) as error:
+            except (aiomqtt.MqttError, OSError, sqlite3.Error) as error:
                 if self.connected:
                     pause_s = PAUSE_S_MIN
-                log.warning("broker %s:%s: %s; next try within %.1f s", self._settings.host,
-                            self._settings.port, error, pause_s)
+                log.warning("broker %s:%s or store: %s; next try within %.1f s",
+                            self._settings.host, self._settings.port, error, pause_s)
             finally:
                 self.connected = False
             await sleep(random.uniform(PAUSE_S_MIN / 2, pause_s))
@@ -79,11 +83,15 @@ class Receiver:
             self._settings.host, self._settings.port, tls_context=tls(self._settings),
             identifier="fleet-receiver", protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True, keepalive=KEEPALIVE_S, timeout=TIMEOUT_S,
-            max_queued_incoming_messages=QUEUE_MAX)
+            max_queued_incoming_messages=QUEUE_MAX, socket_options=NO_DELAY)
 
     async def _session(self) -> None:
         async with self._client() as client:
-            await client.subscribe([(UP, 1), (LIVE, 0)])
+            granted = await client.subscribe([(UP, 1), (LIVE, 0)])
+            codes: list[Any] = list(granted or ())
+            if any(getattr(code, "value", code) >= REFUSED for code in codes):
+                raise OSError(f"the broker does not let us listen to {UP} and {LIVE}: its access "
+                              "list does not know this certificate's name")
             self.connected = True
             log.info("connected to the broker at %s:%s", self._settings.host, self._settings.port)
             for device, receipt in await self._on_thread(self._desk.receipts):

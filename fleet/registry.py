@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ Device = namedtuple("Device", ("device", "site", "name", "timezone", "kid", "pub
                                "previous"), defaults=((),))
 # A key that handed over: it may sign the rest of its own journal and nothing else.
 Previous = namedtuple("Previous", ("kid", "public", "journal", "statement"))
+
+log = logging.getLogger("fleet.registry")
 
 KID_BYTES = 8
 FILES_MAX = 100_000     # gateways of one fleet; a folder with more is something else
@@ -73,10 +76,17 @@ class Registry:
             self._stamp, self._times = stamp, set(stamp)
 
     def find(self, device: str) -> Device | None:
-        """Return an enrolled gateway; a new one is found without a restart."""
+        """Return an enrolled gateway; a new one is found without a restart.
+
+        An entry that became unreadable since is nobody's until it is mended; the others stay.
+        """
         held = self._devices.get(device)
         if held is None or self._changed(held):
-            self.refresh()
+            try:
+                self.refresh()
+            except ConfigError as error:
+                log.error("%s", error)
+                return None
         return self._devices.get(device)
 
     def _changed(self, held: Device) -> bool:

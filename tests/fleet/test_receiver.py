@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import socket
+import sqlite3
 import subprocess
 from collections import namedtuple
 
@@ -110,6 +111,69 @@ async def test_receipts_are_said_again_to_a_broker_that_forgot_them(place):
     async with receiving(place, LiveTable()) as receiver:
         await met(lambda: receiver.last_receipt_ms)     # without any new batch
         assert list(receiver.last_receipt_ms) == ["shop-1"]
+
+
+class Line:
+    """A client that notes what is published and grants what it is told to."""
+
+    def __init__(self, granted=(1, 0)):
+        self.granted, self.said = granted, []
+
+    async def publish(self, topic, payload, **_):
+        """Note it."""
+        self.said.append((topic, payload))
+
+    async def subscribe(self, _patterns):
+        """Answer as a broker does."""
+        return self.granted
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        return None
+
+
+class FullDesk:
+    """A desk whose disk is full."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def receive(self, _sender, _sealed):
+        """Fail as SQLite does."""
+        self.asked += 1
+        raise sqlite3.OperationalError("database or disk is full")
+
+
+async def test_a_full_disk_gives_no_receipt_and_the_service_goes_on():
+    desk, line = FullDesk(), Line()
+    receiver = Receiver(None, desk, LiveTable())
+    message = aiomqtt.Message("wp/1/shop-1/up", b"sealed", 1, False, 1, None)
+    for _ in range(2):
+        await receiver._take(line, message)
+    assert (desk.asked, line.said) == (2, [])
+
+
+async def test_a_broker_that_lets_the_fleet_hear_nothing_is_told(place):
+    class Deaf(Receiver):
+        def _client(self):
+            return Line(granted=(128, 128))
+    receiver = Deaf(settings.load(place.data), FullDesk(), LiveTable())
+    with pytest.raises(OSError, match="its access list does not know"):
+        await receiver._session()
+    assert not receiver.connected
+
+
+def test_an_entry_that_became_unreadable_is_nobodys_and_the_others_stay(tmp_path):
+    for name in ("shop-1", "shop-2"):
+        PaperGateway(name).enrol(tmp_path)
+    registry = Registry(tmp_path)
+    (tmp_path / "registry/shop-1.json").write_text("{")
+    assert registry.find("shop-1") is None
+    assert registry.find("shop-2").device == "shop-2"
+    PaperGateway("shop-1").enrol(tmp_path)
+    assert registry.find("shop-1").device == "shop-1"
 
 
 @pytest.mark.parametrize(("topic", "device"), [
