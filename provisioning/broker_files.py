@@ -47,6 +47,8 @@ def mosquitto_conf(folder: Path, bind: str, port: int) -> str:
         f"max_packet_size {MESSAGE_BYTES_MAX}",
         "max_queued_messages 1000",
         "max_inflight_messages 20",
+        "# A receipt must not wait for the delayed ACK of what went before it.",
+        "set_tcp_nodelay true",
         "connection_messages true",
         "log_dest stderr",
         "log_type error",

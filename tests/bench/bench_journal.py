@@ -33,11 +33,11 @@ class Case(NamedTuple):
 CASES = (Case("L1", Plan(1, 900, 1), 3.0, None), Case("L2", Plan(10, 90, 4), None, 60.0))
 
 
-def open_journal(store: FlashStore, device: str = "cab-bench") -> Journal:
+def open_journal(store: FlashStore) -> Journal:
     """Return a fresh journal of the standard load on a store."""
     clock = ClockState(CLOCK_NTP, 0, 1_790_000_000_000, 50)
     return Journal.open(store, Opening(
-        device, SCHEMA, bytes(32), b"\xa0", "bench",
+        "cab-bench", SCHEMA, bytes(32), b"\xa0", "bench",
         lambda: hashlib.sha256(b"bench").digest()[:16], clock, 0))
 
 

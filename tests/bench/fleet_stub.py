@@ -2,7 +2,8 @@
 
     python -m tests.bench.fleet_stub SITE PORT
 
-Prints {"ready": true}, then for each batch {"seq": last, "bytes": n, "at_s": monotonic}.
+Prints {"ready": true}, then for each batch {"bytes": n, "at_s": when it came, "receipt_s": when the
+broker had the receipt} in monotonic seconds.
 """
 
 import asyncio
@@ -29,17 +30,30 @@ def signer_of(site: Path) -> Signer:
     return Signer(key)
 
 
-def receipt(signer: Signer, data: bytes) -> tuple[str, int, bytes]:
-    """Return (device, last sequence, receipt) of a sealed batch."""
-    sign1, found = batch.open_sealed(data)
-    made = receipts.Receipt(found.device, found.journal_id, 1, found.last_seq,
-                            chain.link(sign1.payload), 1)
-    return found.device, found.last_seq, receipts.seal(made, signer.kid, signer.sign)
+class Desk:
+    """What came of one gateway's one journal, and the receipt for its contiguous part."""
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+        self._waiting: dict[int, tuple[int, bytes]] = {}    # first sequence -> last, chain
+        self._last, self._chain = 0, b""
+
+    def take(self, data: bytes) -> tuple[str, bytes | None]:
+        """Return (topic, receipt) after a sealed batch; None while nothing is contiguous."""
+        sign1, found = batch.open_sealed(data)
+        self._waiting[found.first_seq] = found.last_seq, chain.link(sign1.payload)
+        while self._last + 1 in self._waiting:
+            self._last, self._chain = self._waiting.pop(self._last + 1)
+        topic = f"wp/1/{found.device}/receipt"
+        if not self._last:
+            return topic, None
+        made = receipts.Receipt(found.device, found.journal_id, 1, self._last, self._chain, 1)
+        return topic, receipts.seal(made, self._signer.kid, self._signer.sign)
 
 
 async def serve(site: Path, port: int) -> None:
     """Serve until killed."""
-    signer = signer_of(site)
+    desk = Desk(signer_of(site))
     context = ssl.create_default_context(cafile=site / "ca/ca.crt")
     context.load_cert_chain(site / "fleet/client.crt", site / "fleet/client.key")
     async with aiomqtt.Client("127.0.0.1", port, tls_context=context,
@@ -49,9 +63,11 @@ async def serve(site: Path, port: int) -> None:
         async for message in client.messages:
             at_s, data = time.monotonic(), message.payload
             if isinstance(data, bytes):
-                device, seq, made = receipt(signer, data)
-                await client.publish(f"wp/1/{device}/receipt", made, qos=1, retain=True)
-                print(json.dumps({"seq": seq, "bytes": len(data), "at_s": at_s}), flush=True)
+                topic, made = desk.take(data)
+                if made is not None:
+                    await client.publish(topic, made, qos=1, retain=True)
+                print(json.dumps({"bytes": len(data), "at_s": at_s,
+                                  "receipt_s": time.monotonic()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,10 @@ class Process:
         """End it like a power cut does."""
         self._child.kill()
 
+    def wait(self) -> None:
+        """Wait for its own end."""
+        self._child.wait(WAIT_S)
+
     def stop(self) -> None:
         """Ask it to end, and make it end."""
         self._child.terminate()

@@ -7,6 +7,7 @@ is counted.
 import contextlib
 import datetime
 import os
+import select
 import shutil
 import socket
 import tempfile
@@ -93,6 +94,15 @@ def await_port(port: int) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
     raise SystemExit(f"nothing listens on port {port}")
+
+
+def await_text(log: Path, text: str) -> None:
+    """Return as soon as a text stands in a log."""
+    end_s = time.monotonic() + 4 * WAIT_S
+    while text not in log.read_text():
+        select.select([], [], [], 0.01)
+        if time.monotonic() > end_s:
+            raise SystemExit(f"{log} does not say {text!r}:\n{log.read_text()[-2000:]}")
 
 
 @contextlib.contextmanager
