@@ -2,10 +2,11 @@
 
 The time between that reading and the first slot of this boot is a gap; the pollers declare
 it, so that nothing is missing without a reason.  Reads the tail and, where that does not
-reach, the newest sealed batch; never more.
+reach, the newest sealed batches, until each device was found; never more than a few.
 """
 
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 from gateway.core import batch, columns
@@ -15,6 +16,7 @@ from gateway.core.reading import ClockState, utc_ms
 from gateway.core.record import is_event
 
 INFLATED_MAX = batch.INFLATED_MAX
+BATCHES_BACK_MAX = 16           # so many short lives in a row hide no absence
 
 
 def inflate(data: bytes, limit: int = INFLATED_MAX) -> bytes:
@@ -47,18 +49,28 @@ def last_read_utc_ms(journal: Any) -> dict[str, int]:
     journal: just opened, nothing committed by this boot.
     """
     found: dict[str, int] = {}
-    numbers = journal.batch_numbers()
-    if numbers:
-        try:
-            _, newest = batch.open_sealed(journal.read_batch(numbers[-1]))
-            schema, records = batch.open_body(newest, inflate)
-        except (FormatError, JournalError):
-            schema, records = (), []            # the journal tells of it; here it means: unknown
-        for record in records:
-            _note(found, schema, newest.clock, record)
+    try:
+        for data in _newest_batches(journal):
+            _, content = batch.open_sealed(data)
+            schema, records = batch.open_body(content, inflate)
+            here: dict[str, int] = {}
+            for record in records:
+                _note(here, schema, content.clock, record)
+            found = here | found
+            if len(found) >= len(schema):
+                break
+    except (FormatError, JournalError):
+        pass                                # the journal tells of it; here it means: unknown
     for context, record in journal.replay():
         _note(found, columns.decode_schema(context.schema), context.clock, record)
     return found
+
+
+def _newest_batches(journal: Any) -> Iterator[bytes]:
+    """Yield sealed bytes, newest first: a life too short for a poll leaves events only.
+    Raises JournalError."""
+    for number in reversed(journal.batch_numbers()[-BATCHES_BACK_MAX:]):
+        yield journal.read_batch(number)
 
 
 def _note(found: dict[str, int], schema: Any, clock: ClockState, record: Any) -> None:

@@ -29,7 +29,7 @@ FLEET_POINTS = (
 PER_DAY = (
     ("cut", 26), ("kill", 6), ("stop", 5), ("crash", 14), ("flash", 6), ("link", 8),
     ("fleet_link", 6), ("freeze", 4), ("restart", 5), ("lie", 5), ("refuse", 4), ("lossy", 8),
-    ("clock", 6), ("meter", 8), ("forge_receipt", 24), ("forge_batch", 24), ("replay", 8),
+    ("clock", 6), ("meter", 8), ("forge_receipt", 60), ("forge_batch", 24), ("replay", 8),
     ("backup", 3), ("restore", 2), ("long", 1))
 
 
@@ -210,7 +210,11 @@ class Faults:
         return NAME, self.chance.randbytes(self.chance.randint(0, 300)), ("bad-schema",)
 
     def _forge_receipt(self):
-        """A receipt that must not count reaches the gateway."""
+        """A receipt that must not count will reach the gateway right after its next seal:
+        only while something waits could it do harm."""
+        self.world.on_seal = self._send_forged_receipt
+
+    def _send_forged_receipt(self):
         kind = self.chance.choice(("stranger", "chain", "journal", "ahead", "nonsense", "old"))
         data = getattr(self, "_receipt_" + kind)()
         if data is not None:

@@ -137,7 +137,7 @@ class SimJournal(Journal):
         number = super().seal(sealer)
         if number is not None:
             self.witness.sealed(number, self.read_batch(number))
-            self.world.note("seal", number, self.sealed_seq)
+            self.world.sealed(number, self.sealed_seq)
             self.world.point("seal.after", self.life)
         return number
 

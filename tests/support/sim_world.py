@@ -69,7 +69,7 @@ class World:
         self.seed, self.style = seed, style
         self.receipt_key = Ed25519PrivateKey.from_private_bytes(bytes([3]) * 32)
         self.armed, self.failed = {}, ""
-        self.restore_next = False
+        self.restore_next, self.on_seal = False, None
         self.ending = self.restored = False
         self.quarters = self.undated_holes = 0
         self.chance_of_cuts = self.chance("cuts")
@@ -167,6 +167,13 @@ class World:
             self.machine.cut(host.life, one[1] == "kill")
         task.cancel()
 
+    def sealed(self, number, last_seq):
+        """Note a batch; a forged receipt may be waiting for it."""
+        self.note("seal", number, last_seq)
+        waiting, self.on_seal = self.on_seal, None
+        if waiting is not None:
+            waiting()
+
     # -- the broker tells
 
     def _on_publish(self, client, topic, payload):
@@ -257,7 +264,7 @@ class World:
     def _calm(self):
         self.broker.calm()
         self.armed.clear()
-        self.restore_next = False
+        self.restore_next, self.on_seal = False, None
         self.machine.flash.fault = None
         self.machine.wall.mode = "ntp"
         self.machine.bus.silent_s.clear()
