@@ -17,8 +17,9 @@ FORMAT = "wattproof-evidence-1"
 
 # What a bundle is about.  site, cabinet: text.  from_ms, to_ms: the period of the statement.
 # config: 32 bytes, hash of the descriptor the statement was made with.  key: 32 bytes, the
-# fleet's public receipt key.
-Subject = namedtuple("Subject", ("site", "cabinet", "from_ms", "to_ms", "config", "key"))
+# fleet's public receipt key.  keys: {journal id in hex: public evidence key (32 bytes)}.
+Subject = namedtuple("Subject", (
+    "site", "cabinet", "from_ms", "to_ms", "config", "key", "keys"))
 # What stands in the contents as it is.  registry, statement, factors: bytes.  descriptors,
 # heads (by size), consistency (of each head but the last), receipts: lists of bytes.
 Papers = namedtuple("Papers", (
@@ -37,7 +38,7 @@ def write(subject: Subject, papers: Papers, batches: Iterable[Proven], signer: S
     payload = cbor.encode({
         "format": FORMAT, "site": subject.site, "cabinet": subject.cabinet,
         "from": subject.from_ms, "to": subject.to_ms, "config": subject.config,
-        "key": subject.key, **papers._asdict(), "batches": table})
+        "key": subject.key, "keys": subject.keys, **papers._asdict(), "batches": table})
     out = [cbor.head(cbor.ARRAY, 1 + len(parts))]
     for part in (cose.sign1(signer.kid, payload, signer.sign), *parts):
         out += [cbor.head(cbor.BYTES, len(part)), part]

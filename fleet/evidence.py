@@ -16,6 +16,7 @@ from fleet import bundle, proofs, report
 from fleet.errors import ReportError
 from fleet.evidence_reader import BatchRow, EvidenceReader
 from fleet.reader import Reader
+from fleet.registry import Device
 from gateway.core import receipt
 from gateway.ledger import factors
 
@@ -37,11 +38,12 @@ def build(reader: Reader, question: report.Question, registry_file: Path,
         config = rows.config(device)
         if config is None:
             raise ReportError(f"{device}: its configuration has not arrived yet")
+        spans = rows.journals(device, question.from_ms, question.to_ms)
         subject = bundle.Subject(question.device.site, device, question.from_ms, question.to_ms,
-                                 config, key.public_key().public_bytes_raw())
+                                 config, key.public_key().public_bytes_raw(),
+                                 {span[0].hex(): _key(question.device, span[0]) for span in spans})
         signer = signer_of(key)
         batches: list[BatchRow] = []
-        spans = rows.journals(device, question.from_ms, question.to_ms)
         for span in spans:
             batches += rows.batches(device, span)
         heads = sorted({rows.log.head(), *rows.log.daily(question.from_ms)})
@@ -57,6 +59,13 @@ def build(reader: Reader, question: report.Question, registry_file: Path,
             (device, row.journal, row.number, row.first_seq, row.last_seq), row.sealed,
             prover.inclusion(row.leaf, rows.log.node)) for row in batches]
     return bundle.write(subject, papers, proven, signer)
+
+
+def _key(device: Device, journal: bytes) -> bytes:
+    """Return the public key that signs a journal: the present one, or one that handed over."""
+    found: bytes = next((old.public for old in device.previous if old.journal == journal),
+                        device.public)
+    return found
 
 
 def _json(content: dict[str, Any]) -> bytes:

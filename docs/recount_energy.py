@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Count a bundle's energy again: python recount_energy.py FILE
+
+Runs verify_evidence.py (beside it), then derives each meter's energy of the period from the
+signed counters alone and compares it with the bundle's statement, within the bound that the
+statement gives.  Written from docs/formats.md 10.4; imports nothing of Wattproof.  Exit
+status: 0 only if both hold.
+"""
+import argparse
+import hashlib
+import json
+from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
+
+from verify_evidence import Bundle, cbor, content, need, utc
+
+ENERGY = {43: "energy_active_import_total", 47: "energy_active_export_total",
+          51: "energy_active_sum_total", 56: "energy_yield_total"}
+QUARTER_MS, SPREAD_MS = 900_000, 31 * 86_400_000
+
+
+def rule_of(site, device, exponent):
+    """Return (Wh of a count, counts per hour at rated power, modulus, slack ms)."""
+    entry = next((one for one in site["devices"] if one["name"] == device), {})
+    worth = 10.0 ** exponent * float(entry.get("ct_ratio") or 1)
+    rate = -(-int(entry.get("rated_w") or 1_000_000) * 1000 // max(int(worth * 1000), 1))
+    return worth, rate, 1 << (32 if entry.get("kind") == "pv" else 62), site["interval_s"] * 1000
+
+
+def step(rule, older, newer):
+    """Return the counts between two readings (ms, value), or None if that cannot be."""
+    counts = newer[1] - older[1] + (rule[2] if newer[1] < older[1] else 0)
+    limit = rule[1] * (newer[0] - older[0] + rule[3]) * 105 // 360_000_000 + 1
+    return counts if counts <= limit and newer[0] - older[0] <= SPREAD_MS else None
+
+
+def advance(readings, rule):
+    """Return {start of quarter hour: counts} of a counter, without what nobody can know.
+
+    Readings between two impossible steps are a run; only quarter hours with both ends in the
+    same run are known.
+    """
+    total, run, there = 0, 0, {}
+    rising = sorted(dict(sorted(readings, reverse=True)).items())       # of one time the lowest
+    for older, newer in pairwise(rising):
+        counts = step(rule, older, newer)
+        run += counts is None
+        first, last = -(-older[0] // QUARTER_MS), newer[0] // QUARTER_MS
+        for quarter in range(first, last + 1) if counts is not None else ():
+            part = (quarter * QUARTER_MS - older[0]) / (newer[0] - older[0])
+            there[run, quarter] = total + counts * part
+        total += counts or 0
+    return {quarter * QUARTER_MS: there[run, quarter + 1] - counts
+            for (run, quarter), counts in there.items() if (run, quarter + 1) in there}
+
+
+def readings(job):
+    """Return (journal and boot, clock, {(device, measurand, exponent): [(ticks, value)]}) of a
+    sealed batch: of each energy counter the first and last reading, and all that stand beside
+    a quarter hour's boundary or an impossible step."""
+    sealed, site, clocks = job
+    said, _, _, boot, clock, columns = content(cbor(sealed)[1][2])
+    clock, found = clock if clock[0] else clocks.get((said[1], boot)), {}
+    for s, p in columns.where if clock else ():
+        name, points = columns.schema[s]
+        if p is None or points[p][0] not in ENERGY or points[p][2]:
+            continue
+        ticks, rule = columns.values(s, None), rule_of(site, name, points[p][1])
+        for first, end, _ in reversed(columns.holes[s][p]):
+            ticks = ticks[:first] + ticks[end:]
+        row = [(at - clock[1] + clock[2], value)
+               for at, value in zip(ticks, columns.values(s, p), strict=True)]
+        beside = (one for a, b in pairwise(row) for one in (a, b) if
+                  a[0] // QUARTER_MS != b[0] // QUARTER_MS or step(rule, a, b) is None)
+        found[name, *points[p][:2]] = [*row[:1], *row[-1:], *beside]
+    return (said[1], boot), clock, found
+
+
+def counted(bundle):
+    """Return {(device, measurand name): Wh} of the bundle's period."""
+    said = bundle.said
+    site = next(cbor(one) for one in said["descriptors"] if sha256(one) == said["config"])
+    jobs = [(sealed, site, {}) for _, sealed, _ in bundle.parts]
+    run = ProcessPoolExecutor(2).map if len(jobs) > 500 else map
+    results = list(run(readings, jobs))
+    known = sorted((clock[1], boot, clock) for boot, clock, _ in results if clock)
+    clocks = {boot: clock for _, boot, clock in reversed(known)}        # the earliest counts
+    series, energy = {}, {}
+    for job, (boot, clock, found) in zip(jobs, results, strict=True):
+        if clock is None and boot in clocks:
+            found = readings((*job[:2], clocks))[2]
+        for key, values in found.items():
+            series.setdefault(key, set()).update(values)
+    for (device, measurand, exponent), values in series.items():
+        rule = rule_of(site, device, exponent)
+        inside = [counts * rule[0] for at, counts in advance(values, rule).items()
+                  if said["from"] <= at < said["to"]]
+        if inside:
+            key = device, ENERGY[measurand]
+            energy[key] = energy.get(key, 0) + sum(inside)
+    return energy
+
+
+def compare(bundle):
+    """Add to the bundle's faults what its statement says otherwise than its batches."""
+    said, statement, stated = bundle.said, json.loads(bundle.said["statement"]), {}
+    period = [utc(said["from"]), utc(said["to"]), said["cabinet"]]
+    need([statement["from"], statement["to"], statement["cabinet"]] == period,
+         "the statement is about another cabinet or period")
+    need(statement["factors"]["sha256"] == sha256(said["factors"]).hex(),
+         "the statement was made with other factors")
+    for one in statement["evidence"]["journals"]:
+        held = [row[3:5] for row in said["batches"] if row[1].hex() == one["journal"]]
+        first, last = (held[0][0], held[-1][1]) if held else (0, 0)
+        need(held and first <= one["first_seq"] and last >= one["last_seq"],
+             f"journal {one['journal'][:8]}: records {one['first_seq']}..{one['last_seq']} are "
+             f"accounted, but the batches hold {first}..{last}")
+    for one in statement["meters"]:
+        if one["energy_wh"] is not None:
+            wh, bound = stated.get((one["device"], one["measurand"]), (0, 0))
+            stated[one["device"], one["measurand"]] = wh + one["energy_wh"], bound + one["bound_wh"]
+    ours = counted(bundle)
+    for key in sorted({*stated, *ours}):
+        (wh, bound), own = stated.get(key, (0, 0)), ours.get(key, 0)
+        line = (f"{key[0]:16} {key[1]:28} {wh:13.3f} Wh stated {own:13.3f} counted, "
+                f"bound {bound:.3f}")
+        bundle.notes.append(f"energy      {line}")
+        good = key in stated and key in ours and abs(wh - own) <= bound
+        bundle.attempt(f"{bundle.all}: energy", need, good, " ".join(line.split()))
+
+
+def sha256(data):
+    """Return the digest of bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def main():
+    """Return the exit status."""
+    parser = argparse.ArgumentParser(description="Check a bundle and count its energy again.")
+    parser.add_argument("file", type=argparse.FileType("rb"), help="the bundle")
+    parser.add_argument("--fleet-key", type=bytes.fromhex, help="as it was given to you, in hex")
+    said = parser.parse_args()
+    bundle = Bundle(said.file.read(), said.fleet_key)
+    if not bundle.faults:
+        bundle.attempt(f"{bundle.all}: statement", compare, bundle)
+    print(bundle.all, *bundle.notes, *(f"WRONG       {one}" for one in bundle.faults),
+          "NOT PROVEN" if bundle.faults else "everything holds", sep="\n")
+    return bool(bundle.faults)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

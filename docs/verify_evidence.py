@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""Check a Wattproof evidence bundle offline: python verify_evidence.py FILE
+Written from docs/formats.md ("6.4": its section), imports nothing of Wattproof, needs Python 3.11
+and `cryptography`.  Exit status: 0 only if everything holds, 1 if not, 2 for a wrong call."""
+import argparse
+import hashlib
+import zlib
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from itertools import accumulate, pairwise
+from math import isqrt
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+RULES = {10: (1, (1, 7, 8, 9)), 14: (1, (1, 11, 12, 13)), 15: (1, (2, 1, 7)), 16: (1, (2, 2, 8)),
+         17: (1, (2, 3, 9)), 18: (2, (1, 15, 16, 17), (2, 1, 7)), 19: (2, (3, 15, 11)),
+         20: (2, (3, 16, 12)), 21: (2, (3, 17, 13)), 22: (3, (1, 19, 20, 21), (3, 18, 14)),
+         23: (2, (4, 11, 15)), 24: (2, (4, 12, 16)), 25: (2, (4, 13, 17)), 26: (3, (4, 14, 18)),
+         27: (3, (4, 14, 18)), 43: (1, (1, 40, 41, 42)), 47: (1, (1, 44, 45, 46)),
+         51: (2, (1, 43, 47), (1, 48, 49, 50))}      # 6.7: target: rank, (number, *sources) ...
+PREDICT = {1: lambda d, *v: sum(v), 2: lambda d, a, b: (a * b + d // 2) // d,
+           3: lambda d, a, b: (isqrt(max(4 * (a * a - b * b), 0)) + 1) // 2,
+           4: lambda d, a, b: (2 * a * d + b) // (2 * b) if b > 0 else d}
+
+def need(truth, text="not as docs/formats.md says"):
+    if not truth:
+        raise ValueError(text)
+def item(data, at, depth):
+    """Return (value, offset behind it) of a CBOR item (section 1); a tag is (number, value)."""
+    major, n, at = data[at] >> 5, data[at] & 31, at + 1
+    need(n < (28 if major < 7 else 24), "CBOR: head")
+    if n > 23:
+        size = 1 << n - 24
+        n, at = int.from_bytes(data[at:at + size], "big"), at + size
+        need(n >= (24 if size == 1 else 1 << 4 * size) and at <= len(data), "CBOR: head")
+    if major in (0, 1, 7):
+        return {0: n, 1: -1 - n}[major] if major < 7 else {20: False, 21: True, 22: None}[n], at
+    need((major == 6 or n <= len(data) - at) and (major < 4 or depth), "CBOR: cut short or deep")
+    if major < 4:
+        return (data[at:at + n] if major == 2 else data[at:at + n].decode()), at + n
+    values, key, last = [], None, b""
+    for _ in range(1 if major == 6 else n):
+        if major == 5:
+            start, (key, at) = at, item(data, at, 0)
+            need(type(key) in (int, str) and data[start:at] > last, "CBOR: keys")
+            last = data[start:at]
+        value, at = item(data, at, depth - 1)
+        values.append((key, value) if major == 5 else value)
+    return (values if major == 4 else dict(values) if major == 5 else (n, *values)), at
+def cbor(data, depth=8):
+    value, end = item(data, 0, depth)
+    need(end == len(data), "CBOR: bytes behind the end")
+    return value
+def mark(major, n):
+    size = 0 if n < 24 else next(size for size in (1, 2, 4, 8) if n < 1 << 8 * size)
+    return bytes([major << 5 | (23 + size.bit_length() if size else n)]) + n.to_bytes(8)[8 - size:]
+def put(*texts):
+    rows = [(3, one.encode()) if isinstance(one, str) else (2, one) for one in texts]
+    return mark(4, len(rows)) + b"".join(mark(major, len(raw)) + raw for major, raw in rows)
+def sha(*data):
+    return hashlib.sha256(b"".join(data)).digest()
+def opened(data, key, rebuilt=None):
+    """Return a COSE_Sign1's payload (section 2), of a Receipt (10.2) what `rebuilt` makes of it."""
+    tag, (protected, unprotected, payload, signature) = cbor(data, 6)
+    header = {1: -19, 4: sha(key)[:8], **({395: 1} if rebuilt else {})}
+    need(tag == 18 and cbor(protected, 1) == header, "signed with another key")
+    need(payload is None if rebuilt else unprotected == {}, "not as docs/formats.md says")
+    if rebuilt:
+        (((_, (proof,)),),) = [unprotected[396].items()]
+        payload = rebuilt(*cbor(proof, 2))
+    Ed25519PublicKey.from_public_bytes(key).verify(
+        signature, put("Signature1", protected, b"", payload))
+    return payload
+def climb(leaf, index, size, path):
+    """Return the root an inclusion path leads to (RFC 9162 2.1.3, in its recursive words)."""
+    if size == 1:
+        need(index == 0 and not path, "the proof has another length")
+        return leaf
+    half, (*rest, top) = 1 << (size - 1).bit_length() - 1, path
+    if index < half:
+        return sha(b"\1", climb(leaf, index, half, rest), top)
+    return sha(b"\1", top, climb(leaf, index - half, size - half, rest))
+def extend(known, old, new, path):
+    """Return (old root, new root) of a consistency path; known: the old root, on its own spine."""
+    if old == new:
+        need(len(path) == (known is None), "the proof has another length")
+        return (known or path[0],) * 2
+    half, (*rest, top) = 1 << (new - 1).bit_length() - 1, path
+    if old <= half:
+        before, after = extend(known, old, half, rest)
+        return before, sha(b"\1", after, top)
+    before, after = extend(None, old - half, new - half, rest)
+    return sha(b"\1", top, before), sha(b"\1", top, after)
+
+class Columns:
+    """Section 6: all but events is one row of varints; a series is decoded when asked for."""
+    def __init__(self, schema, data):
+        self.schema, self.data, self.k, self.held, n = schema, data, 0, {}, len(schema)
+        self.ends = [-1, *(at for at, byte in enumerate(data) if byte < 128)]
+        self.scans = self.order(n, *self.numbers(1))
+        self.present = [s for s in range(n) if self.scans[s]]
+        self.steps = list(accumulate(self.signed(len(self.present))))
+        self.holes = {s: self.absences([()] * len(schema[s][1])) for s in self.present}
+        self.where = self.series()
+        self.events = cbor(data[self.ends[self.k] + 1:])
+        need(len(self.events) == self.scans[n], "columns: number of events")
+    def numbers(self, n):
+        ends, self.k = self.ends[self.k:self.k + n + 1], self.k + n
+        raw = self.data[ends[0] + 1:ends[n] + 1]
+        return raw if len(raw) == n else [
+            sum((byte & 127) << 7 * i for i, byte in enumerate(self.data[a + 1:min(b, a + 10) + 1]))
+            for a, b in pairwise(ends)]
+    def signed(self, n):
+        return [number >> 1 ^ -(number & 1) for number in self.numbers(n)]
+    def order(self, n, count):        # 6.2
+        after, before, scans = [(s + 1) % n for s in range(n)], n - 1, [0] * (n + 1)
+        while sum(scans) < count:
+            for _ in range(min(self.numbers(1)[0], 131_072)):
+                before = after[before]
+                scans[before] += 1
+            if sum(scans) < count:
+                (symbol,) = self.numbers(1)
+                scans[symbol] += 1
+                if symbol < n:
+                    after[before] = before = symbol
+        need(sum(scans) == count <= 131_072, "columns: order")
+        return scans
+    def absences(self, found):                                  # 6.4
+        point = 0                   # found: for each point (first scan, behind the last, reason)s
+        for _ in range(self.numbers(1)[0]):
+            (skip, width, count), runs, end = self.numbers(3), [], 0
+            for _ in range(count):
+                first, more, reason = self.numbers(3)
+                runs.append((end + first, end + first + more + 1, reason))
+                end = runs[-1][1]
+            point += skip + width + 1
+            need(point <= len(found), "columns: absences")
+            found[point - width - 1:point] = [tuple(runs)] * (width + 1)
+        return found
+    def series(self):                                                                  # 6.5, 6.6
+        places, modes, bases, where = [(s, None) for s in self.present], [], {}, {}
+        for points in dict.fromkeys(self.schema[s][1] for s in self.present):
+            ranks = [RULES.get(measurand, (0,))[0] for measurand, _, _ in points]
+            places += [(s, p) for p in sorted(range(len(points)), key=ranks.__getitem__)
+                       for s in self.present if self.schema[s][1] == points]
+        while len(modes) < len(places):
+            (run,) = self.numbers(1)
+            modes += [run & 31] * (run >> 5)
+        for (s, p), mode in zip(places, modes, strict=True):
+            holes = () if p is None else self.holes[s][p]
+            n = self.scans[s] - sum(end - first for first, end, _ in holes)
+            need(n >= 0 and (mode == 0 or n and (p is not None or mode < 4)), "columns: mode")
+            family = p is not None and (id(self.schema[s][1]), p, mode >> 2)
+            bases[family] = bases.get(family, 0) + (self.signed(1)[0] if n else 0)
+            where[s, p] = mode, n, bases[family], self.k
+            self.k += (0, n, n - 1, n - 1)[mode & 3]
+        return where
+    def values(self, s, p):
+        """Return the values that are there of point p of stream s; p None: its ticks."""
+        if (s, p) in self.held:
+            return self.held[s, p]
+        mode, n, base, self.k = self.where[s, p]
+        rest = self.signed((0, n, n - 1, n - 1)[mode & 3])
+        found = ([base] * n if mode & 3 == 0 else [base + one for one in rest] if mode & 3 == 1
+                 else list(accumulate(rest if mode & 3 == 2 else accumulate(rest), initial=base)))
+        guess = ([i * self.steps[self.present.index(s)] for i in range(n)] if p is None else
+                 self.predicted(s, p, mode >> 2) if mode >> 2 else [0] * n)
+        found = [a + b for a, b in zip(found, guess, strict=True)]
+        need(not n or -1 << 63 <= min(found) <= max(found) < 1 << 64, "columns: value")
+        return self.held.setdefault((s, p), found)
+    def predicted(self, s, p, number):                                                      # 6.7
+        points = self.schema[s][1]
+        target, exponent, name = points[p]
+        place = {points[q][0]: q for q in reversed(range(len(points))) if points[q][2] == name}
+        for rule, *sources in RULES[target][1:]:
+            down = [points[place[m]][1] for m in sources if m in place]
+            if len(down) == len(sources) and (
+                    sum(down) <= exponent if rule == 2 else len({*down}) == 1 and exponent <= 0
+                    if rule == 4 else {*down} == {exponent}):
+                break
+        need(number == rule or (rule, number) == (3, 5), "columns: not the point's prediction")
+        need(all(self.holes[s][place[m]] == self.holes[s][p] for m in sources), "columns: absences")
+        d = 10 ** abs(exponent - sum(down) * (rule == 2)) * (100 if target == 27 else 1)
+        rows = zip(*(self.values(s, place[m]) for m in sources), strict=True)
+        return [PREDICT[rule](d, *row) * (-1 if number == 5 else 1) for row in rows]
+def content(payload):
+    """Return (first fields, prev, config, boot, clock, columns) of a batch (section 3)."""
+    version, *said, prev, config, clock, codec, body = cbor(payload, 2)
+    boot, machine = said.pop(3), zlib.decompressobj(-15)
+    body = machine.decompress(body, 16 << 20) if codec else body
+    need(version == 1 and (codec == 0 or codec == 1 and machine.eof), "deflate, or another version")
+    schema, data = cbor(body, 1)
+    lists, streams = cbor(schema, 4)
+    lists = [tuple(map(tuple, points)) for points in lists]
+    columns = Columns([(name, lists[index]) for name, index in streams], data)
+    need(sum(columns.scans) == said[4] - said[3] + 1, "another number of records than it says")
+    return said, prev, config, boot, clock, columns
+def examine(job):       # a batch's (fault, what `follow` needs); runs in a process of its own
+    key, about, sealed = job
+    try:
+        need(key and 0 < len(sealed) <= 1 << 20, "no key for its device, or too long")
+        payload = opened(sealed, key)
+        said, prev, config, _, _, columns = content(payload)
+        need(said == about, f"exchanged for batch {said[2]}, records {said[3]}..{said[4]}")
+        gaps = [(said[0], *body[1:4]) for _, kind, body in columns.events if kind == 2]
+        return None, (sha(payload), prev, config, gaps)
+    except Exception as error:
+        return str(error) or "changed: the signature does not fit", None
+def utc(ms):
+    return "?" if ms is None else datetime.fromtimestamp(ms // 1000, UTC).isoformat()[:19] + "Z"
+def name(about):
+    return "{}, journal {}, records {}..{} (batch {})".format(
+        about[0], about[1].hex()[:8], *about[3:], about[2])
+
+class Bundle:
+    """Section 10.  faults, notes: lines of text; parts: [about, sealed, receipt] of each batch."""
+    def __init__(self, data, fleet_key=None, kept=()):
+        self.faults, self.notes, self.parts, self.last, self.all = [], [], [], {}, "the whole file"
+        self.attempt("the whole file: contents", self.lay_out, data)
+        if self.parts:
+            self.attempt(self.all, self.authorities, fleet_key, kept)
+            self.attempt(self.all, self.batches)
+    def attempt(self, what, work, *arguments):
+        try:
+            work(*arguments)
+        except Exception as error:      # whatever a hostile file brings about is a fault of it
+            self.faults.append(f"{what}: {str(error) or 'changed: the signature does not fit'}")
+    def lay_out(self, data):
+        at = {24: 2, 25: 3, 26: 5}.get(data[0] & 31, 1)
+        begin, (contents, at) = data[:at], item(data, at, 0)
+        said = self.said = cbor(cbor(contents, 6)[1][2], 4)
+        self.all = f"{said['cabinet']}, {utc(said['from'])} to {utc(said['to'])}"
+        self.attempt(f"{self.all}: contents", opened, contents, said["key"])
+        for *about, sizes, hashes in said["batches"]:
+            self.parts.append([about])
+            for size, digest in zip(sizes, hashes, strict=True):
+                start, at = at, at + len(mark(2, size)) + size
+                part = data[at - size:at]
+                good = data[start:at] == mark(2, size) + part and sha(part) == digest
+                self.parts[-1].append(part if good else b"")
+                self.attempt(name(about), need, good, "cut off" if at > len(data) else
+                             "changed, exchanged, or moved by what was put in or taken out before")
+        whole = begin == mark(4, 2 * len(self.parts) + 1) and at >= len(data) and self.parts
+        self.attempt(self.all, need, whole, "bytes were put in or taken out at its begin or end")
+    def authorities(self, fleet_key, kept):
+        said, key, self.keys, self.heads = self.said, self.said["key"], self.said["keys"], {}
+        need(said["format"] == "wattproof-evidence-1", "a bundle of another version")
+        need(fleet_key in (None, key), "signed with another fleet key than you gave")
+        self.configs = set(map(sha, said["descriptors"]))
+        for data in [*said["heads"], *kept]:
+            named, size, root, _ = cbor(opened(data, key), 1)
+            need(named == "wattproof-tree-head-1" and self.heads.setdefault(size, root) == root,
+                 f"two different trees of {size} batches were signed")
+        self.proven = {max(self.heads)}
+        for data in said["consistency"]:
+            opened(data, key, self.continues)
+        need(self.proven == self.heads.keys(), "no proof that the log continues an earlier head")
+        self.notes += [f"fleet key   {key.hex()}", f"log         {max(self.heads)} batches",
+                       *(f"device key  {one.hex()} of {who[:8]}" for who, one in self.keys.items())]
+    def continues(self, old, new, path):
+        roots = extend(self.heads[old], old, new, path)
+        need(roots == (self.heads[old], self.heads[max(self.heads)]), "the log was rewritten")
+        return self.proven.add(old) or roots[1]
+    def batches(self):
+        jobs = [(self.keys.get(about[1].hex()), about, sealed) for about, sealed, _ in self.parts]
+        run = ProcessPoolExecutor(2).map if len(jobs) > 500 else map
+        for (about, sealed, receipt), found in zip(self.parts, run(examine, jobs), strict=True):
+            self.attempt(name(about), self.follow, about, *found)
+            if sealed and receipt:
+                self.attempt(name(about), opened, receipt, self.said["key"],
+                             lambda *proof, sealed=sealed: self.in_tree(sealed, *proof))
+    def in_tree(self, sealed, size, index, path):
+        need(climb(sha(b"\0", sealed), index, size, path) == self.heads[size], "not in the tree")
+        return self.heads[size]
+    def follow(self, about, fault, found):
+        device, journal, number, first, last = about
+        end, link = self.last.get(journal, (first - 1, found and found[1]))
+        if number == 1 and journal not in self.last:
+            end, link = 0, sha(b"wattproof-chain-1", put(device, journal))
+        self.last[journal] = last, found and found[0]
+        hole = f": records {end + 1}..{first - 1}" if first > end + 1 else ""
+        need(fault is None, fault)
+        need(link in (None, found[1]) and first > end, f"does not continue the batch before{hole}")
+        need(found[2] in self.configs, "its site descriptor is missing")
+        for one in [*found[3], *[(device, None, None, f"never sealed{hole}")] * bool(hole)]:
+            self.notes.append(f"gap         {one[0]}, {utc(one[1])} to {utc(one[2])}: {one[3]}")
+def main():
+    parser = argparse.ArgumentParser(description="Check a Wattproof evidence bundle offline.")
+    parser.add_argument("file", type=argparse.FileType("rb"), help="the bundle")
+    parser.add_argument("--fleet-key", type=bytes.fromhex, help="as it was given to you, in hex")
+    parser.add_argument("--head", action="append", default=[], type=argparse.FileType("rb"),
+                        help="a tree head you kept: the log must continue it")
+    said = parser.parse_args()
+    bundle = Bundle(said.file.read(), said.fleet_key, [one.read() for one in said.head])
+    print(bundle.all, *bundle.notes, *(f"WRONG       {one}" for one in bundle.faults),
+          "NOT PROVEN" if bundle.faults else "everything holds", sep="\n")
+    return bool(bundle.faults)
+if __name__ == "__main__":
+    raise SystemExit(main())

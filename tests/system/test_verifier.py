@@ -1,0 +1,156 @@
+"""docs/verify_evidence.py, which shares nothing with the product, judges what the product made.
+
+Random edits of a bundle: of its bytes, and of whole batches by a forger who repairs sizes and
+hashes.  Every one must be refused, and named by device and range.
+"""
+
+import json
+import random
+import subprocess
+import sys
+
+import pytest
+
+from fleet import evidence, proofs
+from gateway.core import columns
+from gateway.core.record import EventRecord
+from tests.bench import load
+from tests.support import evidence_world as forge
+from tests.support.evidence_world import SCRIPT, verifier, world
+
+SLICE, ALL = 300, 10_000
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A fleet with its bundle."""
+    return world(tmp_path_factory.mktemp("fleet"))
+
+
+@pytest.fixture(scope="module")
+def checker():
+    """The verifier; a batch that was judged once is not decoded again (it is a pure function,
+    and most edits leave most batches as they are)."""
+    module, known = verifier(), {}
+    plain = module.examine
+
+    def examine(job):
+        key, about, sealed = job
+        place = key, tuple(about), sealed
+        if place not in known:
+            known[place] = plain(job)
+        return known[place]
+    module.examine = examine
+    return module
+
+
+@pytest.fixture(scope="module")
+def recount(checker):
+    """docs/recount_energy.py over the same verifier."""
+    sys.modules["verify_evidence"] = checker
+    return forge.verifier("recount_energy")
+
+
+def _unnamed(checker, made, edits):
+    """Return the edits that were believed, or refused without naming what was touched."""
+    left = []
+    for edit in edits:
+        faults = checker.Bundle(edit.data).faults
+        said = "\n".join(faults)
+        if edit.data != made.bundle and not any(name in said for name in edit.names):
+            left.append((edit.what, edit.names, faults[:3]))
+    return left
+
+
+def _edits(made, seed, count):
+    rng = random.Random(seed)
+    for number in range(count):
+        yield (forge.byte_edit if number % 2 else forge.record_edit)(made, rng)
+
+
+def test_a_bundle_as_it_was_made_holds(made, checker):
+    found = checker.Bundle(made.bundle, made.key.public_key().public_bytes_raw())
+    assert found.faults == []
+    assert len(found.parts) == forge.BATCHES
+
+
+def test_every_one_of_some_hundred_random_edits_is_named(made, checker):
+    assert _unnamed(checker, made, _edits(made, 1, SLICE)) == []
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(600)
+def test_every_one_of_10000_random_edits_is_named(made, checker):
+    assert _unnamed(checker, made, _edits(made, 2, ALL)) == []
+
+
+def test_the_verifier_decodes_every_value_that_the_product_encoded(checker):
+    schema_fine = load.schema_of("fine")
+    records = next(load.day("shop-monday", "fine", load.Plan(10, 30, 1)))
+    records.append(EventRecord(len(records) + 1, 90_000_000, 9, ["test"]))
+    points = tuple(map(tuple, schema_fine[0].points))       # all meters have the same
+    schema = [(one.device, points) for one in schema_fine]
+    found = checker.Columns(schema, columns.encode(schema_fine, records))
+    turns = dict.fromkeys(range(len(schema)), 0)
+    for record in records[:-1]:
+        s, turn = record.stream, turns[record.stream]
+        turns[s] += 1
+        assert found.values(s, None)[turn] == record.ticks_ms
+        assert tuple(found.values(s, p)[turn] for p in range(len(record.values))) == record.values
+    assert found.events == [[90_000_000, 9, ["test"]]]
+    assert sum(mode >> 2 != 0 for mode, *_ in found.where.values()) > 20 * 5    # predictions
+
+
+def test_the_log_that_forgot_a_kept_head_is_named(made, checker):
+    signer = evidence.signer_of(made.key)
+    same, other = (proofs.sign_head(proofs.Head(size, root, 0), signer) for size, root in (
+        (28, bytes(32)), (5, bytes(32))))
+    for kept, words in ((same, "two different trees of 28 batches"), (other, "no proof that")):
+        faults = checker.Bundle(made.bundle, kept=[kept]).faults
+        assert any(words in fault for fault in faults)
+
+
+def test_the_energy_is_counted_again_from_the_batches(made, recount):
+    found = recount.Bundle(made.bundle)
+    recount.compare(found)
+    assert found.faults == []
+    lines = [" ".join(note.split()) for note in found.notes if note.startswith("energy")]
+    # 720 W for half an hour
+    assert any(line.startswith("energy grid energy_active_import_total 360.000 Wh stated 360.000 "
+                               "counted") for line in lines)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda said: said["meters"][0].update(energy_wh=said["meters"][0]["energy_wh"] + 50),
+     "energy"), (lambda said: said.update(to="2026-06-01T00:45:00Z"), "another cabinet or period"),
+    (lambda said: said["factors"].update(sha256="00" * 32), "other factors"),
+    (lambda said: said["meters"].pop(0), "0.000 Wh stated"),
+    (lambda said: said["evidence"]["journals"][0].update(last_seq=99_999),
+     "..99999 are accounted")])
+def test_a_statement_that_says_otherwise_than_the_batches_is_named(made, recount, change, words):
+    said, parts = forge.opened_bundle(made.bundle)
+    statement = json.loads(said["statement"])
+    change(statement)
+    forged = forge.written({**said, "statement": json.dumps(statement).encode()}, parts, made.key)
+    found = recount.Bundle(forged)
+    assert found.faults == []
+    found.attempt("statement", recount.compare, found)
+    assert words in "\n".join(found.faults)
+
+
+def test_the_program_leaves_with_0_only_if_everything_holds(made, tmp_path):
+    good, bad = tmp_path / "good.bundle", tmp_path / "bad.bundle"
+    good.write_bytes(made.bundle)
+    bad.write_bytes(made.bundle[:-1])
+    found = [subprocess.run([sys.executable, str(SCRIPT), str(file)], capture_output=True,
+                            text=True, check=False, cwd=tmp_path) for file in (good, bad)]
+    assert [one.returncode for one in found] == [0, 1]
+    assert found[0].stdout.endswith("everything holds\n")
+    assert "records" in found[1].stdout and found[1].stdout.endswith("NOT PROVEN\n")
+
+
+def test_the_program_needs_nothing_of_ours_and_fits_its_size():
+    text = SCRIPT.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 300
+    for room in ("gateway", "fleet", "drivers", "simulator", "provisioning", "tests", "cbor2"):
+        assert f"import {room}" not in text and f"from {room}" not in text
