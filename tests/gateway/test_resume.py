@@ -1,68 +1,28 @@
-"""When was each device last read: found over lives that were too short for a poll."""
+"""What outlives a restart: the last good time, by way of the cursor."""
 
-import hashlib
+from gateway.clock import Clock, Sources
+from gateway.core.reading import CLOCK_UNKNOWN
+from gateway.resume import known_utc_ms
+from gateway.store import FlashStore
+from tests.support.writer_desk import Desk
 
-from gateway.core import batch, record
-from gateway.core.errors import Corrupt
-from gateway.core.reading import CLOCK_NTP, ClockState, Point, Stream
-from gateway.deflate import deflate
-from gateway.resume import last_read_utc_ms
-
-SCHEMA = (Stream("grid", (Point(43, 0, ""),)), Stream("node", (Point(43, 0, ""),)))
-ORIGIN_MS = 1_780_272_000_000
-CLOCK = ClockState(CLOCK_NTP, 0, ORIGIN_MS, 10)
+SIGNED_MS = 1_795_000_000_000       # 2026-11-18T11:06:40Z
 
 
-def sealed(number, records):
-    """Return a sealed batch; nobody here looks at its signature."""
-    payload = batch.encode_payload(batch.Batch(
-        "cab-1", bytes(16), number, number, records[0].seq, records[-1].seq, bytes(32), bytes(32),
-        CLOCK, batch.CODEC_DEFLATE, batch.make_body(SCHEMA, records, batch.CODEC_DEFLATE, deflate)))
-    return batch.seal(payload, b"k" * 8, lambda data: hashlib.sha512(data).digest())
+def unset_clock(floor_ms=0):
+    """Return a clock whose wall says 1970."""
+    return Clock(None, Sources(lambda: 5.0, lambda: 5.0, lambda: (CLOCK_UNKNOWN, 0)), floor_ms)
 
 
-def polls(seq, seconds):
-    """Return one scan of each device."""
-    return [record.ScanRecord(seq + stream, 1000 * seconds, stream, (seconds,))
-            for stream in range(2)]
-
-
-def start(seq):
-    """Return what a life too short for a poll leaves."""
-    return [record.EventRecord(seq, 0, record.BOOT, ["start", "test", 1, seq - 1])]
-
-
-class Kept:
-    """As much of a journal as a start asks."""
-
-    def __init__(self, *batches):
-        self.batches = batches
-
-    def batch_numbers(self):
-        return list(range(1, len(self.batches) + 1))
-
-    def read_batch(self, number):
-        if not self.batches[number - 1]:
-            raise Corrupt("its bytes changed")
-        return self.batches[number - 1]
-
-    def unsure_batch(self):
-        return None
-
-    def replay(self):
-        return []
-
-
-def test_the_newest_poll_counts():
-    assert last_read_utc_ms(Kept(sealed(1, polls(1, 60)), sealed(2, polls(3, 120)))) == {
-        "grid": ORIGIN_MS + 120_000, "node": ORIGIN_MS + 120_000}
-
-
-def test_lives_without_a_poll_do_not_hide_when_the_last_one_was():
-    kept = Kept(sealed(1, polls(1, 60)), sealed(2, start(3)), sealed(3, start(4)))
-    assert last_read_utc_ms(kept) == {"grid": ORIGIN_MS + 60_000, "node": ORIGIN_MS + 60_000}
-
-
-def test_behind_a_batch_that_cannot_be_read_nothing_is_claimed():
-    kept = Kept(sealed(1, polls(1, 60)), b"", sealed(3, start(4)))
-    assert last_read_utc_ms(kept) == {}
+def test_the_last_good_time_lies_in_the_cursor_and_is_the_floor_after_a_restart(tmp_path):
+    desk = Desk(tmp_path, clock=unset_clock())
+    assert known_utc_ms(desk.store) == 0
+    assert desk.writer._seal()
+    assert desk.clock.raise_floor(SIGNED_MS)
+    desk.writer.receipt(desk.journal.sealed_seq, 1)
+    desk.writer.finish()
+    desk.store.close()
+    store = FlashStore(tmp_path / "journal")
+    assert known_utc_ms(store) == SIGNED_MS
+    assert unset_clock(known_utc_ms(store)).certificate_floor_ms() == SIGNED_MS
+    store.close()
