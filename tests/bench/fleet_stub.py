@@ -61,13 +61,18 @@ async def serve(site: Path, port: int) -> None:
         await client.subscribe("wp/1/+/up", qos=1)
         print(json.dumps({"ready": True}), flush=True)
         async for message in client.messages:
-            at_s, data = time.monotonic(), message.payload
-            if isinstance(data, bytes):
-                topic, made = desk.take(data)
-                if made is not None:
-                    await client.publish(topic, made, qos=1, retain=True)
-                print(json.dumps({"bytes": len(data), "at_s": at_s,
-                                  "receipt_s": time.monotonic()}), flush=True)
+            if isinstance(message.payload, bytes):
+                await answer(client, desk, message.payload)
+
+
+async def answer(client: aiomqtt.Client, desk: Desk, data: bytes) -> None:
+    """Give the receipt for what is there after a batch, and tell when."""
+    at_s = time.monotonic()
+    topic, made = desk.take(data)
+    if made is not None:
+        await client.publish(topic, made, qos=1, retain=True)
+    print(json.dumps({"bytes": len(data), "at_s": at_s, "receipt_s": time.monotonic()}),
+          flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,58 @@
+"""Our poller alone, as fast as it can: `python -m tests.bench.poll_loop PROFILES PORT...`.
+
+Twenty buses, each polled by the gateway's own BusPoller; scans are dropped.  Prints
+{"polls": n} each second.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from drivers import driver
+from drivers.links import BusConfig, open_link, profile_files, wire_for
+from gateway.clock import Clock
+from gateway.poller import BusPoller, Line
+from gateway.poller_unit import Timeout, Unit
+from tests.bench.meter import STEM
+
+
+class Sink:
+    """Counts scans that hold values."""
+
+    def __init__(self) -> None:
+        self.polls = 0
+
+    async def put(self, item: Any) -> None:
+        """Take a scan or an event."""
+        if hasattr(item, "values") and isinstance(item.values[0], int):
+            self.polls += 1
+
+
+async def poll(port: int, clock: Clock, sink: Sink) -> None:
+    """Poll one meter for ever."""
+    bus = BusConfig(f"bus-{port}", "tcp", host="127.0.0.1", tcp_port=port)
+    made = driver.build(profile_files.find(STEM), driver.Setup(wire_for(bus), 1))
+    unit = Unit("meter", 0, made, Timeout(2.0))
+    poller = BusPoller(Line(bus, clock, open_link), [unit], clock, sink.put)
+    while True:
+        await poller.poll(unit, clock.ticks_ms())
+
+
+async def tell(sink: Sink) -> None:
+    """Say each second how many polls there were."""
+    while True:
+        print(json.dumps({"polls": sink.polls}), flush=True)
+        await asyncio.sleep(1.0)
+
+
+async def main() -> None:
+    """Poll all meters until killed."""
+    profile_files.FOLDER = Path(sys.argv[1])
+    clock, sink = Clock(), Sink()
+    await asyncio.gather(tell(sink), *[poll(int(text), clock, sink) for text in sys.argv[2:]])
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
