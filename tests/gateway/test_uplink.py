@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime
+import itertools
 import os
 import pathlib
 import socket
@@ -95,6 +96,7 @@ class Fleet:
         key = load_pem_private_key((folder / "fleet/receipt.key").read_bytes(), None)
         self.signer = Signer(key)
         self.batches, self.live, self.giving = [], [], True
+        self.seen = {}          # number -> what arrived; receipts speak for an unbroken row
 
     def client(self):
         """Return its MQTT client."""
@@ -124,10 +126,12 @@ class Fleet:
             return
         if message.payload not in self.batches:
             self.batches.append(message.payload)
-        if self.giving:
-            sign1, found = batch.open_sealed(message.payload)
+        sign1, found = batch.open_sealed(message.payload)
+        self.seen[found.number] = (found, sign1.payload)
+        whole = next(n for n in itertools.count(1) if n not in self.seen) - 1
+        if self.giving and whole:
             await client.publish(f"wp/1/{CABINET}/receipt", qos=1, retain=True,
-                                 payload=self.receipt(found, sign1.payload))
+                                 payload=self.receipt(*self.seen[whole]))
 
     def receipt(self, found, payload, **changes):
         """Return the signed receipt after a batch."""

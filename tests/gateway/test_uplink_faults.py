@@ -6,6 +6,7 @@ Real mosquitto, mutual TLS, patience of some hundred milliseconds.
 import asyncio
 import contextlib
 import datetime
+import json
 import signal
 import ssl
 
@@ -205,6 +206,34 @@ async def test_a_batch_that_rots_on_flash_is_declared_lost_once_and_the_rest_goe
         told = [record.body for number in after for record in desk.records(number)
                 if getattr(record, "kind", None) == ALARM]
         assert told == [["batch-lost", str(bad)]]
+
+
+async def test_live_messages_stay_young_while_a_backlog_drains_under_the_cap(tmp_path):
+    async with bench(tmp_path, "mosquitto", cap_kbit_s=16, live_s=12) as (desk, uplink, fleet, b):
+        await until(lambda: uplink.state == "online" and uplink.outbox.waiting() == 0)
+        b.stop()
+        await until(lambda: uplink.state == "offline")
+        for _ in range(12):
+            await feed_and_seal(desk, 2)
+        fleet.live.clear()
+        began_s, ages_s = uplink.clock.real_s(), []
+        sent = sum(uplink.counts[key] for key in ("evidence_bytes", "live_bytes"))
+        uplink.live = lambda: {"at": uplink.clock.real_s(), "pad": "x" * 200}
+        b.start()
+
+        async def watch():
+            while True:
+                while fleet.live:
+                    ages_s.append(uplink.clock.real_s() - json.loads(fleet.live.pop(0))["at"])
+                await asyncio.sleep(0.01)
+        task = asyncio.create_task(watch())
+        assert await uplink.drained(30)
+        elapsed_s = uplink.clock.real_s() - began_s
+        await asyncio.sleep(0.3)
+        task.cancel()
+        sent = sum(uplink.counts[key] for key in ("evidence_bytes", "live_bytes")) - sent
+        assert sent <= 2_000 * (elapsed_s + 1) + 2_000      # 16 kbit/s, a second of burst, a batch
+        assert len(ages_s) >= 5 and max(ages_s) <= 2.0
 
 
 def unset_clock(wall_s, floor_ms=0):
