@@ -7,7 +7,7 @@ import hashlib
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
-from itertools import accumulate, pairwise
+from itertools import accumulate, compress, pairwise
 from math import isqrt
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -95,8 +95,8 @@ def extend(known, old, new, path):
 class Columns:
     """Section 6: all but events is one row of varints; a series is decoded when asked for."""
     def __init__(self, schema, data):
-        self.schema, self.data, self.k, self.held, n = schema, data, 0, {}, len(schema)
-        self.ends = [-1, *(at for at, byte in enumerate(data) if byte < 128)]
+        self.schema, self.data, self.k, n = schema, data, 0, len(schema)
+        self.ends = [-1, *compress(range(len(data)), data.translate(bytes([1] * 128 + [0] * 128)))]
         self.scans = self.order(n, *self.numbers(1))
         self.present = [s for s in range(n) if self.scans[s]]
         self.steps = list(accumulate(self.signed(len(self.present))))
@@ -138,7 +138,7 @@ class Columns:
             found[point - width - 1:point] = [tuple(runs)] * (width + 1)
         return found
     def series(self):                                                                  # 6.5, 6.6
-        places, modes, bases, where = [(s, None) for s in self.present], [], {}, {}
+        places, modes, latest, where = [(s, None) for s in self.present], [], {}, {}
         for points in dict.fromkeys(self.schema[s][1] for s in self.present):
             ranks = [RULES.get(measurand, (0,))[0] for measurand, _, _ in points]
             places += [(s, p) for p in sorted(range(len(points)), key=ranks.__getitem__)
@@ -148,26 +148,27 @@ class Columns:
             modes += [run & 31] * (run >> 5)
         for (s, p), mode in zip(places, modes, strict=True):
             holes = () if p is None else self.holes[s][p]
-            n = self.scans[s] - sum(end - first for first, end, _ in holes)
+            n = self.scans[s] - (sum(end - first for first, end, _ in holes) if holes else 0)
             need(n >= 0 and (mode == 0 or n and (p is not None or mode < 4)), "columns: mode")
             family = p is not None and (id(self.schema[s][1]), p, mode >> 2)
-            bases[family] = bases.get(family, 0) + (self.signed(1)[0] if n else 0)
-            where[s, p] = mode, n, bases[family], self.k
-            self.k += (0, n, n - 1, n - 1)[mode & 3]
+            where[s, p] = mode, n, self.k, latest.get(family)
+            if n:
+                latest[family], self.k = (s, p), self.k + (1, n + 1, n, n)[mode & 3]
         return where
     def values(self, s, p):
         """Return the values that are there of point p of stream s; p None: its ticks."""
-        if (s, p) in self.held:
-            return self.held[s, p]
-        mode, n, base, self.k = self.where[s, p]
-        rest = self.signed((0, n, n - 1, n - 1)[mode & 3])
+        mode, n, self.k, place = self.where[s, p]
+        base, rest = sum(self.signed(min(n, 1))), self.signed((0, n, n - 1, n - 1)[mode & 3])
+        while place:                    # the base is told as the difference to the neighbour's
+            _, _, self.k, place = self.where[place]
+            base += self.signed(1)[0]
         found = ([base] * n if mode & 3 == 0 else [base + one for one in rest] if mode & 3 == 1
                  else list(accumulate(rest if mode & 3 == 2 else accumulate(rest), initial=base)))
         guess = ([i * self.steps[self.present.index(s)] for i in range(n)] if p is None else
                  self.predicted(s, p, mode >> 2) if mode >> 2 else [0] * n)
         found = [a + b for a, b in zip(found, guess, strict=True)]
         need(not n or -1 << 63 <= min(found) <= max(found) < 1 << 64, "columns: value")
-        return self.held.setdefault((s, p), found)
+        return found
     def predicted(self, s, p, number):                                                      # 6.7
         points = self.schema[s][1]
         target, exponent, name = points[p]
@@ -208,9 +209,8 @@ def examine(job):       # a batch's (fault, what `follow` needs); runs in a proc
         return str(error) or "changed: the signature does not fit", None
 def utc(ms):
     return "?" if ms is None else datetime.fromtimestamp(ms // 1000, UTC).isoformat()[:19] + "Z"
-def name(about):
-    return "{}, journal {}, records {}..{} (batch {})".format(
-        about[0], about[1].hex()[:8], *about[3:], about[2])
+def name(row):
+    return f"{row[0]}, journal {row[1].hex()[:8]}, records {row[3]}..{row[4]} (batch {row[2]})"
 
 class Bundle:
     """Section 10.  faults, notes: lines of text; parts: [about, sealed, receipt] of each batch."""
@@ -244,8 +244,8 @@ class Bundle:
         self.attempt(self.all, need, whole, "bytes were put in or taken out at its begin or end")
     def authorities(self, fleet_key, kept):
         said, key, self.keys, self.heads = self.said, self.said["key"], self.said["keys"], {}
-        need(said["format"] == "wattproof-evidence-1", "a bundle of another version")
-        need(fleet_key in (None, key), "signed with another fleet key than you gave")
+        need(said["format"] == "wattproof-evidence-1" and fleet_key in (None, key),
+             "of another version, or signed with another fleet key than you gave")
         self.configs = set(map(sha, said["descriptors"]))
         for data in [*said["heads"], *kept]:
             named, size, root, _ = cbor(opened(data, key), 1)

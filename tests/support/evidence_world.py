@@ -7,6 +7,7 @@ the verifier must say at least one.
 
 import hashlib
 import importlib.util
+import sys
 from collections import namedtuple
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def verifier(name="verify_evidence"):
     """Return a program of docs/ as a module."""
     spec = importlib.util.spec_from_file_location(name, SCRIPT.with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module          # so that its worker processes find it
     spec.loader.exec_module(module)
     return module
 

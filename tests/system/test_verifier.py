@@ -91,12 +91,14 @@ def test_the_verifier_decodes_every_value_that_the_product_encoded(checker):
     points = tuple(map(tuple, schema_fine[0].points))       # all meters have the same
     schema = [(one.device, points) for one in schema_fine]
     found = checker.Columns(schema, columns.encode(schema_fine, records))
+    ticks = [found.values(s, None) for s in range(len(schema))]
+    values = [[found.values(s, p) for p in range(len(points))] for s in range(len(schema))]
     turns = dict.fromkeys(range(len(schema)), 0)
     for record in records[:-1]:
         s, turn = record.stream, turns[record.stream]
         turns[s] += 1
-        assert found.values(s, None)[turn] == record.ticks_ms
-        assert tuple(found.values(s, p)[turn] for p in range(len(record.values))) == record.values
+        assert ticks[s][turn] == record.ticks_ms
+        assert tuple(series[turn] for series in values[s]) == record.values
     assert found.events == [[90_000_000, 9, ["test"]]]
     assert sum(mode >> 2 != 0 for mode, *_ in found.where.values()) > 20 * 5    # predictions
 
