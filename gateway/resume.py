@@ -69,6 +69,9 @@ def last_read_utc_ms(journal: Any) -> dict[str, int]:
 def _newest_batches(journal: Any) -> Iterator[bytes]:
     """Yield sealed bytes, newest first: a life too short for a poll leaves events only.
     Raises JournalError."""
+    waiting: bytes | None = journal.unsure_batch()
+    if waiting is not None:
+        yield waiting
     for number in reversed(journal.batch_numbers()[-BATCHES_BACK_MAX:]):
         yield journal.read_batch(number)
 

@@ -107,7 +107,10 @@ class FlashStore:
         try:
             fd = self._open(name)
             while done < len(view):
-                done += os.pwrite(fd, view[done:], offset + done)
+                part = os.pwrite(fd, view[done:], offset + done)
+                if not part:            # POSIX lets it; trying on could last for ever
+                    raise OSError(errno.EIO, "nothing was written")
+                done += part
         except OSError as error:
             raise self._failed("write", name, error) from error
         finally:

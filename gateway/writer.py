@@ -109,7 +109,7 @@ class Writer:
 
     async def run(self) -> None:
         """Write until stopped.  Flash errors do not end it; the journal knows what to do."""
-        self._seal(self.journal.durable_seq)    # what earlier boots left comes first
+        self._seal(self.journal.recovered_seq)  # what earlier boots left comes first
         while not self._stopping:
             await self._rest()
             self.beat()

@@ -1,8 +1,9 @@
-"""The cursor: up to where the fleet has acknowledged, in two slots written in turn.
+"""The cursor: what was acknowledged and what was sealed, in two slots written in turn.
 
-In this file: 64 bytes to a Mark and back, and the rule which file is written next.
+In this file: 128 bytes to a Mark and back, and the rule which file is written next.
 The cursor may lag behind the truth (the fleet is idempotent), it never leads: a mark is
-written after the receipt, and one half-written slot leaves the other one whole.
+written after the receipt or the batch, and one half-written slot leaves the other one whole.
+That it names the last batch keeps number, sequence and chain when that file goes bad.
 """
 
 import struct
@@ -11,18 +12,21 @@ from collections import namedtuple
 from .crc import crc32
 from .errors import StoreError
 
-SLOT_BYTES = 64
-MAGIC = b"WPC1"
-_FORM = ">4sQ16sIQQQ"           # magic generation journal boot seq epoch utc
-_BODY_BYTES = 56
+SLOT_BYTES = 128
+MAGIC = b"WPC2"
+_FORM = ">4sQ16sIQQQIQ32s"      # magic generation journal boot seq epoch utc, last batch
+_BODY_BYTES = 100
 
 # boot: highest boot number known.  seq: acknowledged up to here.  epoch: of the fleet's
-# store.  utc_ms: when the mark was written, information only.
-Mark = namedtuple("Mark", ("generation", "journal_id", "boot", "seq", "epoch", "utc_ms"))
+# store.  utc_ms: of the receipt, information only.  number, sealed_seq, chain: the last batch
+# that was durable (0, 0 and the chain's start if none).
+Mark = namedtuple("Mark", (
+    "generation", "journal_id", "boot", "seq", "epoch", "utc_ms", "number", "sealed_seq",
+    "chain"))
 
 
 def encode(mark):
-    """Return the 64 bytes of a Mark."""
+    """Return the 128 bytes of a Mark."""
     body = struct.pack(_FORM, MAGIC, *mark)
     return body + crc32(body).to_bytes(4, "big") + bytes(SLOT_BYTES - _BODY_BYTES - 4)
 
@@ -62,10 +66,14 @@ class Cursor:
         mine = [mark for mark in self.marks if mark.journal_id == journal_id]
         return max(mine) if mine else None
 
-    def write(self, journal_id, boot, seq, epoch, utc_ms):
-        """Make a new mark durable.  Raises StoreError; the mark before it stays valid."""
+    def write(self, journal_id, boot, position, utc_ms, sealed):
+        """Make a new mark durable.  Raises StoreError; the mark before it stays valid.
+
+        position: (acknowledged sequence, fleet epoch).  sealed: (number, last_seq, chain).
+        """
         self._generation += 1
-        mark = Mark(self._generation, journal_id, boot, seq, epoch, utc_ms)
+        mark = Mark(self._generation, journal_id, boot, position[0], position[1], utc_ms,
+                    sealed[0], sealed[1], sealed[2])
         if len(self._slots) < 2:
             self._make()
         name = self._slots[0][1]
@@ -78,10 +86,20 @@ class Cursor:
         name = "c%d" % self._next_name
         self._next_name += 1
         self._store.create(name)
-        self._store.write(name, 0, bytes(SLOT_BYTES))
-        self._store.sync(name)
-        self._store.sync_dir()
+        try:
+            self._store.write(name, 0, bytes(SLOT_BYTES))
+            self._store.sync(name)
+            self._store.sync_dir()
+        except StoreError:
+            self._discard(name)                 # or each failing try would leave a file
+            raise
         self._slots.insert(0, (0, name))
+
+    def _discard(self, name):
+        try:
+            self._store.remove(name)
+        except StoreError:
+            return
 
     def _look(self, name):
         try:

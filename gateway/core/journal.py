@@ -12,13 +12,16 @@ the uplink reads sealed batches only.
 from collections import namedtuple
 
 from . import batch, chain, columns, record, segment
-from .errors import Bug, StoreError
+from .errors import Bug, FormatError, StoreError
 from .journal_buffer import Buffer, make_entry
-from .journal_recovery import Piece, Unsure, recover
+from .journal_recovery import Unsure, recover
+from .journal_search import Piece
 from .tail import SEGMENT_BYTES
 
 OK, DEGRADED_RAM, FULL = "ok", "degraded-ram", "full"
 ENOSPC = 28
+RESTATE_FRAMES = 64         # frames of earlier boots written again in one write
+SEAL_TRIES = 3              # seals that may fail to read a piece before it is declared lost
 COMMIT_TRIES = 3            # each in a new segment; then records stay in RAM
 RAM_BYTES = 4194304         # what may wait in RAM while flash fails
 CACHE_BYTES = 1048576       # columns of unsealed records kept for sealing; the rest is read
@@ -44,7 +47,7 @@ class Journal:
     def open(cls, store, opening, segment_bytes=SEGMENT_BYTES, ram_bytes=RAM_BYTES):
         """Return the Journal found on a store, ready to append; nothing is written yet.
 
-        Raises StoreError only if the store cannot be listed or its last batch not be read.
+        Raises StoreError only if the store cannot even be listed.
         """
         found = recover(store, opening.device, opening.random16, segment_bytes)
         journal = cls(store, opening, found, ram_bytes)
@@ -58,15 +61,19 @@ class Journal:
         self.journal_id = found.journal_id
         self.boot = found.boot + 1
         self._sealed = found.sealed
-        self._pieces = found.pieces
+        self._found = found.pieces          # of earlier boots, to be written again
+        self._pieces = []                   # durable, not sealed
         self._unsure = found.unsure         # sealed bytes still to be made durable
-        self._cached = sum([len(piece.columns) for piece in found.pieces])
+        self._cached = 0
+        self._failures = {}                 # place -> seal attempts that could not read it
+        self._mark_utc_ms = found.mark.utc_ms if found.mark else 0
         self._context = segment.Context(
             self.boot, opening.config_hash, columns.encode_schema(opening.schema),
             opening.clock, opening.software)
         self._buffer = Buffer(opening.schema, self._context, found.last_seq, ram_bytes)
-        self._buffer.restate([_entry_of(piece) for piece in found.doubtful])
-        self.durable_seq = found.doubtful[0].base_seq - 1 if found.doubtful else found.last_seq
+        last = self._unsure or self._sealed
+        self.recovered_seq = found.pieces[-1].last_seq if found.pieces else last.last_seq
+        self.durable_seq = found.pieces[0].first_seq - 1 if found.pieces else found.last_seq
         self.acknowledged_seq = found.mark.seq if found.mark else 0
         self.epoch = found.mark.epoch if found.mark else 0
         self._marked_seq = self.acknowledged_seq
@@ -87,8 +94,8 @@ class Journal:
 
     @property
     def unsealed_readings(self):
-        """How many durable readings no batch holds yet."""
-        return sum([piece.readings for piece in self._pieces])
+        """How many readings no batch holds yet, those still in RAM left out."""
+        return sum([piece.readings for piece in self._found + self._pieces])
 
     def append_scan(self, ticks_ms, stream, values):
         """Take a scan into RAM; return its sequence, 0 if there was no room (a declared gap).
@@ -108,7 +115,7 @@ class Journal:
         and after COMMIT_TRIES they stay in RAM, `state` says so and the next commit tries.
         """
         self._buffer.close_commit()
-        if not self._buffer.queue:
+        if not self._buffer.queue and not self._found:
             return self.durable_seq
         for _ in range(COMMIT_TRIES if self.state == OK else 1):
             try:
@@ -151,6 +158,7 @@ class Journal:
         self._unsure = None
         self._sealed = segment.Sealed(number, last_seq, link)
         self._batches.remember(number, first_seq, last_seq, link)
+        self._write_mark()
         self._drop_pieces(last_seq)
         self._tail.release(last_seq)
         self._counts["batches"] += 1
@@ -168,10 +176,21 @@ class Journal:
         """Return (first_seq, last_seq, chain value after it).  Raises Corrupt, StoreError."""
         return self._batches.info(number)
 
+    def unsure_batch(self):
+        """Return the sealed bytes that the next seal() makes durable, or None."""
+        return self._unsure.data if self._unsure else None
+
     def replay(self):
-        """Yield (context, record) for every durable record that no batch holds yet."""
-        for piece in self._pieces:
-            for item in self._records(piece) or ():
+        """Yield (context, record) for every record on flash that no batch holds yet.
+
+        Leaves out what cannot be read now; sealing tries again and declares it.
+        """
+        for piece in self._found + self._pieces:
+            try:
+                found = self._records(piece)
+            except StoreError:
+                continue
+            for item in found or ():
                 yield piece.context, item
 
     def acknowledge(self, seq, now_ms, epoch=None):
@@ -187,14 +206,8 @@ class Journal:
         if epoch > self.epoch:
             self._marked_seq = min(self._marked_seq, seq)
         self.acknowledged_seq, self.epoch = seq, epoch
-        try:
-            self._cursor.write(self.journal_id, self.boot, seq, epoch, max(now_ms or 0, 0))
-        except StoreError as error:
-            self._note_error("cursor", error)
-            return False
-        self._marked_seq = seq
-        self._counts["cursor_writes"] += 1
-        return True
+        self._mark_utc_ms = max(now_ms or 0, 0)
+        return self._write_mark()
 
     def trim(self, keep_bytes):
         """Delete acknowledged batches, oldest first, down to keep_bytes; return numbers."""
@@ -220,6 +233,18 @@ class Journal:
         stats.update(self._counts)
         return stats
 
+    def _write_mark(self):
+        """Make durable what is acknowledged and sealed; return whether that worked."""
+        try:
+            self._cursor.write(self.journal_id, self.boot, (self.acknowledged_seq, self.epoch),
+                               self._mark_utc_ms, self._sealed)
+        except StoreError as error:
+            self._note_error("cursor", error)
+            return False
+        self._marked_seq = self.acknowledged_seq
+        self._counts["cursor_writes"] += 1
+        return True
+
     def _append_opening(self, found):
         """Append what a start has to say; CONFIG first, so that any record implies it."""
         opening = self._opening
@@ -232,19 +257,44 @@ class Journal:
             self._buffer.event(opening.ticks_ms, kind, body)
 
     def _drain(self):
+        self._restate()
         queue = self._buffer.queue
         while queue:
-            places = self._tail.put(queue, self._sealed)
-            for i in range(len(places)):
-                self._add_piece(queue[i], places[i])
-                self.durable_seq = queue[i].last_seq
-            self._buffer.done(len(places))
+            self._buffer.done(self._put(queue))
             queue = self._buffer.queue
+
+    def _restate(self):
+        """Write what a start found into a new segment: reading it proved nothing."""
+        while self._found:
+            entries = []
+            for piece in self._found:
+                data = self._columns_of(piece)
+                if data is None and not entries:
+                    self._found = self._found[1:]
+                    self._lose(piece)
+                if data is None or entries and (
+                        piece.context != entries[0].context or len(entries) >= RESTATE_FRAMES
+                        or piece.base_seq != entries[-1].last_seq + 1):
+                    break
+                entries.append(make_entry(
+                    piece.context, entries[0].commit_seq if entries else piece.base_seq,
+                    (segment.DATA, piece.base_seq, piece.last_seq), piece.readings, data))
+            if entries:
+                self._found = self._found[self._put(entries):]
+
+    def _put(self, entries):
+        """Make the first entries durable in one write; return how many."""
+        places = self._tail.put(entries, self._sealed)
+        for i in range(len(places)):
+            self._add_piece(entries[i], places[i])
+            self.durable_seq = entries[i].last_seq
+        return len(places)
 
     def _add_piece(self, entry, place):
         data = entry.columns if self._cached + len(entry.columns) <= CACHE_BYTES else None
         self._cached += len(data) if data else 0
-        self._pieces.append(Piece(entry.context, entry.first_seq, entry.first_seq,
+        first_seq = max(entry.first_seq, self._sealed.last_seq + 1)
+        self._pieces.append(Piece(entry.context, entry.first_seq, first_seq,
                                   entry.last_seq, entry.readings, data, place))
 
     def _drop_pieces(self, last_seq):
@@ -254,13 +304,19 @@ class Journal:
 
     def _make_batch(self, sealer):
         """Return the next Unsure batch made of the oldest pieces, None if there are none."""
+        self._drop_pieces(self._sealed.last_seq)
         records, readings, size, before = [], 0, 0, None
         for piece in list(self._pieces):
             if before and (piece.context != before.context
                            or piece.first_seq != before.last_seq + 1
                            or readings + piece.readings > BATCH_READINGS_MAX):
                 break
-            found = self._records(piece)
+            try:
+                found = self._records(piece)
+            except StoreError as error:
+                if before or not self._given_up(piece, error):
+                    break
+                found = None
             if found is None and before:
                 break
             if found is None:
@@ -273,6 +329,15 @@ class Journal:
                 break
         return self._encode_batch(records, before.context, sealer) if before else None
 
+    def _given_up(self, piece, error):
+        """Note that a piece could not be read; return True after SEAL_TRIES such seals."""
+        self._note_error("read " + piece.place[0], error)
+        tries = self._failures.get(piece.place, 0) + 1
+        self._failures[piece.place] = tries
+        if tries >= SEAL_TRIES:
+            self._failures.pop(piece.place)
+        return tries >= SEAL_TRIES
+
     def _encode_batch(self, records, context, sealer):
         number, first_seq, last_seq = self._sealed.number + 1, records[0].seq, records[-1].seq
         schema = columns.decode_schema(context.schema)
@@ -284,19 +349,29 @@ class Journal:
         return Unsure(number, first_seq, last_seq, chain.link(payload), data)
 
     def _records(self, piece):
-        """Return the records of a piece, or None if its bytes on flash changed."""
+        """Return the records of a piece, None if its bytes changed.  Raises StoreError."""
         data = piece.columns
-        if data is None:
-            try:
+        try:
+            if data is None:
                 payload = self._tail.read(piece.place)
-            except StoreError:
-                payload = None
-            if payload is None:
-                return None
-            data = segment.decode_block(payload).columns
-        schema = columns.decode_schema(piece.context.schema)
-        found = columns.decode(schema, piece.base_seq, data)
+                if payload is None:
+                    return None
+                data = segment.decode_block(payload).columns
+            schema = columns.decode_schema(piece.context.schema)
+            found = columns.decode(schema, piece.base_seq, data)
+        except FormatError:
+            return None
         return [item for item in found if item.seq >= piece.first_seq]
+
+    def _columns_of(self, piece):
+        """Return the columns of a piece, None if they cannot be read."""
+        if piece.columns is not None:
+            return piece.columns
+        try:
+            payload = self._tail.read(piece.place)
+            return None if payload is None else segment.decode_block(payload).columns
+        except (StoreError, FormatError):
+            return None
 
     def _lose(self, piece):
         """Declare a piece that can no longer be read; the journal goes on without it."""
@@ -314,8 +389,3 @@ class Journal:
             self._buffer.event(self._buffer.ticks_ms, record.IO_ERROR,
                                [operation, error.errno, str(error)[:200]])
 
-
-def _entry_of(piece):
-    return make_entry(piece.context, piece.base_seq,
-                      (segment.DATA, piece.base_seq, piece.last_seq),
-                      piece.readings, piece.columns)

@@ -9,9 +9,10 @@ two items.  After a failed write the same bytes go into a new file with the next
 
 from . import batch, chain, frame
 from .crc import crc32
-from .errors import Corrupt, FormatError, StoreError
+from .errors import Corrupt, FormatError, JournalError, StoreError
 
 TRAILER_BYTES = 5
+READ_TRIES = 3          # a card that was busy or cold may answer the next time
 INFO_MAX = 4096         # batch infos kept in RAM, 42 days of quarter hours
 
 
@@ -58,6 +59,7 @@ class Batches:
             if parts and parts[0] == prefix_of(journal_id):
                 self._files.setdefault(parts[1], []).append(parts[2])
                 self._files[parts[1]].sort()
+        self.failures = []          # (number, error) of batches found bad at the start
         self._torn = []             # (number, attempt) of files that never became whole
         self._attempt = -1          # last attempt at the batch being written
 
@@ -67,18 +69,28 @@ class Batches:
 
     def read(self, number):
         """Return the sealed bytes of a batch.  Raises Corrupt, StoreError."""
+        failed = None
         for attempt in reversed(self._files.get(number, ())):
             name = self._name(number, attempt)
-            data = open_file(self._store.read(name, 0, self._store.size(name)),
-                             self._journal_id, number)
+            try:
+                data = self._store.read(name, 0, self._store.size(name))
+            except StoreError as error:
+                failed = error
+                continue
+            data = open_file(data, self._journal_id, number)
             if data is not None:
                 return data
+        if failed is not None:
+            raise failed
         raise Corrupt("batch %d is missing or its bytes changed" % number)
 
     def info(self, number):
-        """Return (first_seq, last_seq, chain value after it) of a batch.  Raises Corrupt."""
+        """Return (first_seq, last_seq, chain value after it) of a batch.
+
+        Raises Corrupt, StoreError.
+        """
         if number not in self._infos:
-            content, link = self._open(number)
+            content, link = self._open(number, self.read(number))
             self.remember(number, content.first_seq, content.last_seq, link)
         return self._infos[number]
 
@@ -88,33 +100,33 @@ class Batches:
             self._infos.pop(min(self._infos))
         self._infos[number] = (first_seq, last_seq, link)
 
-    def last_whole(self):
-        """Return (number, Batch, chain value after it) of the last whole batch, or None.
+    def last_whole(self, known):
+        """Return (number, Batch, chain value after it, bytes) of the last whole batch, or None.
 
-        Newer files are torn: their records still stand in the tail, so they are forgotten
-        here and deleted after the next batch has been written.
+        known: the number that is known to have been durable.  Newer files that are torn or
+        cannot be read are forgotten here and deleted after the next batch was written: their
+        records still stand in the tail.  If `known` itself is bad its file stays, so that
+        the outbox names it, and None comes back.
         """
         for number in reversed(self.numbers()):
+            if number < known:
+                return None
             try:
-                content, link = self._open(number)
-                self.remember(number, content.first_seq, content.last_seq, link)
-                return number, content, link
-            except Corrupt:
-                self._forget(number)
+                data = self._read_patiently(number)
+                content, link = self._open(number, data)
+            except JournalError as error:
+                self.failures.append((number, error))
+                if number > known:
+                    self._forget(number)
+                continue
+            self.remember(number, content.first_seq, content.last_seq, link)
+            return number, content, link, data
         return None
 
-    def confirm(self, number):
-        """Sync a batch found at start: a killed process may have left it in the cache only."""
-        for attempt in self._files[number]:
-            self._store.sync(self._name(number, attempt))
-        self._store.sync_dir()
-
     def doubt(self, number):
-        """Take a batch out that could not be confirmed; return its sealed bytes."""
-        data = self.read(number)
+        """Take a batch out that may stand in the cache only; it is written again."""
         self._forget(number)
         self._infos.pop(number, None)
-        return data
 
     def write(self, number, data):
         """Make a batch durable in a file of its own.  Raises StoreError: call again then."""
@@ -156,10 +168,18 @@ class Batches:
             self._store.sync_dir()
         return dropped
 
-    def _open(self, number):
-        """Return (Batch, chain value after it); raises Corrupt, StoreError."""
+    def _read_patiently(self, number):
+        for _ in range(READ_TRIES):
+            try:
+                return self.read(number)
+            except StoreError as error:
+                failed = error
+        raise failed
+
+    def _open(self, number, data):
+        """Return (Batch, chain value after it) of sealed bytes; raises Corrupt."""
         try:
-            message, content = batch.open_sealed(self.read(number))
+            message, content = batch.open_sealed(data)
         except FormatError as error:
             raise Corrupt("batch %d: %s" % (number, error))
         if content.journal_id != self._journal_id or content.number != number:

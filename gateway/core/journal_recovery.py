@@ -1,121 +1,31 @@
 """What a journal directory says after a start: which records are there, what was lost.
 
-In this file: slots, cursor and batches of one directory to one Recovered.  It reads, and
-syncs what it is going to rely on; it never writes, truncates or deletes.  Not here: the
-journal that goes on from there (journal.py).
+In this file: slots, cursor and batches of one directory to one Recovered.  It only reads,
+and whatever it finds, it lets the journal run: what cannot be read is declared and left in
+place.  Not here: frames (journal_search.py) and what goes on from there (journal.py).
 
-Rules: a valid batch wins and tail records up to its last sequence are dropped; inside a
-segment each frame must continue the sequence; a frame that jumps ahead is lost data if its
-commit begins behind the jump (an older commit had been synced), and the rest of a torn,
-never acknowledged commit otherwise.
+A valid batch wins: tail records up to its last sequence are dropped.  What can be read need
+not be on the medium: after a failed sync the kernel calls lost pages clean, and the process
+that knew of it may be dead.  So nothing found counts as durable until it was written again,
+but for a batch that a later write (cursor or segment header) names.
 """
 
 from collections import namedtuple
 
-from . import batch, chain, cursor, frame, record, segment, tail
+from . import batch, chain, cursor, record, segment, tail
 from .errors import StoreError, WattproofError
 from .journal_batches import TRAILER_BYTES, Batches, parse_name, prefix_of
-
-READ_TRIES = 3
-SKIP = 1 << 20          # sequences left out when a segment cannot be read: never reuse one
-STALE_MAX = 64          # earlier generations tried before bytes are called torn
-
-# Records on flash that no batch holds yet.  columns: bytes of columns.encode from base_seq on
-# over context.schema, or None = read them at place (see tail.put).  Records below first_seq
-# in them count as sealed already.
-Piece = namedtuple("Piece", (
-    "context", "base_seq", "first_seq", "last_seq", "readings", "columns", "place"))
+from .journal_search import SKIP, Search
 
 # A sealed batch whose file may not be durable.  link: chain value after it.  data: its bytes.
 Unsure = namedtuple("Unsure", ("number", "first_seq", "last_seq", "link", "data"))
 
 # boot: highest ever seen.  sealed: segment.Sealed.  config_hash: of the newest stored
-# records, None if none.  clean: the newest record is a STOP.  unsure: the last batch if it
-# could not be synced.  events: (kind, body) to append.  doubtful: Pieces
-# whose slot could not be synced, to be stated again.
+# records, None if none.  clean: the newest record is a STOP.  unsure: the last batch if
+# nothing else says that it was durable.  events: (kind, body) to append.
 Recovered = namedtuple("Recovered", (
-    "journal_id", "boot", "last_seq", "sealed", "config_hash", "clean", "pieces", "doubtful",
+    "journal_id", "boot", "last_seq", "sealed", "config_hash", "clean", "pieces",
     "mark", "cursor", "batches", "tail", "unsure", "events"))
-
-_Slot = namedtuple("_Slot", ("name", "size", "data", "header", "start"))
-
-
-class _Search:
-    """Collects the findings of one start; see recover()."""
-
-    def __init__(self, store, device):
-        self.store, self.device = store, device
-        self.events = []
-        self.skip = 0
-        self.boot = 0
-        self.config_hash = None
-        self.newest = (0, False)        # (last sequence seen in any frame, was it a STOP)
-        self.torn = None
-        self.pieces = []
-
-    def slots(self, names):
-        """Return the slots that can be read, in order of generation."""
-        found = []
-        for name in names:
-            if tail.is_slot(name):
-                data = self._read(name)
-                if data is None:
-                    self.skip += SKIP
-                    continue
-                header, start = segment.find_header(data) or (None, 0)
-                found.append(_Slot(name, len(data), data, header, start))
-        return sorted(found, key=_order)
-
-    def _read(self, name):
-        for _ in range(READ_TRIES):
-            try:
-                return self.store.read(name, 0, self.store.size(name))
-            except StoreError as error:
-                failed = error
-        self.events.append((record.IO_ERROR, ["read " + name, failed.errno, str(failed)[:200]]))
-        return None
-
-    def accept(self, slot, expected):
-        """Take the frames of a slot that continue the sequence; return the next expected."""
-        header = slot.header
-        found = segment.scan(slot.data, slot.start, header)
-        self.boot = max(self.boot, header.context.boot)
-        for offset, block in found.blocks:
-            if block.boot != header.context.boot:
-                continue
-            if block.last_seq >= self.newest[0]:
-                self.newest = (block.last_seq, block.kind == segment.DATA_STOP)
-                self.config_hash = header.context.config_hash
-            if block.first_seq > expected and block.commit_seq <= expected:
-                continue                # the rest of a commit that never became whole
-            if block.last_seq < expected:
-                continue                # sealed, or stated again in a newer segment
-            if block.first_seq > expected:
-                self.events.append(lost(expected, block.first_seq - 1, header.generation))
-                expected = block.first_seq
-            self.pieces.append(Piece(
-                header.context, block.first_seq, expected, block.last_seq, block.readings,
-                block.columns, (slot.name, offset, header.generation)))
-            expected = block.last_seq + 1
-        torn = found.torn_bytes and not stale(slot.data, found.end, header)
-        self.torn = [header.generation, found.end, found.torn_bytes] if torn else None
-        return expected
-
-
-def lost(first_seq, last_seq, generation):
-    """Return the GAP event that declares sequences missing although later ones are there."""
-    reason = "sequence %d to %d unreadable before segment %d" % (first_seq, last_seq, generation)
-    return record.GAP, [-1, None, None, reason]
-
-
-def stale(data, offset, header):
-    """Return True if the bytes at offset are a whole frame of an earlier use of the slot."""
-    for age in range(1, min(header.generation, STALE_MAX + 1)):
-        crc_seed = frame.seed(header.journal_id, header.generation - age)
-        if frame.decode_at(data, offset, crc_seed) is not None:
-            return True
-    return False
-
 
 def recover(store, device, new_journal_id, segment_bytes):
     """Return the Recovered of a store.  Raises StoreError if it cannot even be listed.
@@ -123,34 +33,34 @@ def recover(store, device, new_journal_id, segment_bytes):
     new_journal_id: callable for 16 random bytes, used if there is no journal of the device.
     """
     names = sorted(store.list())
-    search, marks = _Search(store, device), cursor.Cursor(store, names)
+    search, marks = Search(store), cursor.Cursor(store, names)
     slots = search.slots(names)
     journal_id = _choose(store, device, slots, names) or new_journal_id()
     mine = [slot for slot in slots if _is_mine(slot, device, journal_id)]
     batches = Batches(store, journal_id, names)
-    sealed, unsure = _sealed(search, batches, mine, chain.start(device, journal_id))
     mark = marks.best(journal_id)
+    known = _known(mine, mark, device, journal_id)
+    sealed, unsure = _sealed(search, batches, known)
+    writer = _writer(store, (device, journal_id), slots, mine, segment_bytes)
     expected = (unsure.last_seq if unsure else sealed.last_seq) + 1
     for slot in mine:
         expected = search.accept(slot, expected)
+    expected = search.headless(slots, journal_id, writer.generation, expected)
     newest = max(expected - 1, mark.seq if mark else 0)
-    if search.torn and not search.newest[1]:
+    clean = newest == 0 and not mine or search.newest == (newest, True)
+    if search.torn and not clean:
         search.events.append((record.TORN, search.torn))
     _note_foreign(search, slots, names, device, journal_id)
-    pieces, doubtful = _confirm(store, search.pieces)
-    writer = _writer(store, (device, journal_id), slots, mine, segment_bytes)
     for name in names:
         if tail.is_slot(name):
             writer.reserve(name)
-    _adopt(writer, slots, mine, search.pieces + ([None] if unsure else []))
+    for slot in slots:
+        if slot.name not in search.quarantine and (slot in mine or slot.header is None):
+            _adopt(writer, slot, search, record.SEQ_MAX if unsure else sealed.last_seq)
     return Recovered(
         journal_id, max(search.boot, mark.boot if mark else 0), newest + search.skip, sealed,
-        search.config_hash, newest == 0 or search.newest == (newest, True), pieces, doubtful,
-        mark, marks, batches, writer, unsure, search.events)
-
-
-def _order(slot):
-    return (slot.header.generation if slot.header else 0, slot.name)
+        search.config_hash, clean, search.pieces, mark, marks, batches, writer, unsure,
+        search.events)
 
 
 def _is_mine(slot, device, journal_id):
@@ -181,27 +91,42 @@ def _id_of_batch(store, name, device):
     return content.journal_id if content.device == device else None
 
 
-def _sealed(search, batches, mine, chain_start):
-    """Return (what is sealed, the last batch as an Unsure if it could not be synced)."""
-    best = segment.Sealed(0, 0, chain_start)
+def _known(mine, mark, device, journal_id):
+    """Return the newest Sealed that segment headers and the cursor agree was durable."""
+    best = segment.Sealed(0, 0, chain.start(device, journal_id))
+    if mark and mark.number > best.number:
+        best = segment.Sealed(mark.number, mark.sealed_seq, mark.chain)
     for slot in mine:
         if slot.header.sealed.number > best.number:
             best = slot.header.sealed
-    whole = batches.last_whole()
-    if whole is None or whole[0] < best.number:
+    return best
+
+
+def _sealed(search, batches, best):
+    """Return (what is sealed, the last batch as an Unsure if only its file speaks for it).
+
+    best: the Sealed that is known without the batch files.
+    """
+    whole = batches.last_whole(best.number)
+    for number, error in batches.failures:
+        if isinstance(error, StoreError):
+            body = ["read batch %d" % number, error.errno, str(error)[:200]]
+            search.events.append((record.IO_ERROR, body))
+            if number > best.number:
+                search.skip += SKIP     # its records should stand in the tail, too: be sure
+    if whole is None:
         if best.number:
-            search.events.append((record.ALARM, ["batch-missing", "batch %d" % best.number]))
+            search.events.append((record.ALARM, ["batch-missing", "batch %d, up to sequence %d"
+                                                 % (best.number, best.last_seq)]))
         return best, None
-    number, content, link = whole
+    number, content, link, data = whole
     search.boot = max(search.boot, content.boot)
     search.config_hash = content.config_hash
-    try:
-        batches.confirm(number)
-    except StoreError:
-        unsure = Unsure(number, content.first_seq, content.last_seq, link,
-                        batches.doubt(number))
-        return segment.Sealed(number - 1, content.first_seq - 1, content.prev), unsure
-    return segment.Sealed(number, content.last_seq, link), None
+    if number == best.number:
+        return segment.Sealed(number, content.last_seq, link), None
+    batches.doubt(number)
+    unsure = Unsure(number, content.first_seq, content.last_seq, link, data)
+    return segment.Sealed(number - 1, content.first_seq - 1, content.prev), unsure
 
 
 def _note_foreign(search, slots, names, device, journal_id):
@@ -217,29 +142,6 @@ def _note_foreign(search, slots, names, device, journal_id):
         search.events.append((record.ALARM, ["foreign-journal", text]))
 
 
-def _confirm(store, pieces):
-    """Sync every slot that holds pieces; return (pieces now durable, doubtful ones)."""
-    sound, doubtful, verdicts = [], [], {}
-    if pieces:
-        try:
-            store.sync_dir()
-        except StoreError:
-            return [], pieces
-    for piece in pieces:
-        name = piece.place[0]
-        if name not in verdicts:
-            try:
-                store.sync(name)
-                verdicts[name] = True
-            except StoreError:
-                verdicts[name] = False
-        if verdicts[name] and not doubtful:     # a sequence has no hole: all behind, too
-            sound.append(piece)
-        else:
-            doubtful.append(piece)
-    return sound, doubtful
-
-
 def _writer(store, identity, slots, mine, segment_bytes):
     """Return the Tail; a slot whose header is lost may have used one generation more."""
     highest = max([slot.header.generation for slot in mine] + [0])
@@ -247,15 +149,14 @@ def _writer(store, identity, slots, mine, segment_bytes):
     return tail.Tail(store, identity, highest + unknown, segment_bytes)
 
 
-def _adopt(writer, slots, mine, pieces):
-    """Hand the slots to the writer: those with pieces are held, the others are free."""
-    last = {}
-    for piece in pieces:
-        if piece is not None:
-            last[piece.place[0]] = piece.last_seq
-    frozen = None in pieces
-    for slot in slots:
-        if slot in mine and (frozen or slot.name in last):
-            writer.adopt(slot.name, slot.size, last.get(slot.name, record.SEQ_MAX))
-        elif slot in mine or slot.header is None:
-            writer.adopt(slot.name, slot.size, 0)
+def _adopt(writer, slot, search, sealed_seq):
+    """Hand a slot to the writer: held if anything in it is not sealed, free otherwise.
+
+    A frame that an older segment says, too, counts: either copy may be the durable one.
+    sealed_seq: SEQ_MAX while the last batch is not durable; then every slot is held.
+    """
+    last_seq = search.last_in.get(slot.name, 0)
+    if sealed_seq == record.SEQ_MAX and slot.header is not None:
+        writer.adopt(slot.name, slot.size, max(last_seq, 1))
+    else:
+        writer.adopt(slot.name, slot.size, last_seq if last_seq > sealed_seq else 0)

@@ -10,7 +10,7 @@ the fleet was restored from a backup: everything after its low-water mark goes o
 from collections import namedtuple
 
 from .chain import start
-from .errors import JournalError
+from .errors import Corrupt, StoreError
 
 WINDOW = 8              # batches under way at once
 RESEND_MS = 30000       # without a receipt a batch goes out again after this
@@ -41,17 +41,20 @@ class Outbox:
         self._window, self._resend_ms = window, resend_ms
         self.acknowledged_seq, self.epoch = journal.acknowledged_seq, journal.epoch
         self._under_way = {}        # number -> time it went out, ms
-        self._skipped = {}          # number -> True: unreadable, named to the operator
+        self._skipped = {}          # number -> True: bytes changed, named to the operator
+        self._later = {}            # number -> True: flash would not read it; asked again
+        self._later_since_ms = None
 
     def next_batch(self):
         """Return the oldest number that is neither acknowledged nor under way, or None.
 
-        None as well while the window is full.  A batch that cannot be read is left out.
+        None as well while the window is full.  A batch whose bytes changed is left out, one
+        that flash would not read until expire() has been called for resend_ms.
         """
         if len(self._under_way) >= self._window:
             return None
         for number in self._waiting():
-            if number not in self._under_way:
+            if number not in self._under_way and number not in self._later:
                 return number
         return None
 
@@ -60,8 +63,8 @@ class Outbox:
         return len(self._waiting())
 
     def unreadable(self):
-        """Return the numbers left out because their bytes changed on flash, ascending."""
-        return sorted(self._skipped)
+        """Return the numbers left out, for now or for good, ascending."""
+        return sorted(list(self._skipped) + list(self._later))
 
     def sent(self, number, now_ms):
         """Note that a batch went out at now_ms (monotonic)."""
@@ -73,7 +76,17 @@ class Outbox:
                        if now_ms - at >= self._resend_ms])
         for number in late:
             self._under_way.pop(number)
+        self._forgive(now_ms)
         return late
+
+    def _forgive(self, now_ms):
+        """Ask flash again, resend_ms after it failed: a cold or busy card may answer then."""
+        if not self._later:
+            return
+        if self._later_since_ms is None:
+            self._later_since_ms = now_ms
+        elif now_ms - self._later_since_ms >= self._resend_ms:
+            self._later, self._later_since_ms = {}, None
 
     def link_lost(self):
         """Forget what was under way: without the link its receipt may never come."""
@@ -155,14 +168,16 @@ class Outbox:
         return len(numbers)
 
     def _info(self, number):
-        """Return a batch's info, or None if it cannot be read any more."""
-        if number in self._skipped:
+        """Return a batch's info, or None if it cannot be read, for now or for good."""
+        if number in self._skipped or number in self._later:
             return None
         try:
             return self._journal.batch_info(number)
-        except JournalError:
+        except Corrupt:
             self._skipped[number] = True
-            return None
+        except StoreError:
+            self._later[number] = True
+        return None
 
     def _settle(self):
         """Drop what a receipt covers from the window."""

@@ -110,7 +110,7 @@ def scan(data, start, header):
             continue
         if offset != end and damaged_at is None:
             damaged_at = end
-        block = _block(payload)
+        block = block_or_none(payload)
         if block is not None:
             blocks.append((offset, block))
         offset += frame.padded(frame.HEAD + len(payload))
@@ -126,7 +126,8 @@ def has_frames(data, crc_seed):
     return False
 
 
-def _block(payload):
+def block_or_none(payload):
+    """Return the Block of payload bytes, or None if they hold none."""
     try:
         return decode_block(payload)
     except FormatError:

@@ -132,9 +132,8 @@ class Tail:
             self._names_durable = True
         lead = self._header(entry, sealed)
         needed = len(lead) + frame.padded(frame.HEAD + len(entry.payload)) + LEAD_SPARE
-        name, size = self._take(needed)
         self.generation += 1
-        self._avoid_ghosts(name, size)
+        name, size = self._take(needed)
         generation, lead = self.generation, self._header(entry, sealed, 0)
         self._name, self._size, self._offset, self._lead = name, size, 0, lead
         self._context = entry.context
@@ -152,19 +151,22 @@ class Tail:
         A power cut can lose a header and keep frames behind it; that generation looks
         unused at the next start, and a new header of it would bring the frames back.
         """
-        try:
-            data = self._store.read(name, 0, size)
-        except StoreError:
-            self._discard(name)
-            raise
+        data = self._store.read(name, 0, size)
         while segment.has_frames(data, frame.seed(self._journal_id, self.generation)):
             self.generation += 1
 
     def _take(self, needed):
         """Return (name, size) of a free slot, or of a new one, zeroed and durable."""
-        for i in range(len(self._free)):
-            if self._free[i][1] >= needed:
-                return self._free.pop(i)
+        for name, size in list(self._free):
+            if size < needed:
+                continue
+            self._free.remove((name, size))
+            try:
+                self._avoid_ghosts(name, size)
+            except StoreError:
+                self._discard(name)             # it cannot be read: never write to it
+                continue
+            return name, size
         self._names_used += 1
         name, size = "t%04d" % self._names_used, max(self._segment_bytes, needed)
         self._store.create(name)

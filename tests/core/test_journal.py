@@ -88,7 +88,9 @@ def test_what_was_committed_is_there_after_a_start_with_reasons_for_what_was_abs
     seq = journal.commit()
     again = start(shelf)
     assert tail_of(again)[-1] == record.ScanRecord(seq, 5, 0, (230, Absent(1)))
-    assert again.durable_seq == seq and again.boot == 2
+    assert again.recovered_seq == seq and again.boot == 2
+    assert again.durable_seq == 0                   # reading it does not prove it durable
+    assert again.commit() == seq + 1
 
 
 def test_a_steady_commit_costs_one_write_and_one_sync():

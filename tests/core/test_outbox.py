@@ -1,7 +1,7 @@
 """The outbox: window, resend, and what each kind of receipt does."""
 
 from gateway.core import chain, outbox
-from gateway.core.errors import Corrupt
+from gateway.core.errors import Corrupt, StoreError
 from gateway.core.receipt import Receipt
 
 DEVICE, ID = "cabinet-1", b"J" * 16
@@ -11,7 +11,7 @@ class TenBatches:
     """Batches 1..10 of ten records each, as the journal shows them."""
 
     journal_id, sealed_seq, acknowledged_seq, epoch = ID, 100, 0, 0
-    numbers, corrupt = list(range(1, 11)), ()
+    numbers, corrupt, unread = list(range(1, 11)), (), ()
 
     def batch_numbers(self):
         return self.numbers
@@ -19,6 +19,8 @@ class TenBatches:
     def batch_info(self, number):
         if number in self.corrupt:
             raise Corrupt("batch %d" % number)
+        if number in self.unread:
+            raise StoreError("batch %d" % number, 5)
         return 10 * number - 9, 10 * number, bytes([number]) * 32
 
 
@@ -114,3 +116,25 @@ def test_an_unreadable_batch_is_left_out_and_named():
     box = outbox.Outbox(DEVICE, journal)
     assert sent(box, 3) == [1, 3, 4]
     assert box.unreadable() == [2]
+
+
+def test_a_batch_that_flash_would_not_read_is_offered_again_later():
+    journal = TenBatches()
+    journal.unread = (2,)
+    box = outbox.Outbox(DEVICE, journal, window=3, resend_ms=500)
+    assert sent(box, 2) == [1, 3] and box.unreadable() == [2]
+    journal.unread = ()
+    box.link_lost()
+    box.expire(1000)
+    assert sent(box, 2) == [1, 3]
+    box.link_lost()
+    box.expire(1500)
+    assert sent(box, 3) == [1, 2, 3] and box.unreadable() == []
+
+
+def test_a_receipt_that_covers_an_unread_batch_still_counts():
+    journal = TenBatches()
+    journal.unread = (2, 3)
+    box = outbox.Outbox(DEVICE, journal)
+    assert box.receipt(receipt(50)).status == outbox.ADVANCED
+    assert box.waiting() == 5

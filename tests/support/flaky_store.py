@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gateway.core.errors import StoreError
 
 SECTOR = 512
-ENOSPC, EIO, EROFS = 28, 5, 30
+ENOSPC, EIO, EROFS, EINTR = 28, 5, 30, 4
 
 # (what happens to unsynced sectors, what happens to unsynced names)
 DAMAGE = (
@@ -41,14 +41,26 @@ class Fault(NamedTuple):
     short: bool = False
 
 
+class ReadFault(NamedTuple):
+    """Reads first .. first + times - 1 fail with EIO; or all reads of a file do: a bad block."""
+
+    first: int
+    times: int
+    name: str = ""
+
+
 class _File:
-    __slots__ = ("durable", "pending", "lost", "seen")
+    __slots__ = ("durable", "pending", "lost", "changed")
 
     def __init__(self, content: bytes = b"") -> None:
         self.durable = content
         self.pending: list[tuple[int, bytes]] = []      # reaches the medium with a sync
         self.lost: list[tuple[int, bytes]] = []         # its sync failed: nobody knows
-        self.seen = bytearray(content)
+        self.changed: bytearray | None = None           # what a process sees, if not durable
+
+    @property
+    def seen(self) -> bytes | bytearray:
+        return self.durable if self.changed is None else self.changed
 
 
 def _patched(content: bytes, writes: list[tuple[int, bytes]]) -> bytes:
@@ -72,7 +84,8 @@ class FlakyStore:
         self._changes: list[tuple[str, str, int]] = []
         self._before_op = before_op
         self.fault = fault
-        self.ops = 0
+        self.read_fault: ReadFault | None = None
+        self.ops = self.reads = 0
         self.failed_syncs: set[str] = set()
         self.resynced = 0               # syncs of a file whose sync had failed before
         for name, content in (image or {}).items():
@@ -81,7 +94,7 @@ class FlakyStore:
 
     def calm(self) -> None:
         """Let nothing happen from here on: no fault, no hook."""
-        self.fault = self._before_op = None
+        self.fault = self._before_op = self.read_fault = None
 
     def snapshot(self) -> Snapshot:
         """Return what a power cut right now would find to choose from."""
@@ -98,7 +111,13 @@ class FlakyStore:
 
     def read(self, name: str, offset: int, count: int) -> bytes:
         """Return bytes as a running process sees them."""
-        return bytes(self._file(name).seen[offset:offset + count])
+        seen = self._file(name).seen
+        number, fault = self.reads, self.read_fault
+        self.reads += 1
+        if fault is not None and (name == fault.name or not fault.name
+                                  and fault.first <= number < fault.first + fault.times):
+            raise StoreError(f"injected at read {number} of {name}", EIO)
+        return bytes(seen[offset:offset + count])
 
     def create(self, name: str) -> None:
         """Make an empty file."""
@@ -154,9 +173,11 @@ class FlakyStore:
 
     def _put(self, file: _File, offset: int, data: bytes) -> None:
         file.pending.append((offset, data))
-        if offset > len(file.seen):
-            file.seen += bytes(offset - len(file.seen))
-        file.seen[offset:offset + len(data)] = data
+        if file.changed is None:
+            file.changed = bytearray(file.durable)
+        if offset > len(file.changed):
+            file.changed += bytes(offset - len(file.changed))
+        file.changed[offset:offset + len(data)] = data
 
     def _step(self, operation: str) -> None:
         if self._before_op is not None:

@@ -7,10 +7,12 @@ Signatures are a keyed hash here: the journal never looks at them.
 
 import hashlib
 import zlib
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.core import batch, record
+from gateway.core.errors import Bug, Corrupt, FormatError, WattproofError
 from gateway.core.journal import Journal, Opening, Sealer
 from gateway.core.reading import ClockState, Point, Stream
 
@@ -55,7 +57,7 @@ def open_journal(store, **changes):
 def records_of_batch(data):
     """Return the records in sealed bytes, the signature checked."""
     message, content = batch.open_sealed(data)
-    assert message.signature == sign(message.signed)
+    hold(message.signature == sign(message.signed), "changed", "a signature does not fit")
     return tuple(batch.open_body(content, inflate)[1])
 
 
@@ -64,6 +66,8 @@ def all_records(journal):
     found = []
     for number in journal.batch_numbers():
         found += records_of_batch(journal.read_batch(number))
+    if journal.unsure_batch() is not None:
+        found += records_of_batch(journal.unsure_batch())
     return found + [item for _, item in journal.replay()]
 
 
@@ -109,6 +113,12 @@ class World:
             self._scan(10 * (base + i), 0, (noisy, 100 * noisy + i))
             if i % 2 == 0:
                 self._scan(10 * (base + i), 1, (-50 + i,))
+
+    def noise(self, count, base=0):
+        """Append scans that nothing predicts, so that a batch spans many sectors."""
+        for i in range(base, base + count):
+            word = zlib.crc32(b"%d" % i)
+            self._scan(10 * i, 0, (word, word * 31 % 65521))
 
     def stop(self):
         """Append the event of a clean stop and commit."""
@@ -160,40 +170,88 @@ class World:
                 self.appended += (item,)
 
 
+class Violated(AssertionError):
+    """A promise was broken.  invariant: its short name; mutants are judged by it."""
+
+    def __init__(self, invariant, detail):
+        super().__init__(invariant, detail)     # both, so that it crosses to another process
+        self.invariant = invariant
+
+    def __str__(self):
+        return f"{self.invariant}: {self.args[1]}"
+
+
+def hold(promised, invariant, detail):
+    """Raise Violated unless promised is true."""
+    if not promised:
+        raise Violated(invariant, str(detail)[:400])
+
+
+@contextmanager
+def nothing_escapes():
+    """Turn an error of ours that gets out of the journal into the violation that it is."""
+    try:
+        yield
+    except (WattproofError, Bug) as error:
+        raise Violated("escaped", f"{type(error).__name__}: {error}") from error
+
+
+def start_on(store):
+    """Return (journal, every record it shows) of a start on a store."""
+    with nothing_escapes():
+        journal = open_journal(store)
+    try:
+        return journal, all_records(journal)
+    except Corrupt as error:
+        raise Violated("batch", error) from error
+    except (FormatError, zlib.error) as error:
+        raise Violated("changed", error) from error
+
+
 def verify(store, promise, faults=False):
-    """Start on what a cut left; return the journal, or fail with what was broken."""
-    journal = open_journal(store)
-    found = all_records(journal)
-    seqs = [item.seq for item in found]
-    kept = [seq for seq in seqs if seq > promise.dropped_to]
-    last = max(seqs + [0])
-    assert kept == list(range(promise.dropped_to + 1, last + 1)), "a hole or a double: %r" % seqs
-    assert seqs == sorted(set(seqs)), "a record stands twice: %r" % seqs
-    assert last >= promise.durable, "lost: %d of %d" % (last, promise.durable)
-    assert last <= len(promise.appended), "phantom behind %d" % len(promise.appended)
-    for item in found:
-        assert item == promise.appended[item.seq - 1], "record %d changed" % item.seq
-    assert journal.acknowledged_seq in promise.marks, "cursor invented"
-    assert journal.acknowledged_seq <= journal.sealed_seq <= last, "cursor leads"
-    numbers = journal.batch_numbers()
+    """Start on what a cut left; return the journal, or raise Violated."""
+    journal, found = start_on(store)
+    last = _same_records(found, promise)
+    hold(journal.acknowledged_seq in promise.marks, "cursor", "invented")
+    hold(journal.acknowledged_seq <= journal.sealed_seq <= last, "cursor", "leads")
+    numbers, waiting = journal.batch_numbers(), journal.unsure_batch()
     for number, data in promise.sealed:
+        if data == waiting:
+            continue                    # no mark names it: it is written again, the same bytes
         if number in numbers:
-            assert journal.read_batch(number) == data, "batch %d changed" % number
+            hold(journal.read_batch(number) == data, "batch", f"{number} changed")
         else:
             last_seq = batch.open_sealed(data)[1].last_seq
-            assert last_seq <= promise.dropped_to, "batch %d lost" % number
-    assert all(journal.boot > boot for boot in promise.boots), "boot used twice"
+            hold(last_seq <= promise.dropped_to, "batch", f"{number} lost")
+    hold(not promise.boots or journal.boot > max(promise.boots), "boot", "used twice")
     own = journal._buffer._loose
-    assert faults or not [e for e in own if e.kind in (record.GAP, record.ALARM)], own
+    hold(faults or not [e for e in own if e.kind in (record.GAP, record.ALARM)], "false alarm",
+         own)
     return journal
+
+
+def _same_records(found, promise):
+    """Hold the records of a start against the truth; return the last sequence."""
+    first, last = (found[0].seq, found[-1].seq) if found else (promise.dropped_to + 1, 0)
+    hold(max(last, promise.dropped_to) >= promise.durable, "lost", f"{last}, {promise.durable} "
+         "were durable")
+    hold(last <= len(promise.appended), "phantom", f"{last} of {len(promise.appended)}")
+    if found != list(promise.appended[first - 1:last]) or first > promise.dropped_to + 1:
+        seqs = [item.seq for item in found]
+        kept = [seq for seq in seqs if seq > promise.dropped_to]
+        hold(seqs == sorted(set(seqs)), "double", seqs)
+        hold(kept == list(range(promise.dropped_to + 1, last + 1)), "hole", seqs)
+        changed = [x for x in found if x != promise.appended[x.seq - 1]]
+        hold(not changed, "changed", changed[:3])
+    return last
 
 
 def go_on(journal, promise):
     """Write on after a recovery; return the promise that holds from then on."""
-    appended = promise.appended[:journal.durable_seq] + tuple(journal._buffer._loose)
-    seq = journal.append_scan(7, 1, (777,))
-    appended += (record.ScanRecord(seq, 7, 1, (777,)),)
-    durable = journal.commit()
-    assert durable == seq, "not writable again"
-    return promise._replace(durable=durable, appended=appended,
-                            boots=promise.boots + (journal.boot,))
+    appended = promise.appended[:journal._buffer._loose[0].seq - 1] + tuple(journal._buffer._loose)
+    with nothing_escapes():
+        seq = journal.append_scan(7, 1, (777,))
+        durable = journal.commit()
+    hold(durable == seq, "writable", "a commit after the start failed")
+    return promise._replace(durable=durable, boots=promise.boots + (journal.boot,),
+                            appended=appended + (record.ScanRecord(seq, 7, 1, (777,)),))

@@ -7,8 +7,15 @@ written, a second cut, and another start.  Images that are equal are run once pe
 import random
 
 from gateway.core import frame
-from tests.support.flaky_store import DAMAGE, FlakyStore, Snapshot, image_after_cut
-from tests.support.journal_world import GOOD_CLOCK, World, go_on, verify
+from tests.support.flaky_store import (
+    DAMAGE,
+    EIO,
+    Fault,
+    FlakyStore,
+    Snapshot,
+    image_after_cut,
+)
+from tests.support.journal_world import GOOD_CLOCK, World, go_on, hold, nothing_escapes, verify
 
 
 def two_hours(world):
@@ -46,6 +53,19 @@ def two_hours(world):
     world.commit()
 
 
+def big_batches(world):
+    """A short life whose batches span many sectors, so that one may tear in the middle."""
+    world.start()
+    for i in range(6):
+        world.noise(150, 1000 * i)
+        world.commit()
+        if i % 3 < 2:
+            continue
+        world.seal()
+        world.acknowledge()
+    world.trim()
+
+
 def any_life(seed):
     """Return a workload of 40 random steps; large commits need several frames."""
     def steps(world):
@@ -69,36 +89,56 @@ def any_life(seed):
     return steps
 
 
-def snapshots(steps, payload_aim=frame.PAYLOAD_AIM):
+def sealing(world):
+    """A life of sealing: small segments are recycled, errors and changes come between."""
+    world.start()
+    for i in range(5):
+        world.scans(30 + 10 * i, 100 * i)
+        world.commit()
+        if i % 2:
+            world.journal.set_clock(GOOD_CLOCK._replace(uncertainty_ms=i))
+            world.scans(2, 100 * i + 50)
+            world.commit()
+        world.store.fault = Fault(world.store.ops + i % 4, 1, EIO)
+        world.seal()
+        if i == 3:
+            world.changes = {"config": b"d" * 32}
+            world.start()               # another configuration between two tries to seal
+        world.store.fault = None
+        world.scans(2, 100 * i + 60)
+        world.commit()
+        world.seal()
+        world.acknowledge()
+    world.trim()
+
+
+def snapshots(steps, payload_aim=frame.PAYLOAD_AIM, fault=None):
     """Run a workload once; return (snapshot, promise) before each of its operations.
 
     payload_aim: bytes from which on a commit is split into several frames.
     """
     usual, frame.PAYLOAD_AIM = frame.PAYLOAD_AIM, payload_aim
     try:
-        return _snapshots(steps)
+        return _snapshots(steps, fault)
     finally:
         frame.PAYLOAD_AIM = usual
 
 
-def _snapshots(steps):
+def _snapshots(steps, fault):
     taken = []
 
     def before_op(store, _operation):
         taken.append((store.snapshot(), world.promise()))
 
-    world = World(FlakyStore(None, before_op))
+    world = World(FlakyStore(None, before_op, fault))
     steps(world)
     taken.append((world.store.snapshot(), world.promise()))
     return taken
 
 
-def lives(seeds):
-    """Return the snapshots of random lives; each second one has commits of many frames."""
-    taken = []
-    for seed in seeds:
-        taken += snapshots(any_life(seed), 200 if seed % 2 else frame.PAYLOAD_AIM)
-    return taken
+def life(seed, fault=None):
+    """Return the snapshots of a random life; each second seed has commits of many frames."""
+    return snapshots(any_life(seed), 200 if seed % 2 else frame.PAYLOAD_AIM, fault)
 
 
 def images(snapshot, seeds):
@@ -113,19 +153,22 @@ def images(snapshot, seeds):
                 yield image
 
 
-def check(image, promise):
+def check(image, promise, faults=False):
     """One case: start, hold the promises, write on, cut again, start again."""
     store = FlakyStore(image)
-    later = go_on(verify(store, promise), promise)
-    verify(FlakyStore(image_after_cut(store.snapshot(), ("none", "none"), 0)), later)
+    later = go_on(verify(store, promise, faults), promise)
+    verify(FlakyStore(image_after_cut(store.snapshot(), ("none", "none"), 0)), later, faults)
 
 
-def run(taken, seeds):
-    """Check every image of every snapshot; return how many cases there were."""
+def run(taken, seeds, faults=False):
+    """Check every image of every snapshot; return how many cases there were.
+
+    faults: the life had flash errors, so events may declare what they did.
+    """
     cases = 0
     for snapshot, promise in taken:
         for image in images(snapshot, seeds):
-            check(image, promise)
+            check(image, promise, faults)
             cases += 1
     return cases
 
@@ -178,17 +221,18 @@ def run_faults(steps, faults):
     cases = 0
     for fault in faults:
         world = World(FlakyStore(None, None, fault))
-        steps(world)
+        with nothing_escapes():
+            steps(world)
         world.store.fault = None
         promise = world.promise()
-        assert world.store.resynced == 0, "a file was synced again after a failed sync"
+        hold(world.store.resynced == 0, "resync", "a file was synced again after a failed sync")
         for image in images(world.store.snapshot(), range(1)):
             verify(FlakyStore(image), promise, faults=True)
             cases += 1
         world.scans(1, 5000)
         world.commit()
-        assert world.journal.state == "ok", "does not recover"
-        assert world.durable == world.journal.durable_seq
+        hold(world.journal.state == "ok", "writable", "the store is well, the journal is not")
+        hold(world.durable == world.journal.durable_seq, "writable", "nothing was committed")
         image = image_after_cut(world.store.snapshot(), ("none", "none"), 0)
         verify(FlakyStore(image), world.promise(), faults=True)
         cases += 1
@@ -208,15 +252,30 @@ def run_bytes(taken, every, bytes_max=1600):
     """Tear the write in flight at every byte (of every n-th operation); return the cases."""
     cases = 0
     for snapshot, promise in taken[::every]:
-        for number, (durable, pending) in snapshot.files.items():
-            if not pending or len(pending[-1][1]) > bytes_max:
-                continue
-            offset, data = pending[-1]
-            for length in range(len(data) + 1):
-                torn = pending[:-1] + ((offset, data[:length]),)
-                files = dict(snapshot.files)
-                files[number] = (durable, torn)
-                cut = Snapshot(snapshot.names, snapshot.name_changes, files)
-                check(image_after_cut(cut, ("all", "all"), 0), promise)
-                cases += 1
+        for number, (_, pending) in snapshot.files.items():
+            if pending and len(pending[-1][1]) <= bytes_max and any(pending[-1][1]):
+                cases += _torn_at_every_byte(snapshot, number, promise)
     return cases
+
+
+def _torn_at_every_byte(snapshot, number, promise):
+    durable, pending = snapshot.files[number]
+    offset, data = pending[-1]
+    for length in range(len(data) + 1):
+        files = dict(snapshot.files)
+        files[number] = (durable, pending[:-1] + ((offset, data[:length]),))
+        cut = Snapshot(snapshot.names, snapshot.name_changes, files)
+        check(image_after_cut(cut, ("all", "all"), 0), promise)
+    return len(data) + 1
+
+
+def frames_of(sizes):
+    """Return a workload whose last commits have frames of about so many bytes, one each."""
+    def steps(world):
+        world.start()
+        world.scans(3)
+        world.commit()
+        for i in range(len(sizes)):
+            world.noise(sizes[i] // 9, 5000 * i)
+            world.commit()
+    return steps

@@ -1,0 +1,129 @@
+"""Flash that lies or does not answer: bits that flipped, blocks that cannot be read.
+
+Unlike after a power cut, records may be lost here.  What is held: no wrong record, nothing
+twice, no sequence used a second time, every loss declared, and the journal runs.
+"""
+
+from gateway.core import batch, cursor, journal_batches, record, segment, tail
+from gateway.core.errors import Corrupt, StoreError
+from tests.support.flaky_store import FlakyStore, ReadFault
+from tests.support.journal_world import (
+    JOURNAL_ID,
+    World,
+    hold,
+    nothing_escapes,
+    open_journal,
+    records_of_batch,
+)
+
+DECLARING = (record.GAP, record.ALARM, record.IO_ERROR, record.TORN)
+
+
+def short_life(store):
+    """Return the World after a life with batches, an old segment and an unsealed tail."""
+    world = World(store).start()
+    for i in range(3):
+        world.scans(6, 100 * i)
+        world.commit()
+        world.seal()
+    world.acknowledge()
+    world.start()
+    for i in range(5):
+        world.scans(4, 1000 + 100 * i)
+        world.commit()
+    return world
+
+
+def image_of(world):
+    """Return the files of a world whose every byte was synced."""
+    return {name: world.store.read(name, 0, world.store.size(name))
+            for name in world.store.list()}
+
+
+def readable(journal):
+    """Return (records that can be read, numbers of the batches that cannot)."""
+    found, bad = [], []
+    for number in journal.batch_numbers():
+        try:
+            found += records_of_batch(journal.read_batch(number))
+        except (Corrupt, StoreError):
+            bad.append(number)
+    if journal.unsure_batch() is not None:
+        found += records_of_batch(journal.unsure_batch())
+    return found + [item for _, item in journal.replay()], bad
+
+
+def hold_despite_loss(store, promise):
+    """Start on damaged flash; return how many promised records are gone, all declared."""
+    with nothing_escapes():
+        journal = open_journal(store)
+        own = list(journal._buffer._loose)
+        seq = journal.append_scan(9, 1, (9,))
+        hold(journal.commit() == seq, "writable", "a commit after the start failed")
+        if store.read_fault is not None and not store.read_fault.name:
+            store.calm()                    # it was to hit the start, not this look at it
+        found, bad = readable(journal)
+    sealed_seq = max([batch.open_sealed(data)[1].last_seq for _, data in promise.sealed] + [0])
+    hold(seq > sealed_seq, "reused", f"{seq} was sealed before")
+    old = [item for item in found if item.seq < own[0].seq]
+    seqs = [item.seq for item in old]
+    hold(seqs == sorted(set(seqs)), "double", seqs)
+    for item in old:
+        hold(item.seq <= len(promise.appended) and item == promise.appended[item.seq - 1],
+             "changed", item)
+    gone = promise.durable - len([seq for seq in seqs if seq <= promise.durable])
+    told = bad or [item for item in own + found if record.is_event(item)
+                   and item.kind in DECLARING]
+    hold(not gone or told, "silent", f"{gone} records are gone and nothing says so")
+    return gone
+
+
+def run_read_faults(times):
+    """Let every read of a start fail `times` times; return [records gone] per read."""
+    world = short_life(FlakyStore())
+    image, promise, gone = image_of(world), world.promise(), []
+    store = FlakyStore(image)
+    hold_despite_loss(store, promise)
+    for number in range(store.reads):
+        store = FlakyStore(image)
+        store.read_fault = ReadFault(number, times)
+        gone.append(hold_despite_loss(store, promise))
+    return gone
+
+
+def run_bad_files():
+    """Let each file be unreadable for ever; return {name: records gone}, all."""
+    world = short_life(FlakyStore())
+    image, gone = image_of(world), {}
+    for name in image:
+        store = FlakyStore(image)
+        store.read_fault = ReadFault(0, 0, name)
+        gone[name] = hold_despite_loss(store, world.promise())
+    return gone, world.durable
+
+
+def flips(data):
+    """Yield (bit number, data with that bit flipped)."""
+    for at in range(len(data)):
+        for bit in range(8):
+            yield 8 * at + bit, data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1:]
+
+
+def meaning(name, data):
+    """Return all that a file says to the journal: equal meaning, no harm done."""
+    if cursor.is_slot(name):
+        return cursor.decode(data)
+    if tail.is_slot(name):
+        header, start = segment.find_header(data) or (None, 0)
+        return header and (header, segment.scan(data, start, header).blocks)
+    number = journal_batches.parse_name(name)[1]
+    return journal_batches.open_file(data, JOURNAL_ID, number)
+
+
+def subset_of(name, said, truth):
+    """Return True if damaged meaning says nothing that the truth does not say."""
+    if said is None or said == truth:
+        return True
+    return (tail.is_slot(name) and said[0] == truth[0]
+            and all(block in truth[1] for block in said[1])
+            and len(said[1]) == len(truth[1]) - 1)

@@ -1,0 +1,107 @@
+"""The power-cut matrix: every kind of case, dealt out to as many processes as there are cores.
+
+A case is a cut (or an error) that leaves an image of its own, a start on it with all promises
+held, and, but for errors, more records, a second cut and another start.  A job is a name from
+KINDS and one number, so that a failing job can be run again by hand:
+`python -m tests.support.matrix KIND NUMBER`.
+"""
+
+import multiprocessing
+import os
+import sys
+from collections import Counter
+
+from tests.support import power_cuts as cuts
+from tests.support.flaky_store import EINTR, EIO, ENOSPC, EROFS, Fault
+from tests.support.quick import quick
+
+ERRORS = ((ENOSPC, False), (EIO, False), (EROFS, False), (EINTR, False), (ENOSPC, True),
+          (EIO, True))          # True: half of a write is made before it fails
+TIMES = (1, 3, 10 ** 9)
+FRAME_BYTES = (400, 1500, 9000)
+
+
+def faults(operations):
+    """Return every error, once, three times and for ever, from each of the operations on."""
+    return [Fault(first, times, errno, short)
+            for first in operations for errno, short in ERRORS for times in TIMES]
+
+
+def _life(number):
+    return cuts.run(cuts.life(number), range(3))
+
+
+def _life_with_an_error(number):
+    errno, short = ERRORS[number % len(ERRORS)]
+    fault = Fault(number * 37 % 110, TIMES[number // 2 % 2], errno, short)
+    return cuts.run(cuts.life(number, fault), range(2), faults=True)
+
+
+def _two_hours(number):
+    taken = cuts.snapshots((cuts.two_hours, cuts.big_batches)[number % 2])
+    return cuts.run(taken, range(10 * number, 10 * number + 10))
+
+
+def _sealing(number):
+    return cuts.run(cuts.snapshots(cuts.sealing), range(8 * number, 8 * number + 8), faults=True)
+
+
+def _recovery(number):
+    life = (cuts.snapshots(cuts.two_hours), cuts.life(1), cuts.life(4))[number // 8 % 3]
+    return cuts.run_pairs(life[number % 8::8], range(1 + (number < 8)))
+
+
+def _byte(number):
+    if number == 0:
+        return cuts.run_bytes(cuts.snapshots(cuts.frames_of(FRAME_BYTES)), 1, 11000)
+    return cuts.run_bytes(cuts.life(number), 4)
+
+
+def _error(number):
+    operations = len(cuts.snapshots(cuts.two_hours)) + 8
+    return cuts.run_faults(cuts.two_hours, faults(range(number, operations, 16)))
+
+
+def _kill(number):
+    if number == 0:
+        return cuts.run_kills(cuts.two_hours, range(len(cuts.snapshots(cuts.two_hours))))
+    return cuts.run_kills(cuts.any_life(number), range(number % 3, 110, 3))
+
+
+# kind: (function of a job's number, how many jobs in `make proof`).
+KINDS = {
+    "one cut": (_life, 400), "error, then cut": (_life_with_an_error, 200),
+    "two hours, 10 seeds": (_two_hours, 6), "sealing to recycling": (_sealing, 4),
+    "cut during recovery": (_recovery, 24), "torn at every byte": (_byte, 16),
+    "every error at every operation": (_error, 16), "kill, then cut": (_kill, 5),
+}
+
+
+def play(job):
+    """Run one job (kind, number); return (kind, cases)."""
+    kind, number = job
+    try:
+        with quick():
+            return kind, KINDS[kind][0](number)
+    except Exception as error:
+        error.add_note(f"to run it again: python -m tests.support.matrix '{kind}' {number}")
+        raise
+
+
+def run_all(scale=1):
+    """Run the whole matrix on all cores; return a Counter of cases by kind.
+
+    scale: how many times as many jobs of each kind.
+    """
+    jobs = [(kind, number) for kind, (_, count) in KINDS.items()
+            for number in range(count * scale)]
+    jobs.sort(key=lambda job: job[0] != "torn at every byte")     # the long ones first
+    counts: Counter[str] = Counter()
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1) as pool:
+        for kind, cases in pool.imap_unordered(play, jobs):
+            counts[kind] += cases
+    return counts
+
+
+if __name__ == "__main__":
+    print(*play((sys.argv[1], int(sys.argv[2]))))

@@ -1,0 +1,137 @@
+"""Bits that flip and blocks that cannot be read: declared, never wrong, never a refusal."""
+
+import random
+
+import pytest
+
+from gateway.core import record, segment
+from tests.support.bad_flash import (
+    flips,
+    hold_despite_loss,
+    image_of,
+    meaning,
+    run_bad_files,
+    run_read_faults,
+    short_life,
+    subset_of,
+)
+from tests.support.flaky_store import FlakyStore, ReadFault
+from tests.support.journal_world import SEALER, World, open_journal
+from tests.support.quick import quick
+
+SKIPPED = 1 << 20
+
+
+def events_of(journal, kind):
+    return [item.body for item in journal._buffer._loose
+            if record.is_event(item) and item.kind == kind]
+
+
+def test_a_read_that_fails_once_loses_nothing():
+    assert set(run_read_faults(1)) == {0}
+
+
+def test_reads_that_fail_three_times_never_stop_a_start():
+    assert len(run_read_faults(3)) > 5
+
+
+def test_reads_that_fail_for_ever_never_stop_a_start():
+    assert len(run_read_faults(10 ** 9)) > 5
+
+
+def test_a_file_that_cannot_be_read_costs_only_what_stands_in_it():
+    gone, durable = run_bad_files()
+    assert [name for name in gone if name[0] == "c" and gone[name]] == []
+    assert sum(gone.values()) == durable        # each record is lost with its own file only
+
+
+def test_an_unreadable_last_batch_keeps_number_and_chain_and_is_named():
+    world = short_life(FlakyStore())
+    world.seal()
+    before = world.journal.stats()["last_batch"]
+    link = world.journal.batch_info(before)[2]
+    store = FlakyStore(image_of(world))
+    store.read_fault = ReadFault(0, 0, max(n for n in store.list() if n[0] == "b"))
+    journal = open_journal(store)
+    assert journal._sealed.number == before and journal._sealed.chain == link
+    assert events_of(journal, record.ALARM)[0][0] == "batch-missing"
+    journal.commit()
+    assert journal.seal(SEALER) == before + 1
+
+
+def test_an_unreadable_segment_skips_numbers_that_may_stand_in_it():
+    world = short_life(FlakyStore())
+    image, last = image_of(world), world.journal.last_seq
+    newest = max((n for n in image if n[0] == "t"),
+                 key=lambda n: segment.find_header(image[n])[0].generation)
+    store = FlakyStore(image)
+    store.read_fault = ReadFault(0, 0, newest)
+    journal = open_journal(store)
+    assert journal._buffer._loose[0].seq > SKIPPED > last
+    assert "whatever stood in segment " + newest in [b[3] for b in events_of(journal, record.GAP)]
+    journal.commit()
+    store.calm()
+    assert store.read(newest, 0, 4096) == image[newest]     # left alone
+
+
+def test_a_segment_without_headers_is_declared_and_left_alone():
+    world = short_life(FlakyStore())
+    image = image_of(world)
+    newest = max((n for n in image if n[0] == "t"),
+                 key=lambda n: segment.find_header(image[n])[0].generation)
+    image[newest] = bytes(1024) + image[newest][1024:]
+    store = FlakyStore(image)
+    journal = open_journal(store)
+    assert len(events_of(journal, record.GAP)) == 1
+    assert journal._buffer._loose[0].seq > world.durable
+    journal.commit()
+    assert store.read(newest, 0, 4096) == image[newest]
+
+
+def test_a_flipped_bit_in_the_only_commit_is_declared():
+    world = World(FlakyStore()).start()
+    world.scans(3)
+    world.commit()
+    image, promise = image_of(world), world.promise()
+    name = min(n for n in image if n[0] == "t")
+    start = segment.find_header(image[name])[1]
+    whole = image[name]
+    for _, damaged in flips(whole[start:start + 24]):
+        image[name] = whole[:start] + damaged + whole[start + 24:]
+        assert hold_despite_loss(FlakyStore(image), promise) == promise.durable
+
+
+def test_random_flips_anywhere_are_never_wrong_and_never_silent():
+    world = short_life(FlakyStore())
+    image, promise, chance = image_of(world), world.promise(), random.Random(7)
+    gone = []
+    with quick():
+        for _ in range(300):
+            name = chance.choice(sorted(image))
+            data = bytearray(image[name])
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+            gone.append(hold_despite_loss(FlakyStore({**image, name: bytes(data)}), promise))
+    assert 0 in gone and max(gone) < promise.durable
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(300)
+def test_every_bit_of_a_journal_of_64_kib_flipped_is_detected_or_harmless(capsys):
+    world = short_life(FlakyStore())
+    for i in range(60):
+        world.noise(200, 5000 * i)
+        world.commit()
+        if i % 6 == 5:
+            world.seal()
+    image, bits, harmless = image_of(world), 0, 0
+    assert sum(len(data) for data in image.values()) >= 65536
+    with quick():
+        for name in sorted(image):
+            truth = meaning(name, image[name])
+            for _, damaged in flips(image[name]):
+                said = meaning(name, damaged)
+                assert subset_of(name, said, truth), f"{name}: a flipped bit was believed"
+                bits, harmless = bits + 1, harmless + (said == truth)
+    with capsys.disabled():
+        print(f"\nbit flips: {bits} bits, 0 believed, {harmless} in spare copies or unused space")
+    assert bits >= 524_288
