@@ -46,7 +46,8 @@ TIMESYNC_FLAG = "/run/systemd/timesync/synchronized"
 # Uncertainty is declared in these steps, so that a bound that breathes does not make a new
 # clock state (and a new batch) at every look.
 DECLARED_MS = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 60_000, 120_000,
-               300_000, 600_000, 1_200_000, 3_600_000, 7_200_000, 18_000_000)
+               300_000, 600_000, 1_200_000, 3_600_000, 9_000_000, 36_000_000)
+SLACK_MS_MIN, SLACK_MS_MAX = 10, 5_000  # room for ticks and wall to part: jitter, slewing
 SYNCED = (CLOCK_NTP, CLOCK_GNSS)        # sources that set the clock, not only read it
 
 STA_UNSYNC = 0x40           # include/uapi/linux/timex.h
@@ -190,17 +191,16 @@ class Clock:
     def observe(self) -> ClockState | None:
         """Look at wall, ticks and sync state; return the new state if it had to change.
 
-        It changes when the source changes, when wall and ticks have parted by more than half
-        of the declared uncertainty (a step, or drift), when the true bound has outgrown the
-        declared one, or has become at least four times better.
+        It changes when the source changes, when the true bound and what wall and ticks have
+        parted by (a step, or drift) have together outgrown the declared uncertainty, or when
+        that has become four times too large.
         """
         source, bound_ms, now_utc_ms = self._look()
-        # Without knowledge there is nothing to part from: ticks alone say when.
-        parted_ms = abs(now_utc_ms - self.utc_ms()) if source != CLOCK_UNKNOWN else 0
+        parted_ms = abs(now_utc_ms - self.utc_ms())
         same = (source == self._state.source
-                and 2 * parted_ms <= max(self._state.uncertainty_ms, 20)
-                and bound_ms <= self._state.uncertainty_ms <= 4 * declared(bound_ms))
-        if same:
+                and bound_ms + parted_ms <= self._state.uncertainty_ms
+                and self._state.uncertainty_ms <= 4 * declared(bound_ms + _slack_ms(bound_ms)))
+        if same or source == self._state.source == CLOCK_UNKNOWN:
             return None
         self._state = self._anchor(source, bound_ms, now_utc_ms)
         return self._state
@@ -228,8 +228,9 @@ class Clock:
         return max(self.floor_ms, held_ms)
 
     def _anchor(self, source: int, bound_ms: int, now_utc_ms: int) -> ClockState:
-        # Twice the bound: the ticks may part from the wall by half of it before we look again.
-        uncertainty_ms = 2 * bound_ms if self.scale else declared(2 * bound_ms)
+        # Beside the bound there is room for ticks and wall to part before we look again.
+        uncertainty_ms = (2 * bound_ms if self.scale
+                          else declared(bound_ms + _slack_ms(bound_ms)))
         return ClockState(source, self.ticks_ms(), max(now_utc_ms, 0),
                           0 if source == CLOCK_UNKNOWN else uncertainty_ms)
 
@@ -258,6 +259,11 @@ class Clock:
             return int(wall_ms)
         elapsed_ms = wall_ms - self.scale.started_unix_ms
         return self.scale.origin_utc_ms + int(elapsed_ms * self.scale.speed)
+
+
+def _slack_ms(bound_ms: int) -> int:
+    """Return how far ticks and wall may part before a clock state has to change."""
+    return min(max(bound_ms, SLACK_MS_MIN), SLACK_MS_MAX)
 
 
 def _unmeasured() -> float | None:
