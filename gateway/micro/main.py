@@ -91,7 +91,7 @@ class Board:
         """Run for ever."""
         from . import mqtt
         tls = mqtt.context(load("keys/ca.der"), load("keys/tls.der"), load("keys/tls.key.der"))
-        self._declare_absence()
+        self._absent_utc_ms = self._last_utc_ms()
         gc.collect()
         say("boot %d of %s" % (self._journal.boot, self._table["device"]))
         await asyncio.gather(
@@ -107,7 +107,7 @@ class Board:
             if left_ms > 0:
                 await asyncio.sleep_ms(left_ms // clock.speed + 1)
             elif -left_ms >= step_ms:
-                self._gap(-1, due_ms, due_ms - left_ms, "polling was late")
+                self._gap(utc_ms(clock.state(), due_ms), due_ms - left_ms, "polling was late")
                 due_ms += -left_ms // step_ms * step_ms
             for stream in range(len(self._meters)):
                 await self._poll_one(stream)
@@ -125,18 +125,15 @@ class Board:
                 except DeviceError as error:
                     question = steps.throw(error)
         except StopIteration as stop:
-            self._writer.scan(taken_ms or self._clock.ticks_ms(), stream, stop.value)
+            taken_ms = taken_ms or self._clock.ticks_ms()
+            if self._absent_utc_ms is not None:     # with the first scan: it ends the gap
+                self._gap(self._absent_utc_ms, taken_ms, "the board was off")
+                self._absent_utc_ms = None
+            self._writer.scan(taken_ms, stream, stop.value)
 
-    def _declare_absence(self):
-        """Put a GAP event for the time since the newest record that earlier boots left."""
-        last_ms = self._last_utc_ms()
-        if last_ms is not None:
-            self._gap(-1, None, self._clock.ticks_ms(), "the board was off", last_ms)
-
-    def _gap(self, stream, from_ms, to_ms, why, from_utc_ms=None):
-        state = self._clock.state()
-        start = utc_ms(state, from_ms) if from_utc_ms is None else from_utc_ms
-        self._writer.event(to_ms, GAP, [stream, start, utc_ms(state, to_ms), why])
+    def _gap(self, from_utc_ms, to_ms, why):
+        to_utc_ms = utc_ms(self._clock.state(), to_ms)
+        self._writer.event(to_ms, GAP, [-1, from_utc_ms, to_utc_ms, why])
 
     def _last_utc_ms(self):
         """Return when the newest scan on flash was taken, None if that is not known."""
@@ -144,16 +141,21 @@ class Board:
         for context, item in self._journal.replay():
             if not is_event(item):
                 newest = utc_ms(context.clock, item.ticks_ms)
-        numbers = self._journal.batch_numbers()
-        if newest is not None or not numbers:
-            return newest
+        for number in reversed(self._journal.batch_numbers()):
+            if newest is not None:
+                break
+            newest = self._newest_in(number)        # a batch may hold nothing but a BOOT
+        return newest
+
+    def _newest_in(self, number):
+        newest = None
         try:
-            content = batch.open_sealed(self._journal.read_batch(numbers[-1]))[1]
+            content = batch.open_sealed(self._journal.read_batch(number))[1]
             for item in batch.open_body(content, None)[1]:
                 if not is_event(item):
                     newest = utc_ms(content.clock, item.ticks_ms)
         except WattproofError as error:
-            say("batch %d: %s" % (numbers[-1], error))
+            say("batch %d: %s" % (number, error))
         return newest
 
     async def _tell_heap(self):

@@ -58,7 +58,8 @@ def test_wiring_that_cannot_be_is_named():
     raw["bus"][1]["name"] = "rtu-1"
     text = "\n".join(mistakes(raw))
     for part in ("feeds 'node-9', which is no node", "no bus 'rtu-7'",
-                 "eastron-sdm120 speaks rtu or tcp, the bus is pylontech", "a meter needs role and rated_w",
+                 "eastron-sdm120 speaks rtu or tcp, the bus is pylontech",
+                 "a meter needs role and rated_w",
                  "the name 'rtu-1' is given more than once"):
         assert part in text
 

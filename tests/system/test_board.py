@@ -1,0 +1,156 @@
+"""A board in the whole: MicroPython boots the flash image, the fleet admits what it measured.
+
+Real processes: simulator, broker, fleet, and the unix port of MicroPython in its limited heap.
+A power cut is SIGKILL at a random moment, or in the middle of a flash operation (half of what
+was to be programmed is there, or half of the block is erased).
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import shutil
+import signal
+import socket
+
+import pytest
+
+from simulator import demo_checks as checks
+from simulator.demo import prepare_folder
+from simulator.demo_board import BoardDemo
+from simulator.processes import until
+from tests.support.board_site import with_umqtt
+from tests.support.parts import need
+
+SEED = 20261123
+CUTS = 24
+
+
+def arguments(out, **more):
+    """Return the command line of a demo at speed 60 in a folder."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    given = {"scenario": "board", "speed": 60, "hours": None, "exit": True, "out": str(out),
+             "port": port, "seed": None, "amqtt": False, "board": True, **more}
+    return argparse.Namespace(**given)
+
+
+class BoardOnTest(BoardDemo):
+    """The demo's board, with umqtt.simple out of the tests' cache."""
+
+    cache = None
+
+    async def provision(self):
+        provisioned = super().provision
+        run = self.processes.run
+
+        async def with_package(name, command):
+            if "image" in command:
+                with_umqtt(self.site, self.cache)
+            await run(name, command)
+        self.processes.run = with_package
+        await provisioned()
+
+
+@pytest.fixture
+def board(tmp_path, request):
+    need("mosquitto")
+    need("micropython")
+    prepare_folder(tmp_path / "demo")
+    made = BoardOnTest(arguments(tmp_path / "demo"))
+    made.cache = request.config.cache.mkdir("wattproof-board")
+    return made
+
+
+def stored(demo):
+    """Return the records that the fleet holds, as (first, last) of each batch."""
+    return demo.delivered().ranges if (demo.fleet / "fleet.db").is_file() else []
+
+
+async def all_stored(demo, sequence):
+    """Wait until the fleet holds every record up to a sequence."""
+    await until(lambda: checks.lost_and_duplicated(stored(demo), sequence)[0] == 0,
+                f"record {sequence} in the fleet", demo.processes, 60)
+
+
+async def cut(demo, number, dice):
+    """Cut the board's power: at a random moment, or inside a random flash operation."""
+    if number % 2:
+        await demo.processes.stop("gateway", signal.SIGKILL)
+        demo.options = ["--cut", str(dice.randrange(1, 60))]
+        await demo.start_gateway()
+        running = demo.processes._running["gateway"]
+        try:
+            await asyncio.wait_for(running.process.wait(), 12)
+        except TimeoutError:
+            pass                                # fewer operations than that: the next kill ends it
+        demo.options = []
+    else:
+        await asyncio.sleep(dice.uniform(0.1, 3.0))
+    await demo.processes.stop("gateway", signal.SIGKILL)
+    await demo.start_gateway()
+
+
+@pytest.mark.timeout(120)
+async def test_a_board_boots_its_image_and_the_fleet_admits_its_batches(board):
+    try:
+        await board.start()
+        await until(lambda: len(stored(board)) >= 3, "three batches", board.processes, 60)
+        await all_stored(board, board.witnessed())
+    finally:
+        await board.processes.stop_all()
+    found = board.delivered()
+    assert set(found.scans) == {"grid", "other"}
+    assert checks.lost_and_duplicated(found.ranges, max(last for _, last in found.ranges)) == (0, 0)
+    assert "MemoryError" not in board.console.read_text()
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(400)
+async def test_power_cuts_at_any_moment_lose_and_double_nothing(board):
+    dice = random.Random(SEED)
+    try:
+        await board.start()
+        for number in range(CUTS):
+            await cut(board, number, dice)
+        witnessed = board.witnessed()
+        await all_stored(board, witnessed)
+    finally:
+        await board.processes.stop_all()
+    found = board.delivered()
+    assert witnessed > 10 * CUTS / 4
+    assert checks.lost_and_duplicated(found.ranges, witnessed) == (0, 0)
+    assert checks.undeclared_gaps(found, 10_000) == []
+    text = board.console.read_text()
+    assert "MemoryError" not in text and "fork" not in text
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(300)
+async def test_the_demo_with_a_board_survives_an_outage_and_a_kill(board, tmp_path):
+    board.args.hours = 0.5
+    assert await board.run() == 0
+    summary = json.loads((tmp_path / "demo" / "summary.json").read_text())
+    assert summary["lost"] == 0 and summary["duplicated"] == 0 and summary["witnessed"] > 200
+    assert {row["role"] for row in summary["energy"]} >= {"grid_import", "other"}
+
+
+async def test_code_in_littlefs_boots_too(tmp_path, request):
+    need("micropython")
+    from provisioning import image
+    from tests.support.board_site import make
+    site = with_umqtt(make(tmp_path), request.config.cache.mkdir("wattproof-board"))
+    image.build(site, tmp_path / "b.img", "littlefs")
+    shutil.rmtree(site)
+    process = await asyncio.create_subprocess_exec(
+        need("python"), "-m", "simulator.board", str(tmp_path / "b.img"), "--heap", "256K",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+    try:
+        async with asyncio.timeout(20):
+            lines = [await process.stdout.readline() for _ in range(2)]
+    finally:
+        process.kill()
+        await process.wait()
+    assert lines[0] == b"boot 1 of kiosk-1\n"
+    assert lines[1].startswith(b"durable ")
