@@ -317,6 +317,10 @@ class Uplink:
             self._answered()
             self.writer.receipt(result.seq, result.epoch)
             self.wake()
+        if result.status == box.UNCHANGED and self.state == "unanswered":
+            self._answered()                # the fleet is back and says where it stands
+            self.outbox.link_lost()
+            self.wake()
         if result.status in (box.AHEAD, box.FORK):
             await self._alarm(f"receipt-{result.status}", f"low water {receipt.low_water}")
         if result.missing:

@@ -30,7 +30,7 @@ PER_DAY = (
     ("cut", 26), ("kill", 6), ("stop", 5), ("crash", 14), ("flash", 6), ("link", 8),
     ("fleet_link", 6), ("freeze", 4), ("restart", 5), ("lie", 5), ("refuse", 4), ("lossy", 8),
     ("clock", 6), ("meter", 8), ("forge_receipt", 60), ("forge_batch", 24), ("replay", 8),
-    ("backup", 3), ("restore", 2), ("long", 1))
+    ("backup", 6), ("restore", 3), ("long", 1), ("fleet_long", 2))
 
 
 class Faults:
@@ -45,6 +45,8 @@ class Faults:
         """Return [(at_s, name)] up to until_s, in order."""
         chance, found = self.chance, []
         for name, per_day in PER_DAY:
+            if name == "restore" and self.world.trims:
+                continue                    # what was deleted nobody can send again
             count = per_day * until_s / DAY_S
             count = int(count) + (chance.random() < count % 1)
             found += [(chance.uniform(30, until_s), name) for _ in range(count)]
@@ -94,6 +96,9 @@ class Faults:
 
     def _fleet_link(self):
         self.world.broker.cut(CLIENT, self._span(5, 900))
+
+    def _fleet_long(self):
+        self.world.broker.cut(CLIENT, self._span(3600, 14_400))
 
     def _freeze(self):
         self.world.broker.frozen_s = self.world.now() + self._span(5, 200)

@@ -12,13 +12,14 @@ from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway import app
 from gateway.clock import Clock, Sources
 from gateway.config_values import UplinkSettings
 from gateway.core import batch, cbor, receipt
-from gateway.core.errors import BadFrame, BadSignature, FormatError, NoReply
+from gateway.core.errors import BadFrame, FormatError, NoReply
 from gateway.core.journal import Journal, Opening, Sealer
 from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Absent, Point, Scan, Stream
 from gateway.deflate import deflate
@@ -356,8 +357,8 @@ class Machine:
         """Note a receipt that is about to reach the gateway, if it is genuine."""
         try:
             message, found = receipt.open_sealed(payload)
-            self.verifier.check(message.kid, message.signed, message.signature)
-        except (FormatError, BadSignature):
+            self.world.receipt_key.public_key().verify(message.signature, message.signed)
+        except (FormatError, InvalidSignature):
             return
         journal = self.life.writer.journal if self.life else None
         if journal and found.device == NAME and found.journal_id == journal.journal_id:

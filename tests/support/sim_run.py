@@ -40,19 +40,19 @@ def day(style, seed, hours=24):
                time.process_time() - began_s)
 
 
-def days(wanted, hours=24, workers=None):
-    """Simulate [(style, seed)] on several cores; return the Days, in the same order."""
+def days(wanted, workers=None):
+    """Simulate [(style, seed, hours)] on several cores; return the Days, in the same order."""
     context = multiprocessing.get_context("spawn")
     workers = min(workers or os.cpu_count() or 1, len(wanted))
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-        waiting = [pool.submit(day, style, seed, hours) for style, seed in wanted]
+        waiting = [pool.submit(day, *one) for one in wanted]
         return [one.result() for one in waiting]
 
 
 def kept_seeds():
-    """Return [(style, seed)] of every run that ever failed."""
+    """Return [(style, seed, hours)] of every run that ever failed."""
     lines = [line.split("#")[0].split() for line in SEEDS.read_text().splitlines()]
-    return [(words[0], int(words[1])) for words in lines if words]
+    return [(words[0], int(words[1]), float(words[2])) for words in lines if words]
 
 
 def summary(done):
@@ -75,7 +75,7 @@ def main(given):
     """Run a range of seeds; return 1 if one failed."""
     style, first, last = given[0], int(given[1]), int(given[2])
     hours = float(given[3]) if len(given) > 3 else 24
-    done = days([(style, seed) for seed in range(first, last)], hours)
+    done = days([(style, seed, hours) for seed in range(first, last)])
     for one in [one for one in done if one.report][:SHOWN_MAX]:
         print(one.report, end="\n\n")
     print(summary(done))

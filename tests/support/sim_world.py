@@ -9,25 +9,22 @@ import asyncio
 import contextlib
 import gc
 import hashlib
-import logging
 import random
 import shutil
 import tempfile
 from collections import deque
 from pathlib import Path
 from typing import NamedTuple
-from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fleet import store as fleet_store
-from gateway import poller, uplink, writer
+from gateway import writer
 from gateway.core.errors import StoreError
 from gateway.uplink import WINDOW
-from tests.support import sim_checks, sim_loop
+from tests.support import sim_checks, sim_loop, sim_setup
 from tests.support.sim_broker import Broker
 from tests.support.sim_faults import DEADLINE_S, Faults
-from tests.support.sim_fleet import Epochs, Fleet, WorkerCrash
+from tests.support.sim_fleet import Fleet, WorkerCrash
 from tests.support.sim_gateway import Machine, PowerCut
 from tests.support.sim_truth import Violation as Violation
 
@@ -66,7 +63,7 @@ class World:
     """The parts of one run, its randomness, its trace and its armed points."""
 
     def __init__(self, seed, style, folder):
-        self.seed, self.style = seed, style
+        self.seed, self.style, self.trims = seed, style, sim_setup.trims(seed)
         self.receipt_key = Ed25519PrivateKey.from_private_bytes(bytes([3]) * 32)
         self.armed, self.failed = {}, ""
         self.restore_next, self.on_seal = False, None
@@ -83,6 +80,7 @@ class World:
         self.faults = Faults(self)
         self.live_s, self.ages = 0.0, []
         self.life_task = self.fleet_task = None
+        self._late = None
         self.wake = asyncio.Event()
 
     # -- time, chance, trace
@@ -189,6 +187,9 @@ class World:
     def _on_deliver(self, client, topic, payload):
         if topic.endswith("/receipt"):
             self.machine.hears(payload)
+            late, self._late = self._late, None
+            if late is not None:            # the ended epoch's last word arrives after all
+                self.broker.route(topic, late)
         elif topic.endswith("/live"):
             self.live_s = self.now()
 
@@ -246,6 +247,7 @@ class World:
                 await asyncio.wait_for(self.wake.wait(), chance.choice((1.0, 3.0, 30.0, 300.0)))
             if self.restore_next and self.fleet.backup is not None:
                 self.restore_next, self.restored = False, True
+                self._late = self.receipts_sent[-1] if self.receipts_sent else None
                 self.fleet.restore()
                 self.note("fleet-restored")
 
@@ -321,58 +323,10 @@ class World:
                 "faults": sum(self.faults.counts.values())}
 
 
-class _Crashes(logging.Handler):
-    """A task that ended with an exception nobody expected is a failure, restart or not."""
-
-    world = None
-
-    def emit(self, entry):
-        """Fail on anything logged with a traceback."""
-        if entry.exc_info and self.world is not None:
-            self.world.fail("crash", f"{entry.getMessage()}: {entry.exc_info[1]!r}")
-
-
-@contextlib.contextmanager
-def _quiet(crashes):
-    loggers = [logging.getLogger("wattproof"), logging.getLogger("fleet")]
-    before = [(logger.level, logger.propagate) for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-        logger.propagate = False
-        logger.addHandler(crashes)
-    try:
-        yield
-    finally:
-        for logger, (level, propagate) in zip(loggers, before, strict=True):
-            logger.setLevel(level)
-            logger.propagate = propagate
-            logger.removeHandler(crashes)
-
-
-@contextlib.contextmanager
-def _set_up(seed, style):
-    """Seed what is global and let idle tasks look up less often."""
-    state = random.getstate()
-    random.seed(f"{seed}/jitter")
-    changes = [
-        mock.patch.object(writer, "SETTLE_S", style.look_s),
-        mock.patch.object(uplink, "IDLE_S", style.look_s),
-        mock.patch.object(poller, "WAIT_S_MAX", 60.0),
-        mock.patch.object(fleet_store, "secrets", Epochs()),
-    ]
-    try:
-        with contextlib.ExitStack() as stack:
-            for change in changes:
-                stack.enter_context(change)
-            yield
-    finally:
-        random.setstate(state)
-
-
 def run(seed, style, hours=24):
     """Simulate some hours; return the Result or raise Violation."""
     base = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    folder, crashes = Path(tempfile.mkdtemp(prefix="wattproof-sim-", dir=base)), _Crashes()
+    folder, crashes = Path(tempfile.mkdtemp(prefix="wattproof-sim-", dir=base)), sim_setup.Crashes()
 
     async def main():
         world = crashes.world = World(seed, style, folder)
@@ -381,7 +335,7 @@ def run(seed, style, hours=24):
     collecting = gc.isenabled()
     gc.disable()                # a tenth faster; a run makes some 20 MB of cycles
     try:
-        with _set_up(seed, style), _quiet(crashes):
+        with sim_setup.knobs(seed, style), sim_setup.quiet(crashes):
             return sim_loop.run(main)
     finally:
         if collecting:

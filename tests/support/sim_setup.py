@@ -1,0 +1,67 @@
+"""What is global around a simulated day: log, jitter, and constants turned into knobs."""
+
+import contextlib
+import logging
+import random
+from unittest import mock
+
+from fleet import store as fleet_store
+from gateway import poller, uplink, writer
+from tests.support.sim_fleet import Epochs
+
+SMALL_FLASH = 8 << 10       # what journal.keep_mib 1 stands for in every second seed
+
+
+class Crashes(logging.Handler):
+    """A task that ended with an exception nobody expected is a failure, restart or not."""
+
+    world = None
+
+    def emit(self, entry):
+        """Fail on anything logged with a traceback."""
+        if entry.exc_info and self.world is not None:
+            self.world.fail("crash", f"{entry.getMessage()}: {entry.exc_info[1]!r}")
+
+
+@contextlib.contextmanager
+def quiet(crashes):
+    """Silence the product's log but for tracebacks, which end the run."""
+    loggers = [logging.getLogger("wattproof"), logging.getLogger("fleet")]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+        logger.propagate = False
+        logger.addHandler(crashes)
+    try:
+        yield
+    finally:
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+            logger.propagate = propagate
+            logger.removeHandler(crashes)
+
+
+def trims(seed):
+    """Every second seed has a flash so small that acknowledged batches are deleted."""
+    return seed % 2 == 1
+
+
+@contextlib.contextmanager
+def knobs(seed, style):
+    """Seed what is global and let idle tasks look up less often."""
+    state = random.getstate()
+    random.seed(f"{seed}/jitter")
+    changes = [
+        mock.patch.object(writer, "SETTLE_S", style.look_s),
+        mock.patch.object(uplink, "IDLE_S", style.look_s),
+        mock.patch.object(poller, "WAIT_S_MAX", 60.0),
+        mock.patch.object(fleet_store, "secrets", Epochs()),
+        mock.patch.object(writer, "MIB", SMALL_FLASH if trims(seed) else writer.MIB),
+    ]
+    try:
+        with contextlib.ExitStack() as stack:
+            for change in changes:
+                stack.enter_context(change)
+            yield
+    finally:
+        random.setstate(state)

@@ -1,0 +1,296 @@
+"""Planted mistakes in delivery: each must be found by the simulation.
+
+A mutant that survives means that the simulation cannot see that kind of mistake.  They run
+in coarse hours (60 s polling), in which nothing may be found without a mutant.
+"""
+
+import asyncio
+
+import aiomqtt
+import pytest
+
+from fleet import admission
+from fleet import desk as fleet_desk
+from fleet import store as fleet_store
+from gateway import clock, poller, signer, uplink, writer
+from gateway.core import batch, columns, journal_batches, outbox
+from gateway.core.errors import WattproofError
+from tests.support import sim_world
+
+SEEDS, HOURS = range(6), 8
+OUTBOX, UPLINK, DESK = outbox.Outbox, uplink.Uplink, fleet_desk.Desk
+
+
+def puback_counts_as_a_receipt(patch):
+    """What the broker took is taken for stored."""
+    real = UPLINK._send_batch
+
+    async def send(self, client, *lane_and_number):
+        await real(self, client, *lane_and_number)
+        last_seq = self.writer.journal.batch_info(lane_and_number[-1])[1]
+        self.writer.receipt(last_seq, self.outbox.epoch)
+    patch.setattr(UPLINK, "_send_batch", send)
+
+
+def cursor_ahead_of_the_receipt(patch):
+    """Any receipt moves the cursor over all that is sealed."""
+    real = writer.Writer.receipt
+    patch.setattr(writer.Writer, "receipt", lambda self, seq, epoch:
+                  real(self, self.journal.sealed_seq, epoch))
+
+
+def receipt_signature_not_checked(patch):
+    """Anybody may say what is stored."""
+    patch.setattr(signer.Verifier, "check", lambda *given: None)
+
+
+def receipt_chain_not_compared(patch):
+    """A receipt for another content under our sequences counts."""
+    patch.setattr(OUTBOX, "_chain_fits", lambda self, receipt: True)
+
+
+def receipt_of_another_cabinet_counts(patch):
+    """Device and journal of a receipt are not looked at."""
+    real = OUTBOX._judge
+    patch.setattr(OUTBOX, "_judge", lambda self, receipt: real(self, receipt._replace(
+        device=self._device, journal_id=self._journal.journal_id)))
+
+
+def receipt_of_an_ended_epoch_counts(patch):
+    """What a store said before it was replaced is believed of the new one."""
+    real = OUTBOX._judge
+    patch.setattr(OUTBOX, "_judge", lambda self, receipt: real(self, receipt._replace(
+        epoch=max(receipt.epoch, self.epoch))))
+
+
+def new_epoch_not_followed(patch):
+    """A fleet restored from a backup is never sent what it lost."""
+    real = OUTBOX._judge
+
+    def judge(self, receipt):
+        status, missing = real(self, receipt)
+        return (outbox.UNCHANGED, None) if status == outbox.REWOUND else (status, missing)
+    patch.setattr(OUTBOX, "_judge", judge)
+
+
+def mark_falls_within_an_epoch(patch):
+    """An old receipt that comes late moves the mark back."""
+    real = OUTBOX._judge
+
+    def judge(self, receipt):
+        status, missing = real(self, receipt)
+        old = status == outbox.UNCHANGED and self._chain_fits(receipt)
+        return (outbox.ADVANCED, None) if old else (status, missing)
+    patch.setattr(OUTBOX, "_judge", judge)
+
+
+def overdue_is_never_sent_again(patch):
+    """A batch without a receipt waits for one for ever."""
+    patch.setattr(OUTBOX, "expire", lambda self, now_ms: [])
+    patch.setattr(OUTBOX, "link_lost", lambda self: None)
+
+
+def start_forgets_what_waits(patch):
+    """After a restart only new batches go out."""
+    real = OUTBOX.__init__
+
+    def init(self, *given):
+        real(self, *given)
+        self.acknowledged_seq = self._journal.sealed_seq
+    patch.setattr(OUTBOX, "__init__", init)
+
+
+def window_without_bound(patch):
+    """Everything that waits goes out at once."""
+    real = OUTBOX.__init__
+    patch.setattr(OUTBOX, "__init__", lambda self, device, journal, window, resend_ms:
+                  real(self, device, journal, 1 << 30, resend_ms))
+
+
+def newest_waits_for_the_next(patch):
+    """The last batch stays here until another one follows it."""
+    real = OUTBOX._waiting
+    patch.setattr(OUTBOX, "_waiting", lambda self: [
+        number for number in real(self) if number != self._journal.batch_numbers()[-1]])
+
+
+def deleted_without_a_receipt(patch):
+    """Batches are deleted by size alone."""
+    real = journal_batches.Batches.trim
+    patch.setattr(journal_batches.Batches, "trim", lambda self, keep, seq:
+                  real(self, keep, 1 << 60))
+
+
+def sessions_outlive_their_connection(patch):
+    """The tasks of a lost connection go on beside those of the next one."""
+    async def session(self):
+        async with self._client() as client:
+            await client.subscribe(self.topic("receipt"), qos=1)
+            self._online()
+            tasks = [asyncio.create_task(one(client)) for one in (
+                self._hear, self._send, self._send_live)]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            raise aiomqtt.MqttError("lost")
+    patch.setattr(UPLINK, "_session", session)
+
+
+def absence_not_declared(patch):
+    """The time the gateway was off is a hole without a reason."""
+    async def nothing(*given):
+        pass
+    patch.setattr(poller.BusPoller, "_declare_absence", nothing)
+
+
+def clock_claims_too_much(patch):
+    """Every clock is declared as good as one that follows NTP."""
+    real = clock.Clock._anchor
+    patch.setattr(clock.Clock, "_anchor", lambda self, *given: real(self, *given)._replace(
+        uncertainty_ms=10))
+
+
+def absent_becomes_zero(patch):
+    """A silent meter's values are sealed as zero."""
+    real = columns.encode
+
+    def encode(schema, records):
+        return real(schema, [item._replace(values=tuple(
+            value if isinstance(value, int) else 0 for value in item.values))
+            if hasattr(item, "values") else item for item in records])
+    patch.setattr(columns, "encode", encode)
+
+
+def receipt_before_the_commit(patch):
+    """The fleet commits every fourth batch, and promises each."""
+    class Late:
+        def __init__(self, store):
+            self.store = store
+
+        def __enter__(self):
+            if not self.store._link.in_transaction:
+                self.store._link.execute("BEGIN IMMEDIATE")
+
+        def __exit__(self, kind, error, trace):
+            self.store.late = (getattr(self.store, "late", 0) + 1) % 4
+            if kind is not None:
+                self.store._link.execute("ROLLBACK")
+            elif self.store.late == 0:
+                self.store._link.execute("COMMIT")
+    real = fleet_store.Store.transaction
+    patch.setattr(fleet_store.Store, "transaction", lambda self: Late(self) if hasattr(
+        self, "epoch") else real(self))
+
+
+def low_water_is_the_highest(patch):
+    """A receipt names the newest batch that is stored, over holes."""
+    real = fleet_store.Store.advance
+
+    def advance(self, device, journal):
+        found = real(self, device, journal)
+        row = self._one("SELECT last_seq, link FROM batches WHERE device = ? AND journal = ? "
+                        "ORDER BY number DESC LIMIT 1", device, journal)
+        return found._replace(low_water=row[0], link=row[1])
+    patch.setattr(fleet_store.Store, "advance", advance)
+
+
+def sent_twice_counts_twice(patch):
+    """A duplicate is booked again."""
+    real = DESK._book
+
+    def book(self, opened):
+        verdict, held = real(self, opened)
+        if verdict == admission.DUPLICATE:
+            with self._store.transaction():
+                self._store._link.execute(
+                    "UPDATE scan_parts SET count = 2 * count WHERE batch = (SELECT id FROM "
+                    "batches WHERE number = ?)", (opened.batch.number,))
+        return verdict, held
+    patch.setattr(DESK, "_book", book)
+
+
+def fork_taken_for_a_duplicate(patch):
+    """A number that is held is a duplicate, whatever its content."""
+    real = admission.judge
+    patch.setattr(admission, "judge", lambda opened, held: admission.DUPLICATE if held.same
+                  else real(opened, held))
+
+
+def evidence_signature_not_checked(patch):
+    """Any key may sign for a cabinet."""
+    for name in ("signed_by", "verified"):
+        patch.setattr(admission, name, lambda *given: True, raising=False)
+
+
+def sender_not_compared(patch):
+    """A cabinet may send in the name of another."""
+    real = admission.open_batch
+
+    def open_batch(sealed, find, sender):
+        try:
+            sender = batch.open_sealed(sealed)[1].device
+        except WattproofError:
+            pass
+        return real(sealed, find, sender)
+    patch.setattr(admission, "open_batch", open_batch)
+
+
+def links_not_compared(patch):
+    """A batch that names another predecessor is admitted."""
+    patch.setattr(admission, "_check_links", lambda *given: None)
+
+
+def nonsense_ends_the_worker(patch):
+    """Bytes that are no batch raise what nobody expects."""
+    def envelope(sealed):
+        return batch.open_sealed(sealed)
+    patch.setattr(admission, "_envelope", envelope)
+
+
+def duplicates_get_no_receipt(patch):
+    """Who lost a receipt never gets another one."""
+    real = DESK.receive
+    patch.setattr(DESK, "receive", lambda self, sender, sealed: _without_receipt(
+        real(self, sender, sealed)))
+    patch.setattr(DESK, "receipts", lambda self: [])
+
+
+def _without_receipt(outcome):
+    return outcome._replace(receipt=None) if outcome.code == "duplicate" else outcome
+
+
+def refusals_not_counted(patch):
+    """What is refused leaves no trace."""
+    patch.setattr(fleet_store.Store, "refuse", lambda *given: None)
+
+
+MUTANTS = (
+    puback_counts_as_a_receipt, cursor_ahead_of_the_receipt, receipt_signature_not_checked,
+    receipt_chain_not_compared, receipt_of_another_cabinet_counts,
+    receipt_of_an_ended_epoch_counts, new_epoch_not_followed, mark_falls_within_an_epoch,
+    overdue_is_never_sent_again, start_forgets_what_waits, window_without_bound,
+    newest_waits_for_the_next, deleted_without_a_receipt, sessions_outlive_their_connection,
+    absence_not_declared, clock_claims_too_much, absent_becomes_zero,
+    receipt_before_the_commit, low_water_is_the_highest, sent_twice_counts_twice,
+    fork_taken_for_a_duplicate, evidence_signature_not_checked, sender_not_compared,
+    links_not_compared, nonsense_ends_the_worker, duplicates_get_no_receipt,
+    refusals_not_counted,
+)
+
+
+def hunt():
+    """Live through the hours of each seed until something is wrong; return the batches."""
+    return sum(sim_world.run(seed, sim_world.COARSE, HOURS).counts["batches"]
+               for seed in SEEDS)
+
+
+@pytest.mark.proof
+def test_the_hunt_finds_nothing_in_delivery_as_it_is():
+    assert hunt() > 200
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_planted_mistake_in_delivery_is_found(mutant, monkeypatch, record_property):
+    mutant(monkeypatch)
+    with pytest.raises(sim_world.Violation) as found:
+        hunt()
+    record_property("found", str(found.value).splitlines()[0])
