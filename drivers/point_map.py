@@ -68,17 +68,10 @@ def read_point(point, cells, exponent):
 
 
 def reader(point, exponent):
-    """Return a function from cells to what read_point gives, for many polls."""
-    read = registers.reader(point.format, exponent - point.exponent, point.absent)
+    """Return a function from cells to the value, for many polls; None: ask read_point why."""
     high = 10 ** (DIGITS_MAX - exponent)
     low = 0 if BY_NAME[point.measurand].kind == COUNTER else 1 - high
-
-    def take(cells):
-        value = read(cells)
-        if value is not None and low <= value < high:
-            return value
-        return checked(value, point.measurand, exponent)
-    return take
+    return registers.reader(point.format, exponent - point.exponent, point.absent, (low, high))
 
 
 def write_point(point, value, exponent):
@@ -227,8 +220,10 @@ class RegisterDriver:
     def _decode(self, values, span, cells):
         for one in span.wanted:
             start = 2 * (one.address - span.address)
-            place = self._order[one.key]
-            values[place] = self._readers[place](cells[start:start + 2 * one.width])
+            place, part = self._order[one.key], cells[start:start + 2 * one.width]
+            value = self._readers[place](part)
+            values[place] = value if value is not None else read_point(
+                self._profile.points[one.key], part, self.points[place].exponent)
 
     def identify(self):
         """Yield transactions; return what the device says it is.  See driver.py."""

@@ -43,6 +43,8 @@ FORMATS = {
     "float64_low_first": Format("f", 4, True),
 }
 
+ANY = 1 << 2200         # beyond every float64 in steps of 10**-300
+
 # registers -> (fraction bits, bias of the exponent, highest exponent field): IEEE 754.
 FLOATS = {2: (23, 127, 255), 4: (52, 1023, 2047)}
 
@@ -80,17 +82,20 @@ def decode(cells, name, exponent):
     return scaled(raw, -exponent)
 
 
-def reader(name, exponent, absent=()):
-    """Return a function from cells to what `decode` gives, or None for a raw value in absent.
+def reader(name, exponent, absent=(), limits=None):
+    """Return a function from cells to what `decode` gives, prepared once for many polls.
 
-    Everything that does not depend on the cells is worked out here, once for many polls.
+    It gives None for a raw value in absent and for a number outside limits: (low, high), where
+    high is the first that is too high.
     """
     form = FORMATS[name]
+    low, high = limits or (-ANY, ANY)
     if form.kind == "f" and exponent <= 0 and not form.low_first:
-        return _float_reader(exponent, form.registers, absent)
+        return _float_reader(exponent, form.registers, absent, (low, high))
 
     def read(cells):
-        return None if bits(cells, name) in absent else decode(cells, name, exponent)
+        value = None if bits(cells, name) in absent else decode(cells, name, exponent)
+        return value if value is not None and low <= value < high else None
     return read
 
 
@@ -169,11 +174,12 @@ def _whole(raw, exponent, shape):
     return -whole if negative else whole
 
 
-def _float_reader(exponent, count, absent):
+def _float_reader(exponent, count, absent, limits):
     shape = fraction_bits, bias, power_max = FLOATS[count]
     scale, lowest = 10 ** -exponent, bias + fraction_bits
     implied = 1 << fraction_bits
     mask, sign = implied - 1, 1 << (16 * count - 1)
+    low, high = limits
 
     def read(cells):
         if len(cells) != 2 * count:
@@ -182,10 +188,13 @@ def _float_reader(exponent, count, absent):
         if raw in absent:
             return None
         drop = lowest - (raw >> fraction_bits & power_max)      # value = fraction / 2**drop
-        if 0 < drop < lowest:           # neither huge nor subnormal nor infinite
-            number = (((raw & mask | implied) * scale << 1 >> drop) + 1) >> 1
-            return -number if raw & sign else number
-        return _whole(raw, exponent, shape)
+        if 0 < drop < lowest:
+            value = (((raw & mask | implied) * scale << 1 >> drop) + 1) >> 1
+            if raw & sign:
+                value = -value
+        else:                           # huge, zero, subnormal, infinite or not a number
+            value = _whole(raw, exponent, shape) if raw & ~sign else 0
+        return value if value is not None and low <= value < high else None
     return read
 
 
