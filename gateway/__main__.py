@@ -1,4 +1,4 @@
-"""Commands of the gateway: run, status, check.
+"""Commands of the gateway: run, status, check, journal.
 
 Exit codes: 0 well, 1 something needs a person (the text says what), 2 wrong usage.
 """
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway import config, status
+from gateway import config, journal_cli, status
 from gateway.clock import system_sources
 from gateway.core.errors import WattproofError
 
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="list every mistake in a cabinet.toml")
     check.add_argument("file", type=Path, metavar="cabinet.toml")
     check.set_defaults(command=_check)
+    journal_cli.add_to(commands)
     return parser
 
 
