@@ -2,8 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from gateway.core import batch
-from gateway.core.reading import CLOCK_GNSS, CLOCK_NTP, Scan
+from gateway.core.reading import CLOCK_GNSS, CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Scan
 from gateway.core.record import ALARM, BOOT, CLOCK, DEVICE, STOP
 from gateway.poller import Event
 from tests.support.virtual_time import run
@@ -98,6 +100,32 @@ def test_a_clock_step_ends_the_batch_and_is_an_event_of_the_next(tmp_path):
     assert (before.clock.source, after.clock.source) == (CLOCK_NTP, CLOCK_GNSS)
     assert abs(after.clock.anchor_utc_ms - before.clock.anchor_utc_ms) > 3_000_000
     assert any(getattr(record, "kind", None) == CLOCK for record in desk.records(last))
+
+
+@pytest.mark.parametrize("unset_s", [-2.0e9, 2.3e9], ids=["before 1970", "2099"])
+def test_a_clock_that_becomes_known_later_loses_nothing_and_says_since_when(tmp_path, unset_s):
+    knowledge, jump_s = [(CLOCK_RTC, 20)], [unset_s]
+
+    async def script(desk):
+        sources = desk.clock.sources
+        desk.clock.sources = type(sources)(lambda: sources.wall() + jump_s[0],
+                                           sources.monotonic, lambda: knowledge[0])
+        desk.clock._held = type(desk.clock._held)()         # a start without any good source
+        await desk.feed(60)
+        jump_s[0], knowledge[0] = 0.0, (CLOCK_GNSS, 20)
+        await desk.feed(60)
+    desk = with_desk(tmp_path, script)
+    found = [batch.open_sealed(desk.journal.read_batch(number))[1]
+             for number in desk.journal.batch_numbers()]
+    sources = [one.clock.source for one in found]
+    assert sources.index(CLOCK_UNKNOWN) < sources.index(CLOCK_GNSS) == len(sources) - 1
+    assert {one.boot for one in found} == {1}
+    assert [one.first_seq for one in found[1:]] == [one.last_seq + 1 for one in found[:-1]]
+    assert sum(not hasattr(record, "kind") for number in desk.journal.batch_numbers()
+               for record in desk.records(number)) == 12
+    known = [record.body[:2] for record in desk.records(desk.journal.batch_numbers()[-1])
+             if getattr(record, "kind", None) == CLOCK]
+    assert known == [[CLOCK_GNSS, found[-1].clock.anchor_ticks_ms]]
 
 
 def test_after_a_restart_the_records_of_the_boot_before_are_sealed_first(tmp_path):
