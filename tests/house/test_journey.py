@@ -14,7 +14,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES_MAX = 250
 _NAMED = re.compile(r"`([a-z_/0-9]+\.py): ([\w.]+)`")
 _FILE = re.compile(r"`((?:gateway|drivers|fleet|simulator)/[\w/.-]+\.\w+)[`:]")
-_COMMAND = re.compile(r"`python -m (\w+) ([a-z]+)([^`]*)`")
+_COMMAND = re.compile(r"`python -m (\w+) ([a-z-]+)([^`]*)`")
 
 
 def defined(path):
