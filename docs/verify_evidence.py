@@ -66,8 +66,7 @@ def opened(data, key, rebuilt=None):
     need(tag == 18 and cbor(protected, 1) == header, "signed with another key")
     need(payload is None if rebuilt else unprotected == {}, "not as docs/formats.md says")
     if rebuilt:
-        (((_, (proof,)),),) = [unprotected[396].items()]
-        payload = rebuilt(*cbor(proof, 2))
+        payload = rebuilt(*cbor(*next(iter(unprotected[396].values())), 2))
     Ed25519PublicKey.from_public_bytes(key).verify(
         signature, put("Signature1", protected, b"", payload))
     return payload
@@ -147,8 +146,8 @@ class Columns:
             (run,) = self.numbers(1)
             modes += [run & 31] * (run >> 5)
         for (s, p), mode in zip(places, modes, strict=True):
-            holes = () if p is None else self.holes[s][p]
-            n = self.scans[s] - (sum(end - first for first, end, _ in holes) if holes else 0)
+            n, holes = self.scans[s], () if p is None else self.holes[s][p]
+            n = n - sum(end - first for first, end, _ in holes) if holes else n
             need(n >= 0 and (mode == 0 or n and (p is not None or mode < 4)), "columns: mode")
             family = p is not None and (id(self.schema[s][1]), p, mode >> 2)
             where[s, p] = mode, n, self.k, latest.get(family)
@@ -263,8 +262,9 @@ class Bundle:
         return self.proven.add(old) or roots[1]
     def batches(self):
         jobs = [(self.keys.get(about[1].hex()), about, sealed) for about, sealed, _ in self.parts]
-        run = ProcessPoolExecutor(2).map if len(jobs) > 500 else map
-        for (about, sealed, receipt), found in zip(self.parts, run(examine, jobs), strict=True):
+        results = (ProcessPoolExecutor(2).map(examine, jobs, chunksize=50) if len(jobs) > 500
+                   else map(examine, jobs))
+        for (about, sealed, receipt), found in zip(self.parts, results, strict=True):
             self.attempt(name(about), self.follow, about, *found)
             if sealed and receipt:
                 self.attempt(name(about), opened, receipt, self.said["key"],
