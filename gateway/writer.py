@@ -195,6 +195,8 @@ class Writer:
             self._failed("seal")
             return False
         self.journal.trim(self.rules.keep_mib * MIB)
+        if self.journal.scrub():
+            LOG.error("journal: a batch on flash went bad; next: python -m gateway journal verify")
         self._seal_ms = self._next_seal()
         if self._alarm:
             self._alarm, self._alarm_sealed_ms = False, self.clock.ticks_ms()

@@ -21,6 +21,7 @@ from .tail import SEGMENT_BYTES
 OK, DEGRADED_RAM, FULL = "ok", "degraded-ram", "full"
 ENOSPC = 28
 RESTATE_FRAMES = 64         # frames of earlier boots written again in one write
+SCRUB_BATCHES = 6           # per seal: 30 days of quarter hours are read within a week
 SEAL_TRIES = 3              # seals that may fail to read a piece before it is declared lost
 COMMIT_TRIES = 3            # each in a new segment; then records stay in RAM
 RAM_BYTES = 4194304         # what may wait in RAM while flash fails
@@ -216,6 +217,14 @@ class Journal:
         except StoreError as error:
             self._note_error("trim", error)
             return []
+
+    def scrub(self, count=SCRUB_BATCHES):
+        """Check the next batches on flash; an ALARM event names each that went bad."""
+        bad = self._batches.scrub(count)
+        for number in bad:
+            body = ["batch-damaged", "batch %d" % number]
+            self.append_event(self._buffer.ticks_ms, record.ALARM, body)
+        return bad
 
     def stats(self):
         """Return what `status` shows: sequences, state, counts since the start."""

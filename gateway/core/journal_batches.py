@@ -60,6 +60,8 @@ class Batches:
                 self._files.setdefault(parts[1], []).append(parts[2])
                 self._files[parts[1]].sort()
         self.failures = []          # (number, error) of batches found bad at the start
+        self._scrubbed = 0          # last number read again by scrub()
+        self._damaged = {}          # number -> True: named once
         self._torn = []             # (number, attempt) of files that never became whole
         self._attempt = -1          # last attempt at the batch being written
 
@@ -146,6 +148,24 @@ class Batches:
         self._attempt = -1
         self._files[number] = [attempt]
         self._sweep()
+
+    def scrub(self, count):
+        """Read the next count batches again, round and round; return numbers newly found bad.
+
+        Reading lets a controller refresh weak cells, and finds rot while the fleet may
+        still hold the batch.
+        """
+        numbers, bad = self.numbers(), []
+        after = [number for number in numbers if number > self._scrubbed]
+        for number in (after + numbers)[:min(count, len(numbers))]:
+            self._scrubbed = number
+            try:
+                self._read_patiently(number)
+            except JournalError:
+                if number not in self._damaged:
+                    self._damaged[number] = True
+                    bad.append(number)
+        return bad
 
     def trim(self, keep_bytes, acknowledged_seq):
         """Delete acknowledged batches, oldest first, down to keep_bytes; return numbers.

@@ -74,6 +74,16 @@ def test_an_unreadable_segment_skips_numbers_that_may_stand_in_it():
     assert store.read(newest, 0, 4096) == image[newest]     # left alone
 
 
+def test_scrub_goes_round_all_batches_and_names_a_rotten_one_once():
+    world = short_life(FlakyStore())
+    image = image_of(world)
+    name = min(n for n in image if n[0] == "b")
+    image[name] = image[name][:50] + bytes([image[name][50] ^ 4]) + image[name][51:]
+    journal = open_journal(FlakyStore(image))
+    assert [journal.scrub(2) for _ in range(4)] == [[1], [], [], []]
+    assert ["batch-damaged", "batch 1"] in events_of(journal, record.ALARM)
+
+
 def test_a_segment_without_headers_is_declared_and_left_alone():
     world = short_life(FlakyStore())
     image = image_of(world)
