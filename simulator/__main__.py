@@ -27,14 +27,14 @@ def parser() -> argparse.ArgumentParser:
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve all devices on ptys and ports")
-    serve.add_argument("--out", type=Path, required=True, metavar="DIR",
-                       help="folder for endpoints.json, truth.jsonl and bus/")
+    serve.add_argument("--out", type=Path, default=Path("sim-out"), metavar="DIR",
+                       help="folder for endpoints.json, truth.jsonl and bus/ (default sim-out)")
     serve.add_argument("--speed", type=_speed, default=1,
                        help="simulated seconds in a real one, 1 .. 3600 (default 1)")
     world = commands.add_parser("world", help="compute a scenario without servers")
     world.add_argument("--hours", type=_hours, default=24.0, help="how long (default 24)")
-    world.add_argument("--every", type=int, default=60, metavar="S",
-                       help="seconds between two rows of the table (default 60)")
+    world.add_argument("--every", type=_every, default=60, metavar="S",
+                       help="seconds between two rows of the table, 1 .. 86400 (default 60)")
     world.add_argument("--csv", action="store_true", help="one row per --every seconds")
     for command in (serve, world):
         command.add_argument("--scenario", default="shop",
@@ -48,6 +48,10 @@ def parser() -> argparse.ArgumentParser:
 
 def _speed(text: str) -> int:
     return int(_between(str(int(text)), 1, 3600))
+
+
+def _every(text: str) -> int:
+    return int(_between(str(int(text)), 1, 86_400))
 
 
 def _hours(text: str) -> float:

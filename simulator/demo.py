@@ -32,6 +32,7 @@ HOUR_MS = 3_600_000
 MARK = ".wattproof-demo"          # a folder with this file may be emptied by the next demo
 SETTLE_MS = 60_000                # simulated; the polls after the end are part of its reading
 RETRY_S_MAX = 2.0                 # real; under a fast clock the usual 30 s would be half an hour
+HOURS_MIN, HOURS_MAX = 0.25, 24 * 366
 PROGRESS_S = 5.0                  # real seconds between two lines of progress
 
 
@@ -82,11 +83,15 @@ class Demo:
         self.origin_ms = 0                  # start of the books, a quarter hour, UTC
 
     async def run(self) -> int:
-        """Run the whole demo; returns the exit code."""
+        """Run the whole demo; returns the exit code.  SIGTERM and SIGHUP end it like Ctrl-C."""
+        me, loop = asyncio.current_task(), asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, me.cancel if me else loop.stop)
         try:
             await self.start()
             await self.follow_timetable()
             if not self.args.exit:
+                say(f"the time is over; files: {self.out} (with --exit a demo also judges itself)")
                 return 0
             await self.drain()
             return await self.conclude()
@@ -221,19 +226,35 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--scenario", default="shop", help="a file of simulator/scenarios")
     top.add_argument("--speed", type=int, default=60, choices=range(1, 241), metavar="N",
                      help="simulated seconds per second, 1 .. 240 (default 60)")
-    top.add_argument("--hours", type=float, metavar="H",
+    top.add_argument("--hours", type=_hours, metavar="H",
                      help="simulated hours of the books; without it the demo runs on")
     top.add_argument("--exit", action="store_true",
                      help="drain, write the reports, check everything and end")
     top.add_argument("--out", default="demo-out", metavar="DIR",
                      help="folder for all files of the run (default demo-out)")
-    top.add_argument("--port", type=int, default=8080, help="port of the page (default 8080)")
+    top.add_argument("--port", type=_port, default=8080, metavar="N",
+                     help="port of the page, 1024 .. 65535 (default 8080)")
     top.add_argument("--seed", type=int, help="another seed than the scenario's")
     top.add_argument("--amqtt", action="store_true",
                      help="use the amqtt broker even where mosquitto is installed")
     top.add_argument("--board", action="store_true",
                      help="a board (MicroPython) is the gateway; scenario board unless named")
     return top
+
+
+def _hours(text: str) -> float:
+    hours = float(text)
+    if not HOURS_MIN <= hours <= HOURS_MAX:         # not true of nan either
+        raise argparse.ArgumentTypeError(
+            f"{text} is not within {HOURS_MIN} .. {HOURS_MAX}; books are kept by quarter hours")
+    return hours
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1024 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not within 1024 .. 65535")
+    return port
 
 
 def _kind(args: argparse.Namespace) -> type[Demo]:
@@ -246,10 +267,6 @@ def _kind(args: argparse.Namespace) -> type[Demo]:
 def main(argv: list[str]) -> int:
     """Run the demo from the command line; returns the exit code."""
     args = parser().parse_args(argv)
-    if args.hours is not None and args.hours < 0.25:
-        print("--hours must be at least 0.25: the books are kept by the quarter hour",
-              file=sys.stderr)
-        return 2
     if args.exit and args.hours is None:
         print("--exit needs --hours: say how many simulated hours to run", file=sys.stderr)
         return 2
@@ -259,6 +276,6 @@ def main(argv: list[str]) -> int:
     except ProcessEnded as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         say("stopped")
         return 0

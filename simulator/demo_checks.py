@@ -28,6 +28,9 @@ COUNTERS = {("grid", IMPORT): "grid_import", ("grid", EXPORT): "grid_export",
 
 # A scan may be late by half an interval before it counts as missing.
 LATE_FACTOR = 1.5
+# A poll due just before the period's first moment may be read after its last, and one may be
+# read early: at most one poll of a device falls over the edges.
+EDGE_POLLS = 1
 
 
 @dataclass
@@ -93,6 +96,25 @@ def undeclared_gaps(found: Delivered, interval_ms: int) -> list[str]:
     return faults
 
 
+def missing_polls(found: Delivered, devices: Iterable[str], interval_ms: int,
+                  period: tuple[int, int]) -> list[str]:
+    """Return a sentence for each device with fewer scans than polls that were due.
+
+    period: [start, end) in UTC ms.  A declared gap stands for the polls that fall into it; a
+    device that never spoke, or fell silent before the end, is as missing as one in a hole.
+    """
+    start, end = period
+    due = (end - start) // interval_ms
+    faults = []
+    for device in devices:
+        here = sum(1 for at in found.scans.get(device, ()) if start <= at < end)
+        gaps = sorted((a, b) for name, a, b, _ in found.gaps if name in (None, device))
+        declared = -(-_covered(gaps, start, end) // interval_ms)
+        if here + declared < due - EDGE_POLLS:
+            faults.append(f"{device}: {here} scans and {declared} declared missing of {due}")
+    return faults
+
+
 def _covered(gaps: list[tuple[int, int]], start: int, end: int) -> int:
     """Return how much of start..end lies in gaps (sorted, they may overlap), all in ms."""
     total, reached = 0, start
@@ -142,3 +164,47 @@ def table(rows: list[dict[str, Any]]) -> str:
               + f"{cell(row['truth_wh']):>14}" + f"{cell(row['error_wh']):>10}"
               + f"{cell(row['bound_wh']):>10}" for row in rows]
     return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a finished demo left to be judged.
+
+    devices: names that should have been polled.  period: the books, [start, end) in UTC ms.
+    chain_fault: what `fleet verify` found wrong, "" for nothing.
+    """
+
+    found: Delivered
+    witnessed: int
+    devices: tuple[str, ...]
+    interval_ms: int
+    period: tuple[int, int]
+    report: dict[str, Any]
+    truth: dict[str, float]
+    chain_fault: str
+
+
+def judge(run: Run) -> dict[str, Any]:
+    """Return the part of summary.json that follows from the run: ok, counts, checks, energy."""
+    lost, doubled = lost_and_duplicated(run.found.ranges, run.witnessed)
+    holes = undeclared_gaps(run.found, run.interval_ms)
+    holes += missing_polls(run.found, run.devices, run.interval_ms, run.period)
+    rows, evidence = energy_rows(run.report, run.truth), run.report["evidence"]
+    off = within_bounds(rows)
+    checks = [
+        ("every acknowledged record is in the fleet", lost == 0 and run.witnessed > 0,
+         f"{run.witnessed} witnessed, {lost} lost"),
+        ("none is there twice", doubled == 0, f"{doubled} doubled"),
+        ("every gap is declared", not holes,
+         "; ".join(holes[:3]) or f"{len(run.found.gaps)} gaps, all declared"),
+        ("the chain verifies", not run.chain_fault and bool(evidence["chain_ok"]),
+         run.chain_fault or f"{evidence['batches']} batches"),
+        ("the scans are complete or declared", evidence["coverage"] == 1.0,
+         f"coverage {evidence['coverage']}"),
+        ("each energy is within its bound of the truth", bool(rows) and not off,
+         "; ".join(off[:3]) or f"{len(rows)} energies"),
+    ]
+    return {"ok": all(good for _, good, _ in checks), "lost": lost, "duplicated": doubled,
+            "gaps": len(run.found.gaps), "witnessed": run.witnessed,
+            "checks": [{"name": n, "ok": good, "detail": d} for n, good, d in checks],
+            "energy": rows}
