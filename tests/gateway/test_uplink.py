@@ -102,7 +102,8 @@ class Fleet:
         """Return its MQTT client."""
         context = ssl.create_default_context(cafile=self.folder / "ca/ca.crt")
         context.load_cert_chain(self.folder / "fleet/client.crt", self.folder / "fleet/client.key")
-        return aiomqtt.Client("127.0.0.1", self.port, tls_context=context, identifier="fleet")
+        return aiomqtt.Client("127.0.0.1", self.port, tls_context=context, identifier="fleet",
+                              timeout=2)
 
     async def run(self):
         """Serve until cancelled, through every outage of the broker."""
