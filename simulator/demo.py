@@ -117,6 +117,7 @@ class Demo:
         await until(lambda: port_is_open(self.args.port), "the fleet's page", self.processes)
         await self.start_gateway()
         await until(lambda: self.witnessed() > 0, "the first durable record", self.processes)
+        self.usage.mark("start")
         now_ms = self.clock.utc_ms()
         self.origin_ms = (now_ms // QUARTER_MS + 1) * QUARTER_MS
         say(f"\n  the page: http://127.0.0.1:{self.args.port}/\n"

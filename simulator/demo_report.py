@@ -37,7 +37,6 @@ class Usage:
     def begin(self, pid: int) -> None:
         """Watch this process from now on."""
         self._pid = pid
-        self.mark("start")
 
     def mark(self, name: str) -> None:
         """Note CPU seconds, wall seconds of life and resident MiB; nothing if it is gone."""
@@ -128,6 +127,14 @@ async def _reports(demo: Demo, start: str, end: str, site: str) -> dict[str, Any
     return dict(json.loads((demo.out / "report.json").read_text()))
 
 
+async def _bundle(demo: Demo, start: str, end: str, site: str) -> None:
+    code, text = await command(
+        demo, "evidence", "--data", str(demo.fleet), "--site", site, "--from", start,
+        "--to", end, "--out", str(demo.out / "evidence.bundle"))
+    if code:
+        raise RuntimeError(f"the evidence bundle failed: {text}")
+
+
 async def conclude(demo: Demo) -> int:
     """Write reports, books and summary, print the table; returns the exit code."""
     from simulator.demo import HOUR_MS, say
@@ -137,6 +144,7 @@ async def conclude(demo: Demo) -> int:
     end_ms = start_ms + round(demo.args.hours * HOUR_MS)
     site = parts["site"]["id"]
     report = await _reports(demo, format_utc(start_ms), format_utc(end_ms), site)
+    await _bundle(demo, format_utc(start_ms), format_utc(end_ms), site)
     verdict, said = await command(demo, "verify", "--data", str(demo.fleet), "--site", site)
     found = checks.read_delivered(
         sealed_batches(demo.fleet / "fleet.db", parts["site"]["cabinet"]),
@@ -152,4 +160,5 @@ async def conclude(demo: Demo) -> int:
     say("\n" + checks.table(summary["energy"]) + "\n")
     for check in summary["checks"]:
         say(f"  {'ok  ' if check['ok'] else 'FAIL'}  {check['name']}: {check['detail']}")
+    say(f"\n  an auditor checks: python docs/verify_evidence.py {demo.out / 'evidence.bundle'}")
     return 0 if summary["ok"] else 1

@@ -50,7 +50,16 @@ def check_what_it_left(out: Path) -> dict:
     assert report["compute"]["g_per_core_hour"] > 0
     html = (out / "report.html").read_text()
     assert "<svg" in html and report["factors"]["id"] in html
+    check_offline(out)
     return summary
+
+
+def check_offline(out: Path) -> None:
+    """Check the evidence bundle with the scripts an auditor has; neither imports ours."""
+    for script in ("verify_evidence.py", "recount_energy.py"):
+        done = subprocess.run([sys.executable, f"docs/{script}", str(out / "evidence.bundle")],
+                              capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.proof
