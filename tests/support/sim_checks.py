@@ -77,8 +77,8 @@ def _is_declared(world, stream, before, after):
     limit_s = 1.6 * step_s + 3
     if after[1] - before[1] <= limit_s:
         return
-    if before[2] or after[2]:
-        world.undated_holes += 1
+    if before[2] or after[2] or after[1] - before[1] <= limit_s + _slack_s(world, before, after):
+        world.undated_holes += 1        # no clock that knew could tell that time has passed
         return
     left = [(before[1], after[1])]
     for one in world.machine.witness.batches.values():

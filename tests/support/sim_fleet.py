@@ -19,6 +19,7 @@ from fleet.receiver import QUEUE_MAX, Receiver
 from fleet.registry import Registry
 from fleet.store import Store
 from gateway.core import batch, chain, receipt
+from gateway.core.errors import FormatError
 from gateway.signer import Signer
 from tests.support.sim_gateway import NAME
 from tests.support.sim_truth import ORIGIN_S
@@ -222,6 +223,13 @@ class Fleet:
             self.world.fail("I3", f"receipt {low} with a chain value that is not stored")
         if found.epoch == self.epoch:
             self.promised = max(self.promised, found.low_water)
+
+    def epoch_of(self, payload):
+        """Return the epoch in a receipt, None if it is none."""
+        try:
+            return receipt.open_sealed(payload)[1].epoch
+        except FormatError:
+            return None
 
     def check_promise(self):
         """Hold the store after a start to the highest receipt of its epoch (I3)."""

@@ -9,7 +9,7 @@ from fleet import store as fleet_store
 from gateway import poller, uplink, writer
 from tests.support.sim_fleet import Epochs
 
-SMALL_FLASH = 8 << 10       # what journal.keep_mib 1 stands for in every second seed
+SMALL_FLASH = 2 << 10       # what journal.keep_mib 1 stands for in every second seed
 
 
 class Crashes(logging.Handler):

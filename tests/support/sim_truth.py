@@ -112,10 +112,7 @@ class Witness:
         """Hold a start to everything that was promised before."""
         for number in journal.batch_numbers():
             self.sealed(number, journal.read_batch(number))
-        newest = max([number for number in self.batches] + [0])
-        if newest and journal.sealed_seq != self.batches[newest].content.last_seq:
-            self._fail("I1", f"batch {newest} is gone: sealed up to {journal.sealed_seq}")
-        last = journal.sealed_seq
+        last = self._last_whole(journal)
         for _, item in journal.replay():
             if item.seq != last + 1:
                 self._fail("I1", f"record {last + 1} is not in the tail, {item.seq} follows")
@@ -149,13 +146,26 @@ class Witness:
         """Hold the cursor to the receipts that came."""
         self._cursor_is_true(journal)
 
+    def _last_whole(self, journal):
+        """Return the last sequence in a whole batch, one that is to be written again included."""
+        last, waiting = journal.sealed_seq, journal.unsure_batch()
+        if waiting is not None:
+            content = batch.open_sealed(waiting)[1]
+            self.sealed(content.number, waiting)
+            last = content.last_seq
+        newest = max(self.batches, default=0)
+        if newest and last != self.batches[newest].content.last_seq:
+            self._fail("I1", f"batch {newest} is gone: sealed up to {last}")
+        return last
+
     def _cursor_is_true(self, journal):
         seq, epoch = journal.acknowledged_seq, journal.epoch
         if seq > self.receipts.get(epoch, 0):
             self._fail("I4", f"cursor {seq} in epoch {epoch}; the highest receipt said "
                              f"{self.receipts.get(epoch, 0)}")
-        if seq > journal.sealed_seq:
-            self._fail("I4", f"cursor {seq} leads the sealed {journal.sealed_seq}")
+        whole = max(self.ends)
+        if seq > whole:
+            self._fail("I4", f"cursor {seq} leads the sealed {whole}")
 
     def tail_of(self, journal):
         """Return the decoded unsealed records of a journal."""

@@ -187,8 +187,8 @@ class World:
     def _on_deliver(self, client, topic, payload):
         if topic.endswith("/receipt"):
             self.machine.hears(payload)
-            late, self._late = self._late, None
-            if late is not None:            # the ended epoch's last word arrives after all
+            if self._late is not None and self.fleet.epoch_of(payload) == self.fleet.epoch:
+                late, self._late = self._late, None     # the ended epoch's last word arrives
                 self.broker.route(topic, late)
         elif topic.endswith("/live"):
             self.live_s = self.now()

@@ -58,8 +58,8 @@ def receipt_of_another_cabinet_counts(patch):
 
 def receipt_of_an_ended_epoch_counts(patch):
     """What a store said before it was replaced is believed of the new one."""
-    real = OUTBOX._judge
-    patch.setattr(OUTBOX, "_judge", lambda self, receipt: real(self, receipt._replace(
+    real = OUTBOX.receipt
+    patch.setattr(OUTBOX, "receipt", lambda self, receipt: real(self, receipt._replace(
         epoch=max(receipt.epoch, self.epoch))))
 
 
