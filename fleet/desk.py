@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fleet import admission, incidents
 from fleet.booking import Booking
 from fleet.store import Chain, Store
+from gateway.core import batch as batches
 from gateway.core import handover, receipt
 from gateway.core.errors import AdmissionError, BadSchema, BrokenChain, Replayed
 
@@ -26,8 +27,8 @@ KID_BYTES = 8
 KINDS = {Replayed.code: incidents.CLONE, BrokenChain.code: incidents.CHAIN}
 
 # code: "admit", "duplicate", "received-not-booked" or an AdmissionError's code.  detail: text
-# for people.  receipt: sealed bytes to publish, or None when refused.  device: from the batch
-# or topic.
+# for people.  receipt: sealed bytes to publish, or None.  device: from the batch or topic.
+# low_water: None when refused.
 Outcome = namedtuple("Outcome", ("code", "detail", "receipt", "device", "low_water"))
 
 
@@ -52,7 +53,7 @@ class Desk:
         except AdmissionError as error:
             kept = self._refuse(sender, error, sealed)
             if kept is None:
-                return Outcome(error.code, str(error), None, sender, None)
+                return Outcome(error.code, str(error), self._standing(error, sealed), sender, None)
             opened, verdict, held = kept
         detail = (f"{sender}, batch {opened.batch.number}: records {opened.batch.first_seq}.."
                   f"{opened.batch.last_seq}, stored without a missing batch up to "
@@ -65,6 +66,17 @@ class Desk:
                                   held.low_water, held.link, self._now_ms())
         sealed: bytes = receipt.seal(content, self._kid, self._sign)
         return sealed
+
+    def _standing(self, error: AdmissionError, sealed: bytes) -> bytes | None:
+        """Return where a journal stands if a batch of it was refused for its place only: its
+        sender may not have heard that this store is an older one, and would wait for ever."""
+        if error.code != BrokenChain.code:
+            return None
+        batch = batches.open_sealed(sealed)[1]
+        if batch.journal_id not in self._store.journals(batch.device):
+            return None
+        with self._store.transaction():
+            return self.receipt(self._store.advance(batch.device, batch.journal_id))
 
     def receipts(self) -> list[tuple[str, bytes]]:
         """Return (device, receipt) of every journal: a broker may have lost the retained ones."""

@@ -112,10 +112,11 @@ class Receiver:
             log.error("%s: not stored, no receipt: %s; next: free space or replace the disk; the "
                       "gateway keeps it and sends it again", device, error)
             return
-        if outcome.receipt is None:
+        if outcome.low_water is None:
             log.warning("refused (%s): %s", outcome.code, outcome.detail)
         else:
             log.info("%s: %s", outcome.code, outcome.detail)
+        if outcome.receipt is not None:
             await self._publish(client, device, outcome.receipt)
         self._live.notify()
 

@@ -100,7 +100,7 @@ class SimDesk(Desk):
             return Outcome("too-early", "", None, sender, None)
         outcome = super().receive(sender, sealed)
         life.world.note("fleet", outcome.code, outcome.low_water or 0)
-        life.fleet.refused += outcome.receipt is None
+        life.fleet.refused += outcome.low_water is None
         life.fleet.outcome(outcome, sealed)
         return outcome
 
