@@ -35,9 +35,7 @@ def build(reader: Reader, question: report.Question, registry_file: Path,
     device = question.device.device
     with reader.snapshot() as link:
         content, rows = report.build(reader, question), EvidenceReader(link)
-        config = rows.config(device)
-        if config is None:
-            raise ReportError(f"{device}: its configuration has not arrived yet")
+        config = report.history_of(reader, question).last_hash
         spans = rows.journals(device, question.from_ms, question.to_ms)
         subject = bundle.Subject(question.device.site, device, question.from_ms, question.to_ms,
                                  config, key.public_key().public_bytes_raw(),

@@ -25,13 +25,6 @@ class EvidenceReader:
         """Return the store's epoch."""
         return int(self._link.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
 
-    def config(self, device: str) -> bytes | None:
-        """Return the hash of the descriptor that reports of a cabinet are made with."""
-        row = self._link.execute(
-            "SELECT c.hash FROM batches b JOIN configs c ON c.device = b.device AND "
-            "c.hash = b.config WHERE b.device = ? ORDER BY b.id DESC LIMIT 1", (device,)).fetchone()
-        return bytes(row[0]) if row else None
-
     def descriptor(self, device: str, digest: bytes) -> bytes | None:
         """Return the descriptor with this hash, if it has arrived."""
         row = self._link.execute("SELECT descriptor FROM configs WHERE device = ? AND hash = ?",

@@ -26,6 +26,24 @@ def points(parts: Iterable[interval.Part]) -> list[Reading]:
     return sorted(found)
 
 
+def rebuild(found: Iterable[tuple[interval.Part, interval.Rules]]) -> list[interval.Delta]:
+    """Return the Deltas of a counter's parts, as interval.rebuild does, when each part has the
+    rules of its own configuration: a step obeys those of its later reading."""
+    rules: dict[Reading, interval.Rules] = {}
+    broken = set()
+    for part, own in found:
+        rules[part.first_ms, part.first] = rules[part.last_ms, part.last] = own
+        if part.broken:
+            broken.add(part.start_ms)
+    track, closed = interval.CounterTrack(None), list[interval.Delta]()
+    for at_ms, value in sorted(rules):
+        track.rules = rules[at_ms, value]
+        closed += track.add(at_ms, value)
+        if interval.quarter(at_ms) in broken:
+            track.mark_broken()
+    return closed
+
+
 def boundary(readings: Sequence[Reading], at_ms: int, uncertainty_ms: int) -> Boundary | None:
     """Return a counter's value at a time, in counts, and how far the truth can be from it.
 

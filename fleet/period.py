@@ -4,12 +4,14 @@ Quarter parts become deltas (gateway.core.interval), deltas become amounts with 
 become the ledger's intervals.  Beside them: what each meter counted, with its bound.
 """
 
+import dataclasses
 from collections import namedtuple
 from decimal import Decimal
 from typing import Any
 
 from fleet import meters, site
 from fleet.reader import ChannelRow, Reader
+from fleet.stretches import History
 from gateway.core import interval
 from gateway.core.measurand import BY_ID, COUNTER
 from gateway.ledger import assemble
@@ -21,14 +23,16 @@ SOC = "state_of_charge"
 ENERGY = {name for _, names in assemble.SOURCES.values() for name in names}
 
 # intervals: list of SiteInterval, one for each quarter hour.  meters: list of dicts {device,
-# role, measurand, energy_wh, bound_wh}.  coverage: 0..1.
-Period = namedtuple("Period", ("descriptor", "intervals", "meters"))
+# role, measurand, energy_wh, bound_wh}.
+Period = namedtuple("Period", ("intervals", "meters"))
+# Parts of one counter under configurations that agree about it.  worth: of a count, in the
+# measurand's unit.  role: of the device.
+Run = namedtuple("Run", ("worth", "role", "parts"))
 
 Amounts = dict[int, dict[tuple[str, str, str], assemble.Amount]]
 
 
-def load(reader: Reader, cabinet: str, descriptor: site.Descriptor, from_ms: int,
-         to_ms: int) -> Period:
+def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: int) -> Period:
     """Return the Period of a cabinet from from_ms to to_ms (multiples of a quarter hour)."""
     amounts: Amounts = {start: {} for start in range(from_ms, to_ms, QUARTER_MS)}
     rows: list[dict[str, Any]] = []
@@ -40,18 +44,52 @@ def load(reader: Reader, cabinet: str, descriptor: site.Descriptor, from_ms: int
         if known.kind != COUNTER:
             _add_means(reader, channel, known.name, amounts)
             continue
-        worth = _worth(descriptor, channel, known.unit)
-        parts = reader.counter_parts(channel.id, from_ms, to_ms)
-        deltas = interval.rebuild(parts, site.rules_for(
-            descriptor, channel.stream, channel.measurand, channel.exponent))
-        _add_deltas(channel, known.name, deltas, worth, amounts)
+        found = []
+        for run in _runs(reader.counter_parts(channel.id, from_ms, to_ms), channel, history):
+            deltas = meters.rebuild(run.parts)
+            _add_deltas(channel, known.name, deltas, run.worth, amounts)
+            found.append((run.role, meters.metered([part for part, _ in run.parts], deltas, (
+                from_ms, to_ms), uncertainty_ms, run.worth)))
         if known.name in ENERGY and not channel.item:
-            found = meters.metered(parts, deltas, (from_ms, to_ms), uncertainty_ms, worth)
-            rows.append(_meter_row(descriptor, channel, known.name, found))
-    intervals: list[SiteInterval] = [
-        assemble.site_interval(descriptor, start, QUARTER_MS, found)
-        for start, found in sorted(amounts.items())]
-    return Period(descriptor, intervals, rows)
+            rows += _meter_rows(channel, known.name, found)
+    whole = history.whole()
+    intervals = [_interval(descriptor, whole, start, amounts[start])
+                 for start, descriptor in history.by_quarter()]
+    return Period(intervals, rows)
+
+
+def _runs(found: list[tuple[bytes, interval.Part]], channel: ChannelRow,
+          history: History) -> list[Run]:
+    """Return a counter's parts in runs over which its worth and its role stay the same.
+
+    Nothing is claimed from one run to the next: what an advance between two readings under
+    different ratios is worth, nobody knows.
+    """
+    unit, runs = BY_ID[channel.measurand].unit, list[Run]()
+    agreed = {digest: (
+        _worth(history.of(digest), channel, unit),
+        site.device(history.of(digest), channel.stream).get("role"),
+        site.rules_for(history.of(digest), channel.stream, channel.measurand, channel.exponent))
+        for digest in {digest for digest, _ in found}}
+    for digest, part in found:
+        worth, role, rules = agreed[digest]
+        if not runs or runs[-1][:2] != (worth, role):
+            runs.append(Run(worth, role, []))
+        runs[-1].parts.append((part, rules))
+    return runs
+
+
+def _interval(descriptor: site.Descriptor, whole: site.Descriptor, start: int,
+              found: dict[tuple[str, str, str], assemble.Amount]) -> SiteInterval:
+    """Return a quarter hour under its own descriptor; a role that only other quarter hours of
+    the period have is 0 in it, not missing."""
+    made: SiteInterval = assemble.site_interval(descriptor, start, QUARTER_MS, found)
+    roles = {entry.get("role") for entry in descriptor["devices"]}
+    others = {entry.get("role") for entry in whole["devices"]} - roles
+    absent = [role for role, (device, _) in assemble.SOURCES.items() if device in others]
+    return dataclasses.replace(
+        made, energy_wh={**made.energy_wh, **dict.fromkeys(absent, 0.0)},
+        quality={**made.quality, **dict.fromkeys(absent, interval.MEASURED)})
 
 
 def _worth(descriptor: site.Descriptor, channel: ChannelRow, unit: str) -> float:
@@ -79,39 +117,56 @@ def _add_means(reader: Reader, channel: ChannelRow, name: str, amounts: Amounts)
         amounts[start][channel.stream, channel.item, name] = assemble.Amount(value * step)
 
 
-def _meter_row(descriptor: site.Descriptor, channel: ChannelRow, name: str,
-               found: meters.Metered) -> dict[str, Any]:
-    return {"device": channel.stream, "measurand": name,
-            "role": site.device(descriptor, channel.stream).get("role"),
-            "energy_wh": found.energy_wh, "bound_wh": found.bound_wh}
+def _meter_rows(channel: ChannelRow, name: str,
+                found: list[tuple[str | None, meters.Metered]]) -> list[dict[str, Any]]:
+    """Return a counter's row for each role it had; runs of one role add up."""
+    rows = []
+    for role in dict.fromkeys(role for role, _ in found):
+        known = [one for held, one in found if held == role and one.energy_wh is not None]
+        rows.append({"device": channel.stream, "measurand": name, "role": role,
+                     "energy_wh": sum(one.energy_wh for one in known) if known else None,
+                     "bound_wh": sum(one.bound_wh for one in known) if known else None})
+    return rows
 
 
-def coverage(reader: Reader, cabinet: str, descriptor: site.Descriptor, from_ms: int,
-             to_ms: int) -> float:
+def coverage(reader: Reader, cabinet: str, history: History) -> float:
     """Return the share of expected scans of a period that are stored or declared missing.
 
     Expected: every device once in each poll interval, since the cabinet was first started.
     Declared: a GAP event that names the device, or all of them, stands for as many polls as
     can fall into the time it overlaps.
     """
-    from_ms, period_ms = max(from_ms, reader.commissioned_ms(cabinet)), site.interval_ms(descriptor)
-    expected = (to_ms - from_ms) // period_ms
-    if expected <= 0:
-        return 0.0
-    stored = reader.scans(cabinet, interval.quarter(from_ms), to_ms)
-    declared = [_declared(event, (from_ms, to_ms), period_ms)
-                for event in reader.gaps(cabinet, from_ms, to_ms)]
-    shares = []
-    for index, entry in enumerate(descriptor["devices"]):
-        polls = sum(count for stream, count in declared if stream in (-1, index))
-        shares.append(min(stored.get(entry["name"], 0) + polls, expected) / expected)
-    return sum(shares) / len(shares) if shares else 0.0
+    since, shares, weights = reader.commissioned_ms(cabinet), 0.0, 0
+    for start, to_ms, descriptor in history.stretches():
+        from_ms, period_ms = max(start, since), site.interval_ms(descriptor)
+        expected = (to_ms - from_ms) // period_ms
+        if expected <= 0:
+            continue
+        stored = reader.scans(cabinet, interval.quarter(from_ms), to_ms)
+        declared = [_declared(event, history, (from_ms, to_ms), period_ms)
+                    for event in reader.gaps(cabinet, from_ms, to_ms)]
+        for entry in descriptor["devices"]:
+            polls = sum(count for name, count in declared if name in (None, entry["name"]))
+            shares += min(stored.get(entry["name"], 0) + polls, expected) / expected * (
+                to_ms - from_ms)
+            weights += to_ms - from_ms
+    return shares / weights if weights else 0.0
 
 
-def _declared(event: Any, period: tuple[int, int], period_ms: int) -> tuple[int, int]:
-    """Return (stream or -1, polls) of a GAP event within a period."""
-    stream, start, end = event.body[0], event.body[1], event.body[2]
+def stream_of(event: Any, history: History) -> str | None:
+    """Return the device that a GAP event names under its own configuration; None: all."""
+    try:
+        devices = history.of(event.config)["devices"]
+    except KeyError:
+        return None
+    return str(devices[event.body[0]]["name"]) if 0 <= event.body[0] < len(devices) else None
+
+
+def _declared(event: Any, history: History, period: tuple[int, int],
+              period_ms: int) -> tuple[str | None, int]:
+    """Return (device or None for all, polls) of a GAP event within a period."""
+    start, end = event.body[1], event.body[2]
     start = event.utc_ms if start is None else start
     end = event.utc_ms if end is None else end
     overlap_ms = max(min(end, period[1]) - max(start, period[0]), 0)
-    return stream, -(-overlap_ms // period_ms)
+    return stream_of(event, history), -(-overlap_ms // period_ms)

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fleet import site
 from fleet.errors import ReportError, StoreDamaged
 from fleet.incidents import Incident, Incidents
 from fleet.store import FILE, connect
+from fleet.stretches import History
 from gateway.core import cbor, interval, record
 
 # One series of a cabinet.  id: the store's.  stream: device name.  measurand, exponent: as in
@@ -18,8 +18,8 @@ from gateway.core import cbor, interval, record
 ChannelRow = namedtuple("ChannelRow", ("id", "stream", "item", "measurand", "exponent"))
 # Quarter hour of a gauge: mean over all readings, extremes, last; in the channel's steps.
 MeanRow = namedtuple("MeanRow", ("mean", "low", "high", "count", "last"))
-# kind: record.GAP and the like.  body: list.
-EventRow = namedtuple("EventRow", ("seq", "kind", "utc_ms", "body"))
+# kind: record.GAP and the like.  body: list.  config: hash in force, None if not known.
+EventRow = namedtuple("EventRow", ("seq", "kind", "utc_ms", "body", "config"))
 # How a journal stands.  stored_seq: highest sequence stored at all.
 JournalRow = namedtuple("JournalRow", (
     "journal", "batches", "records", "first_seq", "stored_seq", "low_water", "received_ms"))
@@ -58,12 +58,20 @@ class Reader:
         return int(self._one("SELECT coalesce((SELECT max(id) FROM batches), 0) + "
                              "coalesce((SELECT max(id) FROM refused), 0)")[0])
 
-    def descriptor(self, device: str) -> site.Descriptor | None:
-        """Return the descriptor of the newest batch whose descriptor is known."""
-        row = self._one(
-            "SELECT c.descriptor FROM batches b JOIN configs c ON c.device = b.device "
-            "AND c.hash = b.config WHERE b.device = ? ORDER BY b.id DESC LIMIT 1", device)
-        return site.parse(row[0]) if row else None
+    def history(self, device: str, from_ms: int, to_ms: int) -> History | None:
+        """Return which configuration was in force in a period; None without any booked batch.
+
+        A quarter hour without scans has the configuration of the one before.
+        """
+        rows = self._link.execute(
+            "SELECT s.quarter_ms, b.config, max(b.number) FROM scan_parts s JOIN batches b "
+            "ON b.id = s.batch WHERE s.device = ?1 AND s.quarter_ms < ?3 AND s.quarter_ms >= "
+            "coalesce((SELECT max(quarter_ms) FROM scan_parts WHERE device = ?1 AND quarter_ms "
+            "<= ?2), ?2) GROUP BY s.quarter_ms ORDER BY s.quarter_ms", (device, from_ms, to_ms))
+        changes = [(quarter, bytes(digest)) for quarter, digest, _ in rows]
+        stored = self._link.execute("SELECT hash, descriptor FROM configs WHERE device = ?",
+                                    (device,))
+        return History((from_ms, to_ms), changes, dict(stored.fetchall())) if changes else None
 
     def channels(self, device: str) -> list[ChannelRow]:
         """Return every series a cabinet ever sent."""
@@ -71,16 +79,20 @@ class Reader:
                                   "WHERE device = ?", (device,))
         return [ChannelRow(*row) for row in rows]
 
-    def counter_parts(self, channel: int, from_ms: int, to_ms: int) -> list[interval.Part]:
+    def counter_parts(self, channel: int, from_ms: int,
+                      to_ms: int) -> list[tuple[bytes, interval.Part]]:
         """Return the parts that decide a counter from from_ms to to_ms: those inside, and the
-        nearest before and after, however far a gap pushed them away."""
+        nearest before and after, however far a gap pushed them away; by time, each with the
+        hash of the configuration it was recorded under."""
         rows = self._link.execute(
-            "SELECT quarter_ms, first_ms, first, last_ms, last, broken FROM counter_parts "
-            "WHERE channel = ?1 AND quarter_ms >= coalesce((SELECT max(quarter_ms) FROM "
-            "counter_parts WHERE channel = ?1 AND quarter_ms < ?2), ?2) AND quarter_ms <= "
+            "SELECT config, quarter_ms, first_ms, first, last_ms, last, broken FROM "
+            "counter_parts JOIN batches ON id = batch WHERE channel = ?1 AND quarter_ms >= "
+            "coalesce((SELECT max(quarter_ms) FROM counter_parts WHERE channel = ?1 "
+            "AND quarter_ms < ?2), ?2) AND quarter_ms <= "
             "coalesce((SELECT min(quarter_ms) FROM counter_parts WHERE channel = ?1 "
-            "AND quarter_ms >= ?3), ?3)", (channel, from_ms, to_ms))
-        return [interval.Part(*row) for row in rows]
+            "AND quarter_ms >= ?3), ?3) ORDER BY first_ms, last_ms, batch",
+            (channel, from_ms, to_ms))
+        return [(bytes(digest), interval.Part(*row)) for digest, *row in rows]
 
     def means(self, channel: int, from_ms: int, to_ms: int) -> dict[int, MeanRow]:
         """Return a gauge by quarter hour."""
@@ -130,9 +142,13 @@ class Reader:
 
     def events(self, device: str, kind: int) -> list[EventRow]:
         """Return all events of a kind, in order of time."""
-        rows = self._link.execute("SELECT seq, kind, utc_ms, body FROM events WHERE device = ? "
-                                  "AND kind = ? ORDER BY utc_ms, seq", (device, kind))
-        return [EventRow(seq, found, at, cbor.decode(body)) for seq, found, at, body in rows]
+        rows = self._link.execute(
+            "SELECT seq, kind, utc_ms, body, (SELECT config FROM batches b WHERE b.device = "
+            "e.device AND b.journal = e.journal AND b.first_seq <= e.seq ORDER BY b.first_seq "
+            "DESC LIMIT 1) FROM events e WHERE device = ? AND kind = ? ORDER BY utc_ms, seq",
+            (device, kind))
+        return [EventRow(seq, found, at, cbor.decode(body), config)
+                for seq, found, at, body, config in rows]
 
     def gaps(self, device: str, from_ms: int, to_ms: int) -> list[EventRow]:
         """Return declared gaps that overlap a period; an open side reaches to the event."""

@@ -15,6 +15,7 @@ from fleet import period, verify, words
 from fleet.errors import ReportError
 from fleet.reader import Reader
 from fleet.registry import Device
+from fleet.stretches import History
 from gateway.core.interval import QUARTER_MS
 from gateway.ledger import factors, statement
 from gateway.ledger.books import Options
@@ -69,19 +70,27 @@ def build(reader: Reader, question: Question) -> dict[str, Any]:
     """
     _check_period(reader, question)
     device, from_ms, to_ms = question.device, question.from_ms, question.to_ms
-    descriptor = reader.descriptor(device.device)
-    if descriptor is None:
-        raise ReportError(f"{device.site}: its configuration has not arrived yet; the gateway "
-                          "sends it with its first batch, try again in some minutes")
-    found = period.load(reader, device.device, descriptor, from_ms, to_ms)
+    history = history_of(reader, question)
+    descriptor = history.whole()
+    found = period.load(reader, device.device, history, from_ms, to_ms)
     pinned = factors.load(question.factors or descriptor.get("factor_set") or DEFAULT_FACTORS)
-    options = Options(from_ms, to_ms, opening=_opening(reader, question, descriptor, pinned))
+    options = Options(from_ms, to_ms, opening=_opening(reader, question, pinned))
     content = statement.build_statement(descriptor, found.intervals, pinned, options)
     content |= {"site": device.site, "name": device.name, "cabinet": device.device,
                 "timezone": device.timezone, "meters": found.meters,
-                "evidence": _evidence(reader, question, descriptor),
+                "notes": [*content["notes"], *history.notes()],
+                "evidence": _evidence(reader, question, history),
                 "slots": _slots(descriptor, found.intervals, pinned, options)}
     return content
+
+
+def history_of(reader: Reader, question: Question) -> History:
+    """Return which configurations a period was recorded under; raises ReportError for none."""
+    found = reader.history(question.device.device, question.from_ms, question.to_ms)
+    if found is None:
+        raise ReportError(f"{question.device.site}: its configuration has not arrived yet; the "
+                          "gateway sends it with its first batch, try again in some minutes")
+    return found
 
 
 def _check_period(reader: Reader, question: Question) -> None:
@@ -101,21 +110,24 @@ def _check_period(reader: Reader, question: Question) -> None:
                           f"{words.rfc3339(span[0])} to {words.rfc3339(span[1])}")
 
 
-def _opening(reader: Reader, question: Question, descriptor: dict[str, Any],
+def _opening(reader: Reader, question: Question,
              pinned: factors.FactorSet) -> Inventory | None:
     """Return what the battery held before the period; None at the site's beginning."""
     span = reader.span_ms(question.device.device)
     start = max(span[0] if span else question.from_ms, question.from_ms - WARM_UP_MS)
-    if start >= question.from_ms or descriptor.get("battery") is None:
+    if start >= question.from_ms:
         return None
-    before = period.load(reader, question.device.device, descriptor, start, question.from_ms)
+    history = history_of(reader, question._replace(from_ms=start, to_ms=question.from_ms))
+    if history.whole().get("battery") is None:
+        return None
+    before = period.load(reader, question.device.device, history, start, question.from_ms)
     options = Options(start, question.from_ms)
-    books = statement.keep_books(read_site(descriptor),
+    books = statement.keep_books(read_site(history.whole()),
                                  statement.fill(before.intervals, options), pinned, options)
     return books.closing
 
 
-def _evidence(reader: Reader, question: Question, descriptor: dict[str, Any]) -> dict[str, Any]:
+def _evidence(reader: Reader, question: Question, history: History) -> dict[str, Any]:
     device, from_ms, to_ms = question.device, question.from_ms, question.to_ms
     records, batches = reader.evidence(device.device, from_ms, to_ms)
     gaps = reader.gaps(device.device, from_ms, to_ms)
@@ -123,9 +135,9 @@ def _evidence(reader: Reader, question: Question, descriptor: dict[str, Any]) ->
     faults = [f"{one.device}: {fault.what}" for one in checked for fault in one.faults]
     return {
         "records": records, "batches": batches, "gaps": len(gaps), "chain_ok": not faults,
-        "coverage": period.coverage(reader, device.device, descriptor, from_ms, to_ms),
+        "coverage": period.coverage(reader, device.device, history),
         "faults": faults[:GAPS_LISTED_MAX], "refused": reader.refused(device.device),
-        "gap_list": [_gap(descriptor, gap) for gap in gaps[:GAPS_LISTED_MAX]],
+        "gap_list": [_gap(history, gap) for gap in gaps[:GAPS_LISTED_MAX]],
         "clock_uncertainty_s": reader.uncertainty_ms(device.device, from_ms, to_ms) / 1000,
         "journals": [{"journal": one.journal, "first_seq": one.first_seq,
                       "last_seq": one.last_seq, "records": one.records,
@@ -133,10 +145,9 @@ def _evidence(reader: Reader, question: Question, descriptor: dict[str, Any]) ->
     }
 
 
-def _gap(descriptor: dict[str, Any], gap: Any) -> dict[str, Any]:
-    stream, start, end, reason = gap.body[:4]
-    names = [entry["name"] for entry in descriptor["devices"]]
-    return {"device": names[stream] if 0 <= stream < len(names) else None,
+def _gap(history: History, gap: Any) -> dict[str, Any]:
+    start, end, reason = gap.body[1:4]
+    return {"device": period.stream_of(gap, history),
             "from": None if start is None else words.rfc3339(start),
             "to": words.rfc3339(gap.utc_ms if end is None else end), "reason": str(reason)}
 

@@ -64,8 +64,10 @@ def journal(reader: Reader, device: Device, row: JournalRow,
     if numbers is None and row.low_water is not None and row.low_water > last_seq:
         faults.append(Fault(device.device, name, f"records {last_seq + 1}..{row.low_water} were "
                             "acknowledged but are not stored"))
-    return Checked(device.device, name, records, count, first_seq, last_seq,
-                   row.low_water or 0, faults)
+    low_water = row.low_water or 0
+    if numbers is not None:         # what came after a period says nothing about it
+        low_water = min(low_water, last_seq)
+    return Checked(device.device, name, records, count, first_seq, last_seq, low_water, faults)
 
 
 def _batch_faults(device: Device, journal_id: bytes, number: int, sealed: bytes,
