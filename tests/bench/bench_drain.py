@@ -129,7 +129,7 @@ def _to_fleet(made: rig.Site, broker: Process, data: Path, last: int) -> Iterato
         with held(made, broker):
             before_s, began_s = fleet.cpu_s(), time.monotonic()
             os.kill(broker.pid, signal.SIGCONT)
-            rig.await_text(log, f"without a hole up to {last}")
+            rig.await_text(log, f"up to {last}\n")
             took_s, spent_s = time.monotonic() - began_s, fleet.cpu_s() - before_s
     load = LOAD + "; the fleet verifies and commits"
     yield Figure("until the fleet has all", took_s, "s", 10.0, load)
