@@ -21,6 +21,7 @@ from fleet.live import LiveTable
 from fleet.reader import opened
 from fleet.registry import Device, Registry
 from fleet.web import page
+from fleet.web.hosts import LocalHosts
 from fleet.web.snapshot import Snapshots, day_so_far, yesterday
 from gateway.core.errors import WattproofError
 
@@ -29,6 +30,7 @@ TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 STREAMS_MAX = 200           # pages that watch at once; more are told to come back
 TICK_S = 5.0                # ages and silence are shown anew this often without any message
 PAUSE_S = 0.5               # at most two updates a second to a page
+TODAY, YESTERDAY = "today", "yesterday"     # days that a report can be asked of by name
 # Nothing from elsewhere, no inline script or style, no frames, no forms.
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
           "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
@@ -41,6 +43,12 @@ HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"
 
 # What the pages look at.  receiver: has .connected and .last_receipt_ms.  factors: id or None.
 Desk = namedtuple("Desk", ("data", "registry", "live", "receiver", "factors"))
+
+
+class BadQuestion(ReportError):
+    """A page was asked for in a way that it does not know."""
+
+    code = "question"
 
 
 class SecureHeaders:
@@ -94,7 +102,8 @@ class Pages:
     async def report(self, request: Request) -> Response:
         """The HTML report: ?day=yesterday, ?from=..&to=.. (RFC 3339 UTC), else today so far."""
         device = self._device(request)
-        content = await run_in_threadpool(self._report, device, dict(request.query_params))
+        asked = _asked(dict(request.query_params))
+        content = await run_in_threadpool(self._report, device, asked)
         return HTMLResponse(content, headers={"Content-Security-Policy": REPORT_POLICY})
 
     async def asset(self, request: Request) -> Response:
@@ -137,19 +146,34 @@ class Pages:
         finally:
             self._streams -= 1
 
-    def _report(self, device: Device, asked: dict[str, str]) -> str:
+    def _report(self, device: Device, asked: str | tuple[int, int]) -> str:
         with opened(self._data) as reader:
-            if "from" in asked and "to" in asked:
-                times = (report.parse_time(asked["from"]), report.parse_time(asked["to"]))
-            else:
+            if isinstance(asked, str):
                 span = reader.span_ms(device.device)
                 if span is None:
                     raise ReportError(f"{device.site}: no readings have arrived yet")
                 times = day_so_far(span, device.timezone)
-                if asked.get("day") == "yesterday":
+                if asked == YESTERDAY:
                     times = yesterday(times[0], device.timezone)
+            else:
+                times = asked
             content = report.build(reader, report.Question(device, self._factors, *times))
         return report_html.render(content)
+
+
+def _asked(query: dict[str, str]) -> str | tuple[int, int]:
+    """Return the day or the (from_ms, to_ms) of a report's query; raises BadQuestion with what
+    is allowed, for an answer to another question than the one asked would be believed."""
+    if set(query) == {"from", "to"}:
+        try:
+            return report.parse_time(query["from"]), report.parse_time(query["to"])
+        except ReportError as error:
+            raise BadQuestion(str(error)) from error
+    day = query.get("day", TODAY)
+    if set(query) - {"day"} or day not in (TODAY, YESTERDAY):
+        raise BadQuestion(f"a report is asked for with day={TODAY}, day={YESTERDAY}, or with "
+                          "from=...&to=..., both like 2026-06-01T00:00:00Z")
+    return day
 
 
 def _event(name: str, html: str) -> str:
@@ -157,7 +181,8 @@ def _event(name: str, html: str) -> str:
 
 
 async def _told(request: Request, error: Exception) -> Response:
-    status = 404 if isinstance(error, ReportError) else 503
+    status = (400 if isinstance(error, BadQuestion) else
+              404 if isinstance(error, ReportError) else 503)
     return HTMLResponse(page.message_page("Not available", str(error)), status)
 
 
@@ -169,5 +194,6 @@ def make(desk: Desk) -> Starlette:
         Route("/assets/{name}", pages.asset), Route("/site/{site}", pages.site),
         Route("/site/{site}/events", pages.events), Route("/site/{site}/report", pages.report),
     ], exception_handlers={WattproofError: _told})
-    app.add_middleware(SecureHeaders)
+    app.add_middleware(LocalHosts)
+    app.add_middleware(SecureHeaders)       # outermost: a refusal is dressed as well
     return app

@@ -14,17 +14,17 @@ class Browser:
     def __init__(self, application):
         self._application = application
 
-    def get(self, target):
-        """Return the Answer to GET target."""
-        return asyncio.run(self._get(target))
+    def get(self, target, host="127.0.0.1"):
+        """Return the Answer to GET target; host: as the Host header says, None for no header."""
+        return asyncio.run(self._get(target, host))
 
-    async def _get(self, target):
+    async def _get(self, target, host):
         path, _, query = target.partition("?")
         scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1",
                  "method": "GET", "scheme": "http", "path": unquote(path),
                  "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
-                 "headers": [(b"host", b"127.0.0.1")], "client": ("127.0.0.1", 1),
-                 "server": ("127.0.0.1", 8080)}
+                 "headers": [] if host is None else [(b"host", host.encode())],
+                 "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8080)}
         sent = []
 
         async def receive():

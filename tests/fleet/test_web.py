@@ -160,11 +160,40 @@ def test_a_report_of_today_is_one_click_away(browser, desk, gateway):
 
 
 @pytest.mark.parametrize(("path", "words"), [
-    ("/site/shap", "known: shop"), ("/site/shop/report", "nothing was ever received"),
-    ("/site/shop/report?from=x&to=y", "nothing was ever received")])
+    ("/site/shap", "known: shop"), ("/site/shop/report", "nothing was ever received")])
 def test_a_page_that_cannot_be_made_says_why(browser, path, words):
     answer = browser.get(path)
     assert answer.status_code == 404 and words in answer.text
+
+
+@pytest.mark.parametrize(("query", "words"), [
+    ("day=xxx", "day=today, day=yesterday"), ("day=", "day=today, day=yesterday"),
+    ("days=yesterday", "day=today, day=yesterday"), ("from=2026-06-01T00:00:00Z", "both like"),
+    ("day=today&from=2026-06-01T00:00:00Z", "both like"), ("from=x&to=y", "is not a time")])
+def test_a_report_asked_for_in_an_unknown_way_is_refused_with_what_is_allowed(
+        query, words, browser, desk, gateway):
+    for _ in range(6):
+        desk.receive("shop-1", gateway.seal())
+    answer = browser.get("/site/shop/report?" + query)
+    assert answer.status_code == 400 and words in unescape(answer.text)
+    assert browser.get("/site/shop/report?day=today").status_code == 200
+
+
+@pytest.mark.parametrize("host", [
+    "localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:8080", "[::1]", "[::1]:8080"])
+def test_the_page_answers_under_the_names_of_this_machine(host, browser):
+    assert browser.get("/health", host).status_code == 200
+
+
+@pytest.mark.parametrize("host", [
+    None, "", "evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil",
+    "evil.example:127.0.0.1", "192.168.0.7:8080", "localhost:x", "[::1", "[::2]:8080"])
+def test_a_foreign_name_that_points_here_is_refused_on_every_path(host, browser):
+    for path in ("/", "/health", "/site/shop", "/site/shop/events", "/assets/page.js"):
+        answer = browser.get(path, host)
+        assert answer.status_code == 400, path
+        assert "localhost, 127.0.0.1, [::1]" in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
 def test_several_sites_are_listed_with_their_states(browser, tmp_path, table):
