@@ -46,6 +46,10 @@ class FlashStore:
             os.close(self._directory)
             raise StoreError(f"{directory}: another gateway has this journal open; stop it "
                              "first", error.errno or errno.EWOULDBLOCK) from error
+        except (FileExistsError, NotADirectoryError) as error:
+            raise StoreError(f"{directory}: not a folder (a file stands there, or on the way); "
+                             "next: move that file away or change [journal] directory",
+                             error.errno or errno.ENOTDIR) from error
         except OSError as error:
             raise self._failed("open", "", error) from error
 

@@ -62,6 +62,43 @@ def test_a_second_gateway_is_kept_out(store, tmp_path):
         FlashStore(tmp_path / "journal")
 
 
+@pytest.mark.parametrize("place", ["", "deeper"])
+def test_a_file_where_the_folder_should_be_is_told_with_the_next_step(tmp_path, place):
+    (tmp_path / "journal").write_text("a file")
+    with pytest.raises(StoreError) as failure:
+        FlashStore(tmp_path / "journal" / place)
+    assert "not a folder" in str(failure.value) and "next: move that file" in str(failure.value)
+    assert failure.value.errno in (errno.EEXIST, errno.ENOTDIR)
+
+
+def test_sync_and_sync_dir_reach_the_medium_each_by_its_own_call(store, tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(os, "fdatasync", lambda fd: called.append(
+        ("data", os.readlink(f"/proc/self/fd/{fd}"))))
+    monkeypatch.setattr(os, "fsync", lambda fd: called.append(
+        ("all", os.readlink(f"/proc/self/fd/{fd}"))))
+    folder = tmp_path / "journal"
+    store.create("t0001")
+    store.write("t0001", 0, b"x")
+    assert called == []
+    store.sync("t0001")
+    assert called == [("data", str(folder / "t0001"))]
+    store.sync_dir()
+    assert called[1:] == [("all", str(folder))]
+
+
+def test_a_sync_that_fails_is_a_store_error(store, monkeypatch):
+    def refuse(_fd):
+        raise OSError(errno.EIO, "gone")
+    store.create("t0001")
+    monkeypatch.setattr(os, "fdatasync", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
+    for act in (lambda: store.sync("t0001"), store.sync_dir):
+        with pytest.raises(StoreError) as failure:
+            act()
+        assert failure.value.errno == errno.EIO
+
+
 def test_links_and_folders_in_the_directory_are_not_files_of_ours(store, tmp_path):
     (tmp_path / "journal" / "quarantine").mkdir()
     (tmp_path / "journal" / "c0").symlink_to("/etc/passwd")
