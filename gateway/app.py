@@ -186,7 +186,7 @@ class Gateway:
                 "bytes_written": counts.bytes_written, "syncs": counts.syncs}
             | {f"writer_{key}": value for key, value in self.writer.counts.items()},
             "uplink": {"state": self.uplink.state, "reason": self.uplink.reason,
-                       **self.uplink.counts},
+                       "alarms": sorted(self.uplink.alarms), **self.uplink.counts},
             "buses": [{"name": name, "fault": poller.fault, **poller.counts}
                       for name, poller in self.pollers.items()],
             "devices": [self._unit(unit) for poller in self.pollers.values()

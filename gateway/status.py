@@ -22,16 +22,20 @@ NEXT = {
     "not-responding": "look at journalctl -u wattproof-gateway; the watchdog restarts it",
     "device-lost": "check the named devices: power, address, wiring",
     "bus-fault": "check the named ports and cables",
-    "uplink-offline": "data are safe on flash; check network and broker",
-    "uplink-unanswered": "data are safe on flash; see the fleet and the broker's access list",
+    "uplink-offline": "wait, data are safe on flash; if it lasts: network and broker",
+    "uplink-unanswered": "wait, data are safe on flash; if it lasts: fleet, broker's access list",
     "uplink-rejected": "a person must look: certificate, enrolment, access list",
     "journal-degraded": "flash does not take writes: free space or replace it, soon",
-    "clock-unknown": "set up NTP; data are kept and placed in time later",
+    "receipt-fork": "the fleet holds other data under our numbers: look for a second board with "
+                    "our key",
+    "receipt-ahead": "the fleet has more than this board: was the journal wiped or restored?",
+    "clock-unknown": "wait; if it stays, set up NTP: data are kept and placed in time later",
     "stalled": "look at journalctl -u wattproof-gateway; the watchdog restarts it",
 }
-# words that make `status` end with exit code 1
-BAD = frozenset({"stopped", "not-running", "not-responding", "journal-degraded",
-                 "uplink-rejected", "stalled"})
+# words that waiting can cure; every other one needs a person and ends `status` with exit code 1
+WAIT = frozenset({"ok", "starting", "uplink-offline", "uplink-unanswered", "clock-unknown"})
+BAD = frozenset(NEXT) - WAIT
+ALARMS = ("receipt-fork", "receipt-ahead")      # of the uplink, until the next start
 
 
 def words(status: Mapping[str, Any]) -> list[str]:
@@ -43,6 +47,8 @@ def words(status: Mapping[str, Any]) -> list[str]:
         found.append("stalled")
     if status.get("journal", {}).get("state", "ok") != "ok":
         found.append("journal-degraded")
+    raised = status.get("uplink", {}).get("alarms", ())
+    found += [alarm for alarm in ALARMS if alarm in raised]
     uplink = status.get("uplink", {}).get("state")
     found += [f"uplink-{uplink}"] if uplink in (
         "offline", "unanswered", "rejected") else []
@@ -84,7 +90,7 @@ def _silence(status: Mapping[str, Any]) -> str:
 
 
 def exit_code(status: Mapping[str, Any]) -> int:
-    """Return 1 if any word of a status needs a person now, else 0."""
+    """Return 1 if any word of a status needs a person, 0 if waiting can cure it."""
     return 1 if BAD & set(status.get("words", ())) else 0
 
 

@@ -91,7 +91,7 @@ class Uplink:
         self._verifier = verifier
         self._wake = asyncio.Event()
         self._wait_s = float(settings.retry_s_min)
-        self._alarms: set[str] = set()
+        self.alarms: set[str] = set()
         self._unreadable: set[int] = set()      # batches that were complained about
         self._lost_batches: set[int] = set()    # batches that were declared lost
         self._fresh_sent = 0                    # newest number that went out before its turn
@@ -335,9 +335,9 @@ class Uplink:
 
     async def _alarm(self, name: str, detail: str) -> None:
         """Put an alarm event, once per name and run: a hostile broker must not fill flash."""
-        if name in self._alarms:
+        if name in self.alarms:
             return
-        self._alarms.add(name)
+        self.alarms.add(name)
         LOG.error("%s: %s; next: ask the fleet's operator", name, detail)
         await self.writer.put(Event(self.clock.ticks_ms(), ALARM, [name, detail[:200]]))
 

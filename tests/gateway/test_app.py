@@ -50,8 +50,9 @@ async def test_without_ports_and_broker_every_slot_is_kept_with_its_reason(tmp_p
     gateway.drain_s = 0.2
     task = asyncio.create_task(gateway.run())
     await asyncio.sleep(2.5)                        # 150 s of the simulated world
+    gateway.uplink.alarms.add("receipt-fork")
     running = gateway.status("running")
-    assert {"uplink-offline", "bus-fault", "device-lost"} <= set(running["words"])
+    assert {"receipt-fork", "uplink-offline", "bus-fault", "device-lost"} <= set(running["words"])
     gateway.stop.set()
     await task
     journal = gateway.writer.journal

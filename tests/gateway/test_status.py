@@ -18,17 +18,31 @@ def test_each_trouble_has_its_word():
             ({"uplink": {"state": "offline"}}, "uplink-offline"),
             ({"uplink": {"state": "rejected"}}, "uplink-rejected"),
             ({"uplink": {"state": "starting"}}, "starting"),
+            ({"uplink": {"state": "online", "alarms": ["receipt-fork"]}}, "receipt-fork"),
+            ({"uplink": {"state": "online", "alarms": ["receipt-ahead"]}}, "receipt-ahead"),
             ({"buses": [{"fault": "no such port"}]}, "bus-fault"),
             ({"devices": [{"state": "lost"}]}, "device-lost"),
             ({"clock": {"source": "unknown"}}, "clock-unknown")):
         assert status.words(FINE | change) == [word]
 
 
-def test_troubles_add_up_worst_first_and_only_some_need_a_person_now():
+def test_troubles_add_up_worst_first():
     both = status.words(FINE | {"uplink": {"state": "offline"}, "devices": [{"state": "lost"}]})
     assert both == ["uplink-offline", "device-lost"]
-    assert status.exit_code({"words": both}) == 0
-    assert status.exit_code({"words": ["device-lost", "journal-degraded"]}) == 1
+
+
+def test_the_exit_code_is_one_for_every_word_that_waiting_does_not_cure():
+    wait = {"ok", "starting", "uplink-offline", "uplink-unanswered", "clock-unknown"}
+    for word in status.NEXT:
+        assert status.exit_code({"words": [word]}) == (0 if word in wait else 1), word
+    assert status.exit_code({"words": ["uplink-offline", "device-lost"]}) == 1
+
+
+def test_the_manual_gives_the_same_exit_code_for_each_word():
+    rows = [line.split("|") for line in DOC.read_text().splitlines() if line.startswith("| `")]
+    said = {row[1].strip(" `"): row[2].strip() for row in rows}
+    for word in status.NEXT:
+        assert said[word] == str(status.exit_code({"words": [word]})), word
 
 
 def test_every_word_stands_in_the_manual_and_has_a_next_step():

@@ -247,6 +247,7 @@ async def test_receipts_that_are_wrong_change_nothing_and_raise_one_alarm_each(t
         assert uplink.outbox.acknowledged_seq == 0
     alarms = [item.body[0] for item in desk.writer._waiting]
     assert alarms == ["receipt-refused", "receipt-fork", "receipt-ahead"]
+    assert uplink.alarms == set(alarms)
     await uplink.take_receipt(fleet.receipt(found, sign1.payload))
     assert uplink.outbox.acknowledged_seq == found.last_seq
     desk.store.close()
