@@ -132,11 +132,14 @@ def _evidence(reader: Reader, question: Question, history: History) -> dict[str,
     records, batches = reader.evidence(device.device, from_ms, to_ms)
     gaps = reader.gaps(device.device, from_ms, to_ms)
     checked = verify.period(reader, device, from_ms, to_ms)
-    faults = [f"{one.device}: {fault.what}" for one in checked for fault in one.faults]
+    wrong = [fault for one in checked for fault in one.faults]
+    faults = [f"{fault.device}: {fault.what}" for fault in wrong]
     return {
         "records": records, "batches": batches, "gaps": len(gaps), "chain_ok": not faults,
         "coverage": period.coverage(reader, device.device, history),
-        "faults": faults[:GAPS_LISTED_MAX], "refused": reader.refused(device.device),
+        "faults": faults[:GAPS_LISTED_MAX],
+        "fault_codes": sorted({fault.code for fault in wrong}),
+        "refused": reader.refused(device.device),
         "gap_list": [_gap(history, gap) for gap in gaps[:GAPS_LISTED_MAX]],
         "clock_uncertainty_s": reader.uncertainty_ms(device.device, from_ms, to_ms) / 1000,
         "journals": [{"journal": one.journal, "first_seq": one.first_seq,

@@ -14,8 +14,12 @@ from gateway.core import batch as batches
 from gateway.core import chain
 from gateway.core.errors import FormatError
 
-# device, journal (hex), what: text that names batch and sequence range.
-Fault = namedtuple("Fault", ("device", "journal", "what"))
+# What can be wrong.  MISSING: a hole before a batch, which may still arrive.
+MISSING, UNREADABLE, SIGNATURE, MISPLACED, NOT_BOOKED, REPEATED, LINK, LOST = (
+    "missing", "unreadable", "signature", "misplaced", "not-booked", "repeated", "link", "lost")
+# device, journal (hex), code: one of the above, what: text that names batch and sequence range.
+Fault = namedtuple("Fault", ("device", "journal", "code", "what"))
+Found = tuple[str, str]             # (code, what)
 # records, batches: checked and good.  first_seq, last_seq: range that holds.
 Checked = namedtuple("Checked", ("device", "journal", "records", "batches", "first_seq",
                                  "last_seq", "low_water", "faults"))
@@ -55,15 +59,15 @@ def journal(reader: Reader, device: Device, row: JournalRow,
             if numbers is not None and number == numbers[0]:
                 last_seq, link = content[1].first_seq - 1, content[1].prev
             found += _order_faults(content[1], last_seq, link)
-        faults += [Fault(device.device, name, what) for what in found]
+        faults += [Fault(device.device, name, *one) for one in found]
         if content is None:
             continue
         link, last_seq = chain.link(content[0].payload), content[1].last_seq
         first_seq = first_seq or content[1].first_seq
         records, count = records + last_seq - content[1].first_seq + 1, count + 1
     if numbers is None and row.low_water is not None and row.low_water > last_seq:
-        faults.append(Fault(device.device, name, f"records {last_seq + 1}..{row.low_water} were "
-                            "acknowledged but are not stored"))
+        faults.append(Fault(device.device, name, LOST, f"records {last_seq + 1}..{row.low_water} "
+                            "were acknowledged but are not stored"))
     low_water = row.low_water or 0
     if numbers is not None:         # what came after a period says nothing about it
         low_water = min(low_water, last_seq)
@@ -71,26 +75,27 @@ def journal(reader: Reader, device: Device, row: JournalRow,
 
 
 def _batch_faults(device: Device, journal_id: bytes, number: int, sealed: bytes,
-                  deep: bool) -> Iterator[str]:
+                  deep: bool) -> Iterator[Found]:
     place = f"batch {number}"
     try:
         message, batch = batches.open_sealed(sealed)
     except FormatError as error:
-        yield f"{place}: cannot be read: {error}"
+        yield UNREADABLE, f"{place}: cannot be read: {error}"
         return
     place = f"batch {number} (records {batch.first_seq}..{batch.last_seq})"
     public = key_for(device, message.kid, batch.journal_id)
     if public is None or not verified(public, message.signed, message.signature):
-        yield f"{place}: the signature does not fit; its bytes were changed or swapped"
+        yield SIGNATURE, f"{place}: the signature does not fit; its bytes were changed or swapped"
         return
     if (batch.device, batch.journal_id, batch.number) != (device.device, journal_id, number):
-        yield f"{place}: is batch {batch.number} of {batch.device}, stored in a wrong place"
+        yield MISPLACED, (f"{place}: is batch {batch.number} of {batch.device}, stored in a wrong "
+                          "place")
         return
     if deep:
         try:
             batches.open_body(batch, admission.inflate)
         except FormatError as error:
-            yield f"{place}: received, not booked: {error}"
+            yield NOT_BOOKED, f"{place}: received, not booked: {error}"
 
 
 def words_of(incident: Incident) -> str:
@@ -99,12 +104,12 @@ def words_of(incident: Incident) -> str:
     return f"{words.INCIDENT_WORDS.get(incident.kind, incident.kind)}: {incident.detail}{times}"
 
 
-def _order_faults(batch: batches.Batch, last_seq: int, link: bytes) -> Iterator[str]:
+def _order_faults(batch: batches.Batch, last_seq: int, link: bytes) -> Iterator[Found]:
     if batch.first_seq > last_seq + 1 and batch.prev != link:
-        yield (f"records {last_seq + 1}..{batch.first_seq - 1} are missing before batch "
-               f"{batch.number}; the gateway still holds them, or they were taken away")
+        yield MISSING, (f"records {last_seq + 1}..{batch.first_seq - 1} are missing before batch "
+                        f"{batch.number}; the gateway still holds them, or they were taken away")
     elif batch.first_seq <= last_seq:
-        yield f"batch {batch.number}: repeats records {batch.first_seq}..{last_seq}"
+        yield REPEATED, f"batch {batch.number}: repeats records {batch.first_seq}..{last_seq}"
     elif batch.prev != link:
-        yield (f"batch {batch.number} (records {batch.first_seq}..{batch.last_seq}): does not "
-               "name the batch before it; one of the two was exchanged")
+        yield LINK, (f"batch {batch.number} (records {batch.first_seq}..{batch.last_seq}): does "
+                     "not name the batch before it; one of the two was exchanged")

@@ -44,22 +44,28 @@ def _complete(snapshot: Snapshot) -> Line:
 
 
 def _chain(snapshot: Snapshot) -> Line:
+    """Good only if batches of today were opened and checked, and says how many."""
     if not snapshot.journals:
         return Line(WATCH, "Unbroken", "No signed batch has arrived yet.")
-    records = sum(row.records for row in snapshot.journals)
-    batches = sum(row.batches for row in snapshot.journals)
-    faults = snapshot.today["evidence"]["faults"] if snapshot.today else []
+    evidence = snapshot.today["evidence"] if snapshot.today else {"journals": ()}
+    faults, codes = evidence.get("faults", ()), set(evidence.get("fault_codes", ()))
     waiting = [row for row in snapshot.journals if row.stored_seq > (row.low_water or 0)]
-    if waiting and all("are missing before" in fault for fault in faults):
+    if waiting and codes <= {verify.MISSING}:
         row = waiting[0]
         return Line(WATCH, "Unbroken", f"Records from {words.figure((row.low_water or 0) + 1)} on "
                     "are not here yet, later ones are. The gateway sends them again.")
     if faults:
         return Line(BAD, "Unbroken", f"The evidence is damaged: {faults[0]}. Next: python -m "
                     "fleet verify")
-    return Line(GOOD, "Unbroken", f"{words.count(records, 'record')} in "
-                f"{words.count(batches, 'signed batch', 'signed batches')}; every signature "
-                "fits and every batch names the one before it.")
+    records, batches = (sum(row[key] for row in evidence["journals"])
+                        for key in ("records", "batches"))
+    if not batches:
+        stored = sum(row.batches for row in snapshot.journals)
+        return Line(WATCH, "Unbroken", f"{words.count(stored, 'batch', 'batches')} stored, not "
+                    "checked here. Next: python -m fleet verify")
+    return Line(GOOD, "Unbroken", f"Today: {words.count(records, 'record')} in "
+                f"{words.count(batches, 'signed batch', 'signed batches')} checked; every "
+                "signature fits and every batch names the one before it.")
 
 
 def _gaps(snapshot: Snapshot) -> Line:

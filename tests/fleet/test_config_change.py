@@ -127,3 +127,14 @@ def test_what_the_battery_held_before_is_not_made_again_by_a_later_battery(desk,
     run(desk, gateway, 2, DESCRIPTOR | {"battery": DESCRIPTOR["battery"] | {
         "eta_charge": "0.5"}})
     assert report(tmp_path, OLD, NEW) == before
+
+
+def test_a_role_that_only_part_of_a_period_has_is_nothing_in_the_rest_and_not_missing(
+        desk, gateway, tmp_path):
+    run(desk, gateway, 5)
+    run(desk, gateway, 4, device("other", role=None))
+    found = json.loads(report(tmp_path, end=NEW))
+    assert found["energy_wh"]["other"] == pytest.approx(4 * 90)
+    # Of eight quarter hours one is missing, that of the change, at the mean of the other seven.
+    mean = 4 * 90 / 7
+    assert found["quality_by_role"]["other"]["missing"] == pytest.approx(mean / (360 + mean))
