@@ -10,10 +10,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from drivers import decode, planner, profile
+from drivers import decode, modbus, planner, profile, registers
 from drivers.links import profile_files
 from gateway.core.errors import ConfigError, WattproofError
-from gateway.core.reading import REASON_NAMES, Absent
+from gateway.core.reading import NOT_ASKED, REASON_NAMES, Absent
 
 FILE_BYTES_MAX = 4 * 1024 * 1024
 EPILOG = """\
@@ -25,6 +25,8 @@ examples:
 the file of decode, by protocol of the profile (keys beside these are ignored):
   modbus, sunspec  {"registers": {"72": [18132, 20081], "74": [17992, 30304]}}
                    wire address (from 0) of the first of the 16-bit numbers that follow
+                   {"cases": [{"request_hex": "0104..", "answer_hex": "0104.."}]}
+                   RTU frames instead; prints a list with an object for each case
   pylontech        {"frame_ascii": "~2002460...\\r"}   an answer to command 0x42
   scrape           {"text": "node_cpus 8\\n", "workloads": ["pos"]}
 prints {quantity: {"value", "unit"} | {"reason"}} with every digit the device has
@@ -122,6 +124,10 @@ def _decode(args: argparse.Namespace) -> int:
     p = _find(args.profile)
     data = _load(args.registers)
     where = str(args.registers)
+    if "cases" in data:
+        _print([_case(f"{where}: case {number}", p, case)
+                for number, case in enumerate(_cases(where, p, data["cases"]), 1)])
+        return 0
     if p.protocol == "pylontech":
         found = _frame(where, p, data)
     elif p.protocol == "scrape":
@@ -131,10 +137,65 @@ def _decode(args: argparse.Namespace) -> int:
             raise ConfigError(f'{where}: expected {{"text": "...", "workloads": ["name"]}}')
         found = decode.text(p, body.encode(), [str(name) for name in names])
     else:
-        found = decode.registers(p, _words(where, data.get("registers", data)))
-    json.dump({q.name: _shown(q) for q in found}, sys.stdout, indent=1)
-    print()
+        words = _words(where, data.get("registers", data))
+        found = decode.registers(p, words)
+        _print({q.name: _shown(q, _is_hole(p, q, words)) for q in found})
+        return 0
+    _print({q.name: _shown(q) for q in found})
     return 0
+
+
+def _print(shown: Any) -> None:
+    json.dump(shown, sys.stdout, indent=1)
+    print()
+
+
+def _is_hole(p: Any, quantity: Any, words: dict[int, int]) -> bool:
+    """Return whether the dump lacks registers of a quantity: nobody refused, nobody asked."""
+    if not isinstance(quantity.value, Absent) or p.protocol != "modbus":
+        return False
+    return any(
+        address not in words for point in p.points if point.measurand == quantity.name
+        for address in range(point.address, point.address + registers.width(point.format)))
+
+
+def _cases(where: str, p: Any, cases: Any) -> list[Any]:
+    """Return the cases of a file of frames; raises ConfigError if the profile has none."""
+    if p.protocol != "modbus":
+        raise ConfigError(f"{where}: holds RTU frames (cases); {p.stem} speaks {p.protocol}, and "
+                          "only frames of a modbus profile are decoded")
+    if not isinstance(cases, list) or not cases:
+        raise ConfigError(f'{where}: expected {{"cases": [{{"request_hex", "answer_hex"}}]}}')
+    return cases
+
+
+def _case(where: str, p: Any, case: Any) -> dict[str, Any]:
+    """Return the quantities of one answer, or a note that says why there are none."""
+    if not isinstance(case, dict) or not isinstance(case.get("answer_hex"), str):
+        return {"note": "no answer_hex: nothing to decode (a write is never sent by a driver)"}
+    if not isinstance(case.get("request_hex"), str):
+        return {"note": "no request_hex: an answer does not say of which registers it is"}
+    request, answer = (_hex(where, case[name]) for name in ("request_hex", "answer_hex"))
+    if len(request) != 8 or not modbus.crc_ok(request) or request[1] not in (3, 4):
+        raise ConfigError(f"{where}: request_hex is no read: 8 bytes, function 3 or 4, good CRC")
+    address, count = (int.from_bytes(request[i:i + 2], "big") for i in (2, 4))
+    if not 1 <= request[0] <= 247 or not 1 <= count <= 125 or address + count > 0x10000:
+        raise ConfigError(f"{where}: request_hex asks unit {request[0]} for {count} registers "
+                          f"at {address}; allowed are units 1..247, 1..125 registers")
+    question = modbus.RtuRead(request[0], request[1], address, count)
+    if not question.feed(answer):
+        raise ConfigError(f"{where}: answer_hex is not a whole answer to request_hex")
+    result = question.result or b""
+    words = {address + i: int.from_bytes(result[2 * i:2 * i + 2], "big") for i in range(count)}
+    return {q.name: _shown(q) for q in decode.registers(p, words)
+            if not _is_hole(p, q, words)}
+
+
+def _hex(where: str, text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {text[:40]!r} is not hexadecimal") from error
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -185,9 +246,9 @@ def _frame(where: str, p: Any, data: dict[str, Any]) -> list[Any]:
     return list(decode.frame(p, frame.encode(), is_checked))
 
 
-def _shown(quantity: Any) -> dict[str, Any]:
+def _shown(quantity: Any, is_hole: bool = False) -> dict[str, Any]:
     if isinstance(quantity.value, Absent):
-        return {"reason": REASON_NAMES[quantity.value.reason]}
+        return {"reason": REASON_NAMES[NOT_ASKED if is_hole else quantity.value.reason]}
     value: Any = quantity.value
     if quantity.name == "modules":
         value = [_module(one) for one in quantity.value]

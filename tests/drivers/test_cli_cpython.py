@@ -1,6 +1,7 @@
 """python -m drivers: what it prints, and how it refuses."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -41,7 +42,41 @@ def test_a_metrics_text_is_decoded_with_its_workloads(capsys, tmp_path):
     assert got["cpu_time"] == {"reason": "not-implemented"}
 
 
+VECTORS = Path(__file__).resolve().parents[1] / "golden" / "vectors"
+
+
+@pytest.mark.parametrize(("stem", "vector", "name", "shown", "note"), [
+    ("xy-md02", "s19-xy-md02-vendor", "temperature", {"value": 30.5, "unit": "degC"},
+     "no request_hex"),
+    ("eastron-sdm120", "s20-eastron-sdm120-frames", "voltage_l1_n", {"value": 230.2, "unit": "V"},
+     "no answer_hex"),
+])
+def test_frames_with_their_requests_are_decoded_case_by_case(
+        capsys, stem, vector, name, shown, note):
+    assert main(["decode", "--profile", stem, "--registers", str(VECTORS / f"{vector}.json")]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert first[name]["unit"] == shown["unit"]
+    assert first[name]["value"] == pytest.approx(shown["value"], rel=1e-5)
+    assert all("value" in found for found in first.values())
+    assert list(second) == ["note"] and note in second["note"]
+
+
+def test_a_register_that_the_dump_lacks_was_not_asked_rather_than_refused(capsys, tmp_path):
+    path = tmp_path / "dump.json"
+    path.write_text('{"registers": {"1": [242]}}')
+    assert main(["decode", "--profile", "xy-md02", "--registers", str(path)]) == 0
+    got = json.loads(capsys.readouterr().out)
+    assert got["temperature"] == {"value": 24.2, "unit": "degC"}
+    assert got["humidity"] == {"reason": "not-asked"}
+
+
 @pytest.mark.parametrize(("stem", "content", "told"), [
+    ("xy-md02", '{"cases": 1}', "expected"),
+    ("pylontech-rs485", '{"cases": [{}]}', "holds RTU frames"),
+    ("xy-md02", '{"cases": [{"request_hex": "0x", "answer_hex": ""}]}', "case 1: '0x' is not hex"),
+    ("xy-md02", '{"cases": [{"request_hex": "0110", "answer_hex": ""}]}', "is no read"),
+    ("xy-md02", '{"cases": [{"request_hex": "010400010002200b", "answer_hex": "0104"}]}',
+     "not a whole answer"),
     ("eastron-sdm12", "{}", "did you mean: eastron-sdm120"),
     ("xy-md02", "{", "not JSON"),
     ("xy-md02", "[]", "expected an object"),
