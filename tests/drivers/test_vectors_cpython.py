@@ -1,6 +1,8 @@
 """Device vectors: every case whose profile we have decodes to what its source says.
 
 tests/golden/vectors holds copies with their sources; DEVICE_VECTORS may name a folder of more.
+Both are run: a given file never stands in for ours of the same name.  A quantity that the facts
+beside the folder (../facts) list must be decoded; nothing decoded, or no vectors, is a failure.
 A vector of a profile we do not have is named in a warning; a kind nobody knows is a failure.
 """
 
@@ -9,6 +11,7 @@ import math
 import os
 import subprocess
 import sys
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from drivers import decode, modbus, point_map
 from drivers.links import profile_files
 from drivers.pylontech import decode_frame
 from gateway.core.errors import BadFrame
+from gateway.core.reading import Absent
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ROOT / "tests" / "golden" / "vectors"
@@ -31,12 +35,47 @@ UNITS = {"kWh": ("Wh", 3), "MWh": ("Wh", 6), "kvarh": ("varh", 3), "kVAh": ("VAh
          "mAh": ("Ah", -3), "1": ("", 0)}
 
 
+def given_folder() -> Path | None:
+    """Return the folder that DEVICE_VECTORS names; None if it is not set."""
+    if "DEVICE_VECTORS" not in os.environ:
+        return None
+    return Path(os.environ["DEVICE_VECTORS"] or "DEVICE_VECTORS is empty")
+
+
 def vector_files() -> list[Path]:
-    """Return our vectors and those of DEVICE_VECTORS, each file name once."""
-    folders = [OURS] + ([Path(os.environ["DEVICE_VECTORS"])] if os.environ.get("DEVICE_VECTORS")
-                        else [])
-    found = {path.name: path for folder in folders for path in sorted(folder.glob("*.json"))}
-    return [found[name] for name in sorted(found)]
+    """Return our vectors and all of the given folder; one never stands in for another."""
+    folders = [OURS, *([given_folder()] if given_folder() else [])]
+    return [path for folder in folders for path in sorted(folder.glob("*.json"))]
+
+
+def folder_faults(folder: Path) -> list[str]:
+    """Return why a folder of vectors cannot check anything."""
+    if not folder.is_dir():
+        return [f"DEVICE_VECTORS: {folder} is not a folder"]
+    return [] if list(folder.glob("*.json")) else [f"DEVICE_VECTORS: no *.json in {folder}"]
+
+
+def listed(path: Path, vector: dict) -> set[str]:
+    """Return the quantities that a vector must prove: those its facts list.
+
+    Ours prove all they expect.  Without facts beside a folder, or where they list no registers
+    (SunSpec, Pylontech), the names that our own vectors of the same facts prove count.
+    """
+    expected = set(vector.get("expected", {}))
+    if path.parent == OURS:
+        return expected
+    facts = path.parent.parent / "facts" / f"{vector['facts']}.toml"
+    names = facts_names(facts) if facts.is_file() else set()
+    ours = [json.loads(one.read_text(encoding="utf-8")) for one in OURS.glob("*.json")]
+    known = {name for one in ours if one["facts"] == vector["facts"]
+             for name in one.get("expected", {})}
+    return expected & (names or known)
+
+
+def facts_names(facts: Path) -> set[str]:
+    """Return the names of the quantities of a facts file's register list."""
+    rows = tomllib.loads(facts.read_text(encoding="utf-8")).get("registers", [])
+    return {row["quantity"] for row in rows if "quantity" in row}
 
 
 def without_a_profile(path: Path) -> str:
@@ -52,17 +91,20 @@ def base(value: float, unit: str | None) -> tuple[float, str]:
     return value * 10.0 ** power, name
 
 
-def differences(expected: dict, got: dict, tolerance: float, ours: bool = False) -> list[str]:
+def differences(expected: dict, got: dict, tolerance: float, must: set[str]) -> list[str]:
     """Return what is wrong, a line each.
 
-    A quantity that the decoder does not know is printed, and a fault only in our own copies.
+    A quantity that the decoder does not know is a fault if it is one of `must`, else printed.
+    Nothing that matched is a fault: such a vector would prove nothing.
     """
     faults = []
+    if not set(expected) & set(got):
+        return [f"none of {sorted(expected)} was decoded"]
     for name, want in expected.items():
         have = got.get(name)
         if have is None:
             print(f"not in the profile: {name}")
-            faults += [f"{name}: not decoded"] if ours else []
+            faults += [f"{name}: not decoded"] if name in must else []
             continue
         unit = have.get("unit") if isinstance(want, dict) and want.get("unit") else None
         wanted = want["value"] if isinstance(want, dict) and "value" in want else want
@@ -109,7 +151,7 @@ def decoded(path: Path, stem: str) -> dict:
 def check_registers(path: Path, vector: dict) -> list[str]:
     """Faults of a register vector."""
     return differences(vector["expected"], decoded(path, vector["facts"]),
-                       vector.get("tolerance", TOLERANCE), path.parent == OURS)
+                       vector.get("tolerance", TOLERANCE), listed(path, vector))
 
 
 def check_pylontech(path: Path, vector: dict) -> list[str]:
@@ -124,12 +166,14 @@ def check_pylontech(path: Path, vector: dict) -> list[str]:
         if vector.get("checksum_valid", True):
             faults.append(str(error))
     return faults + differences(vector["expected"], decoded(path, vector["facts"]),
-                                vector.get("tolerance", TOLERANCE), path.parent == OURS)
+                                vector.get("tolerance", TOLERANCE), listed(path, vector))
 
 
 def check_cases(path: Path, vector: dict) -> list[str]:
     """Faults of request and answer frames, byte by byte."""
     made = profile_files.find(vector["facts"])
+    if not any("answer_hex" in case for case in vector["cases"]):
+        return ["no case has an answer to decode"]
     faults = []
     for case in vector["cases"]:
         if "write_frame_hex" in case:
@@ -154,7 +198,9 @@ def check_read(made, case: dict) -> list[str]:
         request = bytes.fromhex(case["request_hex"])
         address, count = (int.from_bytes(request[i:i + 2], "big") for i in (2, 4))
     else:
-        point = points[next(iter(case["expected"]))]
+        point = points.get(next(iter(case["expected"]), ""))
+        if point is None:
+            return [f"none of {sorted(case['expected'])} is in the profile"]
         address, count, request = point.address, answer[2] // 2, b""
     question = modbus.RtuRead(answer[0], answer[1], address, count)
     if request and question.request != request:
@@ -164,9 +210,16 @@ def check_read(made, case: dict) -> list[str]:
     words = {address + i: int.from_bytes(question.result[2 * i:2 * i + 2], "big")
              for i in range(count)}
     got = {q.name: q for q in decode.registers(made, words)}
-    return [f"{name}: expected {want}, got {got[name]}" for name, want in case["expected"].items()
-            if not math.isclose(got[name].value * 10.0 ** got[name].exponent, want,
-                                rel_tol=TOLERANCE)]
+    if not case["expected"] or not set(case["expected"]) <= set(got):
+        return [f"expected {sorted(case['expected'])}, decoded {sorted(got)}"]
+    return [f"{name}: expected {want}, got {got[name]}"
+            for name, want in case["expected"].items() if not is_equal(got[name], want)]
+
+
+def is_equal(quantity: decode.Quantity, want: float) -> bool:
+    """Return whether a decoded quantity has the value that is wanted."""
+    return not isinstance(quantity.value, Absent) and math.isclose(
+        quantity.value * 10.0 ** quantity.exponent, want, rel_tol=TOLERANCE)
 
 
 CHECKS = {"registers": check_registers, "pylontech-frame": check_pylontech, "cases": check_cases}
@@ -184,9 +237,57 @@ def faults_of(path: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     "path", [path for path in vector_files() if not without_a_profile(path)],
-    ids=lambda path: path.stem)
+    ids=lambda path: path.stem if path.parent == OURS else f"given-{path.stem}")
 def test_a_vector_decodes_to_what_its_source_says(path):
     assert faults_of(path) == []
+
+
+def test_a_given_folder_has_vectors():
+    assert given_folder() is None or folder_faults(given_folder()) == []
+
+
+def test_a_folder_without_vectors_is_a_failure_and_never_replaces_ours(tmp_path, monkeypatch):
+    assert "not a folder" in folder_faults(tmp_path / "none")[0]
+    assert "no *.json" in folder_faults(tmp_path)[0]
+    copy = tmp_path / "c39-computed-xy-md02.json"
+    copy.write_text((OURS / copy.name).read_text())
+    assert folder_faults(tmp_path) == []
+    monkeypatch.setenv("DEVICE_VECTORS", str(tmp_path))
+    assert {OURS / copy.name, copy} <= set(vector_files())
+    monkeypatch.setenv("DEVICE_VECTORS", "")        # set, but to nothing: a script's mistake
+    assert folder_faults(given_folder()) != []
+
+
+@pytest.mark.parametrize("has_facts", [True, False])
+def test_a_quantity_that_the_facts_list_must_be_decoded(tmp_path, has_facts):
+    vector = json.loads((OURS / "c39-computed-xy-md02.json").read_text())
+    expected = dict(vector["expected"], wind={"value": 3, "unit": "m/s"})
+    (tmp_path / "vectors").mkdir()
+    path = tmp_path / "vectors" / "x.json"
+    path.write_text(json.dumps(dict(vector, expected=expected)))
+    if has_facts:
+        (tmp_path / "facts").mkdir()
+        names = ["wind", *vector["expected"]]
+        (tmp_path / "facts" / "xy-md02.toml").write_text(
+            "".join(f'[[registers]]\nquantity = "{name}"\n' for name in names))
+    assert faults_of(path) == (["wind: not decoded"] if has_facts else [])
+    got = {name: want for name, want in vector["expected"].items() if name != "humidity"}
+    must = listed(path, json.loads(path.read_text()))
+    assert "humidity: not decoded" in differences(expected, got, TOLERANCE, must)
+
+
+def test_a_vector_in_which_nothing_matches_is_a_failure(tmp_path):
+    vector = json.loads((OURS / "c39-computed-xy-md02.json").read_text())
+    path = tmp_path / "none.json"
+    for expected in ({"wind": {"value": 3, "unit": "m/s"}}, {}):
+        path.write_text(json.dumps(dict(vector, expected=expected)))
+        assert "was decoded" in faults_of(path)[0]
+    frames = json.loads((OURS / "s19-xy-md02-vendor.json").read_text())
+    for cases in ([], [dict(frames["cases"][0], expected={})],
+                  [dict(frames["cases"][1], expected={"wind": 3})],
+                  [dict(frames["cases"][0], expected={"wind": 3})]):
+        path.write_text(json.dumps(dict(frames, cases=cases)))
+        assert faults_of(path), cases
 
 
 def test_vectors_that_wait_for_a_profile_are_named():
