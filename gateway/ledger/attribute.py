@@ -109,7 +109,7 @@ def _spread(flows: Flows, share: Share) -> Share:
     carbon = dict(share.carbon_by_sink_g)
     for load, wh in loads.items():
         own_g = carbon[load]
-        carbon[load] = None if own_g is None else own_g + rest_g * wh / total_wh
+        carbon[load] = None if own_g is None else own_g + wh / total_wh * rest_g
     return replace(share, carbon_by_sink_g=carbon, residual_carbon_g=0)
 
 

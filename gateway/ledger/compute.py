@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.ledger.kpi import ratio
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -104,9 +106,9 @@ class Rate:
 
 def full_rate(it_carbon_g: float, overhead_carbon_g: float, e_it_wh: float) -> Rate:
     """Return (C_IT + C_overhead) / E_IT; without IT energy the overhead goes to the pool."""
-    if not e_it_wh:
-        return Rate(None, it_carbon_g + overhead_carbon_g)
-    return Rate((it_carbon_g + overhead_carbon_g) * 1000 / e_it_wh, 0)
+    all_g = it_carbon_g + overhead_carbon_g
+    rate = ratio(all_g * 1000, e_it_wh)
+    return Rate(None, all_g) if rate is None else Rate(rate, 0)
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,8 @@ def period_pool(intervals: Sequence[tuple[float, float, float]],
               for (_, it_g, over_g), rate in zip(intervals, rates, strict=True)]
     pool_g = sum(rate.pool_g for rate in rates) + unallocated_direct_g
     e_it_wh, total_g = sum(it_wh for it_wh, _, _ in intervals), sum(direct) + pool_g
-    return Pool(direct, pool_g, pool_g * 1000 / e_it_wh if e_it_wh else None, total_g,
-                total_g * 1000 / e_it_wh if e_it_wh else None)
+    return Pool(direct, pool_g, ratio(pool_g * 1000, e_it_wh), total_g,
+                ratio(total_g * 1000, e_it_wh))
 
 
 @dataclass(frozen=True)
@@ -184,9 +186,7 @@ def job(name: str, window_s: float, slices: Sequence[JobSlice],
 
 def per_unit(carbon_g: float | None, units: float | None) -> float | None:
     """Return carbon over units; None when either is undefined or there are no units."""
-    if carbon_g is None or not units:
-        return None
-    return carbon_g / units
+    return None if carbon_g is None or units is None else ratio(carbon_g, units)
 
 
 @dataclass(frozen=True)

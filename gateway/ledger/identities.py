@@ -8,6 +8,7 @@ Accounting reference 6.6.  Checked in production, not only in tests.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from gateway.core.errors import Bug
@@ -51,7 +52,11 @@ def carbon_sides(flows: Flows, opening: Inventory, step: Step) -> tuple[float, f
 
 
 def require(name: str, left: float, right: float, scale: float) -> None:
-    """Raise Bug if two sides differ by more than 1e-9 of scale (their natural size)."""
+    """Raise Bug if two sides differ by more than 1e-9 of scale (their natural size), or if any
+    of the three is no finite number: no comparison with nan is ever true."""
+    if not (isfinite(left) and isfinite(right) and isfinite(scale)):
+        raise Bug(f"identity {name} has no finite sides: {float(left)!r} against "
+                  f"{float(right)!r} in {float(scale)!r}")
     if abs(left - right) > RELATIVE_MAX * max(scale, 1):
         raise Bug(f"identity {name} is broken: {float(left)!r} against {float(right)!r}")
 
@@ -65,6 +70,7 @@ def _check_origins(flows: Flows, step: Step) -> None:
     held = step.inventory
     scale = max(scale, held.energy_wh)
     require("I3 origins of the battery", sum(held.origins_wh.values()), held.energy_wh, scale)
+    require("I3 carbon of the battery", held.carbon_g or 0, held.carbon_g or 0, scale)
     low = min([held.energy_wh, held.carbon_g or 0, *held.origins_wh.values()])
     require("I3 nothing below zero", min(low, 0), 0, scale)
 

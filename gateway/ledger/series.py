@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from gateway.ledger.balance import DEFAULT_POLICY, Adjustment, Flows, Policy, Step, bus_step
 from gateway.ledger.identities import carbon_sides, energy_sides, require
 from gateway.ledger.inventory import Inventory
-from gateway.ledger.kpi import pue
+from gateway.ledger.kpi import pue, ratio
 
 RENEWABLE_ORIGINS = ("pv", "grid_res", "wind", "hydro")
 
@@ -131,8 +131,7 @@ def it_figures(series: Series, it_loads: Sequence[str] = ("it",)) -> ItFigures:
     full_g = carbon_g + overhead_g + series.residual_carbon_g + series.direct_unallocated_g
     return ItFigures(
         energy_wh, carbon_g,
-        carbon_g * 1000 / energy_wh if energy_wh else None,
-        full_g * 1000 / energy_wh if energy_wh else None,
+        ratio(carbon_g * 1000, energy_wh), ratio(full_g * 1000, energy_wh),
         pue(series.e_dc_wh, energy_wh))
 
 

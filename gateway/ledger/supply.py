@@ -63,7 +63,7 @@ class Supply:
         total_wh = self.total_wh
         if total_wh == 0:
             return {}
-        return inv.scaled(add_origins(self.sources.values()), 1 / total_wh)
+        return parts_of(add_origins(self.sources.values()), total_wh)
 
 
 def total_or_none(values: list[float | None]) -> float | None:
@@ -79,6 +79,12 @@ def add_origins(sources: Iterable[Source]) -> dict[str, float]:
         for origin, wh in source.origins_wh.items():
             total[origin] = total.get(origin, 0) + wh
     return total
+
+
+def parts_of(origins_wh: Mapping[str, float], total_wh: float) -> dict[str, float]:
+    """Return each origin's part of total_wh.  Divided one by one: the reciprocal of a total
+    too small for a normal float is infinite."""
+    return {origin: wh / total_wh for origin, wh in origins_wh.items()}
 
 
 def gather(flows: Flows, opening: Inventory, policy: Policy) -> Supply:
@@ -131,9 +137,8 @@ def _short(primary: Mapping[str, Source], short_wh: float, policy: Policy) -> So
     total_wh = sum(source.energy_wh for source in primary.values())
     if total_wh > 0:
         carbon_g = total_or_none([source.carbon_g for source in primary.values()])
-        share = short_wh / total_wh
-        return Source(short_wh, None if carbon_g is None else carbon_g * share,
-                      inv.scaled(add_origins(primary.values()), share))
+        return Source(short_wh, None if carbon_g is None else carbon_g / total_wh * short_wh,
+                      inv.scaled(parts_of(add_origins(primary.values()), total_wh), short_wh))
     factor = policy.fallback_g_per_kwh
     return Source(short_wh, None if factor is None else short_wh * factor / 1000,
                   {inv.UNKNOWN: short_wh})

@@ -1,12 +1,16 @@
 """Single intervals whose numbers are worked by hand."""
 
+from dataclasses import replace
+from math import inf, isfinite, nan
+
 import pytest
 
 from gateway.core.errors import Bug
 from gateway.ledger.balance import Flows, Policy, bus_step
-from gateway.ledger.compute import Host, Workload, host_split
+from gateway.ledger.compute import Host, Workload, full_rate, host_split, per_unit
 from gateway.ledger.identities import require
 from gateway.ledger.inventory import Inventory, anchor, discharge
+from gateway.ledger.kpi import pue
 
 
 def test_a_missing_grid_factor_leaves_carbon_undefined_but_energy_booked():
@@ -73,6 +77,32 @@ def test_an_anchor_on_an_empty_inventory_has_an_unknown_origin():
 def test_an_anchor_does_not_blow_up_the_noise_of_an_emptied_inventory():
     held, _ = anchor(Inventory(1e-13, 0, {"pv": 3e-14}), 50)
     assert held.origins_wh == {"unknown": 50}
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy("pv_first"), Policy(residual="spread")])
+@pytest.mark.parametrize("opening", [Inventory(), Inventory(100.0, 40.0, {"pv": 100.0})])
+@pytest.mark.parametrize("pv_wh", [5e-324, 1e-310, 1e-300])
+def test_a_supply_too_small_for_a_normal_float_gives_finite_books(policy, opening, pv_wh):
+    flows = Flows({"pv": pv_wh, "battery": 500.0}, {"it": pv_wh, "battery": 500.0},
+                  {"pv": 0.0, "grid": 400.0})
+    for supply in (flows.supply_wh, {"pv": pv_wh}):
+        step = bus_step(replace(flows, supply_wh=supply), opening, policy)
+        held = step.inventory
+        assert sum(step.mix.values()) == pytest.approx(1)
+        assert held.energy_wh >= 0 and isfinite(held.energy_wh) and isfinite(held.carbon_g)
+        assert sum(held.origins_wh.values()) == pytest.approx(held.energy_wh)
+
+
+@pytest.mark.parametrize("sides", [(nan, nan, 1), (1.0, nan, 1), (inf, inf, 1), (1.0, 1.0, nan),
+                                   (1.0, 2.0, inf)])
+def test_an_identity_with_a_side_that_is_no_number_is_broken(sides):
+    with pytest.raises(Bug, match="no finite"):
+        require("I1", *sides)
+
+
+def test_energy_too_small_to_divide_by_gives_no_rate_instead_of_infinity():
+    assert full_rate(100.0, 20.0, 1e-310) == full_rate(100.0, 20.0, 0.0)
+    assert (pue(500.0, 1e-310), per_unit(100.0, 1e-310)) == (None, None)
 
 
 def test_an_inventory_whose_origins_do_not_add_up_stops_the_books():
