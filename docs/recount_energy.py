@@ -55,11 +55,14 @@ def advance(readings, rule):
 
 
 def readings(job):
-    """Return (journal and boot, clock, {(device, measurand, exponent): [(ticks, value)]}) of a
-    sealed batch: of each energy counter the first and last reading, and all that stand beside
-    a quarter hour's boundary or an impossible step."""
-    sealed, site, clocks = job
-    said, _, _, boot, clock, columns = content(cbor(sealed)[1][2])
+    """Return (journal and boot, clock, {(device, measurand, rule and role): [(ticks, value)]})
+    of a sealed batch: of each energy counter the first and last reading, and all that stand
+    beside a quarter hour's boundary or an impossible step.  Rule and role are those of the
+    configuration that the batch itself names."""
+    sealed, sites, clocks = job
+    said, _, config, boot, clock, columns = content(cbor(sealed)[1][2])
+    site = sites[config]
+    roles = {one["name"]: one.get("role") for one in site["devices"]}
     clock, found = clock if clock[0] else clocks.get((said[1], boot)), {}
     for s, p in columns.where if clock else ():
         name, points = columns.schema[s]
@@ -72,27 +75,29 @@ def readings(job):
                for at, value in zip(ticks, columns.values(s, p), strict=True)]
         beside = (one for a, b in pairwise(row) for one in (a, b) if
                   a[0] // QUARTER_MS != b[0] // QUARTER_MS or step(rule, a, b) is None)
-        found[name, *points[p][:2]] = [*row[:1], *row[-1:], *beside]
+        found[name, points[p][0], rule, roles.get(name)] = [*row[:1], *row[-1:], *beside]
     return (said[1], boot), clock, found
 
 
 def counted(bundle):
     """Return {(device, measurand name): Wh} of the bundle's period."""
     said = bundle.said
-    site = next(cbor(one) for one in said["descriptors"] if sha256(one) == said["config"])
-    jobs = [(sealed, site, {}) for _, sealed, _ in bundle.parts]
+    sites = {sha256(one): cbor(one) for one in said["descriptors"]}
+    jobs = [(sealed, sites, {}) for _, sealed, _ in bundle.parts]
     run = ProcessPoolExecutor(2).map if len(jobs) > 500 else map
     results = list(run(readings, jobs))
     known = sorted((clock[1], boot, clock) for boot, clock, _ in results if clock)
     clocks = {boot: clock for _, boot, clock in reversed(known)}        # the earliest counts
-    series, energy = {}, {}
+    series, rules, energy = {}, {}, {}
     for job, (boot, clock, found) in zip(jobs, results, strict=True):
         if clock is None and boot in clocks:
             found = readings((*job[:2], clocks))[2]
-        for key, values in found.items():
+        for (device, measurand, rule, role), values in found.items():
+            key = device, measurand, rule[0], role      # nothing counts from one worth to another
             series.setdefault(key, set()).update(values)
-    for (device, measurand, exponent), values in series.items():
-        rule = rule_of(site, device, exponent)
+            rules[key] = max(rule, rules.get(key, rule))
+    for (device, measurand, *rest), values in series.items():
+        rule = rules[device, measurand, *rest]
         inside = [counts * rule[0] for at, counts in advance(values, rule).items()
                   if said["from"] <= at < said["to"]]
         if inside:

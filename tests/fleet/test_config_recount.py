@@ -1,0 +1,28 @@
+"""The energy of a bundle that spans another CT ratio is counted again by its own batches."""
+
+import pytest
+
+from fleet import evidence, report
+from fleet.reader import opened
+from fleet.registry import Registry, registry_file
+from tests.fleet.test_config_change import CT, MIDNIGHT, NEW, OLD, run
+from tests.support import evidence_world as forge
+
+
+@pytest.mark.parametrize(("end", "wh"), [(OLD, "360.000"), (NEW, "11160.000")])
+def test_a_recount_agrees_across_a_change_of_configuration(end, wh, desk, gateway, tmp_path,
+                                                           receipt_key, monkeypatch):
+    monkeypatch.syspath_prepend(forge.SCRIPT.parent)
+    run(desk, gateway, 5)
+    run(desk, gateway, 4, CT)
+    device = Registry(tmp_path).find("shop-1")
+    times = report.parse_time(MIDNIGHT), report.parse_time(end)
+    with opened(tmp_path) as reader:
+        data = evidence.build(reader, report.Question(device, None, *times),
+                              registry_file(tmp_path, device), receipt_key)
+    recount = forge.verifier("recount_energy")
+    found = recount.Bundle(data)
+    recount.compare(found)
+    assert found.faults == []
+    assert any("other " in line and f"{wh} Wh stated" in line and f"{wh} counted" in line
+               for line in found.notes)
