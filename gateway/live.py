@@ -119,7 +119,8 @@ class Live:
         """factors: the pinned set of the site."""
         self.cabinet, self.factors = cabinet, factors
         self.board = Board(cabinet)
-        self._books = Books(read_site(cbor.decode(cabinet.descriptor)), factors)
+        self._site = read_site(cbor.decode(cabinet.descriptor))
+        self._books = Books(self._site, factors)
         self._booked_ms: int | None = None
 
     def powers_w(self, now_ms: int) -> dict[str, float | None]:
@@ -167,7 +168,9 @@ class Live:
         now_utc = utc_ms(moment.clock, now_ms)
         powers = self.powers_w(now_ms)
         nodes = [device for device in self.cabinet.devices if device.is_node]
-        inventory = self._books.inventory or Inventory()
+        inventory = self._books.inventory
+        if self._site.battery is None:
+            inventory = Inventory()
         factors = {} if now_utc is None else self.factors.means(now_utc, 1)
         figures = live_figures(powers, inventory, factors,
                                [self._ledger_node(node, now_ms) for node in nodes])
@@ -186,8 +189,8 @@ class Live:
                 "battery_g_per_kwh": _round(figures.battery_g_per_kwh),
                 "renewable_share_it": _round(figures.renewable_share_it)},
             "battery": {"soc": _round(self.soc(now_ms)),
-                        "stored_wh": _round(inventory.energy_wh) if self._books.inventory
-                        else None},
+                        "stored_wh": None if inventory is None or self._site.battery is None
+                        else _round(inventory.energy_wh)},
             "climate": self._climate(now_ms),
             "journal": dict(moment.journal),
             "devices": [self._device(i, device, now_ms)

@@ -2,7 +2,9 @@
 
 Used live by the gateway and finally by the fleet.  An interval whose supply was not read has
 no carbon (undefined), yet the battery's known flows still move the inventory; what they bring
-at an assumed factor is booked as an adjustment.
+at an assumed factor is booked as an adjustment.  Until a first state of charge is read nobody
+knows what a battery holds: its inventory is None, and so is the carbon of intervals in which
+it moved.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ ASSUMED_SHARE_MIN = 0.001
 @dataclass(frozen=True)
 class Options:
     """Choices a statement prints.  from_ms, to_ms: the period (None: that of the intervals).
-    opening: the inventory to start from (None: assumed from the state of charge).
+    opening: the inventory to start from (None: assumed from the first state of charge).
     spread_idle: unreserved idle on the reservations instead of the operator's pool."""
 
     from_ms: int | None = None
@@ -38,15 +40,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Entry:
-    """One interval in the books.  flows and step are None where a supply was not read.
+    """One interval in the books.  flows and step are None where a supply was not read, or the
+    battery moved while nobody knew what it held; opening and closing are None while unknown.
 
     blind: what the inventory gained without a step.  anchor_wh: its correction to the BMS.
     unread: energy roles that are metered but were not read."""
 
     interval: SiteInterval
     grid_g_per_kwh: float | None
-    opening: Inventory
-    closing: Inventory
+    opening: Inventory | None
+    closing: Inventory | None
     flows: Flows | None = None
     step: Step | None = None
     blind: Adjustment = field(default=Adjustment())
@@ -54,18 +57,19 @@ class Entry:
     unread: tuple[str, ...] = ()
 
 
-def assumed_opening(site: Site, first: SiteInterval, grid_g_per_kwh: float | None) -> Inventory:
+def assumed_opening(site: Site, first: SiteInterval,
+                    grid_g_per_kwh: float | None) -> Inventory | None:
     """Return the inventory before a site's first interval, flagged assumed: the energy of the
-    state of charge at the grid's factor; empty if no state of charge is known."""
+    state of charge at the grid's factor.  None if none was read: missing is not empty."""
     battery = site.battery
     if battery is None:
         return Inventory()
-    energy_wh = 0.0
-    if first.soc is not None:
-        charged = (first.energy_wh.get("battery_charge") or 0) * battery.eta_charge
-        drawn = (first.energy_wh.get("battery_discharge") or 0) / battery.eta_discharge
-        before = first.soc * battery.capacity_wh - charged + drawn
-        energy_wh = min(max(before, 0.0), battery.capacity_wh)
+    if first.soc is None:
+        return None
+    charged = (first.energy_wh.get("battery_charge") or 0) * battery.eta_charge
+    drawn = (first.energy_wh.get("battery_discharge") or 0) / battery.eta_discharge
+    before = first.soc * battery.capacity_wh - charged + drawn
+    energy_wh = min(max(before, 0.0), battery.capacity_wh)
     carbon_g = 0.0 if energy_wh == 0 else (
         None if grid_g_per_kwh is None else energy_wh * grid_g_per_kwh / 1000)
     return Inventory(energy_wh, carbon_g, {inv.UNKNOWN: energy_wh} if energy_wh else {},
@@ -73,7 +77,8 @@ def assumed_opening(site: Site, first: SiteInterval, grid_g_per_kwh: float | Non
 
 
 class Books:
-    """Takes a site's intervals in the order of time; `inventory` is what the battery holds."""
+    """Takes a site's intervals in the order of time; `inventory` is what the battery holds,
+    None while nobody knows."""
 
     def __init__(self, site: Site, factors: FactorSet, options: Options | None = None) -> None:
         self.site = site
@@ -91,17 +96,37 @@ class Books:
         unread = tuple(role for role in (*SUPPLY_ROLES.values(), *SINK_ROLES.values())
                        if self.site.energy_wh(interval, role) is None)
         entry = Entry(interval, grid, self.inventory, self.inventory, unread=unread)
-        if any(role in unread for role in SUPPLY_ROLES.values()):
-            entry = self._blind(entry)
-        else:
-            flows = self._flows(interval, factors)
-            policy = Policy(self.options.attribution, self.options.residual, grid)
-            step = bus_step(flows, self.inventory, policy)
-            entry = replace(entry, flows=flows, step=step, closing=step.inventory)
-        entry = self._anchored(entry)
-        entry = replace(entry, closing=_settled(entry.closing))
+        entry = self._unopened(entry, factors) if self.inventory is None \
+            else self._opened(entry, self.inventory, factors)
         self.inventory = entry.closing
         return entry
+
+    def _unopened(self, entry: Entry, factors: dict[str, float | None]) -> Entry:
+        """Book an interval before the first state of charge: as without a battery if its meter
+        says that it rested, else undefined."""
+        if self._unread_supply(entry) or any(
+                self.site.energy_wh(entry.interval, role) != 0
+                for role in ("battery_charge", "battery_discharge")):
+            return entry
+        flows = self._flows(entry.interval, factors)
+        step = bus_step(flows, Inventory(), self._policy(entry))
+        return replace(entry, flows=flows, step=step)
+
+    def _opened(self, entry: Entry, opening: Inventory,
+                factors: dict[str, float | None]) -> Entry:
+        if self._unread_supply(entry):
+            entry = self._blind(entry, opening)
+        else:
+            flows = self._flows(entry.interval, factors)
+            step = bus_step(flows, opening, self._policy(entry))
+            entry = replace(entry, flows=flows, step=step, closing=step.inventory)
+        return self._anchored(entry)
+
+    def _policy(self, entry: Entry) -> Policy:
+        return Policy(self.options.attribution, self.options.residual, entry.grid_g_per_kwh)
+
+    def _unread_supply(self, entry: Entry) -> bool:
+        return any(role in entry.unread for role in SUPPLY_ROLES.values())
 
     def _configured(self, held: Inventory | None) -> Inventory | None:
         """Return a carried inventory with the efficiencies this site is configured for."""
@@ -129,9 +154,9 @@ class Books:
             return None
         return interval.fuel_l * float(per_litre)
 
-    def _blind(self, entry: Entry) -> Entry:
+    def _blind(self, entry: Entry, opening: Inventory) -> Entry:
         """Move the inventory by the battery's own meter alone, at the grid's factor."""
-        opening, interval = entry.opening, entry.interval
+        interval = entry.interval
         out_wh = self.site.energy_wh(interval, "battery_discharge") or 0.0
         in_wh = self.site.energy_wh(interval, "battery_charge") or 0.0
         held = inv.discharge(opening, out_wh).inventory
@@ -147,11 +172,12 @@ class Books:
 
     def _anchored(self, entry: Entry) -> Entry:
         """Set the inventory to the BMS value at full and at empty; carbon stays."""
-        soc, battery = entry.interval.soc, self.site.battery
-        if soc is None or battery is None or ANCHOR_EMPTY < soc < ANCHOR_FULL:
+        soc, battery, held, moved_wh = entry.interval.soc, self.site.battery, entry.closing, 0.0
+        if held is None:
             return entry
-        held, moved_wh = inv.anchor(entry.closing, soc * battery.capacity_wh)
-        return replace(entry, closing=held, anchor_wh=moved_wh)
+        if soc is not None and battery is not None and not ANCHOR_EMPTY < soc < ANCHOR_FULL:
+            held, moved_wh = inv.anchor(held, soc * battery.capacity_wh)
+        return replace(entry, closing=_settled(held), anchor_wh=moved_wh)
 
 
 def _settled(held: Inventory) -> Inventory:

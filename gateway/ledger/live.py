@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.ledger.balance import Flows, Policy, Step, bus_step
 from gateway.ledger.compute import Host, Workload, full_rate, host_split
@@ -39,15 +39,18 @@ class LiveFigures:
     residual_w: float | None
 
 
-def live_figures(powers_w: Mapping[str, float | None], inventory: Inventory,
+def live_figures(powers_w: Mapping[str, float | None], inventory: Inventory | None,
                  factors_g_per_kwh: Mapping[str, float | None],
                  nodes: Sequence[LiveNode] = ()) -> LiveFigures:
     """Return the figures of a moment.
 
     powers_w: by role grid (import +), pv, battery (discharge +), genset, it, cooling,
     lighting, other; None = not read, absent = nobody meters it (0).  inventory: the battery's
-    books so far.  factors: by source, as FactorSet.means or at gives them."""
+    books so far, None while nobody knows what it holds.  factors: by source, as FactorSet.means
+    or at gives them."""
     grid = factors_g_per_kwh.get("grid")
+    if inventory is None:
+        return _without_books(powers_w, factors_g_per_kwh, nodes)
     known = {role: powers_w.get(role, 0.0) for role in ("grid", "pv", "battery", "genset")}
     if any(power is None for power in known.values()):
         return LiveFigures(grid, None, None, inventory.g_per_kwh, None, None)
@@ -59,6 +62,18 @@ def live_figures(powers_w: Mapping[str, float | None], inventory: Inventory,
         battery_g_per_kwh=inventory.g_per_kwh,
         renewable_share_it=_renewable_share(step, powers_w.get("it", 0.0)),
         residual_w=step.residual_wh * 3600 / MOMENT_S if complete else None)
+
+
+def _without_books(powers_w: Mapping[str, float | None],
+                   factors_g_per_kwh: Mapping[str, float | None],
+                   nodes: Sequence[LiveNode]) -> LiveFigures:
+    """Return the figures while nobody knows what the battery holds: only where it gives
+    nothing is the mix known without."""
+    figures = replace(live_figures(powers_w, Inventory(), factors_g_per_kwh, nodes),
+                      battery_g_per_kwh=None)
+    if (powers_w.get("battery") or 0.0) <= 0:
+        return figures
+    return replace(figures, bus_g_per_kwh=None, core_hour_g=None, renewable_share_it=None)
 
 
 def _moment(powers_w: Mapping[str, float | None], inventory: Inventory,

@@ -55,7 +55,8 @@ def notes(site: Site, entries: Sequence[Entry], factors: FactorSet) -> list[str]
         found.append(f"not metered at this site, energy counted as 0: {', '.join(bare)}")
     if factors.estimated:
         found.append("the factor series is estimated: an annual figure with a synthetic shape")
-    if entries and entries[0].opening.assumed:
+    known = [entry.opening for entry in entries if entry.opening is not None]
+    if known and known[0].assumed:
         found.append("the battery's opening content is assumed: state of charge x grid factor")
     count = sum(bool(entry.unread) for entry in entries)
     if count:
@@ -63,7 +64,11 @@ def notes(site: Site, entries: Sequence[Entry], factors: FactorSet) -> list[str]
                      "them out, an unread load stands in the residual")
     if any(entry.anchor_wh for entry in entries):
         found.append("the battery's content was set to its management system's at full or empty")
-    if site.battery is not None and not any(e.interval.soc is not None for e in entries):
+    if len(known) < len(entries):
+        found.append(f"{len(entries) - len(known)} of {len(entries)} intervals lie before the "
+                     "first state of charge: what the battery held is not known, the carbon of "
+                     "those in which it moved is undefined")
+    elif site.battery is not None and not any(e.interval.soc is not None for e in entries):
         found.append("no state of charge was read: the battery's content is a sum of flows")
     if "genset" in site.metered and not factors.fuel_g_per_litre:
         found.append("no fuel factor: the genset's carbon is undefined")

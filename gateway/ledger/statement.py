@@ -28,15 +28,16 @@ INTERVALS_MAX = 400_000     # ten years of quarter hours and some
 
 @dataclass(frozen=True)
 class Period:
-    """A period in the books.  priced: intervals whose carbon is defined in every part."""
+    """A period in the books.  priced: intervals whose carbon is defined in every part.
+    opening: the first inventory known, None if none was; closing: None while unknown."""
 
     site: Site
     entries: Sequence[Entry]
     stepped: Series
     priced: Series
     compute: workloads.Compute
-    opening: Inventory
-    closing: Inventory
+    opening: Inventory | None
+    closing: Inventory | None
 
 
 def build_statement(descriptor: Mapping[str, Any], intervals: Iterable[SiteInterval],
@@ -105,14 +106,15 @@ def keep_books(site: Site, intervals: Sequence[SiteInterval], factors: FactorSet
     """Account a period's intervals in order.  Raises Bug if the books do not close."""
     books = Books(site, factors, options)
     entries = [books.advance(interval) for interval in intervals]
-    stepped = [Book(entry.flows, entry.opening, entry.step) for entry in entries
+    stepped = [Book(entry.flows, entry.opening or Inventory(), entry.step) for entry in entries
                if entry.flows is not None and entry.step is not None]
     priced = [book for book in stepped
               if carbon_sides(book.flows, book.opening, book.step) is not None]
     return Period(
         site, entries, add_up(stepped), add_up(priced),
         workloads.account(site, entries, options.spread_idle),
-        entries[0].opening if entries else Inventory(),
+        next((entry.opening for entry in entries if entry.opening is not None), None)
+        if entries else Inventory(),
         entries[-1].closing if entries else Inventory())
 
 
@@ -212,10 +214,13 @@ def _battery(period: Period) -> dict[str, Any] | None:
     if period.site.battery is None:
         return None
     return {"opening": _held(period.opening), "closing": _held(period.closing),
-            "assumed_start": period.opening.assumed, "losses_wh": period.stepped.losses_wh}
+            "assumed_start": None if period.opening is None else period.opening.assumed,
+            "losses_wh": period.stepped.losses_wh}
 
 
-def _held(inventory: Inventory) -> dict[str, Any]:
+def _held(inventory: Inventory | None) -> dict[str, Any]:
+    if inventory is None:
+        return dict.fromkeys(("stored_wh", "carbon_g", "g_per_kwh", "origins_wh"))
     return {"stored_wh": inventory.energy_wh, "carbon_g": inventory.carbon_g,
             "g_per_kwh": inventory.g_per_kwh, "origins_wh": dict(inventory.origins_wh)}
 
@@ -246,7 +251,7 @@ def _undefined(period: Period) -> dict[str, Any]:
 
 def _row(site: Site, entry: Entry) -> dict[str, Any]:
     """Return one interval for charts."""
-    step, interval = entry.step, entry.interval
+    step, interval, held = entry.step, entry.interval, entry.closing
     roles = [role for role in ENERGY_ROLES if site.is_metered(role)]
     worst = max((site.quality(interval, role) for role in roles), default=2)
     return {
@@ -260,8 +265,8 @@ def _row(site: Site, entry: Entry) -> dict[str, Any]:
             **step.carbon_by_sink_g, "residual": step.residual_carbon_g},
         "renewable_share": None if step is None or not step.mix else sum(
             step.mix.get(origin, 0.0) for origin in RENEWABLE_ORIGINS),
-        "battery_stored_wh": None if site.battery is None else entry.closing.energy_wh,
-        "battery_g_per_kwh": entry.closing.g_per_kwh,
+        "battery_stored_wh": None if site.battery is None or held is None else held.energy_wh,
+        "battery_g_per_kwh": None if held is None else held.g_per_kwh,
         "flags": [] if step is None else list(step.flags),
         "nodes": {name: use.energy_wh for name, use in interval.nodes.items()},
     }

@@ -139,6 +139,30 @@ def test_the_books_of_the_battery_follow_charging_from_pv(live):
     assert said["battery"]["soc"] == 0.5
 
 
+def test_a_battery_nobody_has_read_yet_is_unknown_and_not_empty(live):
+    live.advance(0, CLOCK)
+    live.advance(5_000, CLOCK)              # nothing is committed yet: no power, no charge
+    all_powers(live, 10_000, battery_meter=-300, grid=420)
+    live.advance(10_000, CLOCK)
+    said = message(live, 10_000)
+    assert said["battery"] == {"soc": None, "stored_wh": None}
+    assert said["carbon"]["battery_g_per_kwh"] is None
+    assert said["carbon"]["renewable_share_it"] is said["carbon"]["bus_g_per_kwh"] is None
+    live.board.take([scan(live, "bms", 12_000, {"state_of_charge": 16})])
+    live.advance(15_000, CLOCK)
+    said = message(live, 15_000)
+    assert said["battery"]["soc"] == 0.16
+    assert said["battery"]["stored_wh"] == pytest.approx(1600, abs=0.1)     # of 10 kWh
+    assert said["carbon"]["battery_g_per_kwh"] > 0
+
+
+def test_a_battery_at_rest_leaves_the_mix_known_before_its_charge_is(live):
+    all_powers(live, 1000, battery_meter=0, grid=-280)
+    said = message(live, 2000)
+    assert said["battery"]["stored_wh"] is None
+    assert said["carbon"]["renewable_share_it"] == 1 and said["carbon"]["bus_g_per_kwh"] == 0
+
+
 def test_the_message_is_plain_json_and_small(live):
     all_powers(live, 1000)
     data = json.dumps(message(live, 2000), allow_nan=False)
@@ -147,7 +171,8 @@ def test_the_message_is_plain_json_and_small(live):
 
 def test_ct_ratio_multiplies_powers_only(tmp_path):
     from tests.support.cabinet_folder import EXAMPLE
-    text = EXAMPLE.read_text().replace("rated_w = 17000", "rated_w = 17000\nct_ratio = 20")
+    text = EXAMPLE.read_text().replace(
+        "rated_w = 17000", 'rated_w = 17000\nct_ratio = 20\nct_class = "0.5"')
     live = Live(config.load(make_folder(tmp_path, text)),
                 factors.load("de-2024-direct-duck-1"))
     live.board.take([scan(live, "grid", 0, {"power_active_total": 10, "frequency": 50})])

@@ -31,6 +31,9 @@ def runs(draw):
 def test_no_run_of_intervals_breaks_the_books(intervals, attribution):
     period = keep_books(SITE, intervals, FACTORS, Options(attribution=attribution))
     held = period.closing
+    assert (held is None) == all(interval.soc is None for interval in intervals)
+    if held is None:
+        return
     assert 0 <= held.energy_wh
     assert held.carbon_g is not None and held.carbon_g >= -1e-9
     assert abs(sum(held.origins_wh.values()) - held.energy_wh) <= 1e-9 * max(held.energy_wh, 1)

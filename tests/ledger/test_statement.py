@@ -169,6 +169,33 @@ def test_all_grams_of_a_statement_add_up():
     assert told["compute"]["pool_g"] == pytest.approx(16.0)     # 40 Wh x 400 without any IT
 
 
+def test_a_battery_nobody_has_seen_is_not_empty_and_opens_with_its_first_state_of_charge():
+    told = build_statement(SITE, [
+        quarter(0, {"battery_discharge": 90.0, "it": 90.0}),
+        quarter(1, {"grid_import": 100.0, "it": 100.0}),
+        quarter(2, {"battery_discharge": 90.0, "it": 90.0}, soc=0.5)], FACTORS)
+    first, resting, opened = told["series"]
+    assert (first["battery_stored_wh"], first["bus_g_per_kwh"], first["carbon_g"]) == (
+        None, None, {})
+    assert (resting["battery_stored_wh"], resting["bus_g_per_kwh"]) == (None, 400)
+    assert opened["battery_stored_wh"] == pytest.approx(5000)
+    assert opened["bus_g_per_kwh"] == pytest.approx(400 / 0.9)
+    assert told["battery"]["opening"]["stored_wh"] == pytest.approx(5100)   # 90 / 0.9 more
+    assert told["battery"]["assumed_start"] is True
+    assert told["undefined"]["carbon_intervals"] == 1
+    assert told["adjustments"]["flags"] == {} and told["adjustments"]["blind_wh"] == 0
+    assert told["carbon_g"]["it"] == pytest.approx(40 + 40)     # 100 Wh of grid, twice
+    assert any("2 of 3 intervals lie before" in note for note in told["notes"])
+
+
+def test_without_any_state_of_charge_the_battery_is_unknown_in_every_figure():
+    told = build_statement(SITE, [quarter(0, {"battery_discharge": 90.0, "it": 90.0})], FACTORS)
+    assert set(told["battery"]["closing"].values()) == {None}
+    assert told["battery"]["assumed_start"] is None
+    assert told["renewable_share_it"] is None and told["carbon_g"]["it"] is None
+    assert json.dumps(told, allow_nan=False)
+
+
 def test_the_opening_is_assumed_from_the_state_of_charge_and_flagged():
     told = build_statement(SITE, [quarter(0, {"pv": 1000.0, "battery_charge": 1000.0}, soc=0.5)],
                            FACTORS)
