@@ -1,9 +1,11 @@
 """cabinet.toml -> Cabinet: every value with bounds, unknown keys are errors, all at once.
 
 `load` is for the service: it stops at start with the whole list of mistakes.  `check` is for
-people.  Both see the same mistakes, each with its line, what is allowed, and the nearest name.
+people.  Both see the same mistakes, each with its line, what is allowed, and the nearest name;
+`check` also opens the keys, which a start does by itself.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +20,7 @@ from gateway.config_build import (
     schema_of,
 )
 from gateway.config_checks import Catalogue, check_all
+from gateway.config_keys import check_keys
 from gateway.config_read import TEXT_BYTES_MAX, Document, Mistake, parse, read
 from gateway.config_values import Bus, Cabinet, Device
 from gateway.core.errors import ConfigError
@@ -32,7 +35,7 @@ class DriverCatalogue(Catalogue, Protocol):
 
 def check(path: Path, catalogue: DriverCatalogue | None = None) -> list[Mistake]:
     """Return every mistake of a file, by line; an empty list means it can run."""
-    return _examine(path, catalogue or _installed())[1]
+    return _examine(path, catalogue or _installed(), check_keys)[1]
 
 
 def load(path: Path, catalogue: DriverCatalogue | None = None) -> Cabinet:
@@ -51,7 +54,9 @@ def report(path: Path, mistakes: list[Mistake]) -> str:
                               f"python -m gateway check {path}"])
 
 
-def _examine(path: Path, catalogue: DriverCatalogue) -> tuple[Cabinet | None, list[Mistake]]:
+def _examine(path: Path, catalogue: DriverCatalogue,
+             also: Callable[[Document, Any, Path], None] | None = None,
+             ) -> tuple[Cabinet | None, list[Mistake]]:
     try:
         data = path.read_bytes()
         text = data.decode("utf-8")
@@ -67,6 +72,8 @@ def _examine(path: Path, catalogue: DriverCatalogue) -> tuple[Cabinet | None, li
     folder = path.resolve().parent
     values = read(document)
     check_all(document, values, folder, catalogue)
+    if also:
+        also(document, values, folder)
     if document.mistakes:
         return None, sorted(set(document.mistakes))
     cabinet = _complete(document, build(values, folder), catalogue)

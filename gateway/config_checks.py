@@ -66,6 +66,7 @@ def check_all(document: Document, values: Values, folder: Path, catalogue: Catal
     _check_units(document, values)
     for index, device in enumerate(values.get("device", ())):
         _check_device(document, (("device", index), device), values, catalogue)
+    _check_bauds(document, values, catalogue)
     _check_battery(document, values)
 
 
@@ -100,6 +101,10 @@ def _check_files(document: Document, values: Values, folder: Path) -> None:
         if written and not (folder / written).parent.is_dir():
             document.fault((table, name), f"folder {(folder / written).parent} does not exist; "
                                           "next: mkdir -p it")
+    written = values.get("journal", {}).get("directory")
+    if written and (folder / written).exists() and not (folder / written).is_dir():
+        document.fault(("journal", "directory"), f"{folder / written} is not a folder; "
+                                                 "next: move that file away")
 
 
 def readable_fault(path: Path) -> str:
@@ -216,11 +221,25 @@ def _check_fit(document: Document, path: tuple[str, int], pair: tuple[Values, Va
     if kind and facts.transports and kind not in facts.transports:
         document.fault((*path, "bus"), f'"{device["profile"]}" does not live on a "{kind}" bus; '
                                        f"allowed: {', '.join(facts.transports)}")
-    elif kind == "rtu" and bus.get("baud") and facts.bauds and bus["baud"] not in facts.bauds:
-        document.fault((*path, "bus"),
-                       f'bus "{bus["name"]}" runs at {bus["baud"]} baud, which '
-                       f'"{device["profile"]}" does not know; '
-                       f"allowed: {', '.join(str(baud) for baud in facts.bauds)}")
+
+
+def _check_bauds(document: Document, values: Values, catalogue: Catalogue) -> None:
+    """Tell once for a line if devices on it do not know its rate."""
+    stems = set(catalogue.stems())
+    for index, bus in enumerate(values.get("bus", ())):
+        baud = bus.get("baud")
+        if bus.get("kind") != "rtu" or baud not in BAUDS:
+            continue            # no rate of its own, or one that is told already
+        known = {stem: catalogue.facts(stem).bauds for stem in stems & {
+            device.get("profile") for device in values.get("device", ())
+            if device.get("bus") == bus.get("name")}}
+        deaf = sorted(stem for stem, bauds in known.items() if bauds and baud not in bauds)
+        common = [rate for rate in BAUDS
+                  if all(rate in bauds for bauds in known.values() if bauds)]
+        if deaf:
+            allowed = ", ".join(str(rate) for rate in common) or "none, use two lines"
+            document.fault(("bus", index, "baud"), f"{baud} is not known to {', '.join(deaf)}; "
+                                                   f"allowed for all on this line: {allowed}")
 
 
 def _check_kind(document: Document, path: tuple[str, int], device: Values,
@@ -236,6 +255,10 @@ def _check_kind(document: Document, path: tuple[str, int], device: Values,
     for name in NODE_KEYS:
         if name in written:
             document.fault((*path, name), f'is for "{COMPUTE_PROFILE}" only; remove it')
+    ratio = device.get("ct_ratio")
+    if ratio is not None and ratio != 1 and device.get("ct_class") == "none":
+        document.fault((*path, "ct_ratio"), f"{ratio} needs ct_class, the class on the current "
+                                            'transformers; write "unknown" if nobody knows it')
     if device.get("role") not in ("none", None) and "rated_w" not in written:
         document.fault((*path, "rated_w"), "is missing; a metered role needs the power it can "
                                            "never exceed, to tell a jump from a reading")

@@ -1,7 +1,9 @@
 """A cabinet folder for tests: the example cabinet.toml with real keys beside it."""
 
+import datetime
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -9,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from cryptography.x509.oid import NameOID
 
 from gateway.config_checks import ProfileFacts
 from gateway.core.reading import Point
@@ -26,6 +29,16 @@ def public_pem(key):
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
+def certificate_pem(key):
+    """Return a certificate that a key made for itself."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cab-0001")])
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name)
+            .public_key(key.public_key()).serial_number(1).not_valid_before(start)
+            .not_valid_after(start + datetime.timedelta(days=3650)).sign(key, None))
+    return made.public_bytes(Encoding.PEM)
+
+
 def make_folder(folder, text=None):
     """Write cabinet.toml (the example unless text is given) and its keys; return its path."""
     keys = folder / "keys"
@@ -37,7 +50,7 @@ def make_folder(folder, text=None):
         (keys / name).chmod(0o600)
     (keys / "receipt.pub.pem").write_bytes(public_pem(receipt))
     for name in ("ca.pem", "tls.pem"):
-        (keys / name).write_text("a certificate\n")
+        (keys / name).write_bytes(certificate_pem(evidence))
     path = folder / "cabinet.toml"
     path.write_text(EXAMPLE.read_text() if text is None else text)
     return path
