@@ -100,16 +100,13 @@ class FactorSet:
         """Return the time-weighted factor of an interval, split where it changes; None if any
         part of it has none."""
         end_ms = start_ms + length_ms
-        cuts = self._changes(start_ms, end_ms, source)
-        total = 0.0
-        for cut, after in zip(cuts, [*cuts[1:], end_ms], strict=True):
-            value = self.at(cut, source).g_per_kwh
-            if value is None:
-                return None
-            if len(cuts) == 1:
-                return value
-            total += value * (after - cut)
-        return total / length_ms
+        changes = [(cut, self.at(cut, source).g_per_kwh)
+                   for cut in self._changes(start_ms, end_ms, source)]
+        if len(changes) == 1:
+            return changes[0][1]
+        parts = split_interval(start_ms, end_ms, 1000.0, changes)       # 1 kWh: g are g/kWh
+        known = [part.carbon_g for part in parts if part.carbon_g is not None]
+        return sum(known) if len(known) == len(parts) else None
 
     def means(self, start_ms: int, length_ms: int) -> dict[str, float | None]:
         """Return the interval's factor of every source of the set."""
@@ -161,15 +158,6 @@ def weighted(rows: Sequence[tuple[Decimal, Decimal]]) -> tuple[Decimal | None, D
     energy = sum((mwh for mwh, _ in rows), Decimal(0))
     carbon = sum((mwh * ef for mwh, ef in rows), Decimal(0))
     return (carbon / energy if energy else None), energy
-
-
-def one_scope(factor_sets: Iterable[FactorSet]) -> str:
-    """Return the scope all sets share.  Raises MixedFactors: direct and lifecycle values, or
-    sets of other scopes, must never stand in one total."""
-    scopes = sorted({each.scope for each in factor_sets})
-    if len(scopes) != 1:
-        raise MixedFactors(f"one total needs factors of one scope, got {scopes or 'none'}")
-    return scopes[0]
 
 
 # --- files -------------------------------------------------------------------------------

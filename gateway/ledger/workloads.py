@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.ledger.books import Entry
-from gateway.ledger.compute import Host, Workload, host_split, per_unit, period_pool
+from gateway.ledger.compute import (
+    Host,
+    UnitRates,
+    Units,
+    Workload,
+    host_split,
+    period_pool,
+    unit_rates,
+)
 from gateway.ledger.live import overhead_rate
 from gateway.ledger.site import NodeUse, Site
 
@@ -156,6 +164,9 @@ def _share_pool(compute: Compute, entries: Sequence[Entry]) -> None:
 def figures(part: Account) -> dict[str, float | None]:
     """Return an account as report keys; undefined where no interval had a rate or was read."""
     known, carbon_g = part.intervals > 0, part.carbon_g if part.priced else None
+    rates = UnitRates(None, None, None, None) if carbon_g is None else unit_rates(
+        carbon_g, 0.0, Units(part.core_h_reserved_priced * 3600, part.core_h_used_priced * 3600,
+                             tasks=part.tasks_priced))
     return {
         "energy_wh": part.dynamic_wh + part.idle_wh if known else None,
         "dynamic_wh": part.dynamic_wh if known else None,
@@ -164,7 +175,7 @@ def figures(part: Account) -> dict[str, float | None]:
         "reserved_core_hours": part.core_h_reserved if known else None,
         "used_core_hours": part.core_h_used if known else None,
         "tasks": part.tasks if known else None,
-        "g_per_core_hour": per_unit(carbon_g, part.core_h_reserved_priced),
-        "g_per_used_core_hour": per_unit(carbon_g, part.core_h_used_priced),
-        "g_per_task": per_unit(carbon_g, part.tasks_priced),
+        "g_per_core_hour": rates.g_per_reserved_core_hour,
+        "g_per_used_core_hour": rates.g_per_used_core_hour,
+        "g_per_task": rates.g_per_task,
     }

@@ -6,9 +6,10 @@ import pytest
 
 from gateway.core.errors import ConfigError
 from gateway.core.interval import ESTIMATED, MEASURED
-from gateway.ledger import factors
+from gateway.ledger import factors, workloads
 from gateway.ledger.assemble import Amount, site_interval
 from gateway.ledger.books import Options
+from gateway.ledger.compute import UnitRates
 from gateway.ledger.inventory import Inventory
 from gateway.ledger.site import NodeUse, SiteInterval, WorkloadUse, read_site
 from gateway.ledger.statement import build_statement, keep_books
@@ -117,6 +118,14 @@ def test_core_hours_carry_dynamic_reserved_idle_and_overhead():
     assert told["nodes"]["n1"]["cpu_share"] == pytest.approx(2 / 8)
     parts = compute["carbon_g"] + compute["operator_carbon_g"]
     assert parts == pytest.approx(told["carbon_g"]["it_with_overhead"])
+
+
+def test_the_statement_takes_its_rates_from_the_function_the_golden_vectors_test(monkeypatch):
+    monkeypatch.setattr(workloads, "unit_rates", lambda *_: UnitRates(1.0, 2.0, 3.0, 4.0))
+    compute = build_statement(SITE, [quarter(0, {"grid_import": 100.0, "it": 75.0}, nodes=USE)],
+                              FACTORS)["compute"]
+    assert (compute["g_per_core_hour"], compute["g_per_used_core_hour"],
+            compute["g_per_task"]) == (1, 2, 4)
 
 
 def test_pv_kept_in_the_battery_is_renewable_when_it_comes_back():
