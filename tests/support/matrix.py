@@ -70,7 +70,7 @@ def _kill(number):
 
 # kind: (function of a job's number, how many jobs in `make proof`).
 KINDS = {
-    "one cut": (_life, 240), "error, then cut": (_life_with_an_error, 120),
+    "one cut": (_life, 200), "error, then cut": (_life_with_an_error, 100),
     "two hours, 10 seeds": (_two_hours, 6), "sealing to recycling": (_sealing, 4),
     "cut during recovery": (_recovery, 24), "torn at every byte": (_byte, 16),
     "every error at every operation": (_error, 16), "kill, then cut": (_kill, 5),
