@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.links import open_link
+from gateway import carry
 from gateway import status as statuses
 from gateway.clock import Clock, rfc3339
 from gateway.config_values import Cabinet
@@ -53,7 +54,9 @@ class Gateway:
         tls_context(cabinet.uplink)                 # stop now if the files do not fit
         self.cabinet, self.store = cabinet, FlashStore(cabinet.journal.directory)
         self.clock = Clock(cabinet.scale, floor_ms=known_utc_ms(self.store))
-        self.live = Live(cabinet, factors.load(cabinet.factors))
+        self.live = Live(cabinet, factors.load(cabinet.factors), carry.read(
+            cabinet.status_file, cabinet.config_hash.hex(), self.clock.state(),
+            self.clock.ticks_ms()))
         self.clock.temperature_c = lambda: self.live.temperature_c(self.clock.ticks_ms())
         journal = Journal.open(self.store, Opening(
             cabinet.site.cabinet, cabinet.schema, cabinet.config_hash, cabinet.descriptor,
@@ -193,7 +196,7 @@ class Gateway:
                         for unit in poller.units],
             "process": {"rss_kib": rss_kib(), "cpu_s": round(cpu_s(), 3),
                         "up_s": round(self.clock.real_s() - self._started_s, 1)},
-            "stalled": self.progress.stalled(),
+            "stalled": self.progress.stalled(), "battery": self.live.carried(),
         }
         status["words"] = statuses.words(status)
         return status

@@ -8,6 +8,7 @@ is older than three intervals: missing is not zero and not the last value either
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from gateway.carry import keep
 from gateway.clock import rfc3339
 from gateway.config_values import Cabinet, Device
 from gateway.core import cbor, measurand
@@ -21,7 +22,7 @@ from gateway.core.reading import (
     utc_ms,
 )
 from gateway.holdover import CRYSTAL
-from gateway.ledger.books import Books
+from gateway.ledger.books import Books, Options
 from gateway.ledger.factors import FactorSet
 from gateway.ledger.inventory import Inventory
 from gateway.ledger.live import LiveNode, live_figures
@@ -115,12 +116,14 @@ class Board:
 class Live:
     """Board and books of one cabinet."""
 
-    def __init__(self, cabinet: Cabinet, factors: FactorSet) -> None:
-        """factors: the pinned set of the site."""
+    def __init__(self, cabinet: Cabinet, factors: FactorSet,
+                 opening: Inventory | None = None) -> None:
+        """factors: the pinned set of the site.  opening: the battery's content carried over a
+        restart, None to assume it from the first state of charge."""
         self.cabinet, self.factors = cabinet, factors
         self.board = Board(cabinet)
         self._site = read_site(cbor.decode(cabinet.descriptor))
-        self._books = Books(self._site, factors)
+        self._books = Books(self._site, factors, Options(opening=opening))
         self._booked_ms: int | None = None
 
     def powers_w(self, now_ms: int) -> dict[str, float | None]:
@@ -153,6 +156,11 @@ class Live:
             energy |= _energies(role, None if power is None else power * hours)
         self._books.advance(SiteInterval(start_ms, end_ms - start_ms, energy,
                                          soc=self.soc(now_ms)))
+
+    def carried(self) -> dict[str, Any] | None:
+        """Return the battery's content for the next start (gateway/carry.py)."""
+        return None if self._site.battery is None else keep(
+            self._books.inventory, self._booked_ms)
 
     def soc(self, now_ms: int) -> float | None:
         """Return the battery's state of charge, 0..1."""

@@ -8,6 +8,7 @@ from gateway import config
 from gateway.core import measurand
 from gateway.core.reading import CLOCK_NTP, Absent, ClockState, Scan
 from gateway.ledger import factors
+from gateway.ledger.inventory import Inventory
 from gateway.live import Live, Moment
 from tests.support.cabinet_folder import make_folder
 
@@ -185,3 +186,12 @@ def test_the_clock_gets_the_air_temperature_that_is_worst_for_a_crystal(live):
     live.board.take([scan(live, "climate", 1000, {"temperature": -31.5, "humidity": 40})])
     assert live.temperature_c(1000) == -31.5
     assert live.temperature_c(10_000_000) is None           # stale is not known
+
+
+def test_a_restarted_gateway_goes_on_with_the_content_it_carried(live):
+    held = Inventory(5000.0, 100.0, {"pv": 5000.0})
+    again = Live(live.cabinet, live.factors, held)
+    assert message(again, 1000)["carbon"]["battery_g_per_kwh"] == 20.0
+    assert again.carried() is None                      # nothing booked yet: no time to keep
+    again.advance(1000, CLOCK)
+    assert again.carried()["energy_wh"] == 5000.0
