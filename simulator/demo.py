@@ -46,10 +46,10 @@ class Plan:
     end_h: float | None
 
 
-def plan(hours: float | None) -> Plan:
-    """Return the timetable of a demo of `hours` (None: it runs on)."""
-    if hours is None or hours >= 5:
-        return Plan(2.0, 3.0, 4.0, hours)
+def plan(hours: float | None, outage_h: float = 1.0) -> Plan:
+    """Return the timetable of a demo of `hours` (None: it runs on), the broker away outage_h."""
+    if hours is None or hours >= 4 + outage_h:
+        return Plan(2.0, 2.0 + outage_h, 3.0 + outage_h, hours)
     return Plan(hours / 3, hours / 3 + hours / 4, hours * 2 / 3, hours)
 
 
@@ -179,7 +179,7 @@ class Demo:
 
     async def follow_timetable(self) -> None:
         """Stop the broker, kill the gateway, and go on until the end, or for ever."""
-        times = plan(self.args.hours)
+        times = plan(self.args.hours, self.args.outage)
         await self.wait_until(times.broker_stops_h)
         say("the broker stops: the journal grows, nothing is lost")
         self.usage.mark("before outage")
@@ -229,6 +229,8 @@ def parser() -> argparse.ArgumentParser:
                      help="simulated seconds per second, 1 .. 240 (default 60)")
     top.add_argument("--hours", type=_hours, metavar="H",
                      help="simulated hours of the books; without it the demo runs on")
+    top.add_argument("--outage", type=_hours, default=1.0, metavar="H",
+                     help="hours without the broker (default 1; a quarter of a short demo)")
     top.add_argument("--exit", action="store_true",
                      help="drain, write the reports, check everything and end")
     top.add_argument("--out", default="demo-out", metavar="DIR",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulator.demo import parser
+from simulator.demo import Plan, parser, plan
 from simulator.demo_checks import IMPORT, ROLES, Delivered, Run, judge, undeclared_gaps
 
 INTERVAL_MS = 10_000
@@ -144,3 +144,14 @@ def test_hours_and_ports_that_cannot_be_are_refused(capsys):
             parser().parse_args(words)
         assert ended.value.code == 2
         assert "is not within" in capsys.readouterr().err
+
+
+def test_the_broker_leaves_at_two_and_the_kill_comes_after_it_is_back():
+    assert plan(None) == Plan(2.0, 3.0, 4.0, None)
+    assert plan(6) == Plan(2.0, 3.0, 4.0, 6)
+    assert plan(30, 24.0) == Plan(2.0, 26.0, 27.0, 30)
+
+
+def test_a_short_demo_has_its_outage_at_a_third_and_its_kill_at_two_thirds():
+    assert plan(3) == Plan(1.0, 1.75, 2.0, 3)
+    assert plan(4.9) == Plan(4.9 / 3, 4.9 / 3 + 4.9 / 4, 4.9 * 2 / 3, 4.9)
