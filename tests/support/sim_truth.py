@@ -125,7 +125,9 @@ class Witness:
             self._fail("I6", f"phantom: {last}, appended were {self.appended}")
         self._cursor_is_true(journal)
         self.scans = {seq: one for seq, one in self.scans.items() if seq <= last}
-        self.durable = self.appended = last
+        # What a start merely read is no promise: after a killed process it may stand in memory
+        # only.  It counts once the journal has written it again, and a commit says so.
+        self.appended = last
 
     def published(self, data):
         """Hold a batch on the wire to what is durable."""
