@@ -23,6 +23,7 @@ from gateway.core.reading import (
     Absent,
     Scan,
 )
+from gateway.core.record import DEVICE, GAP
 from gateway.health import Progress
 from gateway.poller_unit import LineBudget, Unit
 
@@ -32,7 +33,6 @@ BAD_FRAMES_MAX = 2              # in one scan, then the rest is not asked
 WAIT_S_MAX = 10.0               # real seconds between two signs of life
 RESTART_S_MAX = 60.0            # back-off of a crashed bus, real seconds
 REOPEN_S_MAX = 30.0             # back-off of a port that does not open, real seconds
-GAP, DEVICE = 2, 11             # event kinds (gateway.core.record)
 IDENTITY_CHARS_MAX = 200        # what a device says about itself is foreign text
 
 

@@ -91,7 +91,8 @@ class BoardDemo(Demo):
     def _judge(self, rows: list[dict[str, Any]], verify_said: str) -> int:
         found = self.delivered()
         lost, doubled = checks.lost_and_duplicated(found.ranges, self.drained)
-        holes, off = checks.undeclared_gaps(found, 10_000), checks.within_bounds(rows)
+        holes = checks.undeclared_gaps(found, demo_report.INTERVAL_MS)
+        off = checks.within_bounds(rows)
         verdicts = [
             ("every witnessed record is in the fleet", lost == 0, f"{self.drained} witnessed"),
             ("none is there twice", doubled == 0, f"{doubled} doubled"),

@@ -72,12 +72,6 @@ class StoreError(JournalError):
         self.errno = errno
 
 
-class TornTail(JournalError):
-    """A segment ends in the middle of a frame: expected after a power cut."""
-
-    code = "torn-tail"
-
-
 class Corrupt(JournalError):
     """Durable bytes changed: never repaired silently, always declared as a gap."""
 
