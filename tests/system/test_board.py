@@ -5,20 +5,18 @@ A power cut is SIGKILL at a random moment, or in the middle of a flash operation
 was to be programmed is there, or half of the block is erased).
 """
 
-import argparse
 import asyncio
 import json
 import random
 import shutil
 import signal
-import socket
 
 import pytest
 
 from simulator import demo_checks as checks
-from simulator.demo import prepare_folder
+from simulator.demo import parser, prepare_folder
 from simulator.demo_board import BoardDemo
-from simulator.processes import until
+from simulator.processes import free_port, until
 from tests.support.board_site import with_umqtt
 from tests.support.parts import need
 
@@ -26,14 +24,10 @@ SEED = 20261123
 CUTS = 24
 
 
-def arguments(out, **more):
-    """Return the command line of a demo at speed 60 in a folder."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    given = {"scenario": "board", "speed": 60, "hours": None, "exit": True, "out": str(out),
-             "port": port, "seed": None, "amqtt": False, "board": True, **more}
-    return argparse.Namespace(**given)
+def arguments(out):
+    """Return the options of a demo with a board at speed 60 in a folder."""
+    return parser().parse_args(["--scenario", "board", "--exit", "--out", str(out),
+                                "--port", str(free_port()), "--board"])
 
 
 class BoardOnTest(BoardDemo):
