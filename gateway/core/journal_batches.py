@@ -1,7 +1,8 @@
 """Sealed batches as files: written once, read as often as needed, deleted by rule.
 
 In this file: names, the check sum behind each batch, and which batch is the last whole one.
-Not here: what a batch says (batch.py) and when one is sealed (journal.py).
+Not here: what a batch says (batch.py), when one is sealed (journal.py), and files that stand
+for several batches (journal_coarse.py, which this class leaves room for).
 
 File `b<journal>-<number>-<attempt>` = the sealed bytes, then 1A crc32: a CBOR sequence of
 two items.  After a failed write the same bytes go into a new file with the next attempt.
@@ -13,7 +14,9 @@ from .errors import Corrupt, FormatError, JournalError, StoreError
 
 TRAILER_BYTES = 5
 READ_TRIES = 3          # a card that was busy or cold may answer the next time
-INFO_MAX = 4096         # batch infos kept in RAM, 42 days of quarter hours
+INFO_MAX = 1024         # batch infos kept in RAM; others are read again
+BLOCK_BYTES = 4096      # what a file takes on flash is counted in these
+FIRST = (0,)            # one tuple for the attempts of nearly all batches
 
 
 def parse_name(name):
@@ -51,29 +54,29 @@ class Batches:
     def __init__(self, store, journal_id, names):
         """names: all file names of the store; those of other journals are left alone."""
         self._store, self._journal_id = store, journal_id
-        self._files = {}            # number -> list of attempts, newest last
+        self._files = {}            # number -> tuple of attempts, newest last
         self._infos = {}
-        self._sizes = {}            # number -> bytes on flash
-        for name in sorted(names):
+        for name in names:
             parts = parse_name(name)
             if parts and parts[0] == prefix_of(journal_id):
-                self._files.setdefault(parts[1], []).append(parts[2])
-                self._files[parts[1]].sort()
+                held = tuple(sorted(self._files.get(parts[1], ()) + (parts[2],)))
+                self._files[parts[1]] = FIRST if held == FIRST else held
+        self._order = sorted(self._files)
+        self._held_bytes = None     # on flash, in whole blocks; None = not counted yet
         self.failures = []          # (number, error) of batches found bad at the start
         self._scrubbed = 0          # last number read again by scrub()
         self._damaged = {}          # number -> True: named once
-        self._torn = []             # (number, attempt) of files that never became whole
+        self._torn = []             # names of files that never became whole
         self._attempt = -1          # last attempt at the batch being written
 
     def numbers(self):
-        """Return the batch numbers that stand on flash, ascending."""
-        return sorted(self._files)
+        """Return the batch numbers that stand on flash, ascending; not to be changed."""
+        return self._order
 
     def read(self, number):
         """Return the sealed bytes of a batch.  Raises Corrupt, StoreError."""
         failed = None
-        for attempt in reversed(self._files.get(number, ())):
-            name = self._name(number, attempt)
+        for name in reversed(self._paths(number)):
             try:
                 data = self._store.read(name, 0, self._store.size(name))
             except StoreError as error:
@@ -99,7 +102,7 @@ class Batches:
     def remember(self, number, first_seq, last_seq, link):
         """Keep a batch's info in RAM, within a bound."""
         if len(self._infos) >= INFO_MAX:
-            self._infos.pop(min(self._infos))
+            self._infos.clear()     # what is still needed comes back at the next question
         self._infos[number] = (first_seq, last_seq, link)
 
     def last_whole(self, known):
@@ -110,7 +113,7 @@ class Batches:
         records still stand in the tail.  If `known` itself is bad its file stays, so that
         the outbox names it, and None comes back.
         """
-        for number in reversed(self.numbers()):
+        for number in reversed(list(self._order)):
             if number < known:
                 return None
             try:
@@ -119,34 +122,28 @@ class Batches:
             except JournalError as error:
                 self.failures.append((number, error))
                 if number > known:
-                    self._forget(number)
+                    self.doubt(number)
                 continue
             self.remember(number, content.first_seq, content.last_seq, link)
             return number, content, link, data
         return None
 
     def doubt(self, number):
-        """Take a batch out that may stand in the cache only; it is written again."""
-        self._forget(number)
-        self._infos.pop(number, None)
+        """Take a batch out that may stand in the cache only; its files go after the next write."""
+        self._torn += self._paths(number)
+        self._drop(number)
 
     def write(self, number, data):
         """Make a batch durable in a file of its own.  Raises StoreError: call again then."""
-        tried = [attempt for n, attempt in self._torn if n == number]
-        attempt = max(tried + [self._attempt]) + 1
+        attempt = max([self._attempt] + [parts[2] for parts in map(parse_name, self._torn)
+                                         if parts and parts[1] == number]) + 1
         self._attempt = attempt
-        name = self._name(number, attempt)
-        try:
-            self._store.create(name)
-            self._store.write(name, 0, seal_file(data, self._journal_id, number))
-            self._store.sync(name)
-            self._store.sync_dir()
-        except StoreError:
-            self._torn.append((number, attempt))
-            self._sweep()               # on a full disk these bytes are needed
-            raise
+        self._put(self._name(number, attempt), number, data)
         self._attempt = -1
-        self._files[number] = [attempt]
+        if number not in self._files:
+            self._order.append(number)
+        self._files[number] = FIRST if attempt == 0 else (attempt,)
+        self._count(len(data))
         self._sweep()
 
     def scrub(self, count):
@@ -155,9 +152,9 @@ class Batches:
         Reading lets a controller refresh weak cells, and finds rot while the fleet may
         still hold the batch.
         """
-        numbers, bad = self.numbers(), []
-        after = [number for number in numbers if number > self._scrubbed]
-        for number in (after + numbers)[:min(count, len(numbers))]:
+        numbers, bad = self._order, []
+        at = len([number for number in numbers if number <= self._scrubbed])
+        for number in (numbers[at:at + count] + numbers)[:min(count, len(numbers))]:
             self._scrubbed = number
             try:
                 self._read_patiently(number)
@@ -167,26 +164,42 @@ class Batches:
                     bad.append(number)
         return bad
 
+    def held_bytes(self):
+        """Return the bytes that the batches take on flash, in whole blocks."""
+        if self._held_bytes is None:
+            self._held_bytes = sum([self._size(number) for number in self._order])
+        return self._held_bytes
+
     def trim(self, keep_bytes, acknowledged_seq):
         """Delete acknowledged batches, oldest first, down to keep_bytes; return numbers.
 
         The last batch always stays: it carries number, sequence and chain over a restart.
         """
-        numbers, dropped = self.numbers(), []
-        sizes = [self._size(number) for number in numbers]
-        total = sum(sizes)
-        for i in range(len(numbers) - 1):
-            if total <= keep_bytes or self.info(numbers[i])[1] > acknowledged_seq:
-                break
-            for attempt in self._files.pop(numbers[i]):
-                self._store.remove(self._name(numbers[i], attempt))
-            self._infos.pop(numbers[i], None)
-            self._sizes.pop(numbers[i], None)
-            total -= sizes[i]
-            dropped.append(numbers[i])
+        dropped = []
+        while (len(self._order) > 1 and self.held_bytes() > keep_bytes
+               and self.info(self._order[0])[1] <= acknowledged_seq):
+            number = self._order[0]
+            size = self._size(number)
+            for name in self._paths(number):
+                self._store.remove(name)
+            self._drop(number)
+            self._held_bytes -= size
+            dropped.append(number)
         if dropped:
             self._store.sync_dir()
         return dropped
+
+    def _put(self, name, number, data):
+        """Make a file of sealed bytes durable; raises StoreError, the file then counts as torn."""
+        try:
+            self._store.create(name)
+            self._store.write(name, 0, seal_file(data, self._journal_id, number))
+            self._store.sync(name)
+            self._store.sync_dir()
+        except StoreError:
+            self._torn.append(name)
+            self._sweep()               # on a full disk these bytes are needed
+            raise
 
     def _read_patiently(self, number):
         for _ in range(READ_TRIES):
@@ -206,25 +219,36 @@ class Batches:
             raise Corrupt("batch %d: the file holds another batch" % number)
         return content, chain.link(message.payload)
 
-    def _forget(self, number):
-        for attempt in self._files.pop(number):
-            self._torn.append((number, attempt))
+    def _drop(self, number):
+        """Forget a batch, whatever becomes of its files."""
+        self._files.pop(number, None)
+        self._infos.pop(number, None)
+        self._order.remove(number)
 
     def _sweep(self):
         """Delete files that never became whole; one that cannot be deleted is kept in mind."""
         left = []
-        for number, attempt in self._torn:
+        for name in self._torn:
             try:
-                self._store.remove(self._name(number, attempt))
+                self._store.remove(name)
             except StoreError:
-                left.append((number, attempt))
+                left.append(name)
         self._torn = left
 
+    def _count(self, data_bytes):
+        if self._held_bytes is not None:
+            self._held_bytes += _blocks(data_bytes + TRAILER_BYTES)
+
     def _size(self, number):
-        if number not in self._sizes:
-            names = [self._name(number, attempt) for attempt in self._files[number]]
-            self._sizes[number] = sum([self._store.size(name) for name in names])
-        return self._sizes[number]
+        return sum([_blocks(self._store.size(name)) for name in self._paths(number)])
+
+    def _paths(self, number):
+        """Return the names of a batch's files, newest last."""
+        return [self._name(number, attempt) for attempt in self._files.get(number, ())]
 
     def _name(self, number, attempt):
         return "b%s-%08x-%d" % (prefix_of(self._journal_id), number, attempt)
+
+
+def _blocks(count):
+    return -(-count // BLOCK_BYTES) * BLOCK_BYTES
