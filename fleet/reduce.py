@@ -10,10 +10,10 @@ from collections import namedtuple
 from collections.abc import Iterable
 from typing import Any
 
-from fleet import site
 from gateway.core import interval, record
 from gateway.core.measurand import BY_ID, COUNTER
 from gateway.core.reading import Absent, Point, Stream, utc_ms
+from gateway.ledger import limits
 
 # SQLite's numbers are signed and have 64 bits.  No real reading comes near these limits, and
 # the sum of a batch's gauges stays inside as well.
@@ -42,7 +42,7 @@ def reduce_records(schema: tuple[Stream, ...], records: Iterable[Any], clock: An
             _count_scan(reduction.scans, item, at)
             _sort_values(schema, item, at, readings, reduction.gauges)
     for (stream, place), found in readings.items():
-        rules = site.rules(descriptor, schema[stream], place)
+        rules = limits.rules(descriptor, schema[stream], place)
         reduction.counters[stream, place] = interval.parts(found, rules)
     return reduction
 

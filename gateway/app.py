@@ -21,6 +21,7 @@ from gateway.clock import Clock, rfc3339
 from gateway.config_values import Cabinet
 from gateway.core.batch import CODEC_DEFLATE
 from gateway.core.journal import Journal, Opening, Sealer
+from gateway.core.journal_coarse import CoarseBatches
 from gateway.core.reading import CLOCK_UNKNOWN
 from gateway.deflate import deflate
 from gateway.health import Notifier, Progress, cpu_s, rss_kib, watch, write_status
@@ -29,6 +30,7 @@ from gateway.live import Live, Moment, source_name
 from gateway.poller import BusPoller, Line, supervise
 from gateway.poller_unit import Timeout, Unit
 from gateway.resume import known_utc_ms, last_read_utc_ms
+from gateway.room import Limits, Room
 from gateway.signer import Signer, Verifier
 from gateway.store import BLOCK_BYTES, FlashStore
 from gateway.trust import tls_context
@@ -41,6 +43,7 @@ STATUS_S = 5.0                  # real
 BUS_STOP_S = 5.0                # real: the longest exchange, drain included
 DRAIN_S = 10.0                  # real: at a stop, until the fleet has everything
 RESTART_S_MAX = 60.0
+MIB = 1 << 20
 COLLECT = (20_000, 20, 20)      # container objects between looks for cycles, by generation
 
 
@@ -60,11 +63,13 @@ class Gateway:
         self.clock.temperature_c = lambda: self.live.temperature_c(self.clock.ticks_ms())
         journal = Journal.open(self.store, Opening(
             cabinet.site.cabinet, cabinet.schema, cabinet.config_hash, cabinet.descriptor,
-            SOFTWARE, lambda: os.urandom(16), self.clock.state(), self.clock.ticks_ms()))
+            SOFTWARE, lambda: os.urandom(16), self.clock.state(), self.clock.ticks_ms()),
+            batches=CoarseBatches)
+        sealer = Sealer(signer.kid, signer.sign, deflate, CODEC_DEFLATE)
+        room = Room(journal, self.store, cabinet.journal.keep_mib * MIB, sealer,
+                    Limits(cabinet.config_hash, cabinet.descriptor))
         self.writer = Writer(journal, self.clock, Rules(
-            cabinet.journal.loss_window_s, cabinet.journal.batch_minutes,
-            cabinet.journal.keep_mib, Sealer(signer.kid, signer.sign, deflate, CODEC_DEFLATE),
-            witness))
+            cabinet.journal.loss_window_s, cabinet.journal.batch_minutes, sealer, witness), room)
         self.uplink = Uplink(cabinet.site.cabinet, cabinet.uplink, self.writer, verifier)
         self._last_read = last_read_utc_ms(journal)
         self.pollers = {bus.name: self._poller(bus) for bus in cabinet.buses}
@@ -74,6 +79,7 @@ class Gateway:
         self.writer.on_commit = self.live.board.take
         self.writer.on_sealed = self.uplink.wake
         self.uplink.live = self._message
+        room.busy = self.uplink.outbox.under_way
 
     def _poller(self, bus: Any) -> BusPoller:
         units = [Unit(device.name, stream, self.cabinet.drivers[stream],
@@ -187,7 +193,8 @@ class Gateway:
                       "uncertainty_s": clock.uncertainty_ms / 1000},
             "journal": self.writer.journal.stats() | self._journal_brief() | {
                 "bytes_written": counts.bytes_written, "syncs": counts.syncs}
-            | {f"writer_{key}": value for key, value in self.writer.counts.items()},
+            | {f"writer_{key}": value for key, value in self.writer.counts.items()}
+            | self.writer.room.status(),
             "uplink": {"state": self.uplink.state, "reason": self.uplink.reason,
                        "alarms": sorted(self.uplink.alarms), **self.uplink.counts},
             "buses": [{"name": name, "fault": poller.fault, **poller.counts}

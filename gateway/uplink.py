@@ -232,6 +232,8 @@ class Uplink:
 
     async def _send_batch(self, client: aiomqtt.Client, lane: str, number: int) -> None:
         await self._wait_turn(lane)
+        if number not in self.writer.journal.batch_numbers():
+            return                      # made coarser meanwhile: another one stands for it
         self.outbox.sent(number, self._now_ms())
         try:
             data = self.writer.journal.read_batch(number)
@@ -241,7 +243,7 @@ class Uplink:
         await self._say(client, lane, "up", data)
         if lane == pacing.FRESH:
             self._fresh_sent = max(self._fresh_sent, number)
-        if self.writer.journal.batch_info(number)[1] > self.outbox.acknowledged_seq:
+        if self.outbox.waits(number):
             self.outbox.sent(number, self._now_ms())        # a slow line is not an overdue receipt
         self.counts["batches_sent"] += 1
         self.counts["evidence_bytes"] += len(data)

@@ -16,19 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from gateway.clock import Clock
+from gateway.core.errors import StoreError
 from gateway.core.reading import ClockState, Scan
-from gateway.core.record import ALARM, CLOCK, STOP
+from gateway.core.record import ALARM, CLOCK, COARSENED, STOP
 from gateway.poller import Event
+from gateway.room import Room
 
 LOG = logging.getLogger("wattproof.writer")
 WAITING_MAX = 4096              # items; 12 devices at 1 s fill it in five minutes
 READINGS_MAX = 65_536           # unsealed, then a batch is sealed early (about 20 KiB)
 ALARM_SEAL_MS = 60_000          # an alarm seals at most this often
 SETTLE_S = 1.0                  # real: at least one look per second at clock and cursor
+WORK_S = 0.05                   # real: between two pieces of work for room; polling goes on
 RETRY_S = 1.0                   # real: after a failed flash operation
 ACKNOWLEDGE_S = 30.0            # real: the cursor costs 4 KiB of flash per update
 ACKNOWLEDGE_BATCHES = 64        # ... or as many batches
-MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,6 @@ class Rules:
 
     loss_window_s: int
     batch_minutes: int
-    keep_mib: int
     sealer: Any
     witness: Path | None = None
 
@@ -61,9 +62,9 @@ class Witness:
 class Writer:
     """Owns the journal.  on_commit gets scans once they are durable, oldest first."""
 
-    def __init__(self, journal: Any, clock: Clock, rules: Rules) -> None:
-        """journal: open, with the clock state of `clock`."""
-        self.journal, self.clock, self.rules = journal, clock, rules
+    def __init__(self, journal: Any, clock: Clock, rules: Rules, room: Room) -> None:
+        """journal: open, with the clock state of `clock`.  room: of this journal."""
+        self.journal, self.clock, self.rules, self.room = journal, clock, rules, room
         self.on_commit: Callable[[list[Scan]], None] = _nobody
         self.on_sealed: Callable[[], None] = _nothing
         self.beat: Callable[[], None] = _nothing
@@ -129,6 +130,22 @@ class Writer:
         elif urgent or self._commit_due(now_ms):
             self._commit()
         self._move_cursor()
+        self._tend()
+
+    def _tend(self) -> None:
+        """Make room on flash, one piece of work at a step; what was coarsened is an event."""
+        if not self.room.due:
+            return
+        try:
+            done = self.room.tend()
+        except StoreError as error:
+            LOG.error("room on flash: %s; next: check the flash; trying on", error)
+            self._retry_s = self.clock.real_s() + RETRY_S
+            return
+        if done is not None:
+            self.journal.append_event(self.clock.ticks_ms(), COARSENED, [
+                done.first_seq, done.last_seq, done.rule, done.link])
+            self._commit()
 
     async def _rest(self) -> None:
         """Sleep until something is due or urgent."""
@@ -138,7 +155,8 @@ class Writer:
         left_s = self.clock.seconds((due_ms - self.clock.ticks_ms()) / 1000)
         try:
             wait_s = max(left_s, self._retry_s - self.clock.real_s(), 0.001)
-            async with asyncio.timeout(min(wait_s, SETTLE_S)):
+            most_s = WORK_S if self.room.due else SETTLE_S
+            async with asyncio.timeout(min(wait_s, most_s)):
                 await self._wake.wait()
         except TimeoutError:
             pass
@@ -171,6 +189,8 @@ class Writer:
     def _commit(self) -> bool:
         """Make everything appended durable; return whether that succeeded."""
         self._witness.tell(self.journal.commit())
+        if self.journal.durable_seq < self.journal.last_seq and self.room.spend():
+            self._witness.tell(self.journal.commit())
         if self.journal.durable_seq < self.journal.last_seq:
             self._failed("commit")
             return False
@@ -188,13 +208,13 @@ class Writer:
         if not self._commit():
             return False
         goal = self.journal.durable_seq if up_to is None else up_to
-        while (self.journal.sealed_seq < goal
-               and self.journal.seal(self.rules.sealer) is not None):
+        while self.journal.sealed_seq < goal and (
+                self.journal.seal(self.rules.sealer) is not None or self.room.spend()):
             self.on_sealed()
         if self.journal.sealed_seq < goal:
             self._failed("seal")
             return False
-        self.journal.trim(self.rules.keep_mib * MIB)
+        self.room.look()
         if self.journal.scrub():
             LOG.error("journal: a batch on flash went bad; next: python -m gateway journal verify")
         self._seal_ms = self._next_seal()
@@ -227,6 +247,7 @@ class Writer:
             return
         self.journal.acknowledge(self._acknowledge, self.clock.floor_ms, self._epoch)
         self._acknowledged_s, self._receipts = now_s, 0
+        self.room.look()
 
     def _close(self) -> None:
         self._take()

@@ -94,7 +94,7 @@ def decode_payload(data):
     if len(parts) != 12:
         raise FormatError("batch: 12 parts expected, not %d" % len(parts))
     batch = Batch(parts[1], parts[2], parts[3], parts[4], parts[5], parts[6], parts[7],
-                  parts[8], _clock(parts[9]), parts[10], parts[11])
+                  parts[8], read_clock(parts[9]), parts[10], parts[11])
     _check(batch)
     return batch
 
@@ -121,7 +121,8 @@ def open_sealed(data):
     return message, decode_payload(message.payload)
 
 
-def _clock(parts):
+def read_clock(parts):
+    """Return the ClockState of a payload's clock part; raises FormatError."""
     if not isinstance(parts, list) or len(parts) != 4:
         raise FormatError("batch: a clock is [source, ticks, utc, uncertainty]")
     for name, value, high in (("source", parts[0], 255), ("ticks", parts[1], TICKS_MS_MAX),

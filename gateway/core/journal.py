@@ -12,10 +12,11 @@ the uplink reads sealed batches only.
 from collections import namedtuple
 
 from . import batch, chain, columns, record, segment
-from .errors import Bug, FormatError, StoreError
+from .errors import Bug, JournalError, StoreError
+from .journal_batches import Batches
 from .journal_buffer import Buffer, make_entry
 from .journal_recovery import Unsure, recover
-from .journal_search import Piece
+from .journal_search import Piece, columns_of, records_of
 from .tail import SEGMENT_BYTES
 
 OK, DEGRADED_RAM, FULL = "ok", "degraded-ram", "full"
@@ -45,12 +46,14 @@ class Journal:
     """One device's journal on one store.  One task uses it; nothing here blocks or waits."""
 
     @classmethod
-    def open(cls, store, opening, segment_bytes=SEGMENT_BYTES, ram_bytes=RAM_BYTES):
+    def open(cls, store, opening, segment_bytes=SEGMENT_BYTES, ram_bytes=RAM_BYTES,
+             batches=Batches):
         """Return the Journal found on a store, ready to append; nothing is written yet.
 
-        Raises StoreError only if the store cannot even be listed.
+        batches: journal_batches.Batches, or journal_coarse.CoarseBatches where a full flash
+        is made room on.  Raises StoreError only if the store cannot even be listed.
         """
-        found = recover(store, opening.device, opening.random16, segment_bytes)
+        found = recover(store, opening.device, opening.random16, segment_bytes, batches)
         journal = cls(store, opening, found, ram_bytes)
         journal._append_opening(found)
         return journal
@@ -58,7 +61,8 @@ class Journal:
     def __init__(self, store, opening, found, ram_bytes):
         """Use Journal.open."""
         self._store, self._opening = store, opening
-        self._tail, self._batches, self._cursor = found.tail, found.batches, found.cursor
+        self._tail, self._cursor = found.tail, found.cursor
+        self.batches = found.batches
         self.journal_id = found.journal_id
         self.boot = found.boot + 1
         self._sealed = found.sealed
@@ -79,7 +83,8 @@ class Journal:
         self.epoch = found.mark.epoch if found.mark else 0
         self._marked_seq = self.acknowledged_seq
         self.state = OK
-        self._error_noted = False
+        self.out_of_room = False            # a write found the disk full; whoever makes room
+        self._error_noted = False           # sets it back
         self._counts = {"commits": 0, "batches": 0, "errors": 0, "cursor_writes": 0,
                         "lost_pieces": 0}
 
@@ -108,6 +113,10 @@ class Journal:
     def append_event(self, ticks_ms, kind, body):
         """Take an event into RAM; return its sequence.  The caller commits at once."""
         return self._buffer.event(ticks_ms, kind, body)
+
+    def refuse_scans(self, refuse):
+        """Refuse scans, or take them again; those refused are declared by a GAP event then."""
+        self._buffer.refuse(refuse)
 
     def commit(self):
         """Make everything appended so far durable; return durable_seq.
@@ -152,13 +161,13 @@ class Journal:
             return None
         number, first_seq, last_seq, link, data = self._unsure
         try:
-            self._batches.write(number, data)
+            self.batches.write(number, data)
         except StoreError as error:
             self._note_error("seal", error)
             return None
         self._unsure = None
         self._sealed = segment.Sealed(number, last_seq, link)
-        self._batches.remember(number, first_seq, last_seq, link)
+        self.batches.remember(number, first_seq, last_seq, link)
         self._write_mark()
         self._drop_pieces(last_seq)
         self._tail.release(last_seq)
@@ -167,15 +176,23 @@ class Journal:
 
     def batch_numbers(self):
         """Return the numbers of the batches on flash, ascending."""
-        return self._batches.numbers()
+        return self.batches.numbers()
 
     def read_batch(self, number):
         """Return the sealed bytes of a batch.  Raises Corrupt, StoreError."""
-        return self._batches.read(number)
+        return self.batches.read(number)
 
     def batch_info(self, number):
         """Return (first_seq, last_seq, chain value after it).  Raises Corrupt, StoreError."""
-        return self._batches.info(number)
+        return self.batches.info(number)
+
+    def chain_at(self, number, seq):
+        """Return the chain value at the end of one of the batches that a coarsened one stands
+        for, None if none ended at seq or it cannot be read."""
+        try:
+            return self.batches.chain_at(number, seq)
+        except JournalError:
+            return None
 
     def unsure_batch(self):
         """Return the sealed bytes that the next seal() makes durable, or None."""
@@ -188,7 +205,7 @@ class Journal:
         """
         for piece in self._found + self._pieces:
             try:
-                found = self._records(piece)
+                found = records_of(self._tail, piece)
             except StoreError:
                 continue
             for item in found or ():
@@ -213,14 +230,14 @@ class Journal:
     def trim(self, keep_bytes):
         """Delete acknowledged batches, oldest first, down to keep_bytes; return numbers."""
         try:
-            return self._batches.trim(keep_bytes, self._marked_seq)
+            return self.batches.trim(keep_bytes, self._marked_seq)
         except StoreError as error:
             self._note_error("trim", error)
             return []
 
     def scrub(self, count=SCRUB_BATCHES):
         """Check the next batches on flash; an ALARM event names each that went bad."""
-        bad = self._batches.scrub(count)
+        bad = self.batches.scrub(count)
         for number in bad:
             body = ["batch-damaged", "batch %d" % number]
             self.append_event(self._buffer.ticks_ms, record.ALARM, body)
@@ -229,7 +246,7 @@ class Journal:
     def stats(self):
         """Return what `status` shows: sequences, state, counts since the start."""
         held, free = self._tail.slots()
-        numbers = self._batches.numbers()
+        numbers = self.batches.numbers()
         stats = {
             "journal_id": self.journal_id.hex(), "boot": self.boot, "state": self.state,
             "last_seq": self.last_seq, "durable_seq": self.durable_seq,
@@ -277,7 +294,7 @@ class Journal:
         while self._found:
             entries = []
             for piece in self._found:
-                data = self._columns_of(piece)
+                data = columns_of(self._tail, piece)
                 if data is None and not entries:
                     self._found = self._found[1:]
                     self._lose(piece)
@@ -321,7 +338,7 @@ class Journal:
                            or readings + piece.readings > BATCH_READINGS_MAX):
                 break
             try:
-                found = self._records(piece)
+                found = records_of(self._tail, piece)
             except StoreError as error:
                 if before or not self._given_up(piece, error):
                     break
@@ -357,31 +374,6 @@ class Journal:
         data = batch.seal(payload, sealer.kid, sealer.sign)
         return Unsure(number, first_seq, last_seq, chain.link(payload), data)
 
-    def _records(self, piece):
-        """Return the records of a piece, None if its bytes changed.  Raises StoreError."""
-        data = piece.columns
-        try:
-            if data is None:
-                payload = self._tail.read(piece.place)
-                if payload is None:
-                    return None
-                data = segment.decode_block(payload).columns
-            schema = columns.decode_schema(piece.context.schema)
-            found = columns.decode(schema, piece.base_seq, data)
-        except FormatError:
-            return None
-        return [item for item in found if item.seq >= piece.first_seq]
-
-    def _columns_of(self, piece):
-        """Return the columns of a piece, None if they cannot be read."""
-        if piece.columns is not None:
-            return piece.columns
-        try:
-            payload = self._tail.read(piece.place)
-            return None if payload is None else segment.decode_block(payload).columns
-        except (StoreError, FormatError):
-            return None
-
     def _lose(self, piece):
         """Declare a piece that can no longer be read; the journal goes on without it."""
         self._counts["lost_pieces"] += 1
@@ -393,6 +385,7 @@ class Journal:
     def _note_error(self, operation, error):
         """Count a failure and append one event until a commit succeeds again."""
         self._counts["errors"] += 1
+        self.out_of_room = self.out_of_room or error.errno == ENOSPC
         if not self._error_noted:
             self._error_noted = True
             self._buffer.event(self._buffer.ticks_ms, record.IO_ERROR,

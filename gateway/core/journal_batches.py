@@ -99,6 +99,10 @@ class Batches:
             self.remember(number, content.first_seq, content.last_seq, link)
         return self._infos[number]
 
+    def chain_at(self, number, seq):
+        """Return the chain value at seq inside a batch: a whole batch has none."""
+        return None
+
     def remember(self, number, first_seq, last_seq, link):
         """Keep a batch's info in RAM, within a bound."""
         if len(self._infos) >= INFO_MAX:

@@ -36,6 +36,7 @@ class Buffer:
         self._commit_seq = 0        # first sequence of the open commit, 0 = none
         self.ticks_ms = 0           # newest seen; stamps the journal's own events
         self.dropped = 0            # scans that found no room, ever
+        self._refuses = False       # scans, for want of room on flash
         self._gaps = {}             # stream -> [first ticks, last ticks, scans]
 
     def scan(self, ticks_ms, stream, values):
@@ -45,7 +46,7 @@ class Buffer:
         if len(values) != len(self._schema[stream].points):
             raise Bug("journal: %d values for stream %d" % (len(values), stream))
         self.ticks_ms = max(self.ticks_ms, ticks_ms)
-        if self._used() + READING_BYTES * len(values) > self._ram_bytes:
+        if self._refuses or self._used() + READING_BYTES * len(values) > self._ram_bytes:
             self._drop(ticks_ms, stream)
             return 0
         self._keep(record.ScanRecord(self.last_seq + 1, ticks_ms, stream, values), len(values))
@@ -60,6 +61,10 @@ class Buffer:
             return 0
         self._keep(record.EventRecord(self.last_seq + 1, ticks_ms, kind, list(body)), 4)
         return self.last_seq
+
+    def refuse(self, refuses):
+        """Drop every scan from now on, or take scans again; events are taken all the same."""
+        self._refuses = refuses
 
     def waiting(self):
         """Return True if records wait for a commit."""
@@ -87,7 +92,9 @@ class Buffer:
         self._queue_bytes += sum([len(entry.payload) for entry in entries])
 
     def declare_gaps(self):
-        """Append a GAP event for each stream that lost scans; call when room is back."""
+        """Append a GAP event for each stream that lost scans, once there is room for scans."""
+        if self._refuses:
+            return
         for stream in sorted(self._gaps):
             first, last, count = self._gaps.pop(stream)
             clock = self._context.clock

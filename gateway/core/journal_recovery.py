@@ -27,17 +27,20 @@ Recovered = namedtuple("Recovered", (
     "journal_id", "boot", "last_seq", "sealed", "config_hash", "clean", "pieces",
     "mark", "cursor", "batches", "tail", "unsure", "events"))
 
-def recover(store, device, new_journal_id, segment_bytes):
+
+
+def recover(store, device, new_journal_id, segment_bytes, batch_files=Batches):
     """Return the Recovered of a store.  Raises StoreError if it cannot even be listed.
 
     new_journal_id: callable for 16 random bytes, used if there is no journal of the device.
+    batch_files: journal_batches.Batches or its heir.
     """
     names = sorted(store.list())
     search, marks = Search(store), cursor.Cursor(store, names)
     slots = search.slots(names)
     journal_id = _choose(store, device, slots, names) or new_journal_id()
     mine = [slot for slot in slots if _is_mine(slot, device, journal_id)]
-    batches = Batches(store, journal_id, names)
+    batches = batch_files(store, journal_id, names)
     mark = marks.best(journal_id)
     known = _known(mine, mark, device, journal_id)
     sealed, unsure = _sealed(search, batches, known)

@@ -11,8 +11,8 @@ acknowledged commit otherwise.
 
 from collections import namedtuple
 
-from . import frame, record, segment, tail
-from .errors import StoreError
+from . import columns, frame, record, segment, tail
+from .errors import FormatError, StoreError
 
 READ_TRIES = 3
 SKIP = 1 << 20          # sequences left out when a file cannot be read: never reuse one
@@ -146,6 +146,33 @@ class Search:
             except StoreError as error:
                 failed = error
         self.events.append((record.IO_ERROR, ["read " + name, failed.errno, str(failed)[:200]]))
+        return None
+
+
+def records_of(tail_files, piece):
+    """Return the records of a Piece, None if its bytes changed.  Raises StoreError."""
+    data = piece.columns
+    try:
+        if data is None:
+            payload = tail_files.read(piece.place)
+            if payload is None:
+                return None
+            data = segment.decode_block(payload).columns
+        schema = columns.decode_schema(piece.context.schema)
+        found = columns.decode(schema, piece.base_seq, data)
+    except FormatError:
+        return None
+    return [item for item in found if item.seq >= piece.first_seq]
+
+
+def columns_of(tail_files, piece):
+    """Return the columns of a Piece, None if they cannot be read."""
+    if piece.columns is not None:
+        return piece.columns
+    try:
+        payload = tail_files.read(piece.place)
+        return None if payload is None else segment.decode_block(payload).columns
+    except (StoreError, FormatError):
         return None
 
 

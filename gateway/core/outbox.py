@@ -53,14 +53,28 @@ class Outbox:
         """
         if len(self._under_way) >= self._window:
             return None
-        for number in self._waiting():
-            if number not in self._under_way and number not in self._later:
+        numbers = self._journal.batch_numbers()
+        for i in range(self._first_after(numbers, self.acknowledged_seq), len(numbers)):
+            number = numbers[i]
+            if not (number in self._under_way or number in self._later
+                    or number in self._skipped):
                 return number
         return None
+
+    def under_way(self):
+        """Return the numbers that went out and that no receipt has covered yet."""
+        return sorted(self._under_way)
 
     def waiting(self):
         """Return how many batches no receipt has covered yet, those under way included."""
         return len(self._waiting())
+
+    def waits(self, number):
+        """Return True if a batch is still there and no receipt covers it."""
+        if number not in self._journal.batch_numbers():
+            return False
+        info = self._info(number)
+        return info is not None and info[1] > self.acknowledged_seq
 
     def unreadable(self):
         """Return the numbers left out, for now or for good, ascending."""
@@ -130,7 +144,9 @@ class Outbox:
         if number == 0:
             return receipt.epoch > self.epoch
         info = self._info(number)
-        return info is not None and info[1] == receipt.low_water and info[2] == receipt.chain
+        if info is None or info[1] == receipt.low_water:
+            return info is not None and info[2] == receipt.chain
+        return self._journal.chain_at(number, receipt.low_water) == receipt.chain
 
     def _ending_at(self, seq):
         """Return the first batch number with last_seq >= seq, 0 if seq lies before all."""

@@ -15,8 +15,9 @@ from gateway.core.reading import (
 
 
 def test_reasons_have_the_numbers_that_stand_in_signed_batches():
-    assert sorted(REASON_NAMES) == [1, 2, 3, 4, 5, 6, 7]
+    assert sorted(REASON_NAMES) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert REASON_NAMES[1] == "no-reply" and REASON_NAMES[7] == "asleep"
+    assert REASON_NAMES[8] == "not-kept"
 
 
 def test_utc_is_the_anchor_plus_the_ticks_since():

@@ -84,6 +84,7 @@ class FlakyStore:
         self._changes: list[tuple[str, str, int]] = []
         self._before_op = before_op
         self.fault = fault
+        self.free = 1 << 30             # bytes that free_bytes() tells
         self.read_fault: ReadFault | None = None
         self.ops = self.reads = 0
         self.failed_syncs: set[str] = set()
@@ -118,6 +119,10 @@ class FlakyStore:
                                   and fault.first <= number < fault.first + fault.times):
             raise StoreError(f"injected at read {number} of {name}", EIO)
         return bytes(seen[offset:offset + count])
+
+    def free_bytes(self) -> int:
+        """Return the room that is left: enough, unless a test says otherwise."""
+        return self.free
 
     def create(self, name: str) -> None:
         """Make an empty file."""

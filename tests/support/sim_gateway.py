@@ -21,12 +21,14 @@ from gateway.config_values import UplinkSettings
 from gateway.core import batch, cbor, receipt
 from gateway.core.errors import BadFrame, FormatError, NoReply
 from gateway.core.journal import Journal, Opening, Sealer
+from gateway.core.journal_coarse import CoarseBatches
 from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Absent, Point, Scan, Stream
 from gateway.deflate import deflate
 from gateway.health import Notifier, Progress
 from gateway.poller import BusPoller, Line
 from gateway.poller_unit import Timeout, Unit
 from gateway.resume import known_utc_ms, last_read_utc_ms
+from gateway.room import Limits, Room
 from gateway.signer import Signer, Verifier
 from gateway.uplink import Uplink
 from gateway.writer import Rules, Writer
@@ -37,6 +39,7 @@ NAME = "cab-1"
 STREAMS = ("grid", "node")
 SCHEMA = tuple(Stream(name, (Point(14, 0, ""), Point(43, 0, ""))) for name in STREAMS)
 SEGMENT_BYTES, RAM_BYTES = 32_768, 65_536
+KEEP_BYTES = 1 << 30        # what batches may take on flash
 QUEUE_MAX = 16
 LIVE_S = 30
 RETRY_S_MAX = 30
@@ -247,14 +250,16 @@ class Life(app.Gateway):
         journal = SimJournal.open(self.store, Opening(
             NAME, SCHEMA, machine.config_hash, machine.descriptor, app.SOFTWARE,
             machine.random16, self.clock.state(), self.clock.ticks_ms()),
-            SEGMENT_BYTES, RAM_BYTES)
+            SEGMENT_BYTES, RAM_BYTES, CoarseBatches)
         machine.witness.recovered(journal)
         journal.attach(self)
         self.world.note("boot", journal.boot, journal.durable_seq, machine.wall.mode)
-        self.writer = Writer(journal, self.clock, Rules(
-            10, 15, 1, Sealer(machine.signer.kid, machine.signer.sign, deflate,
-                              batch.CODEC_DEFLATE)))
+        sealer = Sealer(machine.signer.kid, machine.signer.sign, deflate, batch.CODEC_DEFLATE)
+        self.room = Room(journal, self.store, KEEP_BYTES, sealer,
+                         Limits(machine.config_hash, machine.descriptor))
+        self.writer = Writer(journal, self.clock, Rules(10, 15, sealer), self.room)
         self.uplink = SimUplink(NAME, machine.settings, self.writer, machine.verifier)
+        self.room.busy = self.uplink.outbox.under_way
         self.uplink.life = self
         self._build(journal)
 

@@ -6,10 +6,11 @@ import random
 from unittest import mock
 
 from fleet import store as fleet_store
-from gateway import poller, uplink, writer
+from gateway import poller, room, uplink, writer
+from tests.support import sim_gateway
 from tests.support.sim_fleet import Epochs
 
-SMALL_FLASH = 2 << 10       # what journal.keep_mib 1 stands for in every second seed
+SMALL_FLASH = 24 << 12      # room for 24 batches in every second seed
 
 
 class Crashes(logging.Handler):
@@ -56,7 +57,8 @@ def knobs(seed, style):
         mock.patch.object(uplink, "IDLE_S", style.look_s),
         mock.patch.object(poller, "WAIT_S_MAX", 60.0),
         mock.patch.object(fleet_store, "secrets", Epochs()),
-        mock.patch.object(writer, "MIB", SMALL_FLASH if trims(seed) else writer.MIB),
+        mock.patch.object(room, "RESERVE_BYTES", 8 << 10),
+        mock.patch.object(sim_gateway, "KEEP_BYTES", SMALL_FLASH if trims(seed) else 1 << 30),
     ]
     try:
         with contextlib.ExitStack() as stack:

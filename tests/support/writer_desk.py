@@ -8,8 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.core import batch
 from gateway.core.journal import Journal, Opening, Sealer
+from gateway.core.journal_coarse import CoarseBatches
 from gateway.core.reading import Point, Scan, Stream
 from gateway.deflate import deflate
+from gateway.room import Limits, Room
 from gateway.signer import Signer
 from gateway.store import FlashStore
 from gateway.writer import Rules, Writer
@@ -23,21 +25,22 @@ def open_journal(store, clock):
     counter = itertools.count()
     return Journal.open(store, Opening(
         "cab-1", SCHEMA, bytes(32), b"\xa0", "test", lambda: bytes([next(counter)] * 16),
-        clock.state(), clock.ticks_ms()))
+        clock.state(), clock.ticks_ms()), batches=CoarseBatches)
 
 
 class Desk:
     """A writer on a real store in a folder."""
 
-    def __init__(self, folder, minutes=15, clock=None):
+    def __init__(self, folder, minutes=15, clock=None, keep_bytes=64 << 20):
         self.folder = folder
         self.clock = clock or virtual_clock()
         self.store = FlashStore(folder / "journal")
         signer = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
         self.journal = open_journal(self.store, self.clock)
+        sealer = Sealer(signer.kid, signer.sign, deflate, batch.CODEC_DEFLATE)
+        room = Room(self.journal, self.store, keep_bytes, sealer, Limits(bytes(32), b"\xa0"))
         self.writer = Writer(self.journal, self.clock, Rules(
-            10, minutes, 64, Sealer(signer.kid, signer.sign, deflate, batch.CODEC_DEFLATE),
-            folder / "witness"))
+            10, minutes, sealer, folder / "witness"), room)
 
     async def feed(self, seconds, step_s=10):
         """Put one scan per step for some seconds."""

@@ -1,0 +1,269 @@
+"""Coarsened batches as files, and which batches are made coarser next.
+
+In this file: names, and what counts after a power cut.  Not here: what is kept of records
+(coarsen.py) and when there is need (the caller).
+
+File `k<journal>-<first>-<last>-<rule>-<attempt>` stands for the batches first to last.  It is
+durable before any file that it replaces is deleted.  So a file of which everything it
+replaces still stands may never have become durable: it is given up, nothing is lost by that.
+"""
+
+from collections import namedtuple
+
+from . import batch, coarse, coarsen
+from .cbor import encode
+from .errors import Corrupt, FormatError
+from .journal_batches import Batches, prefix_of
+from .record import is_event
+
+GROUP = 16                  # batches in one coarsened one: four hours of quarter hours
+KEPT_WHOLE = 8              # the newest batches always stay as they are
+EVENT_BYTES_MAX = 131072    # of one coarsened batch: events are all kept, and must fit
+VALUES_MAX = 131072         # kept in one coarsened batch
+SEALED_AIM = batch.SEALED_MAX - 4096
+
+# first: number.  rule: coarse.QUARTERS ...
+Span = namedtuple("Span", ("first", "rule", "attempt"))
+# What one coarsening did.  numbers: batches that are gone.  number: that stands for them.
+Done = namedtuple("Done", ("numbers", "number", "first_seq", "last_seq", "rule", "link"))
+
+
+def parse_name(name):
+    """Return (journal prefix, first, last, rule, attempt) of a coarsened batch's file, or None."""
+    parts = name.split("-")
+    if len(parts) != 5 or len(parts[0]) != 9 or parts[0][0] != "k":
+        return None
+    try:
+        first, last, rule = int(parts[1], 16), int(parts[2], 16), int(parts[3])
+        return parts[0][1:], first, last, rule, int(parts[4])
+    except ValueError:
+        return None
+
+
+class CoarseBatches(Batches):
+    """Batches of which some files stand for several numbers; such a one is asked for by its
+    last number."""
+
+    def __init__(self, store, journal_id, names):
+        Batches.__init__(self, store, journal_id, names)
+        self._spans = {}            # last number -> Span
+        found = sorted([parts[1:] for parts in map(parse_name, names)
+                        if parts and parts[0] == prefix_of(journal_id)])
+        for first, last, rule, attempt in found:    # the coarser of two comes later
+            self._adopt(last, Span(first, rule, attempt))
+        self._order = sorted(list(self._files) + list(self._spans))
+
+    def span(self, number):
+        """Return the Span of a coarsened batch, None if the number stands for itself."""
+        return self._spans.get(number)
+
+    def chain_at(self, number, seq):
+        """Return the chain value of the batch that ended at seq among those that a number
+        stands for, None if none did.  Raises Corrupt, StoreError."""
+        content, _ = self._open(number, self.read(number))
+        if isinstance(content, coarse.Coarse):
+            for one in content.replaced:
+                if one.last_seq == seq:
+                    return one.link
+        return None
+
+    def replace(self, numbers, rule, data):
+        """Let one coarsened batch stand for neighbouring numbers.  Raises StoreError: nothing
+        has changed then."""
+        first = self._spans[numbers[0]].first if numbers[0] in self._spans else numbers[0]
+        attempts = [parts[4] for parts in map(parse_name, self._torn)
+                    if parts and parts[1:4] == (first, numbers[-1], rule)]
+        span = Span(first, rule, max(attempts + [-1]) + 1)
+        held = self.held_bytes() - self.bytes_of(numbers)
+        old = [name for number in numbers for name in self._paths(number)]
+        self._put(self._span_name(numbers[-1], span), numbers[-1], data)
+        at = self._order.index(numbers[0])
+        for number in numbers:
+            self._drop(number)
+        self._order.insert(at, numbers[-1])
+        self._spans[numbers[-1]] = span
+        self._held_bytes = held
+        self._count(len(data))
+        self._torn += old
+        self._sweep()
+
+    def bytes_of(self, numbers):
+        """Return the bytes that batches take on flash, in whole blocks.  Raises StoreError."""
+        return sum([self._size(number) for number in numbers])
+
+    def next_group(self, busy):
+        """Return ([numbers], rule) to be made coarser next, or None.
+
+        First the oldest whole batches; only when none is left what is coarse already, a rule
+        at a time.  busy: numbers to leave alone.  The newest batches stay whole: the last
+        one carries number, sequence and chain over a restart.
+        """
+        old = [number for number in self._order[:-KEPT_WHOLE] if number not in busy]
+        group = []
+        for number in old:
+            if number in self._spans:
+                if group:
+                    break
+            elif not group or number == group[-1] + 1:
+                group.append(number)
+            else:
+                break
+            if len(group) == GROUP:
+                break
+        if group:
+            return group, coarse.QUARTERS
+        for rule in (coarse.COUNTERS, coarse.HOURS, coarse.ENDS):
+            for number in old:
+                if number in self._spans and self._spans[number].rule == rule - 1:
+                    return [number], rule
+        return None
+
+    def _adopt(self, last, span):
+        originals = [number for number in range(span.first, last + 1) if number in self._files]
+        whole = last in self._spans and self._spans[last].first == span.first
+        if whole or len(originals) == last - span.first + 1:
+            self._torn.append(self._span_name(last, span))
+            return
+        for number in originals:
+            self._torn += self._paths(number)
+            self._files.pop(number)
+        self._spans[last] = span
+
+    def _drop(self, number):
+        Batches._drop(self, number)
+        self._spans.pop(number, None)
+
+    def _paths(self, number):
+        if number in self._spans:
+            return [self._span_name(number, self._spans[number])]
+        return Batches._paths(self, number)
+
+    def _open(self, number, data):
+        try:
+            _, content, link = coarse.open_any(data)
+        except FormatError as error:
+            raise Corrupt("batch %d: %s" % (number, error))
+        if content.journal_id != self._journal_id or content.number != number:
+            raise Corrupt("batch %d: the file holds another batch" % number)
+        return content, link
+
+    def _span_name(self, last, span):
+        return "k%s-%08x-%08x-%d-%d" % (
+            prefix_of(self._journal_id), span.first, last, span.rule, span.attempt)
+
+
+class Coarsening:
+    """Makes batches coarser, one file a step: a step costs no more than reading a batch."""
+
+    def __init__(self, batches, sealer, inflate, limits):
+        """batches: CoarseBatches.  sealer: journal.Sealer.  inflate: as in batch.open_body.
+        limits: callable (config hash, coarse.Content) -> callable (stream, point) ->
+        interval.Rules; the records may hold the configuration."""
+        self._batches, self._sealer = batches, sealer
+        self._inflate, self._limits = inflate, limits
+        self._refused = {}          # number -> True: cannot be made coarser, left as it is
+        self._clear()
+
+    def step(self, busy):
+        """Return Done, True if there is more to do, or False if nothing can be made coarser.
+
+        busy: numbers to leave alone (under way to the fleet).  Raises StoreError; the next
+        step begins anew.
+        """
+        if self._goal is None:
+            self._clear()
+            self._goal = self._batches.next_group(list(busy) + list(self._refused))
+            return self._goal is not None
+        numbers, rule = self._goal
+        if rule != coarse.QUARTERS:
+            return self._again(numbers[0], rule)
+        number = numbers[len(self._replaced)]
+        if number in busy:
+            return self._finish() if self._replaced else self._clear()
+        if not self._take(number):
+            return self._finish() if self._replaced else self._refuse([number])
+        return self._finish() if len(self._replaced) == len(numbers) else True
+
+    def _clear(self):
+        self._goal = self._first = None     # ([numbers], rule), the first batch taken
+        self._schema, self._records, self._cells, self._replaced = None, [], [], []
+        self._sizes = [0, 0]                # bytes of events and number of values kept
+        return True
+
+    def _refuse(self, numbers):
+        for number in numbers:
+            self._refused[number] = True
+        return self._clear()
+
+    def _read(self, number):
+        """Return (content, link) of a batch that can be read, None otherwise."""
+        try:
+            _, content, link = coarse.open_any(self._batches.read(number))
+            return content, link
+        except (FormatError, Corrupt):
+            return None
+
+    def _take(self, number):
+        """Take a whole batch into the open group; return False if it does not belong there."""
+        found = self._read(number)
+        if found is None:
+            return False
+        content, link = found
+        try:
+            schema, records = batch.open_body(content, self._inflate)
+        except FormatError:
+            return False
+        first = self._first or content
+        if self._schema not in (None, schema) or (
+                (content.boot, content.config_hash, content.clock)
+                != (first.boot, first.config_hash, first.clock)):
+            return False
+        whole = coarse.Content(schema, records, [])
+        kept = coarsen.thin(whole, content.clock, coarse.QUARTERS,
+                            self._limits(content.config_hash, whole))
+        sizes = [self._sizes[0] + sum([len(encode(item.body)) for item in kept if is_event(item)]),
+                 self._sizes[1] + sum([len(item.values) for item in kept if not is_event(item)])]
+        if self._replaced and (sizes[0] > EVENT_BYTES_MAX or sizes[1] > VALUES_MAX):
+            return False
+        self._records += kept
+        self._cells += coarsen.cells_of(whole, content.clock, len(self._replaced))
+        self._replaced.append(coarse.Replaced(
+            number, content.first_seq, content.last_seq, link))
+        self._first, self._schema, self._sizes = first, schema, sizes
+        return True
+
+    def _finish(self):
+        numbers = [one.number for one in self._replaced]
+        content = coarse.Content(self._schema, self._records, self._cells)
+        return self._write(numbers, (self._first, self._replaced), content, coarse.QUARTERS)
+
+    def _again(self, number, rule):
+        """Make a coarsened batch coarser still."""
+        found = self._read(number)
+        if found is None:
+            return self._refuse([number])
+        old = found[0]
+        try:
+            content = coarse.open_body(old, self._inflate)
+        except FormatError:
+            return self._refuse([number])
+        content = coarsen.again(content, old.clock, rule,
+                                self._limits(old.config_hash, content))
+        return self._write([number], (old, old.replaced), content, rule)
+
+    def _write(self, numbers, named, content, rule):
+        """Seal what is kept and let it stand for the numbers.  named: (batch whose head it
+        takes over, list of Replaced)."""
+        head, replaced = named
+        sealer = self._sealer
+        made = coarse.Coarse(
+            head.device, head.journal_id, numbers[-1], head.boot, replaced[0].first_seq,
+            replaced[-1].last_seq, head.prev, head.config_hash, head.clock, sealer.codec,
+            coarse.make_body(content, replaced, rule, sealer.codec, sealer.compress), rule,
+            replaced)
+        payload = coarse.encode_payload(made)
+        if len(payload) > min(SEALED_AIM, self._batches.bytes_of(numbers) * 3 // 4):
+            return self._refuse(numbers)        # hardly any room to be had here
+        self._clear()
+        self._batches.replace(numbers, rule, coarse.seal(payload, sealer.kid, sealer.sign))
+        return Done(numbers, made.number, made.first_seq, made.last_seq, rule, replaced[-1].link)
