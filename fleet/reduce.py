@@ -60,7 +60,8 @@ def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[R
     stream, index = which
     times, columns = _turned(rows)
     rising, ordered = _turned(sorted(rows, key=itemgetter(0)))
-    absent = [all(isinstance(value, Absent) for value in values) for values in zip(*ordered)]
+    absent = [all(isinstance(value, Absent) for value in values)
+              for values in zip(*ordered, strict=True)]
     for quarter, begin, end in _spans(rising):
         reduction.scans[index, quarter] = [end - begin, sum(absent[begin:end])]
     for place, point in enumerate(stream.points):
