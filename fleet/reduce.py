@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections import namedtuple
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
-from operator import itemgetter, lt, sub
+from operator import itemgetter, le, lt, sub
 from typing import Any
 
 from fleet import site
@@ -59,7 +59,8 @@ def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[R
     """Add one stream, which: (Stream, index); rows in the order of records."""
     stream, index = which
     times, columns = _turned(rows)
-    rising, ordered = _turned(sorted(rows, key=itemgetter(0)))
+    in_order = all(map(le, times, times[1:]))
+    rising, ordered = (times, columns) if in_order else _turned(sorted(rows, key=itemgetter(0)))
     absent = [all(isinstance(value, Absent) for value in values)
               for values in zip(*ordered, strict=True)]
     for quarter, begin, end in _spans(rising):
