@@ -15,7 +15,7 @@ from typing import Any
 from fleet import second_reader
 from fleet.registry import Device, key_for, verified
 from gateway.core import batch as batches
-from gateway.core import cbor, chain
+from gateway.core import chain
 from gateway.core.cose import Sign1
 from gateway.core.errors import (
     BadSchema,
@@ -65,17 +65,21 @@ def open_batch(sealed: bytes, find: Find, sender: str) -> Opened:
     find: device name -> enrolled Device or None.  sender: the device whose topic it came on.
     Raises BadSchema, UnknownDevice or BadSignature; the message names device and batch.
     """
-    opened = open_signed(sealed, find, sender)
-    name = f"{opened.batch.device}, batch {opened.batch.number}"
-    payload = _envelope(sealed)[0].payload
-    second_reader.check(payload, cbor.decode(payload))
-    schema, records = _body(opened.batch, name)
+    message, opened = _signed(sealed, find, sender)
+    batch = opened.batch
+    second_reader.check(message.payload, [batches.VERSION, *batch[:8], list(batch.clock),
+                                          batch.codec, batch.body])
+    schema, records = _body(batch, f"{batch.device}, batch {batch.number}")
     return opened._replace(schema=schema, records=records)
 
 
 def open_signed(sealed: bytes, find: Find, sender: str) -> Opened:
     """Return a batch of which only envelope and signature were checked: no schema, no
     records.  Raises as open_batch does."""
+    return _signed(sealed, find, sender)[1]
+
+
+def _signed(sealed: bytes, find: Find, sender: str) -> tuple[Sign1, Opened]:
     message, batch = _envelope(sealed)
     name = f"{_shown(batch.device)}, batch {batch.number}"
     device = find(batch.device)
@@ -89,7 +93,7 @@ def open_signed(sealed: bytes, find: Find, sender: str) -> Opened:
                            f"is {_expected(device, batch.journal_id)}")
     if not verified(public, message.signed, message.signature):
         raise BadSignature(f"{name}: the signature does not fit the content")
-    return Opened(device, sealed, batch, chain.link(message.payload), (), [])
+    return message, Opened(device, sealed, batch, chain.link(message.payload), (), [])
 
 
 def _expected(device: Device, journal: bytes) -> str:

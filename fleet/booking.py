@@ -100,7 +100,7 @@ class Booking:
         if clock is None or descriptor is None:
             return
         reduction = reduce.reduce_records(opened.schema, opened.records, clock,
-                                          site.parse(descriptor))
+                                          site.held(descriptor))
         newest_ms = self._store.newest_quarter_ms(batch.device)
         self._store.add_reduction(batch_id, opened, reduction, clock.uncertainty_ms)
         if clock != batch.clock:

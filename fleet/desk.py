@@ -1,14 +1,16 @@
-"""The admission desk: one sealed batch in, one outcome out, durable before it is told.
+"""The admission desk: sealed batches in, one outcome for each, durable before it is told.
 
 This is the whole way of a batch at the fleet: open and check, compare with the store, keep,
 move the low-water mark, book its quarter hours, and only after the commit sign a receipt.
+Batches that wait together are committed together, for a sync of the disk costs as much as a
+batch.
 What the right key signed but nobody can read is kept, not booked, and receipted after the
 third try, so that one bad batch does not stop the good ones behind it.
 """
 
 import hashlib
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,6 +27,8 @@ NOT_BOOKED = "received-not-booked"
 REFUSALS_MAX = 3            # of the same unreadable bytes; then they are kept and receipted
 KID_BYTES = 8
 KINDS = {Replayed.code: incidents.CLONE, BrokenChain.code: incidents.CHAIN}
+
+Message = tuple[str, bytes]     # the device whose topic it came on, a sealed batch
 
 # code: "admit", "duplicate", "received-not-booked" or an AdmissionError's code.  detail: text
 # for people.  receipt: sealed bytes to publish, or None.  device: from the batch or topic.
@@ -47,18 +51,38 @@ class Desk:
     def receive(self, sender: str, sealed: bytes) -> Outcome:
         """Return the outcome for a batch that came on a device's topic; never raises for
         what the batch contains."""
+        return self.receive_all([(sender, sealed)])[0]
+
+    def receive_all(self, messages: Sequence[Message]) -> list[Outcome]:
+        """Return the outcome of each message, all of them committed at once.
+
+        A refused batch undoes only itself.  Of several outcomes of one journal only the last
+        carries a receipt, which covers the others; it is signed after the commit.
+        """
+        with self._store.transaction():
+            taken = [self._take(*message) for message in messages]
+        outcomes = [outcome for outcome, _ in taken]
+        last = {held[:2]: (place, held) for place, (_, held) in enumerate(taken) if held}
+        for place, held in last.values():
+            outcomes[place] = outcomes[place]._replace(receipt=self.receipt(held))
+        return outcomes
+
+    def _take(self, sender: str, sealed: bytes) -> tuple[Outcome, Chain | None]:
+        """Return the outcome of one message, without a receipt, and where its journal stands."""
         try:
             opened = admission.open_batch(sealed, self._find, sender)
-            verdict, held = self._book(opened)
+            with self._store.attempt():
+                verdict, held = self._book(opened)
         except AdmissionError as error:
             kept = self._refuse(sender, error, sealed)
             if kept is None:
-                return Outcome(error.code, str(error), self._standing(error, sealed), sender, None)
+                return (Outcome(error.code, str(error), None, sender, None),
+                        self._standing(error, sealed))
             opened, verdict, held = kept
         detail = (f"{sender}, batch {opened.batch.number}: records {opened.batch.first_seq}.."
                   f"{opened.batch.last_seq}, stored without a missing batch up to "
                   f"{held.low_water}")
-        return Outcome(verdict, detail, self.receipt(held), sender, held.low_water)
+        return Outcome(verdict, detail, None, sender, held.low_water), held
 
     def receipt(self, held: Chain) -> bytes:
         """Return the signed receipt for a journal, as far as it is stored now."""
@@ -67,7 +91,7 @@ class Desk:
         sealed: bytes = receipt.seal(content, self._kid, self._sign)
         return sealed
 
-    def _standing(self, error: AdmissionError, sealed: bytes) -> bytes | None:
+    def _standing(self, error: AdmissionError, sealed: bytes) -> Chain | None:
         """Return where a journal stands if a batch of it was refused for its place only: its
         sender may not have heard that this store is an older one, and would wait for ever."""
         if error.code != BrokenChain.code:
@@ -75,8 +99,7 @@ class Desk:
         batch = batches.open_sealed(sealed)[1]
         if batch.journal_id not in self._store.journals(batch.device):
             return None
-        with self._store.transaction():
-            return self.receipt(self._store.advance(batch.device, batch.journal_id))
+        return self._store.advance(batch.device, batch.journal_id)
 
     def receipts(self) -> list[tuple[str, bytes]]:
         """Return (device, receipt) of every journal: a broker may have lost the retained ones."""
@@ -84,16 +107,15 @@ class Desk:
 
     def _book(self, opened: admission.Opened) -> tuple[str, Chain]:
         batch = opened.batch
-        with self._store.transaction():
-            around = self._store.held(opened)
-            verdict = admission.judge(opened, around)
-            if verdict == admission.ADMIT:
-                self._check_dispute(batch, around)
-                batch_id = self._keep(opened, around)
-                self._booking.learn(opened)
-                self._booking.book(batch_id, opened)
-                self._booking.book_waiting(batch.device)
-            return verdict, self._store.advance(batch.device, batch.journal_id)
+        around = self._store.held(opened)
+        verdict = admission.judge(opened, around)
+        if verdict == admission.ADMIT:
+            self._check_dispute(batch, around)
+            batch_id = self._keep(opened, around)
+            self._booking.learn(opened)
+            self._booking.book(batch_id, opened)
+            self._booking.book_waiting(batch.device)
+        return verdict, self._store.advance(batch.device, batch.journal_id)
 
     def _check_dispute(self, batch: Any, around: admission.Held) -> None:
         """Raise BrokenChain for a batch that does not follow a held one, once two have spoken
@@ -122,19 +144,18 @@ class Desk:
                 ) -> tuple[admission.Opened, str, Chain] | None:
         """Count a refusal; return what to receipt if the batch is kept all the same."""
         digest = hashlib.sha256(sealed).digest()
-        with self._store.transaction():
-            signed = self._signed(sender, sealed)
-            kept = self._shelve(signed, error, digest) if signed else None
-            if kept is None or kept[1] != DUPLICATE:
-                # Hashing what may be a megabyte of nonsense is cheap; storing it would not be.
-                item = (self._now_ms(), digest, len(sealed))
-                self._store.refuse(sender, error.code, str(error), item)
-            if signed is not None and kept is None:
-                self._store.incidents.keep(signed.batch.device, error.code, digest, sealed)
-            if signed is not None and error.code in KINDS:
-                place = signed.batch.number if error.code == Replayed.code else ""
-                self._note(KINDS[error.code], signed.batch, place, str(error))
-            return kept
+        signed = self._signed(sender, sealed)
+        kept = self._shelve(signed, error, digest) if signed else None
+        if kept is None or kept[1] != DUPLICATE:
+            # Hashing what may be a megabyte of nonsense is cheap; storing it would not be.
+            item = (self._now_ms(), digest, len(sealed))
+            self._store.refuse(sender, error.code, str(error), item)
+        if signed is not None and kept is None:
+            self._store.incidents.keep(signed.batch.device, error.code, digest, sealed)
+        if signed is not None and error.code in KINDS:
+            place = signed.batch.number if error.code == Replayed.code else ""
+            self._note(KINDS[error.code], signed.batch, place, str(error))
+        return kept
 
     def _signed(self, sender: str, sealed: bytes) -> admission.Opened | None:
         """Return the batch as far as its signature holds, whatever its content is."""

@@ -1,6 +1,7 @@
 """The receiving door: MQTT over mutual TLS, batches to the desk, receipts back.
 
-PUBACK proves nothing: a receipt is published only after the desk has committed.  Every
+PUBACK proves nothing: a receipt is published only after the desk has committed.  One task
+hears, another admits what has come meanwhile, so that the line never waits for the disk.  Every
 connection gets a new Client, since an old one re-sends what failed, out of order.  A broken
 connection is normal: wait a little, with jitter, and come back.
 """
@@ -11,14 +12,14 @@ import random
 import socket
 import sqlite3
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import aiomqtt
 
 from fleet import clock
-from fleet.desk import Desk, Outcome
+from fleet.desk import Desk, Message
 from fleet.live import LiveTable
 from fleet.settings import Settings
 
@@ -28,11 +29,13 @@ PAUSE_S_MIN, PAUSE_S_MAX = 0.5, 4.0
 # Batches that wait in memory: 64 of at most 1 MiB.  What is dropped comes again, for it
 # gets no receipt.
 QUEUE_MAX = 64
+GROUP_MAX = 16              # committed together: a receipt waits for a second at most
 KEEPALIVE_S = 20
 REFUSED = 128               # SUBACK, MQTT 3.1.1 3.9.3
 # With Nagle's algorithm each receipt would wait 40 ms for the broker's delayed ACK.
 NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 TIMEOUT_S = 10
+FOREIGN = (aiomqtt.MqttError, OSError, sqlite3.Error)
 
 log = logging.getLogger("fleet.receiver")
 
@@ -51,8 +54,15 @@ def sender_of(topic: str) -> str | None:
     return parts[2] if len(parts) == 4 and parts[:2] == ["wp", "1"] else None
 
 
+def cause(error: BaseException) -> BaseException:
+    """Return the first of the errors that ended a group of tasks."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class Receiver:
-    """Keeps a connection to the broker and feeds the desk, one batch after the other."""
+    """Keeps a connection to the broker and feeds the desk with what waits."""
 
     def __init__(self, settings: Settings, desk: Desk, live: LiveTable) -> None:
         self._settings, self._desk, self._live = settings, desk, live
@@ -67,11 +77,11 @@ class Receiver:
         while True:
             try:
                 await self._session()
-            except (aiomqtt.MqttError, OSError, sqlite3.Error) as error:
+            except* FOREIGN as group:
                 if self.connected:
                     pause_s = PAUSE_S_MIN
                 log.warning("broker %s:%s or store: %s; next try within %.1f s",
-                            self._settings.host, self._settings.port, error, pause_s)
+                            self._settings.host, self._settings.port, cause(group), pause_s)
             finally:
                 self.connected = False
             await sleep(random.uniform(PAUSE_S_MIN / 2, pause_s))
@@ -94,31 +104,52 @@ class Receiver:
                               "list does not know this certificate's name")
             self.connected = True
             log.info("connected to the broker at %s:%s", self._settings.host, self._settings.port)
+            client.pending_calls_threshold = GROUP_MAX      # above, it warns
             for device, receipt in await self._on_thread(self._desk.receipts):
                 await self._publish(client, device, receipt)
-            async for message in client.messages:
-                await self._take(client, message)
+            waiting: asyncio.Queue[Message] = asyncio.Queue(QUEUE_MAX)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._hear(client, waiting))
+                group.create_task(self._admit(client, waiting))
 
-    async def _take(self, client: aiomqtt.Client, message: aiomqtt.Message) -> None:
-        device, payload = sender_of(message.topic.value), message.payload
-        if device is None or not isinstance(payload, bytes):
-            return
-        if message.topic.matches(LIVE):
-            self._live.take(device, payload, clock.monotonic_s(), clock.utc_ms())
-            return
+    async def _hear(self, client: aiomqtt.Client, waiting: asyncio.Queue[Message]) -> None:
+        """Sort what comes; while `waiting` is full, the client's own queue fills."""
+        async for message in client.messages:
+            device, payload = sender_of(message.topic.value), message.payload
+            if device is None or not isinstance(payload, bytes):
+                continue
+            if message.topic.matches(LIVE):
+                self._live.take(device, payload, clock.monotonic_s(), clock.utc_ms())
+            else:
+                await waiting.put((device, payload))
+
+    async def _admit(self, client: aiomqtt.Client, waiting: asyncio.Queue[Message]) -> None:
+        """Commit what waits, together, then publish the receipts."""
+        while True:
+            messages = [await waiting.get()]
+            while len(messages) < GROUP_MAX and not waiting.empty():
+                messages.append(waiting.get_nowait())
+            await self._take(client, messages)
+            self._live.notify()
+
+    async def _take(self, client: aiomqtt.Client, messages: Sequence[Message]) -> None:
         try:
-            outcome: Outcome = await self._on_thread(lambda: self._desk.receive(device, payload))
+            outcomes = await self._on_thread(lambda: self._desk.receive_all(messages))
         except sqlite3.Error as error:      # full or failing disk: no receipt, so nothing is lost
-            log.error("%s: not stored, no receipt: %s; next: free space or replace the disk; the "
-                      "gateway keeps it and sends it again", device, error)
+            for message in messages if len(messages) > 1 else ():
+                await self._take(client, [message])     # or only one of them will not go in
+            if len(messages) == 1:
+                log.error("%s: not stored, no receipt: %s; next: free space or replace the disk; "
+                          "the gateway keeps it and sends it again", messages[0][0], error)
             return
-        if outcome.low_water is None:
-            log.warning("refused (%s): %s", outcome.code, outcome.detail)
-        else:
-            log.info("%s: %s", outcome.code, outcome.detail)
-        if outcome.receipt is not None:
-            await self._publish(client, device, outcome.receipt)
-        self._live.notify()
+        for outcome in outcomes:
+            level, text = ((logging.WARNING, "refused (%s): %s") if outcome.low_water is None
+                           else (logging.INFO, "%s: %s"))
+            log.log(level, text, outcome.code, outcome.detail)
+        async with asyncio.TaskGroup() as group:
+            for one in outcomes:
+                if one.receipt is not None:
+                    group.create_task(self._publish(client, one.device, one.receipt))
 
     async def _publish(self, client: aiomqtt.Client, device: str, receipt: bytes) -> None:
         await client.publish(f"wp/1/{device}/receipt", receipt, qos=1, retain=True)

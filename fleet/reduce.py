@@ -4,10 +4,16 @@ A report over days then reads a few rows for each channel and quarter hour inste
 decoding batches.  Counters keep their first and last reading (gateway.core.interval parts),
 gauges their sum and extremes, streams how often they were polled.  Everything here can be
 built again from the stored batches.
+
+A day of a cabinet has millions of values, so a point's values of a whole batch are handled
+at once, as one column.
 """
 
+from bisect import bisect_left
 from collections import namedtuple
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
+from operator import itemgetter, le, lt, sub
 from typing import Any
 
 from gateway.core import interval, record
@@ -24,6 +30,9 @@ COUNTER_MAX, GAUGE_MAX = 1 << 62, 1 << 44
 # [count, absent]}.  events: [(seq, kind, utc_ms, body)].  stream is the index into the schema.
 Reduction = namedtuple("Reduction", ("counters", "gauges", "scans", "events"))
 
+Row = tuple[int, tuple[Any, ...]]       # of a scan: UTC ms, its values or Absents
+Column = Sequence[Any]                  # of one point: its values or Absents, scan by scan
+
 
 def reduce_records(schema: tuple[Stream, ...], records: Iterable[Any], clock: Any,
                    descriptor: dict[str, Any]) -> Reduction:
@@ -32,51 +41,94 @@ def reduce_records(schema: tuple[Stream, ...], records: Iterable[Any], clock: An
     clock: a reading.ClockState that is known (source not CLOCK_UNKNOWN).  descriptor: the
     site descriptor in force; it gives each counter its limits.
     """
-    readings: dict[tuple[int, int], list[tuple[int, int]]] = {}
     reduction = Reduction({}, {}, {}, [])
+    scans: dict[int, list[Row]] = {}
     for item in records:
         at = utc_ms(clock, item.ticks_ms)
         if record.is_event(item):
             reduction.events.append((item.seq, item.kind, at, item.body))
         else:
-            _count_scan(reduction.scans, item, at)
-            _sort_values(schema, item, at, readings, reduction.gauges)
-    for (stream, place), found in readings.items():
-        rules = limits.rules(descriptor, schema[stream], place)
-        reduction.counters[stream, place] = interval.parts(found, rules)
+            scans.setdefault(item.stream, []).append((at, item.values))
+    for stream, rows in scans.items():
+        _reduce_stream(reduction, (schema[stream], stream), rows, descriptor)
     return reduction
 
 
-def _count_scan(scans: dict[tuple[int, int], list[int]], item: Any, at: int) -> None:
-    counts = scans.setdefault((item.stream, interval.quarter(at)), [0, 0])
-    counts[0] += 1
-    if all(isinstance(value, Absent) for value in item.values):
-        counts[1] += 1
+def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[Row],
+                   descriptor: dict[str, Any]) -> None:
+    """Add one stream, which: (Stream, index); rows in the order of records."""
+    stream, index = which
+    times, columns = _turned(rows)
+    in_order = all(map(le, times, times[1:]))
+    rising, ordered = (times, columns) if in_order else _turned(sorted(rows, key=itemgetter(0)))
+    absent = [all(isinstance(value, Absent) for value in values)
+              for values in zip(*ordered, strict=True)]
+    for quarter, begin, end in _spans(rising):
+        reduction.scans[index, quarter] = [end - begin, sum(absent[begin:end])]
+    for place, point in enumerate(stream.points):
+        if is_counter(point):
+            counter = _readings(times, columns[place], 0, COUNTER_MAX)
+            if counter[0]:
+                rules = limits.rules(descriptor, stream, place)
+                reduction.counters[index, place] = _parts(*counter, rules)
+        else:
+            gauge = _readings(rising, ordered[place], -GAUGE_MAX, GAUGE_MAX)
+            if gauge[0]:
+                reduction.gauges[index, place] = _quarters(*gauge)
 
 
-def _sort_values(schema: tuple[Stream, ...], item: Any, at: int,
-                 readings: dict[tuple[int, int], list[tuple[int, int]]],
-                 gauges: dict[tuple[int, int], dict[int, list[int]]]) -> None:
-    points = schema[item.stream].points
-    for place, value in enumerate(item.values):
-        if isinstance(value, Absent):
-            continue
-        if is_counter(points[place]):
-            if 0 <= value <= COUNTER_MAX:
-                readings.setdefault((item.stream, place), []).append((at, value))
-        elif abs(value) <= GAUGE_MAX:
-            quarters = gauges.setdefault((item.stream, place), {})
-            _take(quarters, at, value)
+def _turned(rows: list[Row]) -> tuple[Sequence[int], list[Column]]:
+    """Return (times, columns of values) of rows of values."""
+    return [at for at, _ in rows], list(zip(*[values for _, values in rows], strict=True))
 
 
-def _take(quarters: dict[int, list[int]], at: int, value: int) -> None:
-    held = quarters.setdefault(interval.quarter(at), [0, 0, value, value, at, value])
-    held[0] += 1
-    held[1] += value
-    held[2] = min(held[2], value)
-    held[3] = max(held[3], value)
-    if at >= held[4]:
-        held[4], held[5] = at, value
+def _readings(times: Sequence[int], column: Column, low: int,
+              high: int) -> tuple[Sequence[int], Column]:
+    """Return (times, values) of the values low .. high that are there."""
+    try:
+        if low <= min(column) and max(column) <= high:
+            return times, column
+    except TypeError:               # an Absent does not compare with a number
+        pass
+    there = [not isinstance(value, Absent) and low <= value <= high for value in column]
+    return list(compress(times, there)), list(compress(column, there))
+
+
+def _spans(times: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield (quarter hour, first index, index behind the last) of times in order."""
+    begin = 0
+    while begin < len(times):
+        quarter = interval.quarter(times[begin])
+        end = bisect_left(times, quarter + interval.QUARTER_MS, begin)
+        yield quarter, begin, end
+        begin = end
+
+
+def _quarters(times: Sequence[int], values: Column) -> dict[int, list[int]]:
+    """Return {quarter_ms: [count, total, low, high, last_ms, last]} of a gauge; times in order."""
+    found = {}
+    for quarter, begin, end in _spans(times):
+        part = values[begin:end]
+        found[quarter] = [end - begin, sum(part), min(part), max(part), times[end - 1], part[-1]]
+    return found
+
+
+def _parts(times: Sequence[int], values: Column, rules: interval.Rules) -> list[interval.Part]:
+    """Return the Parts of a counter; its readings are in the order of records."""
+    if not _calm(times, values, rules):
+        return list(interval.parts(list(zip(times, values, strict=True)), rules))
+    return [interval.Part(quarter, times[begin], values[begin], times[end - 1], values[end - 1], 0)
+            for quarter, begin, end in _spans(times)]
+
+
+def _calm(times: Sequence[int], values: Column, rules: interval.Rules) -> bool:
+    """Whether no reading is late or falls, and the largest step is possible in the shortest
+    time: then no step hides a reset or a jump, and none needs a look of its own."""
+    if len(times) < 2 or not all(map(lt, times, times[1:])):
+        return False
+    steps = list(map(sub, values[1:], values))
+    shortest, largest = min(map(sub, times[1:], times)), max(steps)
+    return min(steps) >= 0 and interval.step(rules, (0, 0), (shortest, largest))[1] is not None
 
 
 def is_counter(point: Point) -> bool:

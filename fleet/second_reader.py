@@ -38,7 +38,7 @@ def read(data: bytes) -> Any:
 
 
 def check(data: bytes, ours: Any) -> None:
-    """Raise BadSchema unless cbor2 reads `data` exactly as our decoder did."""
+    """Raise BadSchema unless cbor2 reads in `data` exactly `ours`, what is going to count."""
     theirs = read(data)
     if not _same(theirs, ours):
         raise BadSchema("our decoder and cbor2 read the payload differently: report this batch")

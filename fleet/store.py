@@ -234,37 +234,38 @@ class Store:
     def add_reduction(self, batch_id: int, opened: Opened, reduction: Reduction,
                       uncertainty_ms: int) -> None:
         """Store a batch's share of quarter hours and mark it reduced."""
-        device = opened.batch.device
-        for (stream, place), parts in reduction.counters.items():
-            channel = self._channel(device, opened.schema[stream], place)
-            self._link.executemany(
-                "INSERT INTO counter_parts VALUES (?,?,?,?,?,?,?,?)",
-                [(channel, part[0], batch_id, *part[1:]) for part in parts])
-        for (stream, place), quarters in reduction.gauges.items():
-            channel = self._channel(device, opened.schema[stream], place)
-            self._link.executemany(
-                "INSERT INTO gauge_parts VALUES (?,?,?,?,?,?,?,?,?)",
-                [(channel, quarter, batch_id, *held) for quarter, held in quarters.items()])
-        self._link.executemany(
-            "INSERT INTO scan_parts VALUES (?,?,?,?,?,?,?)",
-            [(device, quarter, opened.schema[stream].device, batch_id, *counts, uncertainty_ms)
-             for (stream, quarter), counts in reduction.scans.items()])
-        self._link.executemany(
-            "INSERT INTO events VALUES (?,?,?,?,?,?)",
-            [(device, opened.batch.journal_id, seq, kind, at, cbor.encode(body))
-             for seq, kind, at, body in reduction.events])
+        device, link = opened.batch.device, self._link
+        channels = self._channels(opened, [*reduction.counters, *reduction.gauges])
+        link.executemany("INSERT INTO counter_parts VALUES (?,?,?,?,?,?,?,?)", sorted(
+            (channels[key], part[0], batch_id, *part[1:])
+            for key, parts in reduction.counters.items() for part in parts))
+        link.executemany("INSERT INTO gauge_parts VALUES (?,?,?,?,?,?,?,?,?)", sorted(
+            (channels[key], quarter, batch_id, *held)
+            for key, quarters in reduction.gauges.items() for quarter, held in quarters.items()))
+        link.executemany("INSERT INTO scan_parts VALUES (?,?,?,?,?,?,?)", [
+            (device, quarter, opened.schema[stream].device, batch_id, *counts, uncertainty_ms)
+            for (stream, quarter), counts in reduction.scans.items()])
+        link.executemany("INSERT INTO events VALUES (?,?,?,?,?,?)", [
+            (device, opened.batch.journal_id, seq, kind, at, cbor.encode(body))
+            for seq, kind, at, body in reduction.events])
         self.mark(batch_id, BOOKED)
 
-    def _channel(self, device: str, stream: Any, place: int) -> int:
-        point = stream.points[place]
-        key = (device, stream.device, point.item, point.measurand, point.exponent)
-        where = "device = ? AND stream = ? AND item = ? AND measurand = ? AND exponent = ?"
-        row = self._one(f"SELECT id FROM channels WHERE {where}", *key)
-        if row:
-            return int(row[0])
-        cursor = self._link.execute("INSERT INTO channels (device, stream, item, measurand, "
-                                    "exponent) VALUES (?,?,?,?,?)", key)
-        return int(cursor.lastrowid or 0)
+    def _channels(self, opened: Opened, keys: list[tuple[int, int]]) -> dict[Any, int]:
+        """Return {(stream, place): id} of points of a batch; new ones get an id."""
+        device, found = opened.batch.device, {}
+        known = {row[1:]: row[0] for row in self._link.execute(
+            "SELECT id, stream, item, measurand, exponent FROM channels WHERE device = ?",
+            (device,))}
+        for stream, place in keys:
+            name, points = opened.schema[stream]
+            point = points[place]
+            key = name, point.item, point.measurand, point.exponent
+            if key not in known:
+                known[key] = self._link.execute(
+                    "INSERT INTO channels (device, stream, item, measurand, exponent) "
+                    "VALUES (?,?,?,?,?)", (device, *key)).lastrowid
+            found[stream, place] = known[key]
+        return found
 
     def _one(self, statement: str, *values: Any) -> Any:
         return self._link.execute(statement, values).fetchone()

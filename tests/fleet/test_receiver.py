@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from fleet import serve, settings
-from fleet.desk import Desk
+from fleet.desk import Desk, Outcome
 from fleet.live import LiveTable
 from fleet.receiver import Receiver, sender_of, tls
 from fleet.registry import Registry
@@ -135,24 +135,33 @@ class Line:
 
 
 class FullDesk:
-    """A desk whose disk is full."""
+    """A desk whose disk takes at most one batch, and not every one."""
 
-    def __init__(self):
-        self.asked = 0
+    def __init__(self, takes=()):
+        self.takes, self.asked = takes, []
 
-    def receive(self, _sender, _sealed):
+    def receive_all(self, messages):
         """Fail as SQLite does."""
-        self.asked += 1
-        raise sqlite3.OperationalError("database or disk is full")
+        self.asked.append(len(messages))
+        if any(sealed not in self.takes for _, sealed in messages):
+            raise sqlite3.OperationalError("database or disk is full")
+        return [Outcome("admit", "", b"receipt", device, 1) for device, _ in messages]
 
 
 async def test_a_full_disk_gives_no_receipt_and_the_service_goes_on():
     desk, line = FullDesk(), Line()
     receiver = Receiver(None, desk, LiveTable())
-    message = aiomqtt.Message("wp/1/shop-1/up", b"sealed", 1, False, 1, None)
     for _ in range(2):
-        await receiver._take(line, message)
-    assert (desk.asked, line.said) == (2, [])
+        await receiver._take(line, [("shop-1", b"sealed")])
+    assert (desk.asked, line.said) == ([1, 1], [])
+
+
+async def test_of_batches_that_do_not_go_in_together_each_is_tried_alone():
+    desk, line = FullDesk(takes=(b"small",)), Line()
+    receiver = Receiver(None, desk, LiveTable())
+    await receiver._take(line, [("shop-1", b"large"), ("shop-2", b"small")])
+    assert desk.asked == [2, 1, 1]
+    assert line.said == [("wp/1/shop-2/receipt", b"receipt")]
 
 
 async def test_a_broker_that_lets_the_fleet_hear_nothing_is_told(place):

@@ -27,6 +27,7 @@ from tests.support.sim_truth import ORIGIN_S
 CLIENT = "fleet-receiver"
 OTHER = "cab-2"                 # enrolled as well, with a key of its own; it never sends itself
 OTHER_SEED = bytes([2]) * 32
+TOO_EARLY = "too-early"         # a forgery of what this store does not hold any more
 
 
 class WorkerCrash(BaseException):
@@ -92,17 +93,22 @@ class SimReceiver(Receiver):
 class SimDesk(Desk):
     """The real desk; what it admits is held to what was sealed."""
 
-    def receive(self, sender, sealed):
-        """Receive, note the outcome, and check what was admitted."""
-        life = self.life
-        life.world.point("fleet.take", life)
-        if life.fleet.too_early(sealed):
-            return Outcome("too-early", "", None, sender, None)
-        outcome = super().receive(sender, sealed)
-        life.world.note("fleet", outcome.code, outcome.low_water or 0)
-        life.fleet.refused += outcome.low_water is None
-        life.fleet.outcome(outcome, sealed)
-        return outcome
+    def receive_all(self, messages):
+        """Receive, note the outcomes once they are committed, and check what was admitted."""
+        life, outcomes = self.life, super().receive_all(messages)
+        for (_, sealed), outcome in zip(messages, outcomes, strict=True):
+            if outcome.code != TOO_EARLY:
+                life.world.note("fleet", outcome.code, outcome.low_water or 0)
+                life.fleet.refused += outcome.low_water is None
+                life.fleet.outcome(outcome, sealed)
+        return outcomes
+
+    def _take(self, sender, sealed):
+        """Take one of the messages that are committed together, or crash before it."""
+        self.life.world.point("fleet.take", self.life)
+        if self.life.fleet.too_early(sealed):
+            return Outcome(TOO_EARLY, "", None, sender, None), None
+        return super()._take(sender, sealed)
 
 
 class FleetLife:

@@ -199,10 +199,9 @@ def sent_twice_counts_twice(patch):
     def book(self, opened):
         verdict, held = real(self, opened)
         if verdict == admission.DUPLICATE:
-            with self._store.transaction():
-                self._store._link.execute(
-                    "UPDATE scan_parts SET count = 2 * count WHERE batch = (SELECT id FROM "
-                    "batches WHERE number = ?)", (opened.batch.number,))
+            self._store._link.execute(
+                "UPDATE scan_parts SET count = 2 * count WHERE batch = (SELECT id FROM "
+                "batches WHERE number = ?)", (opened.batch.number,))
         return verdict, held
     patch.setattr(DESK, "_book", book)
 
@@ -247,9 +246,9 @@ def nonsense_ends_the_worker(patch):
 
 def duplicates_get_no_receipt(patch):
     """Who lost a receipt never gets another one."""
-    real = DESK.receive
-    patch.setattr(DESK, "receive", lambda self, sender, sealed: _without_receipt(
-        real(self, sender, sealed)))
+    real = DESK.receive_all
+    patch.setattr(DESK, "receive_all", lambda self, messages: [
+        _without_receipt(one) for one in real(self, messages)])
     patch.setattr(DESK, "receipts", lambda self: [])
 
 
