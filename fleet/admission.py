@@ -15,7 +15,7 @@ from typing import Any
 from fleet import second_reader
 from fleet.registry import Device, key_for, verified
 from gateway.core import batch as batches
-from gateway.core import chain
+from gateway.core import chain, coarse
 from gateway.core.cose import Sign1
 from gateway.core.errors import (
     BadSchema,
@@ -25,7 +25,6 @@ from gateway.core.errors import (
     Replayed,
     UnknownDevice,
 )
-from gateway.core.reading import Stream
 
 ADMIT, DUPLICATE = "admit", "duplicate"
 INFLATED_BYTES_MAX = 16 << 20       # a batch of 15 minutes has some 100 KiB
@@ -33,8 +32,9 @@ NAME_CHARS = 80                     # of a stranger's name that is repeated in m
 
 # A sealed batch whose signature, form and content have been checked.  sealed: bytes as they
 # came.  batch: gateway.core.batch.Batch.  link: 32 bytes.  schema: tuple of Stream.
-# records: list of ScanRecord and EventRecord, first_seq .. last_seq without a hole.
-Opened = namedtuple("Opened", ("device", "sealed", "batch", "link", "schema", "records"))
+# records: list of ScanRecord and EventRecord, first_seq .. last_seq without a hole; of a
+# coarse.Coarse those that were kept, and its cells (None for a whole batch).
+Opened = namedtuple("Opened", ("device", "sealed", "batch", "link", "schema", "records", "cells"))
 
 # A stored batch as far as the chain is concerned.
 Neighbour = namedtuple("Neighbour", ("number", "first_seq", "last_seq", "prev", "link"))
@@ -67,10 +67,14 @@ def open_batch(sealed: bytes, find: Find, sender: str) -> Opened:
     """
     message, opened = _signed(sealed, find, sender)
     batch = opened.batch
-    second_reader.check(message.payload, [batches.VERSION, *batch[:8], list(batch.clock),
-                                          batch.codec, batch.body])
-    schema, records = _body(batch, f"{batch.device}, batch {batch.number}")
-    return opened._replace(schema=schema, records=records)
+    second_reader.check(message.payload, _as_read(batch))
+    return _with_body(opened, f"{batch.device}, batch {batch.number}")
+
+
+def reopen(sealed: bytes) -> Opened:
+    """Return a stored batch again, of which nothing is checked but its form; raises BadSchema."""
+    _, batch, link = _envelope(sealed)
+    return _with_body(Opened(None, sealed, batch, link, (), [], None), f"batch {batch.number}")
 
 
 def open_signed(sealed: bytes, find: Find, sender: str) -> Opened:
@@ -80,7 +84,7 @@ def open_signed(sealed: bytes, find: Find, sender: str) -> Opened:
 
 
 def _signed(sealed: bytes, find: Find, sender: str) -> tuple[Sign1, Opened]:
-    message, batch = _envelope(sealed)
+    message, batch, link = _envelope(sealed)
     name = f"{_shown(batch.device)}, batch {batch.number}"
     device = find(batch.device)
     if device is None:
@@ -93,7 +97,7 @@ def _signed(sealed: bytes, find: Find, sender: str) -> tuple[Sign1, Opened]:
                            f"is {_expected(device, batch.journal_id)}")
     if not verified(public, message.signed, message.signature):
         raise BadSignature(f"{name}: the signature does not fit the content")
-    return message, Opened(device, sealed, batch, chain.link(message.payload), (), [])
+    return message, Opened(device, sealed, batch, link, (), [], None)
 
 
 def _expected(device: Device, journal: bytes) -> str:
@@ -151,24 +155,39 @@ def holes(opened: Opened, held: Held) -> list[tuple[int, int]]:
     return found
 
 
-def _envelope(sealed: bytes) -> tuple[Sign1, batches.Batch]:
+def _envelope(sealed: bytes) -> tuple[Sign1, Any, bytes]:
+    """Return (Sign1, Batch or Coarse, chain value after it)."""
     if len(sealed) > batches.SEALED_MAX:
         raise BadSchema(f"{len(sealed)} bytes; a sealed batch has {batches.SEALED_MAX} at most")
     try:
-        message, batch = batches.open_sealed(sealed)
+        message, batch, link = coarse.open_any(sealed)
     except FormatError as error:
         raise BadSchema(f"not a sealed batch: {error}") from error
-    return message, batch
+    return message, batch, link
 
 
-def _body(batch: batches.Batch, name: str) -> tuple[tuple[Stream, ...], list[Any]]:
+def _as_read(batch: Any) -> list[Any]:
+    """Return the payload's parts as our decoder read them."""
+    if isinstance(batch, coarse.Coarse):
+        return [coarse.VERSION, batch.device, batch.journal_id,
+                [list(one) for one in batch.replaced], batch.boot, batch.rule, batch.prev,
+                batch.config_hash, list(batch.clock), batch.codec, batch.body]
+    return [batches.VERSION, *batch[:8], list(batch.clock), batch.codec, batch.body]
+
+
+def _with_body(opened: Opened, name: str) -> Opened:
+    batch = opened.batch
     try:
+        if isinstance(batch, coarse.Coarse):
+            content = coarse.open_body(batch, inflate)
+            return opened._replace(schema=content.schema, records=content.records,
+                                   cells=content.cells)
         schema, records = batches.open_body(batch, inflate)
     except FormatError as error:
         raise BadSchema(f"{name}: {error}") from error
     if [record.seq for record in records] != list(range(batch.first_seq, batch.last_seq + 1)):
         raise BadSchema(f"{name}: its records are not {batch.first_seq}..{batch.last_seq}")
-    return tuple(schema), records
+    return opened._replace(schema=tuple(schema), records=records)
 
 
 def _shown(name: str) -> str:

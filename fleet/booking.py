@@ -11,11 +11,11 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fleet import admission, incidents, reduce, site, words
+from fleet import admission, coarsened, incidents, reduce, site, words
 from fleet.store import NOT_BOOKED, Store
 from gateway.core import batch as batches
 from gateway.core import record
-from gateway.core.errors import AdmissionError, BadSchema, FormatError
+from gateway.core.errors import AdmissionError, BadSchema
 from gateway.core.interval import QUARTER_MS
 from gateway.core.reading import CLOCK_SIMULATED, CLOCK_UNKNOWN, ClockState
 
@@ -85,13 +85,11 @@ class Booking:
         """Reduce batches that waited and need not any more, some at a time."""
         for waiting in self._store.waiting(device, WAITING_MAX):
             try:
-                _, batch = batches.open_sealed(waiting.sealed)
-                schema, records = batches.open_body(batch, admission.inflate)
-            except FormatError:                     # the store was damaged: `verify` names it
+                opened = admission.reopen(waiting.sealed)
+            except BadSchema:                       # the store was damaged: `verify` names it
                 self._store.mark(waiting.id, NOT_BOOKED)
                 continue
-            self.book(waiting.id, admission.Opened(None, waiting.sealed, batch, b"", schema,
-                                                   records))
+            self.book(waiting.id, opened)
 
     def _reduce(self, batch_id: int, opened: admission.Opened) -> None:
         batch = opened.batch
@@ -99,8 +97,12 @@ class Booking:
         descriptor = self._store.config(batch.device, batch.config_hash)
         if clock is None or descriptor is None:
             return
+        if opened.cells is not None:
+            opened = coarsened.only(opened, self._store.numbers(batch_id))
         reduction = reduce.reduce_records(opened.schema, opened.records, clock,
                                           site.held(descriptor))
+        if opened.cells is not None:
+            reduction = reduce.with_cells(reduction, opened.cells, clock)
         newest_ms = self._store.newest_quarter_ms(batch.device)
         self._store.add_reduction(batch_id, opened, reduction, clock.uncertainty_ms)
         if clock != batch.clock:

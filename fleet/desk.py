@@ -15,11 +15,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fleet import admission, incidents
+from fleet import admission, coarsened, incidents
 from fleet.booking import Booking
 from fleet.store import Chain, Store
-from gateway.core import batch as batches
-from gateway.core import handover, receipt
+from gateway.core import coarse, handover, receipt
 from gateway.core.errors import AdmissionError, BadSchema, BrokenChain, Replayed
 
 DUPLICATE = admission.DUPLICATE
@@ -34,6 +33,9 @@ Message = tuple[str, bytes]     # the device whose topic it came on, a sealed ba
 # for people.  receipt: sealed bytes to publish, or None.  device: from the batch or topic.
 # low_water: None when refused.
 Outcome = namedtuple("Outcome", ("code", "detail", "receipt", "device", "low_water"))
+
+# One place of a batch in its journal, and what is held around it.
+Placed = tuple[admission.Opened, admission.Held]
 
 
 class Desk:
@@ -96,7 +98,7 @@ class Desk:
         sender may not have heard that this store is an older one, and would wait for ever."""
         if error.code != BrokenChain.code:
             return None
-        batch = batches.open_sealed(sealed)[1]
+        batch = coarse.open_any(sealed)[1]
         if batch.journal_id not in self._store.journals(batch.device):
             return None
         return self._store.advance(batch.device, batch.journal_id)
@@ -107,15 +109,31 @@ class Desk:
 
     def _book(self, opened: admission.Opened) -> tuple[str, Chain]:
         batch = opened.batch
-        around = self._store.held(opened)
-        verdict = admission.judge(opened, around)
-        if verdict == admission.ADMIT:
-            self._check_dispute(batch, around)
-            batch_id = self._keep(opened, around)
+        new = self._new_places(opened)
+        if new:
+            batch_id = self._keep(opened, new)
             self._booking.learn(opened)
             self._booking.book(batch_id, opened)
             self._booking.book_waiting(batch.device)
-        return verdict, self._store.advance(batch.device, batch.journal_id)
+        return (admission.ADMIT if new else DUPLICATE,
+                self._store.advance(batch.device, batch.journal_id))
+
+    def _new_places(self, opened: admission.Opened) -> list[Placed]:
+        """Return the places of a batch that are not held yet, each with what is held around it;
+        raises AdmissionError if one of them can never be true."""
+        found: list[Placed] = []
+        before: admission.Neighbour | None = None
+        for place in coarsened.places(opened):
+            around = self._store.held(place)
+            if around.before is None:
+                around = around._replace(before=before)
+            if admission.judge(place, around) == admission.ADMIT:
+                self._check_dispute(place.batch, around)
+                found.append((place, around))
+            batch = place.batch
+            before = admission.Neighbour(batch.number, batch.first_seq, batch.last_seq, batch.prev,
+                                         place.link)
+        return found
 
     def _check_dispute(self, batch: Any, around: admission.Held) -> None:
         """Raise BrokenChain for a batch that does not follow a held one, once two have spoken
@@ -125,10 +143,12 @@ class Desk:
             raise BrokenChain(f"{batch.device}, batch {batch.number}: this journal is disputed; "
                               "only what follows a batch that is held is taken")
 
-    def _keep(self, opened: admission.Opened, around: admission.Held) -> int:
-        """Store a batch, and note what its place in the journal tells; return its id."""
+    def _keep(self, opened: admission.Opened, new: list[Placed]) -> int:
+        """Store a batch, and note what its places in the journal tell; return its id."""
         batch = opened.batch
-        for first, last in admission.holes(opened, around):
+        if isinstance(batch, coarse.Coarse):
+            self._note(incidents.COARSENED, batch, batch.first_seq, coarsened.told(batch))
+        for first, last in [hole for place in new for hole in admission.holes(*place)]:
             self._note(incidents.GAP, batch, first, f"records {first}..{last} were never sealed: "
                        "the device's chain passes over them")
         known = self._store.journals(batch.device)
@@ -138,7 +158,7 @@ class Desk:
             self._note(kind, batch, "", "a statement of the key before explains this journal"
                        if kind == incidents.HANDOVER else "a new journal of a known device, "
                        "which nobody has explained; the journals before it stay apart")
-        return self._store.add_batch(opened, self._now_ms())
+        return self._store.add_batch(opened, [place for place, _ in new], self._now_ms())
 
     def _refuse(self, sender: str, error: AdmissionError, sealed: bytes
                 ) -> tuple[admission.Opened, str, Chain] | None:
@@ -171,16 +191,14 @@ class Desk:
         if error.code != BadSchema.code:
             return None
         try:
-            around = self._store.held(opened)
-            verdict = admission.judge(opened, around)
-            if verdict == admission.ADMIT:
-                self._check_dispute(batch, around)
+            new = self._new_places(opened)
         except AdmissionError:
             return None
-        if verdict == admission.ADMIT:
+        verdict = DUPLICATE
+        if new:
             if self._store.incidents.refusals(digest) + 1 < REFUSALS_MAX:
                 return None
-            self._booking.shelve(self._keep(opened, around), opened, str(error))
+            self._booking.shelve(self._keep(opened, new), opened, str(error))
             verdict = NOT_BOOKED
         return opened, verdict, self._store.advance(batch.device, batch.journal_id)
 

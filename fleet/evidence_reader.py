@@ -5,6 +5,7 @@ from collections import namedtuple
 from collections.abc import Iterator
 
 from fleet.log import Log
+from gateway.core import coarse
 from gateway.core.interval import SPREAD_MS_MAX
 
 # A stored batch as a bundle wants it.  journal, config, sealed: bytes.  leaf: index in the log.
@@ -41,7 +42,7 @@ class EvidenceReader:
             "   AND quarter_ms < ?2 AND quarter_ms >= ?2 - ?4) AS before,"
             "  (SELECT min(quarter_ms) FROM counter_parts WHERE channel = id"
             "   AND quarter_ms >= ?3 AND quarter_ms <= ?3 + ?4) AS after FROM mine)"
-            " SELECT journal, min(number), max(number) FROM batches WHERE id IN ("
+            " SELECT journal, min(number), max(number) FROM batches WHERE coalesce(whole, id) IN ("
             "  SELECT batch FROM scan_parts WHERE device = ?1 AND quarter_ms >= ?2"
             "   AND quarter_ms < ?3 UNION SELECT batch FROM counter_parts JOIN edges"
             "   ON channel = id AND quarter_ms IN (before, after)) GROUP BY journal",
@@ -49,12 +50,17 @@ class EvidenceReader:
         return [(bytes(journal), first, last) for journal, first, last in rows]
 
     def batches(self, device: str, span: tuple[bytes, int, int]) -> Iterator[BatchRow]:
-        """Yield the batches of a journal, first to last number, in order."""
+        """Yield the batches of a journal that hold any number from first to last, in order; a
+        coarsened one once, with the last number and all sequences that it stands for."""
         rows = self._link.execute(
             "SELECT journal, number, first_seq, last_seq, config, sealed, idx FROM batches "
-            "JOIN leaves ON batch = id WHERE device = ? AND journal = ? AND number BETWEEN ? "
-            "AND ? ORDER BY number", (device, *span))
-        yield from map(BatchRow._make, rows)
+            "JOIN leaves ON batch = id WHERE id IN (SELECT coalesce(whole, id) FROM batches WHERE "
+            "device = ? AND journal = ? AND number BETWEEN ? AND ?) ORDER BY number",
+            (device, *span))
+        for row in map(BatchRow._make, rows):
+            _, batch, _ = coarse.open_any(row.sealed)
+            yield row._replace(number=batch.number, first_seq=batch.first_seq,
+                               last_seq=batch.last_seq)
 
     def chain(self, device: str, journal: bytes) -> ChainRow:
         """Return the low-water mark of a journal that has batches."""

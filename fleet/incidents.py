@@ -20,6 +20,7 @@ CHAIN = "broken-chain"          # a batch that does not fit its neighbours
 RESET = "journal-reset"         # a known device begins a new journal, unexplained
 HANDOVER = "handover"           # ... explained by a statement of the old key
 QUARANTINED = "quarantined"     # received, not booked
+COARSENED = "coarsened"         # a full gateway kept less than every scan of it
 RESTATED = "restated"           # quarter hours changed after they had been closed
 FUTURE = "clock-ahead"          # a clock that says tomorrow: a 2099 that nobody set
 PLACED = "placed-later"         # records put into time by a later clock record

@@ -136,8 +136,8 @@ class Reader:
         """Return (records, batches) of the batches that touch a period."""
         row = self._one(
             "SELECT coalesce(sum(last_seq - first_seq + 1), 0), count(*) FROM batches "
-            "WHERE id IN (SELECT batch FROM scan_parts WHERE device = ? AND quarter_ms >= ? "
-            "AND quarter_ms < ?)", device, from_ms, to_ms)
+            "WHERE coalesce(whole, id) IN (SELECT batch FROM scan_parts WHERE device = ? AND "
+            "quarter_ms >= ? AND quarter_ms < ?)", device, from_ms, to_ms)
         return int(row[0]), int(row[1])
 
     def events(self, device: str, kind: int) -> list[EventRow]:
@@ -168,18 +168,20 @@ class Reader:
     def sealed(self, device: str, journal: bytes,
                numbers: tuple[int, int] | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield (number, sealed bytes) of a journal's batches in order; numbers: first and
-        last of them, default all."""
+        last of them, default all.  A coarsened batch comes once for each that it stands for."""
         first, last = numbers or (0, 1 << 62)
         yield from self._link.execute(
-            "SELECT number, sealed FROM batches WHERE device = ? AND journal = ? "
-            "AND number BETWEEN ? AND ? ORDER BY number", (device, journal, first, last))
+            "SELECT b.number, coalesce(w.sealed, b.sealed) FROM batches b LEFT JOIN batches w "
+            "ON w.id = b.whole WHERE b.device = ? AND b.journal = ? "
+            "AND b.number BETWEEN ? AND ? ORDER BY b.number", (device, journal, first, last))
 
     def numbers(self, device: str, journal: bytes, from_ms: int,
                 to_ms: int) -> tuple[int, int] | None:
         """Return first and last number of a journal's batches that touch a period."""
         row = self._one(
-            "SELECT min(number), max(number) FROM batches WHERE journal = ? AND id IN (SELECT "
-            "batch FROM scan_parts WHERE device = ? AND quarter_ms >= ? AND quarter_ms < ?)",
+            "SELECT min(number), max(number) FROM batches WHERE journal = ? AND coalesce(whole, "
+            "id) IN (SELECT batch FROM scan_parts WHERE device = ? AND quarter_ms >= ? AND "
+            "quarter_ms < ?)",
             journal, device, from_ms, to_ms)
         return None if row[0] is None else (row[0], row[1])
 

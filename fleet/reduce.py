@@ -17,13 +17,13 @@ from operator import itemgetter, le, lt, sub
 from typing import Any
 
 from gateway.core import interval, record
-from gateway.core.measurand import BY_ID, COUNTER
-from gateway.core.reading import Absent, Point, Stream, utc_ms
+from gateway.core.coarsen import GAUGE_MAX, is_counter
+from gateway.core.reading import Absent, Stream, utc_ms
 from gateway.ledger import limits
 
-# SQLite's numbers are signed and have 64 bits.  No real reading comes near these limits, and
-# the sum of a batch's gauges stays inside as well.
-COUNTER_MAX, GAUGE_MAX = 1 << 62, 1 << 44
+# SQLite's numbers are signed and have 64 bits.  No real reading comes near this limit, and
+# the sum of a batch's gauges, each within GAUGE_MAX, stays inside as well.
+COUNTER_MAX = 1 << 62
 
 # counters: {(stream, point index): [interval.Part]}.  gauges: {(stream, point index):
 # {quarter_ms: [count, total, low, high, last_ms, last]}}.  scans: {(stream, quarter_ms):
@@ -52,6 +52,31 @@ def reduce_records(schema: tuple[Stream, ...], records: Iterable[Any], clock: An
     for stream, rows in scans.items():
         _reduce_stream(reduction, (schema[stream], stream), rows, descriptor)
     return reduction
+
+
+def with_cells(reduction: Reduction, cells: Iterable[Any], clock: Any) -> Reduction:
+    """Return the Reduction of a coarsened batch: counters and events as its kept records give
+    them, scans and gauges as its cells (gateway.core.coarse.Cell) tell them of all."""
+    gauges: dict[tuple[int, int], dict[int, list[int]]] = {}
+    scans: dict[tuple[int, int], list[int]] = {}
+    for cell in cells:
+        quarter = interval.quarter(utc_ms(clock, cell.ticks_ms))
+        counts = scans.setdefault((cell.stream, quarter), [0, 0])
+        counts[0], counts[1] = counts[0] + cell.scans, counts[1] + cell.absent
+        for place, gauge in enumerate(cell.gauges):
+            kept = reduction.gauges.get((cell.stream, place), {}).get(quarter)
+            if gauge is not None and gauge[0] and kept is not None:
+                found = gauges.setdefault((cell.stream, place), {})
+                found[quarter] = _added(found.get(quarter), gauge, kept[4:])
+    return reduction._replace(gauges=gauges, scans=scans)
+
+
+def _added(held: list[int] | None, gauge: tuple[int, ...], last: list[int]) -> list[int]:
+    """Return a gauge's share of a quarter hour with one more cell in it."""
+    count, total, low, high = gauge
+    if held is None:
+        return [count, total, low, high, *last]
+    return [held[0] + count, held[1] + total, min(held[2], low), max(held[3], high), *last]
 
 
 def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[Row],
@@ -129,9 +154,3 @@ def _calm(times: Sequence[int], values: Column, rules: interval.Rules) -> bool:
     steps = list(map(sub, values[1:], values))
     shortest, largest = min(map(sub, times[1:], times)), max(steps)
     return min(steps) >= 0 and interval.step(rules, (0, 0), (shortest, largest))[1] is not None
-
-
-def is_counter(point: Point) -> bool:
-    """Return whether a point is cumulative; a measurand from the future counts as a gauge."""
-    known = BY_ID.get(point.measurand)
-    return known is not None and known.kind == COUNTER

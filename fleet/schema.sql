@@ -18,9 +18,12 @@ CREATE TABLE batches (
   received_ms INTEGER NOT NULL,
   reduced INTEGER NOT NULL,     -- 1 once its quarter parts are in the tables below; 2 =
                                 -- received, not booked: its content cannot be read or reduced
+  whole INTEGER REFERENCES batches (id),    -- of one place of a coarsened batch: the row that
+                                -- has its bytes; sealed is empty then.  NULL: these are they
   UNIQUE (device, journal, number),
   UNIQUE (device, journal, first_seq)
 ) STRICT;
+CREATE INDEX batches_whole ON batches (whole) WHERE whole IS NOT NULL;
 CREATE INDEX batches_waiting ON batches (device) WHERE reduced = 0;
 
 -- How far a journal is stored without a hole: what receipts say.

@@ -21,7 +21,8 @@ from fleet.reduce import Reduction
 from gateway.core import cbor, chain
 
 FILE = "fleet.db"
-VERSION = 3                 # 2: the Merkle log, 3: incidents; an older store gets what it lacks
+# 2: the Merkle log, 3: incidents, 4: coarsened batches; an older store gets what it lacks.
+VERSION = 4
 WAITS, BOOKED, NOT_BOOKED = 0, 1, 2     # column `reduced`
 REFUSED_MAX = 1000          # refused batches that are told apart; older ones are only counted
 DETAIL_CHARS_MAX = 300
@@ -72,6 +73,9 @@ class Store:
 
     def _make_tables(self) -> None:
         there = {row[0] for row in self._link.execute("SELECT name FROM sqlite_master")}
+        columns = [row[1] for row in self._link.execute("PRAGMA table_info(batches)")]
+        if columns and "whole" not in columns:
+            self._link.execute("ALTER TABLE batches ADD COLUMN whole INTEGER")
         for statement in _statements(SCHEMA.read_text(encoding="utf-8")):
             if statement.split()[2] not in there:       # CREATE TABLE name, CREATE INDEX name
                 self._link.execute(statement)
@@ -120,18 +124,33 @@ class Store:
                         batch.device, batch.journal_id, value)
         return Neighbour(*row) if row else None
 
-    def add_batch(self, opened: Opened, received_ms: int) -> int:
-        """Store a batch's sealed bytes, make them the log's next leaf; return the id."""
+    def add_batch(self, opened: Opened, places: list[Opened], received_ms: int) -> int:
+        """Store a batch's sealed bytes, make them the log's next leaf; return the id.
+
+        places: what is new of it; the first has the bytes, others of a coarsened one name it.
+        """
+        batch_id = self._add_place(places[0], opened.sealed, None, received_ms)
+        for place in places[1:]:
+            self._add_place(place, b"", batch_id, received_ms)
+        self.log.append(batch_id, opened.sealed, received_ms)
+        return batch_id
+
+    def _add_place(self, opened: Opened, sealed: bytes, whole: int | None,
+                   received_ms: int) -> int:
         batch = opened.batch
         cursor = self._link.execute(
             "INSERT INTO batches (device, journal, number, boot, first_seq, last_seq, prev,"
-            " link, config, sealed, received_ms, reduced) VALUES (?,?,?,?,?,?,?,?,?,?,?,0)",
+            " link, config, sealed, received_ms, reduced, whole) "
+            "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (batch.device, batch.journal_id, batch.number, batch.boot, batch.first_seq,
-             batch.last_seq, batch.prev, opened.link, batch.config_hash, opened.sealed,
-             received_ms))
-        batch_id = int(cursor.lastrowid or 0)
-        self.log.append(batch_id, opened.sealed, received_ms)
-        return batch_id
+             batch.last_seq, batch.prev, opened.link, batch.config_hash, sealed,
+             received_ms, WAITS if whole is None else BOOKED, whole))
+        return int(cursor.lastrowid or 0)
+
+    def numbers(self, batch_id: int) -> list[int]:
+        """Return the numbers that came with a stored batch."""
+        return [row[0] for row in self._link.execute(
+            "SELECT number FROM batches WHERE id = ?1 OR whole = ?1", (batch_id,))]
 
     def advance(self, device: str, journal: bytes) -> Chain:
         """Move the low-water mark over every batch that follows; return where it stands."""

@@ -5,13 +5,13 @@ Nothing that admission once concluded is believed: every sealed batch is opened 
 
 from collections import namedtuple
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from fleet import admission, words
+from fleet import admission, coarsened, words
 from fleet.incidents import Incident
 from fleet.reader import JournalRow, Reader
 from fleet.registry import Device, key_for, verified
-from gateway.core import batch as batches
-from gateway.core import chain
+from gateway.core import chain, coarse
 from gateway.core.errors import FormatError
 
 # What can be wrong.  MISSING: a hole before a batch, which may still arrive.
@@ -52,19 +52,23 @@ def journal(reader: Reader, device: Device, row: JournalRow,
     name = row.journal.hex()
     records = count = last_seq = 0
     first_seq, link = 0, chain.start(device.device, row.journal)
+    before = b""                        # a coarsened batch comes once for each of its places
     for number, sealed in reader.sealed(device.device, row.journal, numbers):
-        found = list(_batch_faults(device, row.journal, number, sealed, numbers is None))
-        content = None if found else batches.open_sealed(sealed)
-        if content is not None:
+        found = list(_batch_faults(device, row.journal, number, sealed,
+                                   numbers is None and sealed != before))
+        before = sealed
+        place = None if found else _place(sealed, number)
+        if place is not None:
+            batch = place.batch
             if numbers is not None and number == numbers[0]:
-                last_seq, link = content[1].first_seq - 1, content[1].prev
-            found += _order_faults(content[1], last_seq, link)
+                last_seq, link = batch.first_seq - 1, batch.prev
+            found += _order_faults(batch, last_seq, link)
         faults += [Fault(device.device, name, *one) for one in found]
-        if content is None:
+        if place is None:
             continue
-        link, last_seq = chain.link(content[0].payload), content[1].last_seq
-        first_seq = first_seq or content[1].first_seq
-        records, count = records + last_seq - content[1].first_seq + 1, count + 1
+        link, last_seq = place.link, batch.last_seq
+        first_seq = first_seq or batch.first_seq
+        records, count = records + last_seq - batch.first_seq + 1, count + 1
     if numbers is None and row.low_water is not None and row.low_water > last_seq:
         faults.append(Fault(device.device, name, LOST, f"records {last_seq + 1}..{row.low_water} "
                             "were acknowledged but are not stored"))
@@ -78,7 +82,7 @@ def _batch_faults(device: Device, journal_id: bytes, number: int, sealed: bytes,
                   deep: bool) -> Iterator[Found]:
     place = f"batch {number}"
     try:
-        message, batch = batches.open_sealed(sealed)
+        message, batch, _ = coarse.open_any(sealed)
     except FormatError as error:
         yield UNREADABLE, f"{place}: cannot be read: {error}"
         return
@@ -87,15 +91,23 @@ def _batch_faults(device: Device, journal_id: bytes, number: int, sealed: bytes,
     if public is None or not verified(public, message.signed, message.signature):
         yield SIGNATURE, f"{place}: the signature does not fit; its bytes were changed or swapped"
         return
-    if (batch.device, batch.journal_id, batch.number) != (device.device, journal_id, number):
+    if (batch.device, batch.journal_id) != (device.device, journal_id) or (
+            _place(sealed, number) is None):
         yield MISPLACED, (f"{place}: is batch {batch.number} of {batch.device}, stored in a wrong "
                           "place")
         return
     if deep:
         try:
-            batches.open_body(batch, admission.inflate)
+            coarse.open_records(batch, admission.inflate)
         except FormatError as error:
             yield NOT_BOOKED, f"{place}: received, not booked: {error}"
+
+
+def _place(sealed: bytes, number: int) -> admission.Opened | None:
+    """Return the place with this number that a batch takes, None if it has none."""
+    _, batch, link = coarse.open_any(sealed)
+    opened = admission.Opened(None, sealed, batch, link, (), [], None)
+    return next((one for one in coarsened.places(opened) if one.batch.number == number), None)
 
 
 def words_of(incident: Incident) -> str:
@@ -104,7 +116,7 @@ def words_of(incident: Incident) -> str:
     return f"{words.INCIDENT_WORDS.get(incident.kind, incident.kind)}: {incident.detail}{times}"
 
 
-def _order_faults(batch: batches.Batch, last_seq: int, link: bytes) -> Iterator[Found]:
+def _order_faults(batch: Any, last_seq: int, link: bytes) -> Iterator[Found]:
     if batch.first_seq > last_seq + 1 and batch.prev != link:
         yield MISSING, (f"records {last_seq + 1}..{batch.first_seq - 1} are missing before batch "
                         f"{batch.number}; the gateway still holds them, or they were taken away")

@@ -29,12 +29,13 @@ INCIDENT_WORDS = {
     "gap": "never sealed", "batch-lost": "lost on the gateway's flash",
     "clone": "two gateways use one key", "broken-chain": "does not fit the chain",
     "journal-reset": "new journal, not explained", "handover": "board replaced, signed",
+    "coarsened": "made coarser on a full gateway",
     "quarantined": "received, not booked", "restated": "figures changed later",
     "clock-ahead": "clock in the future", "placed-later": "dated later",
 }
 # What needs a person, and what is only to be known.
 INCIDENTS_SEVERE = ("clone", "broken-chain", "journal-reset", "quarantined", "batch-lost")
-INCIDENTS_WATCH = ("gap", "clock-ahead")
+INCIDENTS_WATCH = ("gap", "clock-ahead", "coarsened")
 SEVERE = ("fork", "broken-chain", "bad-signature")
 
 

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gateway.core import batch, chain, columns, segment
+from gateway.core import coarse, columns, segment
 from gateway.core.errors import BadSignature, FormatError, JournalError, StoreError
+from gateway.core.journal_coarse import CoarseBatches
 from gateway.core.journal_recovery import Recovered, recover
 from gateway.core.reading import ClockState, utc_ms
 from gateway.core.record import EVENT_NAMES, is_event
@@ -66,19 +67,19 @@ class View(NamedTuple):
 def look(directory: Path, device: str) -> View:
     """Return the View of a device's journal; raises StoreError if it cannot be listed."""
     reader = Reader(directory)
-    found = recover(reader, device, lambda: bytes(16), SEGMENT_BYTES)
+    found = recover(reader, device, lambda: bytes(16), SEGMENT_BYTES, CoarseBatches)
     return View(reader, found, found.mark.seq if found.mark else 0)
 
 
-def batches(view: View) -> Iterator[tuple[int, batch.Batch | None, str]]:
-    """Yield (number, Batch or None, what is wrong or "") of every batch, oldest first."""
+def batches(view: View) -> Iterator[tuple[int, Any, str]]:
+    """Yield (number, Batch, Coarse or None, what is wrong or "") of every batch, oldest first."""
     for number in view.found.batches.numbers():
         try:
-            yield number, batch.open_sealed(view.found.batches.read(number))[1], ""
+            yield number, coarse.open_any(view.found.batches.read(number))[1], ""
         except (JournalError, FormatError) as error:
             yield number, None, str(error)
     if view.found.unsure is not None:
-        content = batch.open_sealed(view.found.unsure.data)[1]
+        content = coarse.open_any(view.found.unsure.data)[1]
         yield content.number, content, ""
 
 
@@ -90,6 +91,8 @@ def listing(view: View) -> list[dict[str, Any]]:
         if content is not None:
             row |= {"boot": content.boot, "first_seq": content.first_seq,
                     "last_seq": content.last_seq, "body_bytes": len(content.body),
+                    "kept": coarse.RULE_NAMES[content.rule] if isinstance(content, coarse.Coarse)
+                    else "everything",
                     "acknowledged": content.last_seq <= view.acknowledged_seq}
         rows.append(row)
     rows += [{"what": "tail", "number": piece.place[0], "wrong": "",
@@ -103,8 +106,8 @@ def records(view: View, number: int) -> Iterator[dict[str, Any]]:
     """Yield the records of a batch, of the tail if number is 0.  Raises JournalError."""
     if number:
         try:
-            content = batch.open_sealed(_sealed_bytes(view, number))[1]
-            schema, items = batch.open_body(content, inflate)
+            content = coarse.open_any(_sealed_bytes(view, number))[1]
+            schema, items = coarse.open_records(content, inflate)
         except FormatError as error:
             raise JournalError(f"batch {number}: {error}") from error
         yield from (_row(schema, content.clock, item) for item in items)
@@ -127,15 +130,15 @@ def verify(view: View, public: Verifier) -> list[str]:
             faults.append(f"batch {number}: {wrong}")
             before = None
             continue
-        message = batch.open_sealed(_sealed_bytes(view, number))[0]
+        message, _, link = coarse.open_any(_sealed_bytes(view, number))
         try:
             public.check(message.kid, message.signed, message.signature)
-            batch.open_body(content, inflate)
+            coarse.open_records(content, inflate)
         except (BadSignature, FormatError) as error:
             faults.append(f"batch {number}: {error}")
         if before is not None and content.prev != before:
             faults.append(f"batch {number}: does not continue the chain of the one before")
-        before = chain.link(message.payload)
+        before = link
     return faults + [f"{EVENT_NAMES[kind]}: {' '.join(str(part) for part in body if part)}"
                      for kind, body in view.found.events]
 

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.core import batch, columns
+from gateway.core import batch, coarse, columns
 from gateway.core.cursor import Cursor
 from gateway.core.errors import FormatError, JournalError, StoreError
 from gateway.core.reading import ClockState, utc_ms
@@ -51,8 +51,8 @@ def last_read_utc_ms(journal: Any) -> dict[str, int]:
     found: dict[str, int] = {}
     try:
         for data in _newest_batches(journal):
-            _, content = batch.open_sealed(data)
-            schema, records = batch.open_body(content, inflate)
+            _, content, _ = coarse.open_any(data)
+            schema, records = coarse.open_records(content, inflate)
             here: dict[str, int] = {}
             for record in records:
                 _note(here, schema, content.clock, record)

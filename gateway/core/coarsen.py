@@ -102,7 +102,7 @@ def _mark_gauges(stays, scans, points):
         if at_ms // QUARTER_MS != quarter:
             quarter = at_ms // QUARTER_MS
             wanted = [i for i, point in enumerate(points) if not is_counter(point)]
-        left = [i for i in wanted if isinstance(item.values[i], Absent)]
+        left = [i for i in wanted if not _is_gauge(item.values[i])]
         if len(left) < len(wanted):
             stays[item.seq] = True
         wanted = left
@@ -120,11 +120,14 @@ def _cell(place, points, scans):
 
 def _totals(column):
     """Return (count, total, low, high) of a gauge's readings."""
-    there = [value for value in column
-             if not isinstance(value, Absent) and -GAUGE_MAX <= value <= GAUGE_MAX]
+    there = [value for value in column if _is_gauge(value)]
     if not there:
         return (0, 0, 0, 0)
     return (len(there), sum(there), min(there), max(there))
+
+
+def _is_gauge(value):
+    return not isinstance(value, Absent) and -GAUGE_MAX <= value <= GAUGE_MAX
 
 
 def _counters_only(item, schema):

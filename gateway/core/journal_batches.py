@@ -15,7 +15,6 @@ from .errors import Corrupt, FormatError, JournalError, StoreError
 TRAILER_BYTES = 5
 READ_TRIES = 3          # a card that was busy or cold may answer the next time
 INFO_MAX = 1024         # batch infos kept in RAM; others are read again
-BLOCK_BYTES = 4096      # what a file takes on flash is counted in these
 FIRST = (0,)            # one tuple for the attempts of nearly all batches
 
 
@@ -50,6 +49,8 @@ def open_file(data, journal_id, number):
 
 class Batches:
     """The batch files of one journal.  Numbers start at 1 and have no second use."""
+
+    block_bytes = 4096          # what a file takes on flash is counted in these
 
     def __init__(self, store, journal_id, names):
         """names: all file names of the store; those of other journals are left alone."""
@@ -241,10 +242,13 @@ class Batches:
 
     def _count(self, data_bytes):
         if self._held_bytes is not None:
-            self._held_bytes += _blocks(data_bytes + TRAILER_BYTES)
+            self._held_bytes += self._blocks(data_bytes + TRAILER_BYTES)
 
     def _size(self, number):
-        return sum([_blocks(self._store.size(name)) for name in self._paths(number)])
+        return sum([self._blocks(self._store.size(name)) for name in self._paths(number)])
+
+    def _blocks(self, count):
+        return -(-count // self.block_bytes) * self.block_bytes
 
     def _paths(self, number):
         """Return the names of a batch's files, newest last."""
@@ -252,7 +256,3 @@ class Batches:
 
     def _name(self, number, attempt):
         return "b%s-%08x-%d" % (prefix_of(self._journal_id), number, attempt)
-
-
-def _blocks(count):
-    return -(-count // BLOCK_BYTES) * BLOCK_BYTES

@@ -91,30 +91,34 @@ class CoarseBatches(Batches):
         """Return the bytes that batches take on flash, in whole blocks.  Raises StoreError."""
         return sum([self._size(number) for number in numbers])
 
-    def next_group(self, busy):
+    def is_worth(self, numbers, data_bytes):
+        """Return True if a file of so many bytes in place of batches frees a quarter of them."""
+        return self._blocks(data_bytes) <= self.bytes_of(numbers) * 3 // 4
+
+    def next_group(self, busy, refused=()):
         """Return ([numbers], rule) to be made coarser next, or None.
 
         First the oldest whole batches; only when none is left what is coarse already, a rule
-        at a time.  busy: numbers to leave alone.  The newest batches stay whole: the last
-        one carries number, sequence and chain over a restart.
+        at a time.  busy: numbers to leave alone.  refused: (number, rule) not to be tried
+        again.  The newest batches stay whole: the last one carries number, sequence and
+        chain over a restart.
         """
         old = [number for number in self._order[:-KEPT_WHOLE] if number not in busy]
         group = []
         for number in old:
-            if number in self._spans:
+            if number in self._spans or (number, coarse.QUARTERS) in refused:
                 if group:
                     break
-            elif not group or number == group[-1] + 1:
-                group.append(number)
+            elif group and number != group[-1] + 1 or len(group) == GROUP:
+                break
             else:
-                break
-            if len(group) == GROUP:
-                break
+                group.append(number)
         if group:
             return group, coarse.QUARTERS
         for rule in (coarse.COUNTERS, coarse.HOURS, coarse.ENDS):
             for number in old:
-                if number in self._spans and self._spans[number].rule == rule - 1:
+                if (number in self._spans and self._spans[number].rule < rule
+                        and (number, rule) not in refused):
                     return [number], rule
         return None
 
@@ -161,7 +165,7 @@ class Coarsening:
         interval.Rules; the records may hold the configuration."""
         self._batches, self._sealer = batches, sealer
         self._inflate, self._limits = inflate, limits
-        self._refused = {}          # number -> True: cannot be made coarser, left as it is
+        self.refused = {}          # (number, rule) -> True: no room to be had there
         self._clear()
 
     def step(self, busy):
@@ -172,7 +176,7 @@ class Coarsening:
         """
         if self._goal is None:
             self._clear()
-            self._goal = self._batches.next_group(list(busy) + list(self._refused))
+            self._goal = self._batches.next_group(busy, self.refused)
             return self._goal is not None
         numbers, rule = self._goal
         if rule != coarse.QUARTERS:
@@ -181,7 +185,7 @@ class Coarsening:
         if number in busy:
             return self._finish() if self._replaced else self._clear()
         if not self._take(number):
-            return self._finish() if self._replaced else self._refuse([number])
+            return self._finish() if self._replaced else self._refuse([number], rule)
         return self._finish() if len(self._replaced) == len(numbers) else True
 
     def _clear(self):
@@ -190,9 +194,9 @@ class Coarsening:
         self._sizes = [0, 0]                # bytes of events and number of values kept
         return True
 
-    def _refuse(self, numbers):
+    def _refuse(self, numbers, rule):
         for number in numbers:
-            self._refused[number] = True
+            self.refused[number, rule] = True
         return self._clear()
 
     def _read(self, number):
@@ -241,12 +245,12 @@ class Coarsening:
         """Make a coarsened batch coarser still."""
         found = self._read(number)
         if found is None:
-            return self._refuse([number])
+            return self._refuse([number], rule)
         old = found[0]
         try:
             content = coarse.open_body(old, self._inflate)
         except FormatError:
-            return self._refuse([number])
+            return self._refuse([number], rule)
         content = coarsen.again(content, old.clock, rule,
                                 self._limits(old.config_hash, content))
         return self._write([number], (old, old.replaced), content, rule)
@@ -262,8 +266,8 @@ class Coarsening:
             coarse.make_body(content, replaced, rule, sealer.codec, sealer.compress), rule,
             replaced)
         payload = coarse.encode_payload(made)
-        if len(payload) > min(SEALED_AIM, self._batches.bytes_of(numbers) * 3 // 4):
-            return self._refuse(numbers)        # hardly any room to be had here
+        if len(payload) > SEALED_AIM or not self._batches.is_worth(numbers, len(payload) + 200):
+            return self._refuse(numbers, rule)
         self._clear()
         self._batches.replace(numbers, rule, coarse.seal(payload, sealer.kid, sealer.sign))
         return Done(numbers, made.number, made.first_seq, made.last_seq, rule, replaced[-1].link)

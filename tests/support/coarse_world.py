@@ -1,0 +1,54 @@
+"""Batches of a paper gateway on a shelf, made coarser by the gateway's own code."""
+
+from gateway.core import batch, coarse
+from gateway.core.journal import Sealer
+from gateway.core.journal_coarse import CoarseBatches, Coarsening
+from gateway.resume import inflate
+from gateway.room import Limits
+from tests.fleet.maker import CONFIG_BYTES, CONFIG_HASH, deflate
+from tests.support.shelf import Shelf
+
+
+class EagerBatches(CoarseBatches):
+    """Made coarser whether it frees a block or not: batches of paper are small."""
+
+    def is_worth(self, numbers, data_bytes):
+        """Any byte is worth it."""
+        return True
+
+
+def shelf_of(gateway, sealed, kind=EagerBatches):
+    """Return (Shelf, CoarseBatches) that hold sealed batches, numbered from 1."""
+    store = Shelf()
+    batches = kind(store, gateway.journal_id, [])
+    for number, data in enumerate(sealed, 1):
+        batches.write(number, data)
+    return store, batches
+
+
+def coarsening(gateway, batches):
+    """Return the Coarsening of a paper gateway's batches."""
+    return Coarsening(batches, Sealer(gateway.kid, gateway.key.sign, deflate, batch.CODEC_DEFLATE),
+                      inflate, Limits(CONFIG_HASH, CONFIG_BYTES))
+
+
+def until_rule(gateway, batches, rule):
+    """Make everything coarser that can be, up to a rule; return what was done."""
+    work, done = coarsening(gateway, batches), []
+    while True:
+        goal = batches.next_group([], work.refused)
+        if goal is None or goal[1] > rule:
+            return done
+        step = work.step([])
+        if not isinstance(step, bool):
+            done.append(step)
+
+
+def coarse_of(batches):
+    """Return {last number: Coarse} of what is coarse."""
+    found = {}
+    for number in batches.numbers():
+        content = coarse.open_any(batches.read(number))[1]
+        if isinstance(content, coarse.Coarse):
+            found[number] = content
+    return found
