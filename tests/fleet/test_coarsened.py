@@ -56,8 +56,8 @@ def books(folder):
     with sqlite3.connect(folder / FILE) as link:
         return {
             "counters": set(link.execute(
-                "SELECT stream, measurand, item, quarter_ms, first_ms, first, last_ms, last, broken "
-                "FROM counter_parts JOIN channels ON channel = id")),
+                "SELECT stream, measurand, item, quarter_ms, first_ms, first, last_ms, last, "
+                "broken FROM counter_parts JOIN channels ON channel = id")),
             "gauges": set(link.execute(
                 "SELECT stream, measurand, item, quarter_ms, sum(count), sum(total), min(low), "
                 "max(high), max(last_ms), max(last) FROM gauge_parts JOIN channels "
