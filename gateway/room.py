@@ -25,6 +25,7 @@ LOG = logging.getLogger("wattproof.room")
 RESERVE, RESERVE_BYTES = "reserve", 2 * SEGMENT_BYTES
 SPARE_BYTES = 2 * RESERVE_BYTES         # free beside a reserve that is made
 FULL_PERCENT = 80                       # of what the journal could take
+ENERGY = 43                             # any counter's measurand
 STRICT = Rules(limits.MODULUS_UNKNOWN, 0, 0, 0)     # keeps both sides of every step over a count
 
 
@@ -33,7 +34,8 @@ class Limits:
 
     def __init__(self, config_hash: bytes, descriptor: bytes) -> None:
         """config_hash, descriptor: of the configuration in force."""
-        self._known: dict[bytes, limits.Descriptor] = {config_hash: dict(cbor.decode(descriptor))}
+        self._known: dict[bytes, limits.Descriptor] = {}
+        self._learn([config_hash, descriptor])
 
     def __call__(self, config_hash: bytes, content: coarse.Content) -> Callable[[int, int], Rules]:
         """Return the limits of a batch's counters, by stream and point."""
@@ -46,8 +48,10 @@ class Limits:
 
     def _learn(self, body: list[Any]) -> None:
         try:
-            self._known[body[0]] = dict(cbor.decode(body[1]))
-        except (FormatError, IndexError, TypeError, ValueError):
+            found = dict(cbor.decode(body[1]))
+            limits.rules_for(found, "", ENERGY, 0)      # it says what limits need
+            self._known[body[0]] = found
+        except (FormatError, LookupError, TypeError, ValueError):
             return
 
 

@@ -56,20 +56,27 @@ def is_coarse(payload):
     return bytes(payload[:2]) == b"\x8b\x02"
 
 
-def make_body(content, replaced, rule, codec, compress):
-    """Return the body bytes of a Content; compress as in batch.make_body."""
+def make_parts(content, replaced, rule):
+    """Yield the parts of a Content's body one by one, each about as much work as sealing a
+    batch: schema, records, kept, counts, cells, then under QUARTERS three of gauges."""
     schema, cells = content.schema, content.cells
-    row = bytearray()
-    place = 0
+    yield encode_schema(schema)
+    yield columns.encode(schema, _renumbered(content.records))
+    yield _kept(content.records, replaced[0].first_seq)
+    yield columns.encode(schema, _rows(cells, 0))
+    row, place = bytearray(), 0
     for cell in cells:
         for number in (cell.place - place, cell.scans, cell.absent):
             put_varint(row, number)
         place = cell.place
-    gauges = [columns.encode(schema, _rows(cells, part)) for part in (1, 2, 3)]
-    body = encode([
-        encode_schema(schema), columns.encode(schema, _renumbered(content.records)),
-        _kept(content.records, replaced[0].first_seq), columns.encode(schema, _rows(cells, 0)),
-        bytes(row), gauges if rule == QUARTERS else []])
+    yield bytes(row)
+    for part in (1, 2, 3) if rule == QUARTERS else ():
+        yield columns.encode(schema, _rows(cells, part))
+
+
+def make_body(parts, codec, compress):
+    """Return the body bytes of what make_parts gave; compress as in batch.make_body."""
+    body = encode(parts[:5] + [parts[5:]])
     return body if codec == batch.CODEC_RAW else compress(body)
 
 

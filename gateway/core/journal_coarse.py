@@ -157,7 +157,7 @@ class CoarseBatches(Batches):
 
 
 class Coarsening:
-    """Makes batches coarser, one file a step: a step costs no more than reading a batch."""
+    """Makes batches coarser step by step; a step costs about as much as sealing a batch."""
 
     def __init__(self, batches, sealer, inflate, limits):
         """batches: CoarseBatches.  sealer: journal.Sealer.  inflate: as in batch.open_body.
@@ -174,6 +174,8 @@ class Coarsening:
         busy: numbers to leave alone (under way to the fleet).  Raises StoreError; the next
         step begins anew.
         """
+        if self._making is not None:
+            return self._make(busy)
         if self._goal is None:
             self._clear()
             self._goal = self._batches.next_group(busy, self.refused)
@@ -182,14 +184,16 @@ class Coarsening:
         if rule != coarse.QUARTERS:
             return self._again(numbers[0], rule)
         number = numbers[len(self._replaced)]
-        if number in busy:
-            return self._finish() if self._replaced else self._clear()
-        if not self._take(number):
-            return self._finish() if self._replaced else self._refuse([number], rule)
-        return self._finish() if len(self._replaced) == len(numbers) else True
+        if number in busy or not self._take(number):
+            if self._replaced:
+                return self._close()
+            return self._clear() if number in busy else self._refuse([number], rule)
+        return self._close() if len(self._replaced) == len(numbers) else True
 
     def _clear(self):
         self._goal = self._first = None     # ([numbers], rule), the first batch taken
+        self._making = self._named = self._rule = None
+        self._parts = []
         self._schema, self._records, self._cells, self._replaced = None, [], [], []
         self._sizes = [0, 0]                # bytes of events and number of values kept
         return True
@@ -236,13 +240,13 @@ class Coarsening:
         self._first, self._schema, self._sizes = first, schema, sizes
         return True
 
-    def _finish(self):
-        numbers = [one.number for one in self._replaced]
+    def _close(self):
+        """Begin to write what was taken."""
         content = coarse.Content(self._schema, self._records, self._cells)
-        return self._write(numbers, (self._first, self._replaced), content, coarse.QUARTERS)
+        return self._begin((self._first, self._replaced), content, coarse.QUARTERS)
 
     def _again(self, number, rule):
-        """Make a coarsened batch coarser still."""
+        """Begin to make a coarsened batch coarser still."""
         found = self._read(number)
         if found is None:
             return self._refuse([number], rule)
@@ -253,21 +257,33 @@ class Coarsening:
             return self._refuse([number], rule)
         content = coarsen.again(content, old.clock, rule,
                                 self._limits(old.config_hash, content))
-        return self._write([number], (old, old.replaced), content, rule)
+        return self._begin((old, old.replaced), content, rule)
 
-    def _write(self, numbers, named, content, rule):
-        """Seal what is kept and let it stand for the numbers.  named: (batch whose head it
-        takes over, list of Replaced)."""
-        head, replaced = named
-        sealer = self._sealer
-        made = coarse.Coarse(
+    def _begin(self, named, content, rule):
+        """named: (batch whose head is taken over, list of Replaced)."""
+        self._named, self._rule, self._parts = named, rule, []
+        self._making = coarse.make_parts(content, named[1], rule)
+        return True
+
+    def _make(self, busy):
+        """Make one more part of the body; with the last one seal it and let it count."""
+        for part in self._making:
+            self._parts.append(part)
+            return True
+        head, replaced = self._named
+        numbers, rule, sealer = self._goal[0], self._rule, self._sealer
+        if rule == coarse.QUARTERS:
+            numbers = [one.number for one in replaced]
+        body = coarse.make_body(self._parts, sealer.codec, sealer.compress)
+        self._clear()
+        if [number for number in numbers if number in busy]:
+            return True                         # on its way since we began: another time
+        payload = coarse.encode_payload(coarse.Coarse(
             head.device, head.journal_id, numbers[-1], head.boot, replaced[0].first_seq,
-            replaced[-1].last_seq, head.prev, head.config_hash, head.clock, sealer.codec,
-            coarse.make_body(content, replaced, rule, sealer.codec, sealer.compress), rule,
-            replaced)
-        payload = coarse.encode_payload(made)
+            replaced[-1].last_seq, head.prev, head.config_hash, head.clock, sealer.codec, body,
+            rule, replaced))
         if len(payload) > SEALED_AIM or not self._batches.is_worth(numbers, len(payload) + 200):
             return self._refuse(numbers, rule)
-        self._clear()
         self._batches.replace(numbers, rule, coarse.seal(payload, sealer.kid, sealer.sign))
-        return Done(numbers, made.number, made.first_seq, made.last_seq, rule, replaced[-1].link)
+        return Done(numbers, numbers[-1], replaced[0].first_seq, replaced[-1].last_seq, rule,
+                    replaced[-1].link)

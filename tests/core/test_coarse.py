@@ -42,8 +42,8 @@ def a_quarter(first_seq=1, start_ms=0, energy=1000):
 
 def made(records, cells, rule=coarse.QUARTERS):
     replaced = [coarse.Replaced(4, 1, 9, b"a" * 32), coarse.Replaced(5, 11, 20, b"b" * 32)]
-    body = coarse.make_body(coarse.Content(SCHEMA, records, cells), replaced, rule,
-                            batch.CODEC_RAW, None)
+    parts = list(coarse.make_parts(coarse.Content(SCHEMA, records, cells), replaced, rule))
+    body = coarse.make_body(parts, batch.CODEC_RAW, None)
     return coarse.Coarse("cab-1", b"J" * 16, 5, 2, 1, 20, b"p" * 32, b"c" * 32, CLOCK,
                          batch.CODEC_RAW, body, rule, replaced)
 
