@@ -44,7 +44,8 @@ TABLES: dict[str, tuple[Key, ...]] = {
         Key("interval_s", "int", 10, 1, 3600, meaning="each device is read once per interval"),
         Key("loss_window_s", "int", 10, 1, 60, meaning="a power cut costs at most this much"),
         Key("batch_minutes", "int", 15, 1, 60, meaning="a sealed batch covers at most this"),
-        Key("keep_mib", "int", 512, 1, 65536, meaning="acknowledged batches kept up to this"),
+        Key("keep_mib", "int", 512, 1, 65536,
+            meaning="room for batches: then acknowledged ones go, then old ones get coarser"),
     ),
     "keys": (Key("evidence", "path", REQUIRED, meaning="Ed25519 PEM, mode 0600"),),
     "uplink": (
