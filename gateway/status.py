@@ -26,6 +26,8 @@ NEXT = {
     "uplink-unanswered": "wait, data are safe on flash; if it lasts: fleet, broker's access list",
     "uplink-rejected": "a person must look: certificate, enrolment, access list",
     "journal-degraded": "flash does not take writes: free space or replace it, soon",
+    "flash-full": "scans are refused and declared until there is room: restore the uplink or "
+                  "take a larger card",
     "receipt-fork": "the fleet holds other data under our numbers: look for a second board with "
                     "our key",
     "receipt-ahead": "the fleet has more than this board: was the journal wiped or restored?",
@@ -47,6 +49,8 @@ def words(status: Mapping[str, Any]) -> list[str]:
         found.append("stalled")
     if status.get("journal", {}).get("state", "ok") != "ok":
         found.append("journal-degraded")
+    if status.get("journal", {}).get("reserve") == "spent":
+        found.append("flash-full")
     raised = status.get("uplink", {}).get("alarms", ())
     found += [alarm for alarm in ALARMS if alarm in raised]
     uplink = status.get("uplink", {}).get("state")
@@ -118,6 +122,8 @@ def _details(status: Mapping[str, Any]) -> list[str]:
         f"{journal['batches_waiting']}",
         f"flash     {journal['device_bytes']} device bytes, {journal['syncs']} syncs, "
         f"{journal['commits']} commits since the start",
+        f"room      batches {journal['batches_bytes'] / 1e6:.1f} MB, reserve {journal['reserve']}, "
+        f"{journal['coarsened_batches']} batches made coarser since the start",
         f"uplink    {uplink['state']}  {uplink['reason']}".rstrip(),
         f"sent      {uplink['evidence_bytes']} evidence bytes in {uplink['batches_sent']} "
         f"batches, {uplink['live_bytes']} live bytes",

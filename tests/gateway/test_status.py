@@ -15,6 +15,7 @@ def test_each_trouble_has_its_word():
             ({}, "ok"), ({"state": "stopped"}, "stopped"), ({"stalled": ["bus:a"]}, "stalled"),
             ({"journal": {"state": "degraded-ram"}}, "journal-degraded"),
             ({"journal": {"state": "full"}}, "journal-degraded"),
+            ({"journal": {"state": "ok", "reserve": "spent"}}, "flash-full"),
             ({"uplink": {"state": "offline"}}, "uplink-offline"),
             ({"uplink": {"state": "rejected"}}, "uplink-rejected"),
             ({"uplink": {"state": "starting"}}, "starting"),
