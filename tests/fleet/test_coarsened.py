@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fleet import incidents, registry, verify
+from fleet import incidents, registry, report, verify
 from fleet.desk import Desk
 from fleet.reader import Reader, opened
 from fleet.store import FILE, Store
@@ -211,3 +211,22 @@ def test_what_does_not_free_a_quarter_of_its_room_is_left_as_it_is(shop):
     done = until_rule(gateway, batches, coarse.ENDS)
     assert [one.rule for one in done] == [coarse.QUARTERS] * 2      # a block is a block
     assert batches.held_bytes() == 4096 * len(batches.numbers())
+
+
+def statement(folder):
+    """Return the report of a shop's first six hours, but for how many batches it rests on."""
+    device = report.device_of(registry.Registry(folder).sites(), "shop")
+    with opened(folder) as reader:
+        content = report.build(reader, report.Question(
+            device, None, ORIGIN_MS, ORIGIN_MS + 6 * 3_600_000))
+    content.pop("evidence")
+    content.pop("incidents", None)
+    return content
+
+
+def test_a_report_says_the_same_of_coarsened_batches(tmp_path, shop):
+    gateway, sealed = shop
+    received(tmp_path / "whole", gateway, sealed)
+    received(tmp_path / "coarse", gateway, coarser(gateway, sealed))
+    whole, thin = statement(tmp_path / "whole"), statement(tmp_path / "coarse")
+    assert whole["meters"] and whole == thin
