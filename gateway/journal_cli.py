@@ -43,7 +43,9 @@ def _ls(arguments: argparse.Namespace, _cabinet: Cabinet, view: View) -> int:
     lines = [f"{row['what']:<6} {row['number']!s:<8} " + (row["wrong"] or (
         f"boot {row['boot']:<4} sequence {row['first_seq']} to {row['last_seq']}  "
         f"{row['body_bytes']} bytes  "
-        + ("acknowledged" if row["acknowledged"] else "waits"))) for row in rows]
+        + ("acknowledged" if row["acknowledged"] else "waits")
+        + (f"  kept: {row['kept']}" if row.get("kept", "everything") != "everything" else ""))
+        ) for row in rows]
     _say(arguments, rows, lines or ["the journal is empty"])
     return 1 if any(row["wrong"] for row in rows) else 0
 

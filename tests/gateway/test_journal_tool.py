@@ -9,7 +9,10 @@ from gateway import config, journal_tool
 from gateway.__main__ import main
 from gateway.core import batch
 from gateway.core.journal import Journal, Opening, Sealer
+from gateway.core.journal_coarse import CoarseBatches
 from gateway.core.reading import ClockState, all_absent
+from gateway.deflate import deflate
+from gateway.room import Limits, Room
 from gateway.signer import Signer
 from gateway.store import FlashStore
 from tests.support.cabinet_folder import make_folder
@@ -69,6 +72,30 @@ def test_verify_names_the_batch_whose_bytes_changed(path, capsys):
     name.write_bytes(data)
     code, found = said(capsys, path, "verify")
     assert code == 1 and len(found["faults"]) == 1 and "batch 1" in found["faults"][0]
+
+
+def test_coarsened_batches_are_listed_shown_and_verified_as_what_they_stand_for(path, capsys):
+    cabinet = config.load(path)
+    store, signer = FlashStore(cabinet.journal.directory), Signer.load(cabinet.evidence_key)
+    journal = Journal.open(store, Opening(
+        cabinet.site.cabinet, cabinet.schema, cabinet.config_hash, cabinet.descriptor, "1.0",
+        lambda: b"J" * 16, CLOCK, 0), batches=CoarseBatches)
+    sealer = Sealer(signer.kid, signer.sign, deflate, batch.CODEC_DEFLATE)
+    for i in range(20):
+        journal.append_scan(900_000 * i, 0, all_absent(cabinet.schema[0], 1))
+        journal.commit()
+        journal.seal(sealer)
+    room = Room(journal, store, 0, sealer, Limits(cabinet.config_hash, cabinet.descriptor))
+    while room.due:
+        room.tend()
+    store.close()
+    code, rows = said(capsys, path, "ls")
+    assert code == 0 and sum("quarter hours" in row["kept"] for row in rows) >= 1
+    first = next(row for row in rows if "quarter hours" in row["kept"])
+    assert said(capsys, path, "verify")[0] == 0
+    code, records = said(capsys, path, "show", str(first["number"]))
+    assert code == 0 and all(first["first_seq"] <= row["seq"] <= first["last_seq"]
+                             for row in records)
 
 
 def test_export_copies_the_bytes_that_travel(path, capsys, tmp_path):
