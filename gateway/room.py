@@ -89,8 +89,9 @@ class Room:
     def tend(self) -> Done | None:
         """Do one piece of work; return what was made coarser, if anything was.
 
-        Raises StoreError: flash fails, the next call tries again.
+        Raises StoreError: flash fails, the next call after look() tries again.
         """
+        self.due = False                # unless this works, not before the next look
         held, goal = self._journal.batches.held_bytes(), self._goal()
         done: Done | bool | None = None
         if held > goal:

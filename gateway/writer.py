@@ -139,8 +139,8 @@ class Writer:
         try:
             done = self.room.tend()
         except StoreError as error:
-            LOG.error("room on flash: %s; next: check the flash; trying on", error)
-            self._retry_s = self.clock.real_s() + RETRY_S
+            LOG.error("room on flash: %s; next: check the flash; tried again after the next batch",
+                      error)
             return
         if done is not None:
             self.journal.append_event(self.clock.ticks_ms(), COARSENED, [

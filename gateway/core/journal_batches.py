@@ -11,6 +11,7 @@ two items.  After a failed write the same bytes go into a new file with the next
 from . import batch, chain, frame
 from .crc import crc32
 from .errors import Corrupt, FormatError, JournalError, StoreError
+from .record import SEQ_MAX
 
 TRAILER_BYTES = 5
 READ_TRIES = 3          # a card that was busy or cold may answer the next time
@@ -182,7 +183,7 @@ class Batches:
         """
         dropped = []
         while (len(self._order) > 1 and self.held_bytes() > keep_bytes
-               and self.info(self._order[0])[1] <= acknowledged_seq):
+               and self._oldest_end() <= acknowledged_seq):
             number = self._order[0]
             size = self._size(number)
             for name in self._paths(number):
@@ -193,6 +194,17 @@ class Batches:
         if dropped:
             self._store.sync_dir()
         return dropped
+
+    def _oldest_end(self):
+        """Return the last sequence of the oldest batch; if its bytes rotted, of what must have
+        come before the next that can be read.  Raises StoreError."""
+        for place, number in enumerate(self._order):
+            try:
+                first_seq, last_seq, _ = self.info(number)
+            except Corrupt:
+                continue
+            return first_seq - 1 if place else last_seq
+        return SEQ_MAX
 
     def _put(self, name, number, data):
         """Make a file of sealed bytes durable; raises StoreError, the file then counts as torn."""

@@ -12,7 +12,7 @@ from collections import namedtuple
 
 from . import batch, coarse, coarsen
 from .cbor import encode
-from .errors import Corrupt, FormatError
+from .errors import Corrupt, FormatError, JournalError
 from .journal_batches import Batches, prefix_of
 from .record import is_event
 
@@ -208,7 +208,7 @@ class Coarsening:
         try:
             _, content, link = coarse.open_any(self._batches.read(number))
             return content, link
-        except (FormatError, Corrupt):
+        except (FormatError, JournalError):
             return None
 
     def _take(self, number):

@@ -184,6 +184,19 @@ def test_a_failing_flash_is_told_and_the_next_call_tries_again():
     assert cabinet.tend()
 
 
+def test_a_rotten_batch_neither_stops_trimming_nor_coarsening():
+    cabinet = Cabinet(Shelf(), keep_bytes=10 * BLOCK)
+    for _ in range(40):
+        cabinet.quarter()
+    for number in (1, 5):
+        (name,) = [name for name in cabinet.store.list() if f"-{number:08x}-" in name]
+        cabinet.store.files[name][99] ^= 1
+    cabinet.journal.acknowledge(cabinet.journal.batch_info(3)[1], 0)
+    done = cabinet.tend()
+    assert cabinet.room.counts["trimmed"] == 3 and cabinet.journal.batch_numbers()[:2] == [4, 5]
+    assert done[0].numbers[0] == 6 and 5 not in {n for one in done for n in one.numbers}
+
+
 def test_limits_learn_the_configuration_that_a_batch_itself_holds():
     known = Limits(bytes(32), LIMITS)
     event = record.EventRecord(1, 0, record.CONFIG, [b"o" * 32, LIMITS])
