@@ -36,7 +36,7 @@ def wire_for(bus: Any, path: str = "") -> Any:
     if bus.kind == "rtu":
         return modbus.RtuReads()
     if bus.kind == "tcp":
-        return modbus.TcpReads()
+        return modbus.TcpReads(bus.at_once)
     if bus.kind == "pylontech":
         return pylontech.Frames()
     if bus.kind == "http":
