@@ -89,6 +89,8 @@ TABLES: dict[str, tuple[Key, ...]] = {
         Key("echo", "bool", False, meaning="the line returns what we send"),
         Key("host", "text", "", 1, 253, meaning="tcp: host name or address"),
         Key("tcp_port", "int", 502, 1, 65535, meaning="tcp: port"),
+        Key("at_once", "int", 1, 1, 16,
+            meaning="tcp: questions under way at once; over 1 only if the far end's maker says so"),
         Key("url", "text", "", 1, 300, meaning="http: http://host:port"),
         Key("timeout_s", "number", Decimal(1), Decimal("0.05"), 5,
             meaning="first guess; the gateway learns each unit's own (real seconds)"),

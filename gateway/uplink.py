@@ -33,6 +33,7 @@ from gateway.core.errors import (
     UplinkError,
 )
 from gateway.core.record import ALARM
+from gateway.flag import Flag
 from gateway.poller import Event
 from gateway.signer import Verifier
 from gateway.trust import FOREIGN, check_granted, tls_context, translate
@@ -41,6 +42,7 @@ from gateway.writer import Writer
 LOG = logging.getLogger("wattproof.uplink")
 WINDOW = 4                      # batches without a receipt under way: 4 x 1 MiB at most
 IDLE_S = 1.0                    # real: look at least so often for overdue receipts
+QUIET_S = 10.0                  # ... and at least so often while no batch waits at all
 LIVE_S_MIN = 0.2                # real: a fast simulation must not flood the broker
 LIVE_BYTES_MAX = 32_768
 LINE_BYTES_S_MIN = 2_000        # slowest line a batch is given time for: 16 kbit/s
@@ -89,7 +91,7 @@ class Uplink:
         self.counts = {"connects": 0, "batches_sent": 0, "evidence_bytes": 0, "live_bytes": 0,
                        "live_sent": 0, "receipts": 0, "receipts_refused": 0}
         self._verifier = verifier
-        self._wake = asyncio.Event()
+        self._wake = Flag()
         self._wait_s = float(settings.retry_s_min)
         self.alarms: set[str] = set()
         self._unreadable: set[int] = set()      # batches that were complained about
@@ -193,11 +195,7 @@ class Uplink:
                     numbers, oldest, self._fresh_sent, WINDOW))
                 continue
             self._wake.clear()
-            try:
-                async with asyncio.timeout(IDLE_S):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+            await self._wake.wait(IDLE_S if self.outbox.waiting() else QUIET_S)
 
     async def _declare_lost(self) -> None:
         """Look at batches that the outbox left out: some are only hard to read just now."""
