@@ -40,7 +40,7 @@ def measure() -> Iterator[Figure]:
 def _tcp(folder: Path, profiles: Path) -> Iterator[Figure]:
     with running("meters", python("tests.bench.meter_server"), folder / "meters.log") as meters:
         ports = [str(port) for port in meters.line()["ports"]]
-        commands = (("our poller", python("tests.bench.poll_loop", str(profiles), *ports)),
+        commands = (("our poller", python("tests.bench.poll_loop", str(profiles), "1", *ports)),
                     ("raw pymodbus", python("tests.bench.pymodbus_loop", "0", *ports)))
         load = (f"{METERS} Modbus TCP meters x {len(NAMES)} points, {len(SPANS)} reads a poll, "
                 f"as fast as it goes, {WINDOW_LINES} s each")

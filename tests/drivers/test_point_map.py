@@ -6,14 +6,14 @@ from gateway.core.errors import BadFrame, NoReply
 from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_IMPLEMENTED, OUT_OF_RANGE, REFUSED, Absent
 
 
-def meter(rows, limits=None):
+def meter(rows, limits=None, gap_ms=60):
     """Return a profile of int16 registers: rows of (measurand, address)."""
     reading = {"function": 4, "registers_max": 20, "gap_max": 5, "source": ["a"]}
     reading.update(limits or {})
     return profile.make("meter", {
         "manufacturer": "M", "model": "X", "kind": "meter", "protocol": "modbus",
         "maturity": "simulated", "sources": {"a": "a test"},
-        "transport": {"kinds": ["rtu"], "min_gap_ms": 60, "source": ["a"]}, "reading": reading,
+        "transport": {"kinds": ["rtu"], "min_gap_ms": gap_ms, "source": ["a"]}, "reading": reading,
         "identity": [{"name": "serial", "function": 3, "address": 900, "format": "uint32",
                       "source": ["a"]}],
         "point": [{"measurand": name, "address": address, "format": "int16", "group": "journal",
