@@ -32,7 +32,9 @@ from gateway.core.errors import (
     Rejected,
     UplinkError,
 )
+from gateway.core.live_words import MESSAGE_BYTES_MAX
 from gateway.core.record import ALARM
+from gateway.deflate import pack_live
 from gateway.flag import Flag
 from gateway.poller import Event
 from gateway.signer import Verifier
@@ -44,7 +46,7 @@ WINDOW = 4                      # batches without a receipt under way: 4 x 1 MiB
 IDLE_S = 1.0                    # real: look at least so often for overdue receipts
 QUIET_S = 10.0                  # ... and at least so often while no batch waits at all
 LIVE_S_MIN = 0.2                # real: a fast simulation must not flood the broker
-LIVE_BYTES_MAX = 32_768
+LIVE_QUIET_S = 15.0             # real: a live message at least so often, news or not
 LINE_BYTES_S_MIN = 2_000        # slowest line a batch is given time for: 16 kbit/s
 BEAT_S = 10.0                   # real: a long batch on a slow line is progress
 STEADY_S = 20.0                 # real: a connection that held so long begins anew
@@ -91,7 +93,7 @@ class Uplink:
         self.counts = {"connects": 0, "batches_sent": 0, "evidence_bytes": 0, "live_bytes": 0,
                        "live_sent": 0, "receipts": 0, "receipts_refused": 0}
         self._verifier = verifier
-        self._wake = Flag()
+        self._wake, self._news = Flag(), Flag()
         self._wait_s = float(settings.retry_s_min)
         self.alarms: set[str] = set()
         self._unreadable: set[int] = set()      # batches that were complained about
@@ -107,6 +109,10 @@ class Uplink:
     def wake(self) -> None:
         """Say that there may be something to send."""
         self._wake.set()
+
+    def refresh(self) -> None:
+        """Say that there are new figures to show."""
+        self._news.set()
 
     async def run(self) -> None:
         """Keep connecting and sending until cancelled."""
@@ -269,18 +275,22 @@ class Uplink:
             job.cancel()
 
     async def _send_live(self, client: aiomqtt.Client) -> None:
+        """Send the figures after each commit, but not more often than live_s."""
         period_s = max(self.clock.seconds(self.settings.live_s), LIVE_S_MIN)
         while True:
             await asyncio.sleep(period_s)
+            await self._news.wait(max(LIVE_QUIET_S - period_s, 0.0))
+            self._news.clear()
             await self._wait_turn(pacing.LIVE)
             figures = self._figures()           # after the wait: what goes out is of now
             if figures is None:
                 continue
-            data = json.dumps(figures, separators=(",", ":")).encode()
-            if len(data) > LIVE_BYTES_MAX:
-                LOG.warning("live message of %d bytes left out; at most %d", len(data),
-                            LIVE_BYTES_MAX)
+            text = json.dumps(figures, separators=(",", ":")).encode()
+            if len(text) > MESSAGE_BYTES_MAX:
+                LOG.warning("live message of %d bytes left out; at most %d", len(text),
+                            MESSAGE_BYTES_MAX)
                 continue
+            data = pack_live(text)
             await self._say(client, pacing.LIVE, "live", data)
             self.counts["live_sent"] += 1
             self.counts["live_bytes"] += len(data)
