@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from tests.bench import rig
 from tests.bench.figure import Figure
 from tests.bench.load import METERS, NAMES
-from tests.bench.process import Process, python, running
+from tests.bench.process import Process, compile_all, python, running
 
 WARM_S, WINDOW_S = 8.0, 60.0
 STARTS = 3
@@ -50,6 +50,7 @@ def status(made: rig.Site) -> dict[str, Any]:
 
 def measure() -> Iterator[Figure]:
     """Yield CPU, memory, start and flash at 1 s and at 10 s, pymodbus in the same window."""
+    compile_all()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(rig.workshop())
         meters = stack.enter_context(running(
