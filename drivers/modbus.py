@@ -196,10 +196,10 @@ class TcpRead(_Read):
 class TcpBurst:
     """Several reads of one unit under way at once: one write, usually one wake-up.
 
-    A transaction like the others, without a gap.  Each answer finds its question by the transaction id alone,
-    in whatever order; a second one, a late one and a foreign one fit none.  When it ends early,
-    the reads that have a result have a good one.  A refused read ends as None here: it is for
-    the driver to ask it alone and hear why.
+    A transaction like the others, without a gap.  Each answer finds its question by the
+    transaction id alone, in whatever order; a second one, a late one and a foreign one fit none.
+    When it ends early, the reads that have a result have a good one.  A refused read ends as
+    None here: it is for the driver to ask it alone and hear why.
     """
 
     gap_ms = 0

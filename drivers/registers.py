@@ -89,8 +89,8 @@ def floats(rows):
 
     rows: (register in the reply, exponent from -30 to 0) of each point, apart and ascending, high
     register first.  The function gives the list of what `decode` gives, with None where only
-    `decode` can tell: from 2**31 on, infinite, not a number.  One unpack for all: cell by cell this was
-    a fifth of the gateway's CPU at a reading a second.
+    `decode` can tell: from 2**31 on, infinite, not a number.  One unpack for all: cell by cell
+    this was a fifth of the gateway's CPU at a reading a second.
     """
     layout, at = ">", 0
     for register, _ in rows:

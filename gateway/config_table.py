@@ -57,7 +57,7 @@ TABLES: dict[str, tuple[Key, ...]] = {
         Key("cap_kbit_s", "int", 0, 0, 1_000_000, meaning="limit of all that is sent; 0 = none"),
         Key("backlog_percent", "int", 50, 10, 90,
             meaning="share of the cap for old batches; live messages have the rest"),
-        Key("live_s", "int", 5, 1, 3600, meaning="a live message each so many seconds"),
+        Key("live_s", "int", 5, 1, 3600, meaning="live messages are at least so many seconds apart"),
         Key("retry_s_min", "number", Decimal("0.2"), Decimal("0.1"), 60,
             meaning="first reconnect after about this (real seconds)"),
         Key("retry_s_max", "number", Decimal(30), 1, 900,

@@ -190,18 +190,18 @@ class Live:
             "v": 1, "device": self.cabinet.site.cabinet, "boot": moment.boot, "seq": moment.seq,
             "utc": None if now_utc is None else rfc3339(now_utc),
             "clock": {"source": source_name(moment.clock),
-                      "uncertainty_s": _round(moment.clock.uncertainty_ms / 1000)},
-            "power_w": {role: _round(powers.get(role)) for role in ROLES}
-            | {"residual": _round(figures.residual_w)},
+                      "uncertainty_s": figure(moment.clock.uncertainty_ms / 1000)},
+            "power_w": {role: figure(powers.get(role)) for role in ROLES}
+            | {"residual": figure(figures.residual_w)},
             "carbon": {
-                "grid_g_per_kwh": _round(figures.grid_g_per_kwh),
-                "bus_g_per_kwh": _round(figures.bus_g_per_kwh),
-                "core_hour_g": _round(figures.core_hour_g),
-                "battery_g_per_kwh": _round(figures.battery_g_per_kwh),
-                "renewable_share_it": _round(figures.renewable_share_it)},
-            "battery": {"soc": _round(self.soc(now_ms)),
+                "grid_g_per_kwh": figure(figures.grid_g_per_kwh),
+                "bus_g_per_kwh": figure(figures.bus_g_per_kwh),
+                "core_hour_g": figure(figures.core_hour_g),
+                "battery_g_per_kwh": figure(figures.battery_g_per_kwh),
+                "renewable_share_it": figure(figures.renewable_share_it)},
+            "battery": {"soc": figure(self.soc(now_ms)),
                         "stored_wh": None if inventory is None or self._site.battery is None
-                        else _round(inventory.energy_wh)},
+                        else figure(inventory.energy_wh)},
             "climate": self._climate(now_ms),
             "journal": dict(moment.journal),
             "nodes": [self._node(node, now_ms) for node in nodes],
@@ -225,11 +225,11 @@ class Live:
         cores = float(node.cores)
         return {
             "name": node.name,
-            "power_w": _round(self.board.value(node.meter, "power_active_total", now_ms)),
-            "cpu_share": None if busy is None else _round(min(busy / cores, 1.0)),
+            "power_w": figure(self.board.value(node.meter, "power_active_total", now_ms)),
+            "cpu_share": None if busy is None else figure(min(busy / cores, 1.0)),
             "cores": cores,
             "tasks_running": None if running is None else int(running),
-            "tasks_per_min": None if tasks is None else _round(tasks * 60)}
+            "tasks_per_min": None if tasks is None else figure(tasks * 60)}
 
     def temperature_c(self, now_ms: int) -> float | None:
         """Return the air temperature furthest from a crystal's 25 degC, None if none is read."""
@@ -239,8 +239,8 @@ class Live:
 
     def _climate(self, now_ms: int) -> list[dict[str, Any]]:
         return [{"name": name,
-                 "temperature_c": _round(self.board.value(name, "temperature", now_ms)),
-                 "humidity": _round(self.board.value(name, "humidity", now_ms))}
+                 "temperature_c": figure(self.board.value(name, "temperature", now_ms)),
+                 "humidity": figure(self.board.value(name, "humidity", now_ms))}
                 for name in self._climates]
 
     def _device(self, stream: int, device: Device, now_ms: int) -> dict[str, Any]:
@@ -272,7 +272,7 @@ def _energies(role: str, energy_wh: float | None) -> dict[str, float | None]:
     return {ahead: max(energy_wh, 0.0), back: max(-energy_wh, 0.0)}
 
 
-def _round(value: float | None) -> float | None:
+def figure(value: float | None) -> float | None:
     """Return a figure with the five digits that the page can show, whole where it is whole."""
     if value is None:
         return None

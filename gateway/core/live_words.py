@@ -9,9 +9,9 @@ MESSAGE_BYTES_MAX = 32768   # as JSON
 
 # What is frequent stands last: deflate names near text in fewer bits.
 WORDS = (
-    b'"unknown""rtc""device""ntp""gnss""simulated""stale""not-read-yet""no-reply""bad-frame""refused'
-    b'""not-asked""not-implemented""out-of-range""degraded-ram""full"meter-battery-meter","node-'
-    b'climate","bms","pv","grid","cooling","lighting","other","genset","'
+    b'"unknown""rtc""device""ntp""gnss""simulated""stale""not-read-yet""no-reply""bad-frame"'
+    b'"refused""not-asked""not-implemented""out-of-range""degraded-ram""full"'
+    b'meter-battery-meter","node-climate","bms","pv","grid","cooling","lighting","other","genset","'
     b'{"v":1,"device":"shop-1","boot":1,"seq":,"utc":"2026-T0:00.000Z","clock":{"source":"ntp",'
     b'"uncertainty_s":0.02},"power_w":{"grid":null,"pv":null,"battery":-,"genset":null,"it":,'
     b'"cooling":,"lighting":,"other":,"residual":},"carbon":{"grid_g_per_kwh":,"bus_g_per_kwh":,'

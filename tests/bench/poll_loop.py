@@ -1,7 +1,7 @@
 """Our poller alone, as fast as it can: `python -m tests.bench.poll_loop PROFILES AT_ONCE PORT...`.
 
-AT_ONCE: questions under way on a connection.  Twenty buses, each polled by the gateway's own BusPoller; scans are dropped.  Prints
-{"polls": n} each second.
+AT_ONCE: questions under way on a connection.  Twenty buses, each polled by the gateway's own
+BusPoller; scans are dropped.  Prints {"polls": n} each second.
 """
 
 import asyncio

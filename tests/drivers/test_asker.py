@@ -6,8 +6,7 @@ from drivers.modbus import TcpBurst
 from drivers.point_map import Image
 from gateway.core.errors import BadFrame, NoReply, Refused
 from gateway.core.reading import NO_REPLY, REFUSED, Absent
-from tests.drivers.test_burst import frame
-from tests.drivers.test_point_map import meter
+from tests.support.paper_meter import frame, meter
 
 # Three reads, for no read may go over a hole.
 ROWS = (("frequency", 0), ("power_active_total", 10), ("energy_active_import_total", 20))

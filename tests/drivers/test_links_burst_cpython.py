@@ -55,7 +55,8 @@ async def test_answers_of_a_burst_that_timed_out_fit_neither_the_next_burst_nor_
         late = [tcp_answer(first[i:i + 12]) for i in (0, 12)]
         writer.write(late[0])
         second = await reader.readexactly(24)
-        writer.write(late[1] + late[0] + tcp_answer(second[12:]) + late[1] + tcp_answer(second[:12]))
+        answers = [tcp_answer(second[i:i + 12]) for i in (12, 0)]
+        writer.write(late[1] + late[0] + answers[0] + late[1] + answers[1])
         third = await reader.readexactly(12)
         writer.write(late[1] + tcp_answer(third))
         await reader.read()
