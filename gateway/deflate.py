@@ -10,6 +10,7 @@ import zlib
 from gateway.core import live_words
 
 LEVEL, RAW_WINDOW_BITS, MEMORY_LEVEL = 9, -15, 5
+LIVE_WINDOW_BITS = -12      # 4 KiB hold dictionary and message; the usual 32 KiB cost memory
 
 
 def deflate(data: bytes) -> bytes:
@@ -21,6 +22,6 @@ def deflate(data: bytes) -> bytes:
 
 def pack_live(text: bytes) -> bytes:
     """Return a live message as it travels: JSON against the dictionary both ends have."""
-    packer = zlib.compressobj(LEVEL, zlib.DEFLATED, RAW_WINDOW_BITS, zlib.DEF_MEM_LEVEL,
+    packer = zlib.compressobj(LEVEL, zlib.DEFLATED, LIVE_WINDOW_BITS, MEMORY_LEVEL,
                               zlib.Z_DEFAULT_STRATEGY, live_words.WORDS)
     return live_words.FORMAT + packer.compress(text) + packer.flush()

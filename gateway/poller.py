@@ -331,13 +331,16 @@ class BusPoller:
 
     async def _wait_until(self, due_ms: int) -> bool:
         """Wait for a slot in short steps that show life; return False when stopped."""
+        is_late = True
         while not self.stop.is_set():
             left_s = self.clock.seconds((due_ms - self.clock.ticks_ms()) / 1000)
             if left_s <= 0:
-                await asyncio.sleep(0)      # a late bus must not starve the others
+                if is_late:
+                    await asyncio.sleep(0)      # a late bus must not starve the others
                 return True
             self.beat()
             await self.stop.wait(min(left_s, WAIT_S_MAX))
+            is_late = False
         return False
 
 
