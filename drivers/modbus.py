@@ -60,6 +60,11 @@ class _Read:
         self._pdu = struct.pack(">BHH", function, address, count)
         self._buffer = b""
 
+    def again(self):
+        """Forget the answer, so that the same question can be asked anew."""
+        self.result = None
+        self._buffer = b""
+
     @property
     def registers(self):
         """The register bytes (2 x count) once feed said complete, else None."""
@@ -142,11 +147,19 @@ class TcpRead(_Read):
     """One read over Modbus TCP.  tid: 1..65535, different from the last few on this link."""
 
     def __init__(self, unit, function, address, count, tid):
+        super().__init__(unit, function, address, count)
+        self._tail = struct.pack(">HHB", 0, 1 + len(self._pdu), unit) + self._pdu
+        # All of a good answer but its id and its registers.
+        self._head = struct.pack(">HHBBB", 0, 3 + 2 * count, unit, function, 2 * count)
+        self.number(tid)
+
+    def number(self, tid):
+        """Make this a new question: the same read under another transaction id."""
         if not 1 <= tid <= 0xFFFF:
             raise Bug("transaction id %d: 0 is never used" % tid)
-        super().__init__(unit, function, address, count)
+        self.again()
         self.tid = tid
-        self.request = struct.pack(">HHHB", tid, 0, 1 + len(self._pdu), unit) + self._pdu
+        self.request = struct.pack(">H", tid) + self._tail
 
     @property
     def rest(self):
@@ -162,41 +175,131 @@ class TcpRead(_Read):
         if self.result is not None:
             raise Bug("fed after the answer")
         self._buffer += bytes(data)
-        while len(self._buffer) >= MBAP:
-            head = self._buffer
-            tid = head[0] << 8 | head[1]
-            protocol, length = head[2] << 8 | head[3], head[4] << 8 | head[5]
-            if protocol != 0 or not 3 <= length <= MBAP_LENGTH_MAX:
-                raise self._bad("not Modbus TCP: protocol %d, length %d" % (protocol, length))
-            if len(head) < 6 + length:
+        while True:
+            size = frame_size(self._buffer)
+            if size is None:
                 return False
-            self._buffer = head[6 + length:]
-            if tid != self.tid:
-                continue                # a late or foreign answer is never ours
-            if head[6] != self.unit:
-                raise self._bad("a reply of unit %d" % head[6])
-            return self._check_pdu(head[MBAP:6 + length])
-        return False
+            frame, self._buffer = self._buffer[:size], self._buffer[size:]
+            if frame[0] << 8 | frame[1] == self.tid:    # a late or foreign answer is never ours
+                return self.take(frame)
+
+    def take(self, frame):
+        """Take one whole frame that has our transaction id.  Raises BadFrame, Refused."""
+        if frame[2:9] == self._head and len(frame) == 9 + 2 * self.count:
+            self.result = frame[9:]
+            return True
+        if frame[6] != self.unit:
+            raise self._bad("a reply of unit %d" % frame[6])
+        return self._check_pdu(frame[MBAP:])
+
+
+class TcpBurst:
+    """Several reads of one unit under way at once: one write, usually one wake-up.
+
+    A transaction like the others, without a gap.  Each answer finds its question by the
+    transaction id alone, in whatever order; a second one, a late one and a foreign one fit none.
+    When it ends early, the reads that have a result have a good one.  A refused read ends as
+    None here: it is for the driver to ask it alone and hear why.
+    """
+
+    gap_ms = 0
+
+    def __init__(self, reads):
+        """reads: TcpRead of this connection with different ids, at least two."""
+        self.reads = tuple(reads)
+        self.request = b"".join([read.request for read in reads])
+        self.result = None
+        self._open = {read.tid: read for read in reads}
+        self._buffer = b""
+        self.heard = False
+
+    @property
+    def rest(self):
+        """Bytes behind the last answer, or of a frame not yet whole."""
+        return self._buffer
+
+    def describe(self):
+        """Return the questions in words, for messages."""
+        return "%d questions at once, first %s" % (len(self.reads), self.reads[0].describe())
+
+    def feed(self, data):
+        """Take bytes of the stream; return True when each read was answered or refused.
+
+        Raises BadFrame as TcpRead.feed does.  result: the registers of each read.
+        """
+        if self.result is not None:
+            raise Bug("fed after the answer")
+        self._buffer += bytes(data)
+        self.heard = self.heard or len(data) > 0
+        while self._open:
+            size = frame_size(self._buffer)
+            if size is None:
+                return False
+            frame, self._buffer = self._buffer[:size], self._buffer[size:]
+            read = self._open.pop(frame[0] << 8 | frame[1], None)
+            if read is None:
+                continue                # late, foreign, or a second time
+            try:
+                read.take(frame)
+            except Refused:
+                pass
+        self.result = tuple([read.result for read in self.reads])
+        return True
+
+
+def frame_size(buffer):
+    """Return the bytes of the Modbus TCP frame at the start of a buffer, None if cut.
+
+    Raises BadFrame when that is no Modbus TCP.
+    """
+    if len(buffer) < MBAP:
+        return None
+    protocol, length = buffer[2] << 8 | buffer[3], buffer[4] << 8 | buffer[5]
+    if protocol != 0 or not 3 <= length <= MBAP_LENGTH_MAX:
+        raise BadFrame("not Modbus TCP: protocol %d, length %d" % (protocol, length))
+    return 6 + length if len(buffer) >= 6 + length else None
 
 
 class RtuReads:
     """Builds the reads of a serial line."""
 
+    at_once = 1
+
     def read(self, unit, function, address, count):
         """Return a new RtuRead."""
         return RtuRead(unit, function, address, count)
 
+    def again(self, question):
+        """Make a question that was asked before a new one."""
+        question.again()
+
 
 class TcpReads:
-    """Builds reads with transaction ids 1..65535 in turn: one of these per connection."""
+    """Builds reads with transaction ids 1..65535 in turn: one of these per connection.
 
-    def __init__(self):
+    at_once: how many questions the far end may be sent before it answered the first; 1 unless
+    its maker says more (Messaging on TCP/IP V1.0b, NumberMaxOfServerTransaction: 1 to 16).
+    """
+
+    def __init__(self, at_once=1):
+        self.at_once = at_once
         self._tid = 0
 
     def read(self, unit, function, address, count):
         """Return a new TcpRead with the next id."""
+        return TcpRead(unit, function, address, count, self._next())
+
+    def burst(self, reads):
+        """Return the transaction that asks several reads at once."""
+        return TcpBurst(reads)
+
+    def again(self, question):
+        """Make a question that was asked before a new one, with the next id."""
+        question.number(self._next())
+
+    def _next(self):
         self._tid = self._tid % 0xFFFF + 1
-        return TcpRead(unit, function, address, count, self._tid)
+        return self._tid
 
 
 def crc_ok(frame):

@@ -4,11 +4,13 @@ A poll asks the planned spans in turn.  What the answers do to the plan:
 exception 2 or 3 on a span of several points: the span is split, and stays split; on a single
 point, or exception 1: the point is off; both are tried again after an hour of polls.
 Silence ends the poll: a dead unit costs one time-out.  A damaged frame is asked once more.
-After any failure the next read of the unit has another length than the failed one, or a
-short probe of another length goes before it, so that the late answer fits nothing.
+How the unit is asked, so that a late answer fits nothing, stands in asker.py.
 """
 
+from collections import namedtuple
+
 from drivers import modbus, planner, profile, registers
+from drivers.asker import Asker
 from gateway.core.errors import BadFrame, DeviceError, NoReply, Refused
 from gateway.core.measurand import BY_NAME, COUNTER
 from gateway.core.reading import (
@@ -26,7 +28,12 @@ POLLS_UNTIL_RETRY = 360         # at 10 s an hour: then refused spans are tried 
 DIGITS_MAX = 15                 # 10**15 of any unit: beyond is a broken float, not a reading
 EVERYTHING_EXPONENT = -9        # digits for people: more than a float32 has
 REASONS = ((NoReply, NO_REPLY), (BadFrame, BAD_FRAME), (Refused, REFUSED))
+LOWEST = -(1 << 62)             # below every float that is decoded at once
 GATEWAY_SILENT = (10, 11)       # exceptions by which a gateway reports that the unit is silent
+
+# One planned read.  quick: (Wanted, place, lowest value) of its points that are decoded at once,
+# by numbers(cells); rest: (Wanted, place) of the others.
+Part = namedtuple("Part", ("span", "quick", "numbers", "rest"))
 
 
 def reason_of(error):
@@ -67,65 +74,18 @@ def read_point(point, cells, exponent):
     return checked(value, point.measurand, exponent)
 
 
-def reader(point, exponent):
-    """Return a function from cells to the value, for many polls; None: ask read_point why."""
-    high = 10 ** (DIGITS_MAX - exponent)
-    low = 0 if BY_NAME[point.measurand].kind == COUNTER else 1 - high
-    return registers.reader(point.format, exponent - point.exponent, point.absent, (low, high))
-
-
 def write_point(point, value, exponent):
     """Return the cells of a RegisterPoint for value x 10**exponent; for simulators."""
     return registers.encode(value, point.format, exponent - point.exponent)
 
 
-class Asker:
-    """Reads one unit so that a late answer to one request never fits the next."""
+def _is_quick(point, step):
+    """Return whether registers.floats tells all that read_point does, but for None.
 
-    def __init__(self, setup, gap_ms, probe):
-        """probe: (function, address, counts) of a harmless short read, or None."""
-        self._setup = setup
-        self._gap_ms = gap_ms
-        self._probe = probe
-        self._last = None               # (function, count) of the last request
-        self._suspect = False           # it failed: its answer may still come
-
-    def read(self, function, address, counts):
-        """Yield the transactions for one span; return its cells (at least counts[0] long)."""
-        if self._suspect and self._probe and self._count(function, counts) is None:
-            yield from self._ask_probe()
-        count = self._count(function, counts) or counts[0]
-        return (yield from self._ask(function, address, count))
-
-    def _ask_probe(self):
-        function, address, counts = self._probe
-        count = self._count(function, counts)
-        if count is None:
-            return
-        try:
-            yield from self._ask(function, address, count)
-        except Refused:
-            pass                        # a refusal is an answer, and the line is in step again
-
-    def _count(self, function, counts):
-        """Return the first count that the last request did not have, or None."""
-        for count in counts:
-            if (function, count) != self._last:
-                return count
-        return None
-
-    def _ask(self, function, address, count):
-        question = self._setup.wire.read(self._setup.unit, function, address, count)
-        question.gap_ms = self._gap_ms
-        self._last = (function, count)
-        self._suspect = True            # until the answer is there
-        try:
-            cells = yield question
-        except Refused:
-            self._suspect = False       # an exception is an answer
-            raise
-        self._suspect = False
-        return cells
+    A float below 2**31 has no more than DIGITS_MAX digits unless its own exponent is large.
+    """
+    return (point.format == "float32" and not point.absent and point.exponent <= 5
+            and -30 <= step <= 0)
 
 
 class RegisterDriver:
@@ -139,12 +99,12 @@ class RegisterDriver:
         self.points = tuple([
             Point(BY_NAME[made.points[i].measurand].id,
                   exponent_of(made.points[i].measurand, setup), "") for i in self._places])
-        self._readers = [reader(made.points[place], point.exponent)
-                         for place, point in zip(self._places, self.points)]
         self._wanted = profile.wanted(made, groups)
         self._known = profile.wanted(made)
         self._asker = Asker(setup, made.transport.min_gap_ms, self._probe())
-        self._replan()
+        self._planned = [self._part(span) for span in planner.plan(
+            self._wanted, made.limits, self._known)]
+        self._begin()
 
     def _probe(self):
         """Return the first point of the map as a read of one or two points."""
@@ -152,36 +112,65 @@ class RegisterDriver:
                              self._profile.limits, self._known)[0]
         return first.function, first.address, first.counts
 
-    def _replan(self):
-        self._spans = list(planner.plan(self._wanted, self._profile.limits, self._known))
+    def _begin(self):
+        """Ask as planned, whatever was refused before."""
+        self._parts = list(self._planned)
         self._off = []
         self._polls = 0
+
+    def _part(self, span):
+        """Return a span with the places of its points, floats and others apart."""
+        quick, rest, rows, end = [], [], [], span.address
+        for one in span.wanted:
+            point, place = self._profile.points[one.key], self._order[one.key]
+            step = self.points[place].exponent - point.exponent
+            if one.address < end or not _is_quick(point, step):
+                rest.append((one, place))
+                continue
+            low = 0 if BY_NAME[point.measurand].kind == COUNTER else LOWEST
+            quick.append((one, place, low))
+            rows.append((one.address - span.address, step))
+            end = one.address + one.width
+        return Part(span, quick, registers.floats(rows), rest)
 
     def poll(self):
         """Yield transactions; return the values by position.  See driver.py."""
         self._polls += 1
         if self._polls > POLLS_UNTIL_RETRY:
-            self._replan()
+            self._begin()
         values = [Absent(NOT_ASKED)] * len(self.points)
         for place in self._off:
             values[self._order[place]] = Absent(REFUSED)
-        todo, kept = list(self._spans), []
+        found, silent = yield from self._asker.together([part.span for part in self._parts])
+        for part, cells in zip(self._parts, found):
+            if cells is not None:
+                self._decode(values, part, cells)
+        todo = [part for part, cells in zip(self._parts, found) if cells is None]
+        if silent:
+            self._fill_all(values, todo, NO_REPLY)
+        elif todo:
+            kept = [part for part, cells in zip(self._parts, found) if cells is not None]
+            self._parts = kept + (yield from self._one_by_one(values, todo))
+        return tuple(values)
+
+    def _one_by_one(self, values, todo):
+        """Ask parts alone and fill in what they give; return the parts to ask next time."""
+        kept = []
         while todo:
-            span = todo.pop(0)
+            part = todo.pop(0)
             try:
-                cells = yield from self._read(span)
+                cells = yield from self._read(part.span)
             except DeviceError as error:
-                todo = self._after(error, span, todo)
-                kept += [] if self._is_changed(error) else [span]
-                self._fill(values, span, reason_of(error))
+                todo = self._after(error, part.span, todo)
+                kept += [] if self._is_changed(error) else [part]
+                self._fill(values, part, reason_of(error))
                 if self._is_silent(error):
                     self._fill_all(values, todo, NO_REPLY)
                     kept, todo = kept + todo, []
                 continue
-            kept.append(span)
-            self._decode(values, span, cells)
-        self._spans = kept
-        return tuple(values)
+            kept.append(part)
+            self._decode(values, part, cells)
+        return kept
 
     def _read(self, span):
         """Ask a span, once more if the frame was damaged."""
@@ -203,27 +192,33 @@ class RegisterDriver:
             return todo
         limits = self._profile.limits       # pieces are never stretched: over what, is in doubt
         if len(span.counts) > 1:
-            return [planner.Span(span.function, span.address, span.counts[:1], span.wanted)] + todo
+            short = planner.Span(span.function, span.address, span.counts[:1], span.wanted)
+            return [self._part(short)] + todo
         if len(span.wanted) > 1:
-            return list(planner.split(span, limits)) + todo
+            return [self._part(piece) for piece in planner.split(span, limits)] + todo
         self._off.append(span.wanted[0].key)
         return todo
 
-    def _fill(self, values, span, reason):
-        for one in span.wanted:
+    def _fill(self, values, part, reason):
+        for one in part.span.wanted:
             values[self._order[one.key]] = Absent(reason)
 
-    def _fill_all(self, values, spans, reason):
-        for span in spans:
-            self._fill(values, span, reason)
+    def _fill_all(self, values, parts, reason):
+        for part in parts:
+            self._fill(values, part, reason)
 
-    def _decode(self, values, span, cells):
-        for one in span.wanted:
-            start = 2 * (one.address - span.address)
-            place, part = self._order[one.key], cells[start:start + 2 * one.width]
-            value = self._readers[place](part)
-            values[place] = value if value is not None else read_point(
-                self._profile.points[one.key], part, self.points[place].exponent)
+    def _decode(self, values, part, cells):
+        for (one, place, low), number in zip(part.quick, part.numbers(cells)):
+            if number is None or number < low:
+                number = self._single(part, one, cells)
+            values[place] = number
+        for one, place in part.rest:
+            values[place] = self._single(part, one, cells)
+
+    def _single(self, part, one, cells):
+        start = 2 * (one.address - part.span.address)
+        return read_point(self._profile.points[one.key], cells[start:start + 2 * one.width],
+                          self.points[self._order[one.key]].exponent)
 
     def identify(self):
         """Yield transactions; return what the device says it is.  See driver.py."""

@@ -43,10 +43,12 @@ FORMATS = {
     "float64_low_first": Format("f", 4, True),
 }
 
-ANY = 1 << 2200         # beyond every float64 in steps of 10**-300
-
 # registers -> (fraction bits, bias of the exponent, highest exponent field): IEEE 754.
 FLOATS = {2: (23, 127, 255), 4: (52, 1023, 2047)}
+# The parts of a float32.
+SIGN, MAGNITUDE, IMPLIED, FRACTION = 0x80000000, 0x7FFFFFFF, 0x800000, 0x7FFFFF
+LAST_EXPONENT = 157     # of the floats that are decoded at once: below 2**31
+TOO_BIG = LAST_EXPONENT + 1 << 23
 
 
 def width(name):
@@ -82,20 +84,31 @@ def decode(cells, name, exponent):
     return scaled(raw, -exponent)
 
 
-def reader(name, exponent, absent=(), limits=None):
-    """Return a function from cells to what `decode` gives, prepared once for many polls.
+def floats(rows):
+    """Return a function from a reply's cells to the numbers of its float32 points, all at once.
 
-    It gives None for a raw value in absent and for a number outside limits: (low, high), where
-    high is the first that is too high.
+    rows: (register in the reply, exponent from -30 to 0) of each point, apart and ascending, high
+    register first.  The function gives the list of what `decode` gives, with None where only
+    `decode` can tell: from 2**31 on, infinite, not a number.  One unpack for all: cell by cell
+    this was a fifth of the gateway's CPU at a reading a second.
     """
-    form = FORMATS[name]
-    low, high = limits or (-ANY, ANY)
-    if form.kind == "f" and exponent <= 0 and not form.low_first:
-        return _float_reader(exponent, form.registers, absent, (low, high))
+    layout, at = ">", 0
+    for register, _ in rows:
+        layout += "xx" * (register - at) + "I"
+        at = register + 2
+    scales = [2 * 10 ** -exponent << LAST_EXPONENT - 150 for _, exponent in rows]
 
     def read(cells):
-        value = None if bits(cells, name) in absent else decode(cells, name, exponent)
-        return value if value is not None and low <= value < high else None
+        raws = struct.unpack_from(layout, cells, 0)
+        # The shift down leaves nothing of zero and of subnormals, whose first bit is not implied.
+        numbers = [
+            None if raw & MAGNITUDE >= TOO_BIG else
+            ((raw & FRACTION | IMPLIED) * scale >> LAST_EXPONENT - (raw >> 23 & 255)) + 1 >> 1
+            for raw, scale in zip(raws, scales)]
+        if not raws or max(raws) < SIGN:
+            return numbers
+        return [-number if number and raw & SIGN else number
+                for number, raw in zip(numbers, raws)]
     return read
 
 
@@ -172,30 +185,6 @@ def _whole(raw, exponent, shape):
     whole = divided(top, bottom)
     negative = raw > (power_max << fraction_bits | (1 << fraction_bits) - 1)
     return -whole if negative else whole
-
-
-def _float_reader(exponent, count, absent, limits):
-    shape = fraction_bits, bias, power_max = FLOATS[count]
-    scale, lowest = 10 ** -exponent, bias + fraction_bits
-    implied = 1 << fraction_bits
-    mask, sign = implied - 1, 1 << (16 * count - 1)
-    low, high = limits
-
-    def read(cells):
-        if len(cells) != 2 * count:
-            raise BadLength("a float needs %d bytes, got %d" % (2 * count, len(cells)))
-        raw = int.from_bytes(cells, "big")
-        if raw in absent:
-            return None
-        drop = lowest - (raw >> fraction_bits & power_max)      # value = fraction / 2**drop
-        if 0 < drop < lowest:
-            value = (((raw & mask | implied) * scale << 1 >> drop) + 1) >> 1
-            if raw & sign:
-                value = -value
-        else:                           # huge, zero, subnormal, infinite or not a number
-            value = _whole(raw, exponent, shape) if raw & ~sign else 0
-        return value if value is not None and low <= value < high else None
-    return read
 
 
 def _float_bits(value, exponent, shape):

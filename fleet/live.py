@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import zlib
 from collections import namedtuple
 from typing import Any
 
-LIVE_BYTES_MAX = 32 * 1024
+from gateway.core.live_words import FORMAT, MESSAGE_BYTES_MAX, WORDS
+
 DEVICES_MAX = 100_000
 ROWS_MAX = 256              # nodes or devices of one cabinet
 
@@ -16,15 +18,24 @@ Live = namedtuple("Live", ("figures", "arrived_s", "arrived_ms"))
 
 def parse(payload: bytes, sender: str) -> dict[str, Any] | None:
     """Return a live message of a device, or None if it is not a usable one."""
-    if len(payload) > LIVE_BYTES_MAX:
-        return None
     try:
-        figures = json.loads(payload)
-    except (ValueError, RecursionError):
+        figures = json.loads(unpack(payload))
+    except (ValueError, RecursionError, zlib.error):
         return None
     if not isinstance(figures, dict) or figures.get("v") != 1 or figures.get("device") != sender:
         return None
     return figures
+
+
+def unpack(payload: bytes) -> bytes:
+    """Return the JSON of a live message.  Raises ValueError or zlib.error if there is none."""
+    if payload[:1] != FORMAT or len(payload) > MESSAGE_BYTES_MAX:
+        raise ValueError("not a live message")
+    machine = zlib.decompressobj(-15, WORDS)
+    text = machine.decompress(payload[1:], MESSAGE_BYTES_MAX)
+    if not machine.eof or machine.unused_data:
+        raise ValueError("torn, followed by other bytes, or too long")
+    return text
 
 
 def section(figures: dict[str, Any] | None, name: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 NONE = "–"                  # shown where a figure is not known; never 0
-LATE_S, SILENT_S = 20, 60   # age of the last live message (sent every 5 s)
+LATE_S, SILENT_S = 20, 60   # age of the last live message (15 s at most)
 
 ROLE_WORDS = {
     "grid": "Grid", "pv": "Solar (PV)", "battery": "Battery", "genset": "Generator", "it": "IT",

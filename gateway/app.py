@@ -22,7 +22,7 @@ from gateway.config_values import Cabinet
 from gateway.core.batch import CODEC_DEFLATE
 from gateway.core.journal import Journal, Opening, Sealer
 from gateway.core.journal_coarse import CoarseBatches
-from gateway.core.reading import CLOCK_UNKNOWN
+from gateway.core.reading import CLOCK_UNKNOWN, Scan
 from gateway.deflate import deflate
 from gateway.health import Notifier, Progress, cpu_s, rss_kib, watch, write_status
 from gateway.ledger import factors
@@ -39,7 +39,7 @@ from gateway.writer import Rules, Writer
 
 LOG = logging.getLogger("wattproof")
 SOFTWARE = "wattproof 0.1.0"
-STATUS_S = 5.0                  # real
+STATUS_S = 10.0                 # real
 BUS_STOP_S = 5.0                # real: the longest exchange, drain included
 DRAIN_S = 10.0                  # real: at a stop, until the fleet has everything
 RESTART_S_MAX = 60.0
@@ -76,7 +76,7 @@ class Gateway:
         self.progress, self.notifier = Progress(self.clock.real_s), Notifier()
         self.stop, self.drain_s = asyncio.Event(), DRAIN_S
         self._started_s = self.clock.real_s()
-        self.writer.on_commit = self.live.board.take
+        self.writer.on_commit = self._committed
         self.writer.on_sealed = self.uplink.wake
         self.uplink.live = self._message
         room.busy = self.uplink.outbox.under_way
@@ -166,6 +166,11 @@ class Gateway:
             self.progress.beat("status")
             await asyncio.sleep(STATUS_S)
 
+    def _committed(self, scans: list[Scan]) -> None:
+        """Show what is durable now."""
+        self.live.board.take(scans)
+        self.uplink.refresh()
+
     def _message(self) -> dict[str, Any]:
         journal = self.writer.journal
         moment = Moment(self.clock.ticks_ms(), self.clock.state(), journal.boot,
@@ -173,12 +178,10 @@ class Gateway:
         return self.live.message(moment)
 
     def _journal_brief(self) -> dict[str, Any]:
-        journal, counts = self.writer.journal, self.store.counts()
+        journal = self.writer.journal
         return {"durable_seq": journal.durable_seq,
                 "acknowledged_seq": self.uplink.outbox.acknowledged_seq,
-                "batches_waiting": self.uplink.outbox.waiting(),
-                "device_bytes": counts.blocks_touched * BLOCK_BYTES,
-                "commits": journal.stats()["commits"], "state": journal.state}
+                "batches_waiting": self.uplink.outbox.waiting(), "state": journal.state}
 
     def status(self, state: str) -> dict[str, Any]:
         """Return the status; state: running or stopped.  docs/operations.md explains it."""
@@ -192,6 +195,7 @@ class Gateway:
                       "source": source_name(clock),
                       "uncertainty_s": clock.uncertainty_ms / 1000},
             "journal": self.writer.journal.stats() | self._journal_brief() | {
+                "device_bytes": counts.blocks_touched * BLOCK_BYTES,
                 "bytes_written": counts.bytes_written, "syncs": counts.syncs}
             | {f"writer_{key}": value for key, value in self.writer.counts.items()}
             | self.writer.room.status(),

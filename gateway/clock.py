@@ -14,6 +14,7 @@ by signed receipts) or ten years behind it was never set.
 
 import asyncio
 import ctypes
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -90,12 +91,21 @@ class _Timex(ctypes.Structure):
     ]
 
 
-def kernel_ntp() -> int | None:
-    """Return the kernel's maximum clock error in ms, or None if it is not disciplined."""
+@functools.cache
+def _adjtimex() -> Callable[..., int] | None:
+    """Return the C library's function; looked up once, for the clock is looked at each second."""
     try:
         read = ctypes.CDLL(None, use_errno=True).adjtimex
         read.restype = ctypes.c_int
     except (OSError, AttributeError):
+        return None
+    return read
+
+
+def kernel_ntp() -> int | None:
+    """Return the kernel's maximum clock error in ms, or None if it is not disciplined."""
+    read = _adjtimex()
+    if read is None:
         return None
     timex = _Timex()
     state: int = read(ctypes.byref(timex))

@@ -22,10 +22,11 @@ ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 
 # bus kind -> (keys it needs, keys that would do nothing on it)
 BUS_KEYS = {
-    "rtu": (("port",), ("host", "tcp_port", "url")),
+    "rtu": (("port",), ("host", "tcp_port", "at_once", "url")),
     "tcp": (("host",), ("baud", "parity", "stopbits", "echo", "url")),
-    "pylontech": (("port",), ("host", "tcp_port", "url", "echo")),
-    "http": (("url",), ("port", "host", "tcp_port", "baud", "parity", "stopbits", "echo")),
+    "pylontech": (("port",), ("host", "tcp_port", "at_once", "url", "echo")),
+    "http": (("url",), ("port", "host", "tcp_port", "at_once", "baud", "parity", "stopbits",
+                        "echo")),
 }
 NODE_KEYS = ("cores", "idle_w", "meter", "workloads", "path")
 UNITS = {"rtu": (1, 247), "tcp": (0, 247), "pylontech": (0, 15), "http": (0, 247)}

@@ -4,7 +4,6 @@ Pure: text in, values and mistakes out.  TOML's parser keeps no lines, so a smal
 finds where each key stands; every mistake names its line.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -45,6 +44,7 @@ class Document(NamedTuple):
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """Return ' (did you mean "x"?)' for the most similar word, or an empty text."""
+    import difflib  # only for whoever has mistyped a word
     found = difflib.get_close_matches(word, list(words), 1, 0.6)
     return f' (did you mean "{found[0]}"?)' if found else ""
 

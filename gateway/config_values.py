@@ -76,6 +76,7 @@ class Bus:
     echo: bool
     host: str
     tcp_port: int
+    at_once: int
     url: str
     timeout_s: float
 

@@ -19,6 +19,7 @@ from gateway.core.reading import (
     Absent,
     ClockState,
     Scan,
+    Stream,
     utc_ms,
 )
 from gateway.holdover import CRYSTAL
@@ -30,6 +31,7 @@ from gateway.ledger.site import SiteInterval, read_site
 
 SOURCES = ("none", "rtc", "device", "ntp", "gnss")      # names of clock sources 0 .. 4
 ROLES = ("grid", "pv", "battery", "genset", "it", "cooling", "lighting", "other")
+FIGURE_DIGITS = 5               # of every figure in a message
 STALE_INTERVALS = 3
 STEP_MS_MAX = 3_600_000         # longer silences are not integrated: nobody knows the powers
 HOUR_MS = 3_600_000
@@ -125,6 +127,8 @@ class Live:
         self._site = read_site(cbor.decode(cabinet.descriptor))
         self._books = Books(self._site, factors, Options(opening=opening))
         self._booked_ms: int | None = None
+        self._climates = [stream.device for stream in cabinet.schema
+                          if {"temperature", "humidity"} <= _names(stream)]
 
     def powers_w(self, now_ms: int) -> dict[str, float | None]:
         """Return power by role: grid import +, battery discharge +, sources and loads +.
@@ -186,21 +190,21 @@ class Live:
             "v": 1, "device": self.cabinet.site.cabinet, "boot": moment.boot, "seq": moment.seq,
             "utc": None if now_utc is None else rfc3339(now_utc),
             "clock": {"source": source_name(moment.clock),
-                      "uncertainty_s": _round(moment.clock.uncertainty_ms / 1000)},
-            "power_w": {role: _round(powers.get(role)) for role in ROLES}
-            | {"residual": _round(figures.residual_w)},
-            "nodes": [self._node(node, now_ms) for node in nodes],
+                      "uncertainty_s": figure(moment.clock.uncertainty_ms / 1000)},
+            "power_w": {role: figure(powers.get(role)) for role in ROLES}
+            | {"residual": figure(figures.residual_w)},
             "carbon": {
-                "grid_g_per_kwh": _round(figures.grid_g_per_kwh),
-                "bus_g_per_kwh": _round(figures.bus_g_per_kwh),
-                "core_hour_g": _round(figures.core_hour_g),
-                "battery_g_per_kwh": _round(figures.battery_g_per_kwh),
-                "renewable_share_it": _round(figures.renewable_share_it)},
-            "battery": {"soc": _round(self.soc(now_ms)),
+                "grid_g_per_kwh": figure(figures.grid_g_per_kwh),
+                "bus_g_per_kwh": figure(figures.bus_g_per_kwh),
+                "core_hour_g": figure(figures.core_hour_g),
+                "battery_g_per_kwh": figure(figures.battery_g_per_kwh),
+                "renewable_share_it": figure(figures.renewable_share_it)},
+            "battery": {"soc": figure(self.soc(now_ms)),
                         "stored_wh": None if inventory is None or self._site.battery is None
-                        else _round(inventory.energy_wh)},
+                        else figure(inventory.energy_wh)},
             "climate": self._climate(now_ms),
             "journal": dict(moment.journal),
+            "nodes": [self._node(node, now_ms) for node in nodes],
             "devices": [self._device(i, device, now_ms)
                         for i, device in enumerate(self.cabinet.devices)],
         }
@@ -221,33 +225,28 @@ class Live:
         cores = float(node.cores)
         return {
             "name": node.name,
-            "power_w": _round(self.board.value(node.meter, "power_active_total", now_ms)),
-            "cpu_share": None if busy is None else _round(min(busy / cores, 1.0)),
+            "power_w": figure(self.board.value(node.meter, "power_active_total", now_ms)),
+            "cpu_share": None if busy is None else figure(min(busy / cores, 1.0)),
             "cores": cores,
             "tasks_running": None if running is None else int(running),
-            "tasks_per_min": None if tasks is None else _round(tasks * 60)}
+            "tasks_per_min": None if tasks is None else figure(tasks * 60)}
 
     def temperature_c(self, now_ms: int) -> float | None:
         """Return the air temperature furthest from a crystal's 25 degC, None if none is read."""
-        found = [row["temperature_c"] for row in self._climate(now_ms)
-                 if row["temperature_c"] is not None]
+        read = [self.board.value(name, "temperature", now_ms) for name in self._climates]
+        found = [value for value in read if value is not None]
         return max(found, key=lambda value: abs(value - CRYSTAL.turnover_c), default=None)
 
     def _climate(self, now_ms: int) -> list[dict[str, Any]]:
-        found = []
-        for device, stream in zip(self.cabinet.devices, self.cabinet.schema, strict=True):
-            names = {measurand.BY_ID[point.measurand].name for point in stream.points}
-            if {"temperature", "humidity"} <= names:
-                found.append({
-                    "name": device.name,
-                    "temperature_c": _round(self.board.value(device.name, "temperature", now_ms)),
-                    "humidity": _round(self.board.value(device.name, "humidity", now_ms))})
-        return found
+        return [{"name": name,
+                 "temperature_c": figure(self.board.value(name, "temperature", now_ms)),
+                 "humidity": figure(self.board.value(name, "humidity", now_ms))}
+                for name in self._climates]
 
     def _device(self, stream: int, device: Device, now_ms: int) -> dict[str, Any]:
         ok, reason, age_s = self.board.health(stream, now_ms)
-        return {"name": device.name, "role": None if device.role == "none" else device.role,
-                "ok": ok, "reason": reason or None, "age_s": _round(age_s)}
+        return ({"name": device.name, "ok": ok} | ({} if ok else {"reason": reason})
+                | {"age_s": None if age_s is None else int(age_s)})
 
 
 def source_name(clock: ClockState) -> str:
@@ -255,6 +254,10 @@ def source_name(clock: ClockState) -> str:
     if clock.source == CLOCK_UNKNOWN:
         return "unknown"
     return SOURCES[clock.source] if clock.source < len(SOURCES) else "simulated"
+
+
+def _names(stream: Stream) -> set[str]:
+    return {measurand.BY_ID[point.measurand].name for point in stream.points}
 
 
 def _energies(role: str, energy_wh: float | None) -> dict[str, float | None]:
@@ -269,5 +272,9 @@ def _energies(role: str, energy_wh: float | None) -> dict[str, float | None]:
     return {ahead: max(energy_wh, 0.0), back: max(-energy_wh, 0.0)}
 
 
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+def figure(value: float | None) -> float | None:
+    """Return a figure with the five digits that the page can show, whole where it is whole."""
+    if value is None:
+        return None
+    rounded = float(f"{value:.{FIGURE_DIGITS}g}")
+    return int(rounded) if rounded.is_integer() else rounded

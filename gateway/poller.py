@@ -24,6 +24,7 @@ from gateway.core.reading import (
     Scan,
 )
 from gateway.core.record import DEVICE, GAP
+from gateway.flag import Flag
 from gateway.health import Progress
 from gateway.poller_unit import LineBudget, Unit
 
@@ -193,7 +194,7 @@ class BusPoller:
         """line: opened on demand.  units: in the order they are asked.  put: takes items."""
         self.line, self.units, self.clock, self._put = line, units, clock, put
         self.budget = LineBudget()
-        self.stop = asyncio.Event()
+        self.stop = Flag()
         self.counts = {"scans": 0, "skipped": 0, "missed_slots": 0, "crashes": 0}
         self._due_ms: int | None = None
         self.beat: Callable[[], None] = _nothing
@@ -222,15 +223,13 @@ class BusPoller:
 
     async def poll(self, unit: Unit, slot_ms: int) -> None:
         """Give one scan of a unit for this slot, asked or not."""
-        now_ms = self.clock.ticks_ms()
-        probing = unit.failures > 0
-        if probing and not (unit.due(now_ms) and self._affordable(unit)):
+        if unit.failures and not (unit.due(self.clock.ticks_ms()) and self._affordable(unit)):
             self.counts["skipped"] += 1
             stamp_ms = max(slot_ms, 0)
             await self._put(_nothing_asked(unit, stamp_ms))
             return
-        began_s = self.clock.real_s()
-        reply = await self._scan(unit)
+        began_s, began_ms = self.clock.real_s(), self.clock.ticks_ms()
+        reply = await self._scan(unit, began_ms)
         self.counts["scans"] += 1
         await self._put(reply.scan)
         if reply.heard:
@@ -241,13 +240,13 @@ class BusPoller:
             unit.failed(self.clock.ticks_ms(), cost_s + unit.timeout.widen())
             unit.last_error = reply.error
             self.budget.spend(self.clock.real_s(), cost_s)
-        await self._tell(unit)
+        if unit.state != unit.reported:
+            await self._tell(unit)
 
     def _affordable(self, unit: Unit) -> bool:
         return self.budget.allows(self.clock.real_s(), unit.cost_s)
 
-    async def _scan(self, unit: Unit) -> Reply:
-        started_ms = self.clock.ticks_ms()
+    async def _scan(self, unit: Unit, started_ms: int) -> Reply:
         asker = _Asker(self.line, unit, self.clock)
         points = len(unit.driver.points)
         try:
@@ -332,17 +331,16 @@ class BusPoller:
 
     async def _wait_until(self, due_ms: int) -> bool:
         """Wait for a slot in short steps that show life; return False when stopped."""
+        is_late = True
         while not self.stop.is_set():
             left_s = self.clock.seconds((due_ms - self.clock.ticks_ms()) / 1000)
             if left_s <= 0:
-                await asyncio.sleep(0)      # a late bus must not starve the others
+                if is_late:
+                    await asyncio.sleep(0)      # a late bus must not starve the others
                 return True
             self.beat()
-            try:
-                async with asyncio.timeout(min(left_s, WAIT_S_MAX)):    # no task, as wait_for has
-                    await self.stop.wait()
-            except TimeoutError:
-                continue
+            await self.stop.wait(min(left_s, WAIT_S_MAX))
+            is_late = False
         return False
 
 
@@ -378,7 +376,4 @@ async def _pause(poller: BusPoller, wait_s: float) -> None:
         poller.beat()
         step_s = min(wait_s, WAIT_S_MAX)
         wait_s -= step_s
-        try:
-            await asyncio.wait_for(poller.stop.wait(), step_s)
-        except TimeoutError:
-            continue
+        await poller.stop.wait(step_s)

@@ -4,6 +4,7 @@ Private keys must be readable by their owner only (mode 0600 or stricter).  A ke
 the first 8 bytes of SHA-256 over the raw 32-byte Ed25519 public key.
 """
 
+import binascii
 import hashlib
 import os
 import stat
@@ -12,16 +13,13 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
 
 from gateway.core.errors import BadSignature, ConfigError
 
 PEM_BYTES_MAX = 16_384      # an Ed25519 PEM has about 120 bytes; a bundle is not a key
+# RFC 8410, 10.3 and 4: all that stands before the 32 bytes of a key in the usual files.
+PRIVATE_HEAD = bytes.fromhex("302e020100300506032b657004220420")
+PUBLIC_HEAD = bytes.fromhex("302a300506032b6570032100")
 
 
 def kid_of(public_raw: bytes) -> bytes:
@@ -50,12 +48,29 @@ def _read_pem(path: Path) -> bytes:
     return data
 
 
+def _plain_key(pem: bytes, label: bytes, head: bytes) -> bytes | None:
+    """Return the 32 bytes of an Ed25519 PEM in its usual form, None for anything else.
+
+    What is not plain is for cryptography's readers to judge; they bring every format of keys
+    with them, a megabyte that a gateway with a usual key file does not need.
+    """
+    lines = pem.splitlines()
+    if len(lines) != 3 or (lines[0], lines[2]) != (
+            b"-----BEGIN %s-----" % label, b"-----END %s-----" % label):
+        return None
+    try:
+        der = binascii.a2b_base64(lines[1], strict_mode=True)
+    except binascii.Error:
+        return None
+    return der[len(head):] if der.startswith(head) and len(der) == len(head) + 32 else None
+
+
 class Signer:
     """The device's evidence key: `kid`, `sign`, nothing else leaves it."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         """Hold a private key that was loaded or made elsewhere."""
-        self.public_raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.public_raw = key.public_key().public_bytes_raw()
         self.kid = kid_of(self.public_raw)
         self.sign: Callable[[bytes], bytes] = key.sign
 
@@ -65,8 +80,13 @@ class Signer:
         fault = permission_fault(path)
         if fault:
             raise ConfigError(f"evidence key: {fault}")
+        pem = _read_pem(path)
+        secret = _plain_key(pem, b"PRIVATE KEY", PRIVATE_HEAD)
+        if secret is not None:
+            return cls(Ed25519PrivateKey.from_private_bytes(secret))
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
         try:
-            key = load_pem_private_key(_read_pem(path), password=None)
+            key = load_pem_private_key(pem, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise ConfigError(f"evidence key {path} is not an unencrypted PEM key") from error
         if not isinstance(key, Ed25519PrivateKey):
@@ -79,14 +99,19 @@ class Verifier:
 
     def __init__(self, key: Ed25519PublicKey) -> None:
         """Hold a public key."""
-        self.kid = kid_of(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
+        self.kid = kid_of(key.public_bytes_raw())
         self._key = key
 
     @classmethod
     def load(cls, path: Path) -> "Verifier":
         """Return the verifier of a PEM public key file; raises ConfigError."""
+        pem = _read_pem(path)
+        public = _plain_key(pem, b"PUBLIC KEY", PUBLIC_HEAD)
+        if public is not None:
+            return cls(Ed25519PublicKey.from_public_bytes(public))
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
         try:
-            key = load_pem_public_key(_read_pem(path))
+            key = load_pem_public_key(pem)
         except (ValueError, UnsupportedAlgorithm) as error:
             raise ConfigError(f"{path} is not a PEM public key") from error
         if not isinstance(key, Ed25519PublicKey):

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.config_values import Cabinet
 
-STALE_S = 30.0                  # the file is written every 5 s
+STALE_S = 30.0                  # the file is written every 10 s
 STATUS_BYTES_MAX = 1_048_576
 
 # word -> what it means and what to do next; docs/operations.md has the same words

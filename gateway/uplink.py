@@ -32,7 +32,10 @@ from gateway.core.errors import (
     Rejected,
     UplinkError,
 )
+from gateway.core.live_words import MESSAGE_BYTES_MAX
 from gateway.core.record import ALARM
+from gateway.deflate import pack_live
+from gateway.flag import Flag
 from gateway.poller import Event
 from gateway.signer import Verifier
 from gateway.trust import FOREIGN, check_granted, tls_context, translate
@@ -41,8 +44,9 @@ from gateway.writer import Writer
 LOG = logging.getLogger("wattproof.uplink")
 WINDOW = 4                      # batches without a receipt under way: 4 x 1 MiB at most
 IDLE_S = 1.0                    # real: look at least so often for overdue receipts
+QUIET_S = 10.0                  # ... and at least so often while no batch waits at all
 LIVE_S_MIN = 0.2                # real: a fast simulation must not flood the broker
-LIVE_BYTES_MAX = 32_768
+LIVE_QUIET_S = 15.0             # real: a live message at least so often, news or not
 LINE_BYTES_S_MIN = 2_000        # slowest line a batch is given time for: 16 kbit/s
 BEAT_S = 10.0                   # real: a long batch on a slow line is progress
 STEADY_S = 20.0                 # real: a connection that held so long begins anew
@@ -89,7 +93,7 @@ class Uplink:
         self.counts = {"connects": 0, "batches_sent": 0, "evidence_bytes": 0, "live_bytes": 0,
                        "live_sent": 0, "receipts": 0, "receipts_refused": 0}
         self._verifier = verifier
-        self._wake = asyncio.Event()
+        self._wake, self._news = Flag(), Flag()
         self._wait_s = float(settings.retry_s_min)
         self.alarms: set[str] = set()
         self._unreadable: set[int] = set()      # batches that were complained about
@@ -105,6 +109,10 @@ class Uplink:
     def wake(self) -> None:
         """Say that there may be something to send."""
         self._wake.set()
+
+    def refresh(self) -> None:
+        """Say that there are new figures to show."""
+        self._news.set()
 
     async def run(self) -> None:
         """Keep connecting and sending until cancelled."""
@@ -193,11 +201,7 @@ class Uplink:
                     numbers, oldest, self._fresh_sent, WINDOW))
                 continue
             self._wake.clear()
-            try:
-                async with asyncio.timeout(IDLE_S):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+            await self._wake.wait(IDLE_S if self.outbox.waiting() else QUIET_S)
 
     async def _declare_lost(self) -> None:
         """Look at batches that the outbox left out: some are only hard to read just now."""
@@ -271,18 +275,22 @@ class Uplink:
             job.cancel()
 
     async def _send_live(self, client: aiomqtt.Client) -> None:
+        """Send the figures after each commit, but not more often than live_s."""
         period_s = max(self.clock.seconds(self.settings.live_s), LIVE_S_MIN)
         while True:
             await asyncio.sleep(period_s)
+            await self._news.wait(max(LIVE_QUIET_S - period_s, 0.0))
+            self._news.clear()
             await self._wait_turn(pacing.LIVE)
             figures = self._figures()           # after the wait: what goes out is of now
             if figures is None:
                 continue
-            data = json.dumps(figures, separators=(",", ":")).encode()
-            if len(data) > LIVE_BYTES_MAX:
-                LOG.warning("live message of %d bytes left out; at most %d", len(data),
-                            LIVE_BYTES_MAX)
+            text = json.dumps(figures, separators=(",", ":")).encode()
+            if len(text) > MESSAGE_BYTES_MAX:
+                LOG.warning("live message of %d bytes left out; at most %d", len(text),
+                            MESSAGE_BYTES_MAX)
                 continue
+            data = pack_live(text)
             await self._say(client, pacing.LIVE, "live", data)
             self.counts["live_sent"] += 1
             self.counts["live_bytes"] += len(data)

@@ -19,6 +19,7 @@ from gateway.clock import Clock
 from gateway.core.errors import StoreError
 from gateway.core.reading import ClockState, Scan
 from gateway.core.record import ALARM, CLOCK, COARSENED, STOP
+from gateway.flag import Flag
 from gateway.poller import Event
 from gateway.room import Room
 
@@ -73,7 +74,7 @@ class Writer:
         self._waiting: list[Scan | Event] = []
         # Appended, not yet durable; while flash fails only the newest are kept for showing.
         self._scans: deque[Scan] = deque(maxlen=WAITING_MAX)
-        self._wake, self._room = asyncio.Event(), asyncio.Event()
+        self._wake, self._room = Flag(), asyncio.Event()
         self._stopping = False
         self._alarm = False
         self._alarm_sealed_ms = -ALARM_SEAL_MS
@@ -153,13 +154,8 @@ class Writer:
         if self._dirty_since_ms is not None:
             due_ms = min(due_ms, self._dirty_since_ms + self._window_ms())
         left_s = self.clock.seconds((due_ms - self.clock.ticks_ms()) / 1000)
-        try:
-            wait_s = max(left_s, self._retry_s - self.clock.real_s(), 0.001)
-            most_s = WORK_S if self.room.due else SETTLE_S
-            async with asyncio.timeout(min(wait_s, most_s)):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        wait_s = max(left_s, self._retry_s - self.clock.real_s(), 0.001)
+        await self._wake.wait(min(wait_s, WORK_S if self.room.due else SETTLE_S))
         self._wake.clear()
 
     def _window_ms(self) -> int:

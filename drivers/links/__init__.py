@@ -11,14 +11,19 @@ from typing import Any
 from drivers import modbus, pylontech, scrape
 from drivers.links.base import BusConfig, Link, LinkClock
 from drivers.links.http import HttpLink, place
-from drivers.links.serial_line import SerialLink
 from drivers.links.tcp import TcpLink
 from gateway.core.errors import ConfigError
 
 __all__ = ["BusConfig", "Link", "LinkClock", "open_link", "wire_for"]
 
+def _serial(bus: Any, clock: LinkClock) -> Link:
+    """Return a serial link; pyserial is loaded only where there is a serial line."""
+    from drivers.links.serial_line import SerialLink
+    return SerialLink(bus, clock)
+
+
 LINKS: dict[str, Callable[[Any, LinkClock], Link]] = {
-    "rtu": SerialLink, "pylontech": SerialLink, "tcp": TcpLink, "http": HttpLink}
+    "rtu": _serial, "pylontech": _serial, "tcp": TcpLink, "http": HttpLink}
 
 
 def open_link(bus: Any, clock: LinkClock) -> Link:
@@ -36,7 +41,7 @@ def wire_for(bus: Any, path: str = "") -> Any:
     if bus.kind == "rtu":
         return modbus.RtuReads()
     if bus.kind == "tcp":
-        return modbus.TcpReads()
+        return modbus.TcpReads(bus.at_once)
     if bus.kind == "pylontech":
         return pylontech.Frames()
     if bus.kind == "http":

@@ -51,7 +51,8 @@ class Link(Protocol):
 class BusConfig:
     """One [[bus]] of cabinet.toml; any object with these attributes does as well.
 
-    kind: "rtu", "tcp", "pylontech" or "http".  port: path of the tty.  url: http://host:port/path.
+    kind: "rtu", "tcp", "pylontech" or "http".  port: path of the tty.  at_once: questions under
+    way at once on a TCP connection (modbus.TcpReads).  url: http://host:port/path.
     """
 
     name: str
@@ -62,6 +63,7 @@ class BusConfig:
     stopbits: int = 1
     host: str = ""
     tcp_port: int = 502
+    at_once: int = 1
     url: str = ""
     echo: bool = False
 

@@ -3,6 +3,7 @@
 Old answers are dropped by their id until the time-out; what does not frame as Modbus TCP closes
 the connection.  Three time-outs in a row close it too: the peer may be gone without a FIN.
 A question costs one future and one timer, no task: at 1 Hz the questions are most of the CPU.
+Several at once are one transaction (modbus.TcpBurst) and go the same way.
 """
 
 import asyncio
@@ -15,13 +16,20 @@ from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 MISSES_MAX = 3                  # unanswered in a row before the connection is given up
 KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 UNREAD_MAX = 4096               # bytes nobody asked for; more is not a Modbus server
+RECEIVE_BYTES = 4096            # room for the answers of a burst: 16 x 260
 
 
-class Connection(asyncio.Protocol):
-    """One connection: feeds what arrives to the transaction under way."""
+class Connection(asyncio.BufferedProtocol):
+    """One connection: feeds what arrives to the transaction under way.
+
+    heard_ms: ticks of the latest bytes.  Its buffer is its own: asyncio would make one of
+    256 KiB for every read.
+    """
 
     def __init__(self, clock: LinkClock) -> None:
         self.is_lost = False
+        self.heard_ms = 0
+        self._room = memoryview(bytearray(RECEIVE_BYTES))
         self._clock = clock
         self._transport: asyncio.Transport | None = None
         self._transaction: Any = None
@@ -41,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._waiter = waiter
         self._transaction, unread, self._unread = transaction, self._unread, b""
         if unread:
-            self.data_received(unread)
+            self._take(unread)
         self._transport.write(transaction.request)
         timer = loop.call_later(timeout_s, _expire, waiter)
         try:
@@ -49,8 +57,9 @@ class Connection(asyncio.Protocol):
         finally:
             timer.cancel()
             self._waiter = None
-            after, self._unread = self._unread, b""
-            self._keep(transaction.rest + after)
+            after, self._unread = transaction.rest + self._unread, b""
+            if after:
+                self._keep(after)
 
     def close(self) -> None:
         """Let the connection go; what still comes is not heard."""
@@ -69,14 +78,23 @@ class Connection(asyncio.Protocol):
             if hasattr(socket, option):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next bytes go."""
+        return self._room
+
+    def buffer_updated(self, count: int) -> None:
+        """Take count bytes."""
+        self.heard_ms = self._clock.ticks_ms()
+        self._take(bytes(self._room[:count]))
+
+    def _take(self, data: bytes) -> None:
         """Feed the transaction under way; without one, keep the bytes for the next."""
         waiter, transaction = self._waiter, self._transaction
         if waiter is None or waiter.done():
             self._keep(data)
             return
         if not transaction.rest:
-            self._began_ms = self._clock.ticks_ms()
+            self._began_ms = self.heard_ms
         try:
             if transaction.feed(data):
                 waiter.set_result(self._began_ms)
@@ -113,14 +131,14 @@ class TcpLink:
         self._back_off = BackOff(self.name)
         self._connection: Connection | None = None
         self._misses = 0
-        self._quiet_ticks_ms = 0
+        self._quiet_ms = 0              # ticks since when the line has been silent
 
     async def exchange(self, transaction: Any, timeout_s: float) -> int:
         """Ask and hear: see base.Link.  A cancelled caller costs the connection."""
         async with self._lock:
             connection = await self._connect(timeout_s)
             if transaction.gap_ms:
-                await self._pace(transaction.gap_ms)
+                await self._pace(connection, transaction.gap_ms)
             self.counts.asked += 1
             try:
                 began_ms = await connection.ask(transaction, timeout_s)
@@ -174,24 +192,24 @@ class TcpLink:
         self._connection = connection
         return connection
 
-    async def _pace(self, gap_ms: int) -> None:
-        silent_ms = self._clock.ticks_ms() - self._quiet_ticks_ms
+    async def _pace(self, connection: Connection, gap_ms: int) -> None:
+        silent_ms = self._clock.ticks_ms() - max(connection.heard_ms, self._quiet_ms)
         if silent_ms < gap_ms:
             await self._clock.sleep((gap_ms - silent_ms) / 1000)
 
     def _answered(self) -> None:
         self._misses = 0
         self._back_off.worked()
-        self._quiet_ticks_ms = self._clock.ticks_ms()
 
     def _missed(self) -> None:
         self.counts.no_reply += 1
         self._misses += 1
-        self._quiet_ticks_ms = self._clock.ticks_ms()
+        self._quiet_ms = self._clock.ticks_ms()
         if self._misses >= MISSES_MAX:
             self._shut()
 
     def _shut(self) -> None:
         if self._connection is not None:
+            self._quiet_ms = max(self._quiet_ms, self._connection.heard_ms)
             self._connection.close()
         self._connection, self._misses = None, 0

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from tests.bench import rig
 from tests.bench.figure import Figure
 from tests.bench.load import METERS, NAMES
-from tests.bench.process import Process, python, running
+from tests.bench.process import Process, compile_all, python, running
 
 WARM_S, WINDOW_S = 8.0, 60.0
 STARTS = 3
@@ -50,26 +50,29 @@ def status(made: rig.Site) -> dict[str, Any]:
 
 def measure() -> Iterator[Figure]:
     """Yield CPU, memory, start and flash at 1 s and at 10 s, pymodbus in the same window."""
+    compile_all()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(rig.workshop())
         meters = stack.enter_context(running(
             "meters", python("tests.bench.meter_server"), folder / "meters.log"))
         ports = meters.line()["ports"]
         yield from _starts(folder, ports, meters)
-        fast = _site(stack, folder / "fast", ports, {"interval_s": 1, "batch_minutes": 1})
-        slow = _site(stack, folder / "slow", ports, {"interval_s": 10})
+        fast = _site(stack, folder / "fast", ports, {"interval_s": 1, "batch_minutes": 1}, 2)
+        alone = _site(stack, folder / "alone", ports, {"interval_s": 1, "batch_minutes": 1}, 1)
+        slow = _site(stack, folder / "slow", ports, {"interval_s": 10}, 1)
         peer = stack.enter_context(running("pymodbus", python(
             "tests.bench.pymodbus_loop", "1", *map(str, ports)), folder / "peer.log"))
         ours = [stack.enter_context(running("gateway", rig.gateway_command(one),
-                                            one.folder / "gateway.log")) for one in (fast, slow)]
+                                            one.folder / "gateway.log"))
+                for one in (fast, alone, slow)]
         spent = observe([*ours, peer])
-        states = [status(one) for one in (fast, slow)]
+        states = [status(one) for one in (fast, alone, slow)]
     yield from _figures(spent, states)
 
 
 def _site(stack: contextlib.ExitStack, folder: Path, ports: list[int],
-          journal: dict[str, int]) -> rig.Site:
-    made = rig.make_site(folder, ports, journal, rig.free_port())
+          journal: dict[str, int], at_once: int) -> rig.Site:
+    made = rig.make_site(folder, ports, journal, rig.free_port(), at_once)
     stack.enter_context(rig.broker(made))
     stack.enter_context(rig.fleet(made))
     return made
@@ -91,9 +94,10 @@ def _starts(folder: Path, ports: list[int], meters: Process) -> Iterator[Figure]
 
 
 def _figures(spent: list[Spent], states: list[dict[str, Any]]) -> Iterator[Figure]:
-    fast, slow, peer = spent
+    fast, alone, slow, peer = spent
     what = f"{METERS} Modbus TCP meters x {len(NAMES)} points, {WINDOW_S:g} s"
-    load = f"L1: {what} at 1 Hz, journal, batch a minute, signature, TLS, receipts, live figures"
+    l1 = f"L1: {what} at 1 Hz, journal, batch a minute, signature, TLS, receipts, live figures"
+    load = f"{l1}, both reads of a poll at once"
     readings = METERS * len(NAMES)
     yield Figure("gateway, CPU", fast.percent, "% of a core", 0.4, load)
     yield Figure("raw pymodbus, CPU", peer.percent, "% of a core", None, load)
@@ -101,6 +105,11 @@ def _figures(spent: list[Spent], states: list[dict[str, Any]]) -> Iterator[Figur
     yield Figure("gateway", fast.percent / 100 / readings * 1e6, "CPU-s/M", None, load)
     yield Figure("gateway, RSS", fast.rss_mib, "MiB", 40.0, load)
     yield from _flash(states[0], readings, load)
+    load = f"{l1}, one read at a time"
+    yield Figure("gateway, CPU", alone.percent, "% of a core", 0.4, load)
+    yield Figure("gateway / pymodbus", alone.percent / peer.percent, "ratio", 1.0, load)
+    yield Figure("gateway, RSS", alone.rss_mib, "MiB", 40.0, load)
+    yield from _flash(states[1], readings, load)
     load = f"L2: {what} every 10 s, batches of 15 min, the same"
     yield Figure("gateway, CPU", slow.percent, "% of a core", None, load)
     yield Figure("gateway, RSS", slow.rss_mib, "MiB", 40.0, load)

@@ -1,7 +1,7 @@
-"""Our poller alone, as fast as it can: `python -m tests.bench.poll_loop PROFILES PORT...`.
+"""Our poller alone, as fast as it can: `python -m tests.bench.poll_loop PROFILES AT_ONCE PORT...`.
 
-Twenty buses, each polled by the gateway's own BusPoller; scans are dropped.  Prints
-{"polls": n} each second.
+AT_ONCE: questions under way on a connection.  Twenty buses, each polled by the gateway's own
+BusPoller; scans are dropped.  Prints {"polls": n} each second.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ class Sink:
             self.polls += 1
 
 
-async def poll(port: int, clock: Clock, sink: Sink) -> None:
+async def poll(port: int, at_once: int, clock: Clock, sink: Sink) -> None:
     """Poll one meter for ever."""
-    bus = BusConfig(f"bus-{port}", "tcp", host="127.0.0.1", tcp_port=port)
+    bus = BusConfig(f"bus-{port}", "tcp", host="127.0.0.1", tcp_port=port, at_once=at_once)
     made = driver.build(profile_files.find(STEM), driver.Setup(wire_for(bus), 1))
     unit = Unit("meter", 0, made, Timeout(2.0))
     poller = BusPoller(Line(bus, clock, open_link), [unit], clock, sink.put)
@@ -51,7 +51,8 @@ async def main() -> None:
     """Poll all meters until killed."""
     profile_files.FOLDER = Path(sys.argv[1])
     clock, sink = Clock(), Sink()
-    await asyncio.gather(tell(sink), *[poll(int(text), clock, sink) for text in sys.argv[2:]])
+    await asyncio.gather(tell(sink), *[
+        poll(int(text), int(sys.argv[2]), clock, sink) for text in sys.argv[3:]])
 
 
 if __name__ == "__main__":

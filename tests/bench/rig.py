@@ -42,17 +42,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def make_site(folder: Path, ports: list[int], journal: dict[str, Any], port: int) -> Site:
+def make_site(folder: Path, ports: list[int], journal: dict[str, Any], port: int,
+              at_once: int = 1) -> Site:
     """Make keys, certificates and cabinet.toml of 20 meters, one bus for each TCP port.
 
-    journal: what differs from the defaults of [journal].  port: of the broker.
+    journal: what differs from the defaults of [journal].  port: of the broker.  at_once:
+    questions under way on each bus.
     """
     parts = {
         "site": {"id": "bench", "name": "Bench", "timezone": "UTC", "cabinet": CABINET},
         "battery": {"capacity_wh": 10_000, "eta_charge": 0.96, "eta_discharge": 0.96},
         "journal": journal, "factors": {"id": FACTORS},
         "uplink": {"host": "127.0.0.1", "port": port, "live_s": 5},
-        "bus": [{"name": f"bus-{i:02d}", "kind": "tcp", "host": "127.0.0.1", "tcp_port": one}
+        "bus": [{"name": f"bus-{i:02d}", "kind": "tcp", "host": "127.0.0.1", "tcp_port": one,
+                 "at_once": at_once}
                 for i, one in enumerate(ports)],
         "device": [{"name": f"meter-{i:02d}", "bus": f"bus-{i:02d}", "unit": 1,
                     "profile": meter.STEM, "role": ROLE_NAMES.get(role, role), "rated_w": 20_000}

@@ -1,24 +1,10 @@
 """The driver of fixed addresses: what failures do to a poll and to the next one."""
 
-from drivers import driver, modbus, profile
+from drivers import driver, modbus
 from drivers.point_map import Image, read_point, write_point
 from gateway.core.errors import BadFrame, NoReply
 from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_IMPLEMENTED, OUT_OF_RANGE, REFUSED, Absent
-
-
-def meter(rows, limits=None):
-    """Return a profile of int16 registers: rows of (measurand, address)."""
-    reading = {"function": 4, "registers_max": 20, "gap_max": 5, "source": ["a"]}
-    reading.update(limits or {})
-    return profile.make("meter", {
-        "manufacturer": "M", "model": "X", "kind": "meter", "protocol": "modbus",
-        "maturity": "simulated", "sources": {"a": "a test"},
-        "transport": {"kinds": ["rtu"], "min_gap_ms": 60, "source": ["a"]}, "reading": reading,
-        "identity": [{"name": "serial", "function": 3, "address": 900, "format": "uint32",
-                      "source": ["a"]}],
-        "point": [{"measurand": name, "address": address, "format": "int16", "group": "journal",
-                   "absent": [0x8000], "source": ["a"]} for name, address in rows]})
-
+from tests.support.paper_meter import meter
 
 ROWS = (("frequency", 0), ("power_active_total", 1), ("energy_active_import_total", 2))
 

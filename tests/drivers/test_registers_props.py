@@ -1,49 +1,73 @@
-"""Prepared readers give what the plain rules give, for any bits."""
+"""What is decoded at once is what the plain rules give, for any bits."""
+
+import struct
+from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers import point_map, registers
-from drivers.profile import RegisterPoint
-from gateway.core.measurand import BY_NAME
+from drivers import driver, modbus, point_map, profile, registers
+from gateway.core.measurand import BY_NAME, COUNTER
+from gateway.core.reading import Absent
 
-FORMATS = sorted(registers.FORMATS)
-EXPONENTS = st.integers(-9, 3)
-
-
-@given(st.sampled_from(FORMATS), EXPONENTS, st.binary(min_size=8, max_size=8))
-def test_a_reader_gives_what_decode_gives(name, exponent, data):
-    cells = data[:2 * registers.width(name)]
-    assert registers.reader(name, exponent)(cells) == registers.decode(cells, name, exponent)
+CELLS = st.binary(min_size=4, max_size=4)
+NAMES = ("voltage_l1_n", "power_active_total", "energy_active_import_total", "frequency",
+         "power_factor_total", "energy_active_export_total")
 
 
-@given(st.sampled_from(FORMATS), EXPONENTS, st.binary(min_size=8, max_size=8))
-def test_a_reader_knows_what_is_not_implemented(name, exponent, data):
-    cells = data[:2 * registers.width(name)]
-    raw = registers.bits(cells, name)
-    assert registers.reader(name, exponent, (raw,))(cells) is None
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-30, 0), CELLS), max_size=8))
+def test_floats_at_once_are_the_floats_one_by_one(rows):
+    cells, places = b"", []
+    for hole, exponent, number in rows:
+        cells += b"\xff\xff" * hole
+        places.append((len(cells) // 2, exponent))
+        cells += number
+    found = registers.floats(places)(cells + b"\xff\xff")
+    assert len(found) == len(rows)
+    for (_, exponent, number), value in zip(rows, found, strict=True):
+        plain = registers.decode(number, "float32", exponent)
+        is_plain = plain is not None and abs(plain) < 2**31 * 10**-exponent
+        assert value == (plain if is_plain else None)
 
 
-@given(st.sampled_from(("voltage_l1_n", "power_active_total", "energy_active_import_total")),
-       st.integers(-3, 3), st.binary(min_size=4, max_size=4))
-def test_a_point_read_for_many_polls_is_the_point_read_once(measurand, exponent, cells):
-    point = RegisterPoint(measurand, 4, 0, "float32", exponent, (), "journal", ())
-    step = BY_NAME[measurand].exponent
-    quick, plain = point_map.reader(point, step)(cells), point_map.read_point(point, cells, step)
-    assert quick == (plain if isinstance(plain, int) else None)
+@given(st.floats(width=32, min_value=-2.0**20, max_value=2.0**20), st.integers(-4, 0))
+def test_a_float_is_rounded_half_away_from_zero(number, exponent):
+    exact = abs(Fraction(number)) / Fraction(10) ** exponent
+    whole = (exact * 2 + 1) // 2
+    assert registers.floats([(0, exponent)])(struct.pack(">f", number)) == [
+        -whole if number < 0 else whole]
 
 
-@given(st.sampled_from(FORMATS), st.integers(-2, 2), st.binary(min_size=8, max_size=8))
-def test_a_reader_gives_nothing_outside_its_limits(name, exponent, data):
-    cells = data[:2 * registers.width(name)]
-    value = registers.decode(cells, name, exponent)
-    fits = value is not None and -1000 <= value < 1000
-    limits = (-1000, 1000)
-    assert registers.reader(name, exponent, (), limits)(cells) == (value if fits else None)
+def meter(rows):
+    """Return a profile of six points from (format, exponent, absent, hole before it)."""
+    points, address = [], 0
+    for name, (form, exponent, absent, hole) in zip(NAMES, rows, strict=True):
+        address += hole
+        points.append({"measurand": name, "address": address, "format": form,
+                       "exponent": exponent, "absent": list(absent), "group": "journal",
+                       "source": ["a"]})
+        address += registers.width(form)
+    return profile.make("meter", {
+        "manufacturer": "M", "model": "X", "kind": "meter", "protocol": "modbus",
+        "maturity": "simulated", "sources": {"a": "a test"},
+        "transport": {"kinds": ["tcp"], "source": ["a"]},
+        "reading": {"function": 4, "registers_max": 60, "gap_max": 3, "source": ["a"]},
+        "point": points})
 
 
-@given(st.floats(width=32, min_value=-2.0**20, max_value=2.0**20))
-def test_an_ordinary_float_is_rounded_to_the_nearest_step(number):
-    cells = registers.struct.pack(">f", number)
-    value = registers.reader("float32", -2)(cells)
-    assert abs(value - number * 100) <= 0.5
+ROW = st.tuples(st.sampled_from(("float32", "float32", "float32", "int16", "uint32",
+                                 "float32_low_first", "float64")),
+                st.integers(-3, 8), st.sampled_from(((), (), (0xFFFF,), (0,))), st.integers(0, 3))
+
+
+@given(st.lists(ROW, min_size=6, max_size=6), st.booleans(), st.binary(min_size=200, max_size=200))
+def test_a_poll_gives_what_each_point_alone_gives(rows, fine, image):
+    made = meter(rows)
+    device = driver.build(made, driver.Setup(modbus.TcpReads(), fine=fine))
+    values = driver.run(device.poll(), lambda asked: image[
+        2 * asked.address:2 * (asked.address + asked.count)])
+    for point, given_as, value in zip(made.points, device.points, values, strict=True):
+        start, size = 2 * point.address, 2 * registers.width(point.format)
+        assert value == point_map.read_point(point, image[start:start + size], given_as.exponent)
+        is_counter = BY_NAME[point.measurand].kind == COUNTER
+        assert isinstance(value, Absent) or value >= 0 or not is_counter

@@ -11,6 +11,7 @@ import zlib
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.core import batch, cbor, chain, record
+from gateway.core.live_words import FORMAT, WORDS
 from gateway.core.measurand import BY_NAME
 from gateway.core.reading import CLOCK_SIMULATED, Absent, ClockState, Point, Stream
 
@@ -152,7 +153,18 @@ def deflate(data):
 
 
 def live(device="shop-1", **changes):
-    """Return a live message as bytes."""
+    """Return a live message as it travels."""
+    return packed(figures(device, **changes))
+
+
+def packed(message):
+    """Return any JSON value as a live message travels (docs/formats.md)."""
+    machine = zlib.compressobj(6, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, WORDS)
+    return FORMAT + machine.compress(json.dumps(message).encode()) + machine.flush()
+
+
+def figures(device="shop-1", **changes):
+    """Return the figures of a live message."""
     message = {
         "v": 1, "device": device, "boot": 1, "seq": 4711, "utc": "2026-06-01T12:34:56.000Z",
         "clock": {"source": "simulated", "uncertainty_s": 3.0},
@@ -167,10 +179,9 @@ def live(device="shop-1", **changes):
         "battery": {"soc": 0.5, "stored_wh": 5000.0},
         "climate": [{"name": "climate", "temperature_c": 24.1, "humidity": 41.0}],
         "journal": {"durable_seq": 4711, "acknowledged_seq": 4600, "batches_waiting": 0,
-                    "device_bytes": 123456, "commits": 471, "state": "ok"},
-        "devices": [{"name": name, "role": role, "ok": True, "reason": None, "age_s": 4}
-                    for name, _, role, _, _ in METERS]
-        + [{"name": "bms", "role": None, "ok": False, "reason": "no-reply", "age_s": 95}],
+                    "state": "ok"},
+        "devices": [{"name": name, "ok": True, "age_s": 4} for name, *_ in METERS]
+        + [{"name": "bms", "ok": False, "reason": "no-reply", "age_s": 95}],
     }
     message.update(changes)
-    return json.dumps(message).encode()
+    return message

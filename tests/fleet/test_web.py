@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from fleet import clock
-from fleet.live import LIVE_BYTES_MAX, LiveTable, parse
+from fleet.live import LiveTable, parse
 from fleet.registry import Registry
 from fleet.web import app, page
 from fleet.web.snapshot import Snapshots
 from tests.fleet.asgi import Browser
-from tests.fleet.maker import PaperGateway, live
+from tests.fleet.maker import PaperGateway, figures, live, packed
 
 
 def clock_now():
@@ -99,7 +99,7 @@ def test_unknown_figures_are_a_dash_and_never_a_zero(browser, table):
 
 
 def test_a_sum_with_an_unknown_part_is_said_to_be_at_least_that(browser, table):
-    powers = json.loads(live())["power_w"] | {"cooling": None}
+    powers = figures()["power_w"] | {"cooling": None}
     table.take("shop-1", live(power_w=powers), clock_now(), 0)
     shown = text_of(browser.get("/").text).replace("\u202f", " ")
     assert "Power of all loads ≥ 1.26 kW" in shown
@@ -121,8 +121,9 @@ def test_hostile_names_in_live_data_stay_text(browser, table):
     assert name not in html and "&lt;script&gt;" in html
 
 
-LIVE_REFUSED = (b"", b"[]", b"{}", b"\xff", b"[" * 20000, live("other-1"), live(v=2),
-                live(pad="x" * LIVE_BYTES_MAX))
+LIVE_REFUSED = (b"", b"\x01", b"\xff", json.dumps(figures()).encode(), b"\x02" + live()[1:],
+                live()[:-1], live() + b"\x00", packed([]), packed({}), packed("[" * 20000),
+                packed([[[]]] * 10), live("other-1"), live(v=2), live(pad="x" * 32_768))
 
 
 @pytest.mark.parametrize("payload", LIVE_REFUSED, ids=range(len(LIVE_REFUSED)))

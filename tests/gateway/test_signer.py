@@ -34,6 +34,26 @@ def test_the_signer_gives_the_signature_of_rfc_8032(tmp_path):
     assert signer.kid == kid_of(PUBLIC) == hashlib.sha256(PUBLIC).digest()[:8]
 
 
+def test_a_key_file_in_another_layout_is_the_same_key(tmp_path):
+    key = Ed25519PrivateKey.from_private_bytes(SECRET)
+    pem, public = private_pem(key), public_pem(key)
+    body, rest = pem.splitlines()[1], pem.splitlines()
+    folded = b"\n".join([rest[0], body[:20], body[20:], rest[2]]) + b"\n"
+    for data in (pem, b"# made by hand\n" + pem, pem.replace(b"\n", b"\r\n"), folded):
+        assert Signer.load(key_file(tmp_path, data)).public_raw == PUBLIC, data
+    for data in (public, b"# made by hand\n" + public):
+        assert Verifier.load(key_file(tmp_path, data)).kid == kid_of(PUBLIC)
+
+
+def test_a_damaged_key_file_is_never_taken_for_another_key(tmp_path):
+    pem = private_pem(Ed25519PrivateKey.from_private_bytes(SECRET))
+    body = pem.splitlines()[1]
+    for at in range(len(body)):
+        for wrong in (body[:at], body[:at] + b"*" + body[at + 1:], body[:at] + body[at + 1:]):
+            with pytest.raises(ConfigError, match="key.pem"):
+                Signer.load(key_file(tmp_path, pem.replace(body, wrong)))
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
 def test_a_key_that_others_can_read_is_refused(tmp_path, mode):
     key = Ed25519PrivateKey.from_private_bytes(SECRET)

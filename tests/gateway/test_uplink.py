@@ -23,6 +23,7 @@ from gateway.core import batch, chain
 from gateway.core import receipt as receipts
 from gateway.core.errors import ConfigError, Offline, Rejected
 from gateway.core.reading import Scan
+from gateway.deflate import pack_live
 from gateway.signer import Signer, Verifier
 from gateway.trust import tls_context, translate
 from gateway.uplink import Patience, Uplink
@@ -210,11 +211,24 @@ async def test_batches_travel_through_an_outage_and_only_receipts_acknowledge(tm
 async def test_live_messages_travel_beside_and_a_large_one_is_left_out(tmp_path):
     async with bench(tmp_path, "mosquitto") as (_, uplink, fleet, _broker):
         uplink.live = lambda: {"v": 1}
-        await until(lambda: len(fleet.live) >= 2)
+        await until(lambda: uplink.refresh() or len(fleet.live) >= 2)
         uplink.live = lambda: {"v": "x" * 40_000}
+        uplink.refresh()
         await asyncio.sleep(0.5)
-        assert set(fleet.live) == {b'{"v":1}'}
-        assert uplink.counts["live_bytes"] == 7 * uplink.counts["live_sent"]
+        assert set(fleet.live) == {pack_live(b'{"v":1}')}
+        assert uplink.counts["live_bytes"] == sum(len(one) for one in fleet.live)
+
+
+async def test_without_news_a_live_message_waits_and_with_news_it_goes_at_once(tmp_path):
+    async with bench(tmp_path, "mosquitto") as (_, uplink, fleet, _broker):
+        uplink.live = lambda: {"v": 1}
+        await until(lambda: uplink.refresh() or len(fleet.live) >= 1)
+        await asyncio.sleep(0.3)
+        quiet = len(fleet.live)
+        await asyncio.sleep(0.7)                # three times the shortest distance
+        assert len(fleet.live) == quiet
+        uplink.refresh()
+        await until(lambda: len(fleet.live) == quiet + 1, 5)
 
 
 async def test_a_broker_of_another_authority_is_refused_with_the_next_step(tmp_path):

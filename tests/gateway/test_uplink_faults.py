@@ -15,6 +15,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
+from fleet.live import unpack
 from gateway.clock import Clock, Sources
 from gateway.core.errors import Rejected
 from gateway.core.reading import CLOCK_UNKNOWN
@@ -223,8 +224,10 @@ async def test_live_messages_stay_young_while_a_backlog_drains_under_the_cap(tmp
 
         async def watch():
             while True:
+                uplink.refresh()
                 while fleet.live:
-                    ages_s.append(uplink.clock.real_s() - json.loads(fleet.live.pop(0))["at"])
+                    figures = json.loads(unpack(fleet.live.pop(0)))
+                    ages_s.append(uplink.clock.real_s() - figures["at"])
                 await asyncio.sleep(0.01)
         task = asyncio.create_task(watch())
         assert await uplink.drained(30)

@@ -1,0 +1,101 @@
+"""How one Modbus unit is asked: one read at a time, or several at once where that is allowed.
+
+One at a time, a late answer to one request never fits the next: the next read of the unit has
+another length than the failed one, or a short probe of another length goes before it.
+
+At once needs transaction ids (TCP), a far end that takes several questions (the bus says so)
+and a device without a pause between them.  When a burst fails, what was answered counts and the
+unit is asked one at a time for the next polls: the far end may take one question only.
+"""
+
+from gateway.core.errors import BadFrame, NoReply, Refused
+
+ALONE_MIN, ALONE_MAX = 360, 23_040      # polls after a failed burst: at 10 s an hour, then longer
+
+
+class Asker:
+    """Reads one unit.  Generators yield transactions; see driver.py."""
+
+    def __init__(self, setup, gap_ms, probe):
+        """probe: (function, address, counts) of a harmless short read, or None."""
+        self._setup = setup
+        self._gap_ms = gap_ms
+        self._probe = probe
+        self._last = None               # (function, count) of the last request
+        self._suspect = False           # it failed: its answer may still come
+        self._questions = {}            # (function, address, count) -> transaction, used again
+        self._alone = 0                 # polls left without bursts
+        self._alone_next = ALONE_MIN
+
+    def together(self, spans):
+        """Yield bursts; return (cells of each span, None if not answered; True if silent).
+
+        Nothing is asked where bursts are not allowed now.  What was refused or damaged is None,
+        to be asked alone.
+        """
+        most, cells, silent = self._setup.wire.at_once, [None] * len(spans), False
+        if self._alone:
+            self._alone -= 1
+        elif most > 1 and not self._gap_ms:
+            for start in range(0, len(spans) - 1, most):
+                reads = [self._question(span.function, span.address, span.counts[0])
+                         for span in spans[start:start + most]]
+                try:
+                    yield self._setup.wire.burst(reads)
+                    self._alone_next = ALONE_MIN
+                except (NoReply, BadFrame) as error:
+                    self._alone = self._alone_next
+                    self._alone_next = min(2 * self._alone_next, ALONE_MAX)
+                    silent = isinstance(error, NoReply)
+                cells[start:start + most] = [read.result for read in reads]
+                if self._alone:
+                    break
+        return cells, silent
+
+    def read(self, function, address, counts):
+        """Yield the transactions for one span; return its cells (at least counts[0] long)."""
+        if self._suspect and self._probe and self._count(function, counts) is None:
+            yield from self._ask_probe()
+        count = self._count(function, counts) or counts[0]
+        return (yield from self._ask(function, address, count))
+
+    def _ask_probe(self):
+        function, address, counts = self._probe
+        count = self._count(function, counts)
+        if count is None:
+            return
+        try:
+            yield from self._ask(function, address, count)
+        except Refused:
+            pass                        # a refusal is an answer, and the line is in step again
+
+    def _count(self, function, counts):
+        """Return the first count that the last request did not have, or None."""
+        for count in counts:
+            if (function, count) != self._last:
+                return count
+        return None
+
+    def _ask(self, function, address, count):
+        question = self._question(function, address, count)
+        self._last = (function, count)
+        self._suspect = True            # until the answer is there
+        try:
+            cells = yield question
+        except Refused:
+            self._suspect = False       # an exception is an answer
+            raise
+        self._suspect = False
+        return cells
+
+    def _question(self, function, address, count):
+        """Return a question without an answer; building one costs more than asking it again."""
+        wanted = (function, address, count)
+        question = self._questions.get(wanted)
+        if question is not None:
+            self._setup.wire.again(question)
+            return question
+        question = self._setup.wire.read(self._setup.unit, function, address, count)
+        question.gap_ms = self._gap_ms
+        self._questions[wanted] = question
+        return question

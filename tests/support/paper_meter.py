@@ -1,0 +1,23 @@
+"""A meter that exists on paper only: a profile of int16 registers, and Modbus TCP frames."""
+
+from drivers import profile
+
+
+def meter(rows, limits=None, gap_ms=60):
+    """Return a profile of int16 registers: rows of (measurand, address)."""
+    reading = {"function": 4, "registers_max": 20, "gap_max": 5, "source": ["a"]}
+    reading.update(limits or {})
+    return profile.make("meter", {
+        "manufacturer": "M", "model": "X", "kind": "meter", "protocol": "modbus",
+        "maturity": "simulated", "sources": {"a": "a test"},
+        "transport": {"kinds": ["rtu"], "min_gap_ms": gap_ms, "source": ["a"]}, "reading": reading,
+        "identity": [{"name": "serial", "function": 3, "address": 900, "format": "uint32",
+                      "source": ["a"]}],
+        "point": [{"measurand": name, "address": address, "format": "int16", "group": "journal",
+                   "absent": [0x8000], "source": ["a"]} for name, address in rows]})
+
+
+def frame(tid, pdu, unit=1):
+    """Return a Modbus TCP frame."""
+    return (tid.to_bytes(2, "big") + b"\x00\x00" + (len(pdu) + 1).to_bytes(2, "big")
+            + bytes([unit]) + pdu)
