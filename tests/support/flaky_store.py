@@ -86,7 +86,7 @@ class FlakyStore:
         self.fault = fault
         self.free = 1 << 30             # bytes that free_bytes() tells
         self.read_fault: ReadFault | None = None
-        self.ops = self.reads = 0
+        self.ops = self.reads = self.hits = 0           # hits: operations that a fault hit
         self.failed_syncs: set[str] = set()
         self.resynced = 0               # syncs of a file whose sync had failed before
         for name, content in (image or {}).items():
@@ -190,6 +190,7 @@ class FlakyStore:
         number, fault = self.ops, self.fault
         self.ops += 1
         if fault is not None and fault.first <= number < fault.first + fault.times:
+            self.hits += 1
             raise StoreError(f"injected at {operation} {number}", fault.errno)
 
 

@@ -42,8 +42,7 @@ class Telling(World):
     def __init__(self, store, promise, pipe):
         """promise: what was known of this journal before.  pipe: a Connection to send to."""
         super().__init__(store)
-        (self.durable, self.appended, self.sealed, self.dropped_to, self.marks,
-         self.boots) = promise
+        self.recall(promise)
         self._pipe, self._told = pipe, [len(promise.appended), len(promise.sealed)]
 
     def start(self):

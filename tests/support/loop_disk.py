@@ -18,7 +18,7 @@ COPY_TRIES = 200
 SECTOR = 512                        # unit of /sys/block/*/stat, whatever the device has
 WRITES, SECTORS_WRITTEN = 4, 6      # its fields (kernel: Documentation/block/stat.rst)
 # The background work of a young file system would write into our measurements.
-MKFS = ("-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0")
+MKFS = ("-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0")
 
 
 class Written(NamedTuple):
