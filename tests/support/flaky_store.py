@@ -75,6 +75,8 @@ def _patched(content: bytes, writes: list[tuple[int, bytes]]) -> bytes:
 class FlakyStore:
     """The store interface of the journal, with a hook before each changing operation."""
 
+    block_bytes = 1024      # small, as the segments of these tests: commits begin blocks, too
+
     def __init__(self, image: dict[str, bytes] | None = None,
                  before_op: "Callable[[FlakyStore, str], None] | None" = None,
                  fault: Fault | None = None) -> None:

@@ -37,9 +37,12 @@ def make_image(image: Path, kib: int) -> None:
 
 
 @contextmanager
-def mounted(image: Path, place: Path) -> Iterator[Path]:
-    """Mount an image behind a loop device; both are released whatever happens inside."""
-    with _mounted(place, "-o", "loop", str(image)):
+def mounted(image: Path, place: Path, options: str = "") -> Iterator[Path]:
+    """Mount an image behind a loop device; both are released whatever happens inside.
+
+    options: of mount, each with a comma before it.
+    """
+    with _mounted(place, "-o", "loop" + options, str(image)):
         yield place
 
 
@@ -82,12 +85,13 @@ def copy_at_once(image: Path, copy: Path) -> bytes:
 
 def written(place: Path) -> Written:
     """Return the counters of the block device below a mounted place, after a sync of it."""
-    fd = os.open(place, os.O_RDONLY)
-    try:
-        device = os.fstat(fd).st_dev
-        subprocess.run([need("sync"), "-f", str(place)], check=True)
-    finally:
-        os.close(fd)
+    _run(need("sync"), "-f", str(place))
+    return counted(place)
+
+
+def counted(place: Path) -> Written:
+    """Return the counters of the block device below a mounted place as they stand."""
+    device = place.stat().st_dev
     stat = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
     fields = [int(field) for field in stat.read_text(encoding="ascii").split()]
     return Written(fields[WRITES], fields[SECTORS_WRITTEN] * SECTOR)
