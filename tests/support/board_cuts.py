@@ -9,7 +9,6 @@ before it, and as it stands with half of it done, the board starts, everything p
 held, and one more commit must work.  Prints one line: cuts, operations, records.
 """
 
-import os
 import sys
 
 import vfs
