@@ -1,6 +1,7 @@
 """Bits that flip and blocks that cannot be read: declared, never wrong, never a refusal."""
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.support.bad_flash import (
     hold_despite_loss,
     image_of,
     meaning,
+    misplaced,
     run_bad_files,
     run_read_faults,
     short_life,
@@ -122,6 +124,30 @@ def test_random_flips_anywhere_are_never_wrong_and_never_silent():
             data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
             gone.append(hold_despite_loss(FlakyStore({**image, name: bytes(data)}), promise))
     assert 0 in gone and max(gone) < promise.durable
+
+
+def test_frames_swapped_doubled_or_moved_and_bursts_are_never_wrong_and_never_silent():
+    world = short_life(FlakyStore())
+    image, promise, chance = image_of(world), world.promise(), random.Random(11)
+    done = Counter()
+    with quick():
+        for _ in range(300):
+            kind, damaged = misplaced(image, chance)
+            done[kind, hold_despite_loss(FlakyStore(damaged), promise) > 0] += 1
+    assert {kind for kind, _ in done} == {"swapped", "doubled", "of another segment", "burst"}
+    assert {lost for _, lost in done} == {True, False}
+
+
+def test_a_segment_of_another_device_is_named_and_nothing_of_it_is_taken():
+    stranger = World(FlakyStore(), device="cabinet-2").start()
+    stranger.scans(9)
+    stranger.commit()
+    world = short_life(FlakyStore())
+    image = image_of(world)
+    image["t0099"] = image_of(stranger)["t0001"]
+    assert hold_despite_loss(FlakyStore(image), world.promise()) == 0
+    journal = open_journal(FlakyStore(image))
+    assert events_of(journal, record.ALARM) == [["foreign-journal", "1 files: t0099"]]
 
 
 @pytest.mark.proof
