@@ -19,6 +19,7 @@ ERRORS = ((ENOSPC, False), (EIO, False), (EROFS, False), (EINTR, False), (ENOSPC
           (EIO, True))          # True: half of a write is made before it fails
 TIMES = (1, 3, 10 ** 9)
 FRAME_BYTES = (400, 1500, 9000)
+OPERATIONS = 130        # of the two hours, at least
 
 
 def faults(operations):
@@ -56,9 +57,11 @@ def _two_cuts(number):
     return cuts.run_two(taken, range(number % 4, len(taken), 4), number // 4)
 
 
+def _frames(_number):
+    return cuts.run_bytes(cuts.snapshots(cuts.frames_of(FRAME_BYTES)), 1, 11000)
+
+
 def _byte(number):
-    if number == 0:
-        return cuts.run_bytes(cuts.snapshots(cuts.frames_of(FRAME_BYTES)), 1, 11000)
     return cuts.run_bytes(cuts.life(number), 4)
 
 
@@ -89,12 +92,14 @@ def _lives_errors(seed):
 
 # kind: (function of a job's number, how many jobs in `make proof`, cases of it at least).
 KINDS = {
-    "one cut": (_life, 200, 150_000), "error, then cut": (_life_with_an_error, 100, 40_000),
-    "two hours, 10 seeds": (_two_hours, 6, 20_000), "sealing to recycling": (_sealing, 4, 8_000),
-    "cut during recovery": (_recovery, 24, 20_200), "pair of cuts": (_two_cuts, 8, 20_200),
-    "torn at every byte": (_byte, 16, 12_000),
-    "every error at every operation": (_error, 16, 134 * len(ERRORS) * len(TIMES)),
-    "kill, then cut": (_kill, 5, 500),
+    "one cut": (_life, 200, 90_000), "error, then cut": (_life_with_an_error, 100, 60_000),
+    "two hours, 10 seeds": (_two_hours, 6, 5_000), "sealing to recycling": (_sealing, 4, 4_000),
+    "cut during recovery": (_recovery, 24, 40_000), "pair of cuts": (_two_cuts, 8, 20_200),
+    "every byte of frames of 3 sizes": (_frames, 1, sum(FRAME_BYTES)),
+    "torn at every byte": (_byte, 15, 25_000),
+    # Each leaves at least one image, and the well store's after it.
+    "every error at every operation": (_error, 16, 2 * OPERATIONS * len(ERRORS) * len(TIMES)),
+    "kill, then cut": (_kill, 5, 800),
 }
 # The same for any number of seeds, each with lives of its own: `make soak`.
 SOAK = {
@@ -127,7 +132,7 @@ def _pool():
 def run_all():
     """Run the whole matrix on all cores; return a Counter of cases by kind."""
     jobs = [(kind, number) for kind, (_, count, _) in KINDS.items() for number in range(count)]
-    jobs.sort(key=lambda job: job[0] != "torn at every byte")     # the long ones first
+    jobs.sort(key=lambda job: job[0] != "every byte of frames of 3 sizes")     # the long ones first
     counts: Counter[str] = Counter()
     with _pool() as pool:
         for kind, cases in pool.imap_unordered(play, jobs):
