@@ -17,7 +17,7 @@ from tests.support.bad_flash import (
     short_life,
     subset_of,
 )
-from tests.support.flaky_store import FlakyStore, ReadFault
+from tests.support.flaky_store import SECTOR, FlakyStore, ReadFault
 from tests.support.journal_world import SEALER, World, open_journal
 from tests.support.quick import quick
 
@@ -148,6 +148,24 @@ def test_a_segment_of_another_device_is_named_and_nothing_of_it_is_taken():
     assert hold_despite_loss(FlakyStore(image), world.promise()) == 0
     journal = open_journal(FlakyStore(image))
     assert events_of(journal, record.ALARM) == [["foreign-journal", "1 files: t0099"]]
+
+
+def test_a_torn_commit_is_told_where_it_begins_a_block_behind_a_gap():
+    store = FlakyStore()
+    world = World(store).start()
+    world.scans(2)
+    world.commit()
+    image = image_of(world)
+    end = len(image["t0001"].rstrip(b"\0"))
+    world.noise(80)
+    world.commit()
+    begun = -(-end // store.block_bytes) * store.block_bytes
+    whole = image_of(world)["t0001"]
+    assert whole[begun:begun + 2] == b"\x82\x1a" and not any(whole[end:begun])
+    assert begun - end > SECTOR                     # the gap: it could have begun earlier
+    image["t0001"] = whole[:begun + SECTOR] + bytes(len(whole) - begun - SECTOR)
+    torn = events_of(open_journal(FlakyStore(image)), record.TORN)
+    assert [body[:2] for body in torn] == [[1, begun]]
 
 
 @pytest.mark.proof
