@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.links import open_link
-from gateway import carry
+from gateway import anew, carry
 from gateway import status as statuses
 from gateway.clock import Clock, rfc3339
 from gateway.config_values import Cabinet
@@ -61,15 +61,11 @@ class Gateway:
             cabinet.status_file, cabinet.config_hash.hex(), self.clock.state(),
             self.clock.ticks_ms()))
         self.clock.temperature_c = lambda: self.live.temperature_c(self.clock.ticks_ms())
-        journal = Journal.open(self.store, Opening(
-            cabinet.site.cabinet, cabinet.schema, cabinet.config_hash, cabinet.descriptor,
-            SOFTWARE, lambda: os.urandom(16), self.clock.state(), self.clock.ticks_ms()),
-            batches=CoarseBatches)
         sealer = Sealer(signer.kid, signer.sign, deflate, CODEC_DEFLATE)
-        room = Room(journal, self.store, cabinet.journal.keep_mib * MIB, sealer,
-                    Limits(cabinet.config_hash, cabinet.descriptor))
+        journal = Journal.open(self.store, self._opening(), batches=CoarseBatches)
         self.writer = Writer(journal, self.clock, Rules(
-            cabinet.journal.loss_window_s, cabinet.journal.batch_minutes, sealer, witness), room)
+            cabinet.journal.loss_window_s, cabinet.journal.batch_minutes, sealer, witness),
+            self._room(journal, sealer))
         self.uplink = Uplink(cabinet.site.cabinet, cabinet.uplink, self.writer, verifier)
         self._last_read = last_read_utc_ms(journal)
         self.pollers = {bus.name: self._poller(bus) for bus in cabinet.buses}
@@ -78,8 +74,26 @@ class Gateway:
         self._started_s = self.clock.real_s()
         self.writer.on_commit = self._committed
         self.writer.on_sealed = self.uplink.wake
+        self.writer.renew = self._renew
+        self.writer.on_renewed = self.uplink.begin_anew
         self.uplink.live = self._message
-        room.busy = self.uplink.outbox.under_way
+
+    def _opening(self) -> Opening:
+        cabinet = self.cabinet
+        return Opening(
+            cabinet.site.cabinet, cabinet.schema, cabinet.config_hash, cabinet.descriptor,
+            SOFTWARE, lambda: os.urandom(16), self.clock.state(), self.clock.ticks_ms())
+
+    def _room(self, journal: Journal, sealer: Sealer) -> Room:
+        cabinet = self.cabinet
+        room = Room(journal, self.store, cabinet.journal.keep_mib * MIB, sealer,
+                    Limits(cabinet.config_hash, cabinet.descriptor))
+        room.busy = lambda: self.uplink.outbox.under_way()
+        return room
+
+    def _renew(self, old: Journal, low_water: int) -> tuple[Journal, Room]:
+        journal = anew.begin(old, self._opening(), low_water)
+        return journal, self._room(journal, self.writer.rules.sealer)
 
     def _poller(self, bus: Any) -> BusPoller:
         units = [Unit(device.name, stream, self.cabinet.drivers[stream],

@@ -89,13 +89,18 @@ def _doctors_words(found: dict[str, Any]) -> list[str]:
         f"{oldest['utc'] or 'a time not known'}")
     rate = ("not known: the gateway has not run for a quarter of an hour"
             if wear["bytes_per_day"] is None else
-            f"{wear['bytes_per_day'] / 1e6:.1f} MB a day; a new 4 GB card would last until "
-            f"{wear['end_of_life']}")
+            f"{wear['bytes_per_day'] / 1e6:.1f} MB a day, "
+            f"{wear['with_file_system_per_day'] / 1e6:.1f} with the file system; a new 4 GB card "
+            f"would last until {wear['end_of_life']}")
     lines = [f"journal   {found['directory']}: boot {found['boot']}, last sequence "
              f"{found['last_seq']}, {found['batches']} batches, {found['segments']} segments, "
              f"{found['bytes'] / 1e6:.1f} MB, {found['free_bytes'] >> 20} MiB free",
              f"delivery  confirmed up to {found['acknowledged_seq']}; {waits}",
              f"wear      {rate}"]
+    lines += [f"flash     {one['name']}: the maker's estimate is {10 * one['used_steps'] - 10} to "
+              f"{10 * one['used_steps']} % of its life used" for one in found["emmc"]
+              if one["used_steps"]]
+    lines += [f"advice    {advice}" for advice in found["advice"]]
     lines += [f"fault     {fault}" for fault in found["faults"]]
     return lines + ([] if found["faults"] else ["all is well; nothing to do"])
 

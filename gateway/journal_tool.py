@@ -6,10 +6,11 @@ running gateway; what the gateway writes in the same second may look unfinished.
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gateway import wear
 from gateway.core import coarse, columns, segment
 from gateway.core.errors import BadSignature, FormatError, JournalError, StoreError
 from gateway.core.journal_coarse import CoarseBatches
@@ -20,8 +21,6 @@ from gateway.core.tail import SEGMENT_BYTES, is_slot
 from gateway.resume import inflate
 from gateway.signer import Verifier
 
-ENDURANCE_GB = 3000     # 4 GB MLC eMMC: 3,000 erases (Octavo FAQ), write amplification 4
-DAYS_MIN = 0.01         # a rate over less than a quarter of an hour says nothing
 FREE_BYTES_MIN = 64 << 20
 
 
@@ -162,28 +161,16 @@ def oldest_waiting(view: View) -> dict[str, Any] | None:
     return next(records(view, 0), None)
 
 
-def wear(status: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """Return bytes per day since the gateway's start and the date flash would last to.
-
-    status: of the running gateway.  The date assumes a new 4 GB card and this rate for ever.
-    """
-    days = status.get("process", {}).get("up_s", 0) / 86400
-    if days < DAYS_MIN:
-        return {"bytes_per_day": None, "end_of_life": None}
-    per_day = status["journal"]["device_bytes"] / days
-    left = ENDURANCE_GB * 1e9 / max(per_day, 1)
-    end = now + timedelta(days=min(left, 36500))
-    return {"bytes_per_day": round(per_day), "end_of_life": end.date().isoformat()}
-
-
 def doctor(view: View, public: Verifier, status: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """Return the state of a journal with advice; "faults" is empty if all is well."""
+    """Return the state of a journal; "faults" is empty if all is well, "advice" may wait."""
     names = view.reader.list()
     space = os.statvfs(view.reader.directory)
     free = space.f_bavail * space.f_frsize
     faults = verify(view, public)
     if free < FREE_BYTES_MIN:
         faults.append(f"only {free >> 20} MiB free; next: make room or take a larger card")
+    emmc, stamped_at = wear.emmc(), wear.stamped(view.reader.directory)
+    faults += wear.worn(emmc)
     return {
         "directory": str(view.reader.directory), "boot": view.found.boot,
         "last_seq": view.found.last_seq, "sealed_seq": view.found.sealed.last_seq,
@@ -191,7 +178,9 @@ def doctor(view: View, public: Verifier, status: dict[str, Any], now: datetime) 
         "bytes": sum(view.reader.size(name) for name in names),
         "segments": sum(1 for name in names if is_slot(name)),
         "batches": len(view.found.batches.numbers()), "clean_stop": view.found.clean,
-        "oldest_waiting": oldest_waiting(view), "wear": wear(status, now), "faults": faults,
+        "oldest_waiting": oldest_waiting(view), "faults": faults,
+        "wear": wear.rate(status, now, bool(stamped_at)), "emmc": [one._asdict() for one in emmc],
+        "advice": [wear.STAMP_ADVICE.format(stamped_at)] if stamped_at else [],
     }
 
 

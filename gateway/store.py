@@ -32,6 +32,8 @@ class Counts(NamedTuple):
 class FlashStore:
     """Files of one journal directory.  Sizes in bytes; every failure is a StoreError."""
 
+    block_bytes = BLOCK_BYTES       # the tail begins a block where that touches fewer
+
     def __init__(self, directory: Path) -> None:
         """Open (make, if missing) the directory and lock it against a second gateway."""
         self._path = directory

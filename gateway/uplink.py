@@ -83,7 +83,7 @@ class Uplink:
         self.cabinet, self.settings, self.writer = cabinet, settings, writer
         self.clock: Clock = writer.clock
         self.patience = patience or Patience()
-        self.outbox = box.Outbox(cabinet, writer.journal, WINDOW, self.patience.resend_ms)
+        self.begin_anew()
         self.silence = pacing.Silence(self.patience.resend_ms)
         self._pace = pacing.Pace(settings.cap_kbit_s, settings.backlog_percent,
                                  self.clock.real_s())
@@ -96,11 +96,16 @@ class Uplink:
         self._wake, self._news = Flag(), Flag()
         self._wait_s = float(settings.retry_s_min)
         self.alarms: set[str] = set()
+        self._online_s: float | None = None
+        self._short = 0                         # connections in a row that did not last
+
+    def begin_anew(self) -> None:
+        """Serve the writer's journal from its start: the first one, or one that is new."""
+        self.outbox = box.Outbox(self.cabinet, self.writer.journal, WINDOW,
+                                 self.patience.resend_ms)
         self._unreadable: set[int] = set()      # batches that were complained about
         self._lost_batches: set[int] = set()    # batches that were declared lost
         self._fresh_sent = 0                    # newest number that went out before its turn
-        self._online_s: float | None = None
-        self._short = 0                         # connections in a row that did not last
 
     def topic(self, leaf: str) -> str:
         """Return a topic of this cabinet: up, live or receipt."""
@@ -235,22 +240,25 @@ class Uplink:
             self.state, self.reason = "unanswered", UNANSWERED
 
     async def _send_batch(self, client: aiomqtt.Client, lane: str, number: int) -> None:
+        outbox = self.outbox
         await self._wait_turn(lane)
-        if number not in self.writer.journal.batch_numbers():
-            return                      # made coarser meanwhile: another one stands for it
-        self.outbox.sent(number, self._now_ms())
+        if outbox is not self.outbox or number not in self.writer.journal.batch_numbers():
+            return          # the journal has ended meanwhile, or a coarser one stands for it
+        outbox.sent(number, self._now_ms())
         try:
             data = self.writer.journal.read_batch(number)
         except JournalError as error:
             await self._unreadable_batch(number, error)
             return
         await self._say(client, lane, "up", data)
-        if lane == pacing.FRESH:
-            self._fresh_sent = max(self._fresh_sent, number)
-        if self.outbox.waits(number):
-            self.outbox.sent(number, self._now_ms())        # a slow line is not an overdue receipt
         self.counts["batches_sent"] += 1
         self.counts["evidence_bytes"] += len(data)
+        if outbox is not self.outbox:
+            return
+        if lane == pacing.FRESH:
+            self._fresh_sent = max(self._fresh_sent, number)
+        if outbox.waits(number):
+            outbox.sent(number, self._now_ms())     # a slow line is not an overdue receipt
 
     async def _wait_turn(self, lane: str) -> None:
         """Wait until the cap and the lane's share allow one more message."""
@@ -333,6 +341,8 @@ class Uplink:
             self.wake()
         if result.status in (box.AHEAD, box.FORK):
             await self._alarm(f"receipt-{result.status}", f"low water {receipt.low_water}")
+            if self.outbox.divided:
+                self.writer.divided(receipt.low_water)
         if result.missing:
             await self._alarm("missing-at-fleet", "sequence {} to {}".format(*result.missing))
         if result.status in (box.FOREIGN, box.STALE_EPOCH):

@@ -68,6 +68,9 @@ class Writer:
         self.journal, self.clock, self.rules, self.room = journal, clock, rules, room
         self.on_commit: Callable[[list[Scan]], None] = _nobody
         self.on_sealed: Callable[[], None] = _nothing
+        # Makes what comes after a divided journal of it and the fleet's low-water mark.
+        self.renew: Callable[[Any, int], tuple[Any, Room]] | None = None
+        self.on_renewed: Callable[[], None] = _nothing
         self.beat: Callable[[], None] = _nothing
         self.counts = {"lost": 0, "failures": 0}
         self._witness = Witness(rules.witness)
@@ -85,6 +88,7 @@ class Writer:
         self._acknowledge = self._epoch = self._receipts = 0
         self._acknowledged_s = -ACKNOWLEDGE_S
         self._clock_to_set: ClockState | None = None
+        self._divided_at: int | None = None
 
     async def put(self, item: Scan | Event) -> None:
         """Take a scan or an event; waits while the waiting room is full."""
@@ -103,6 +107,12 @@ class Writer:
         """Take note that the fleet has everything up to a sequence; the cursor follows."""
         self._acknowledge, self._epoch = sequence, epoch
         self._receipts += 1
+
+    def divided(self, low_water: int) -> None:
+        """Take note that the fleet holds other records under this journal's numbers, up to a
+        sequence; once per run a new journal begins."""
+        self._divided_at = low_water
+        self._wake.set()
 
     def stop(self) -> None:
         """Ask the task to take what waits, commit, seal and end."""
@@ -132,6 +142,8 @@ class Writer:
             self._commit()
         self._move_cursor()
         self._tend()
+        if self._divided_at is not None and self.renew is not None and self._commit():
+            self._renew(self.renew, self._divided_at)
 
     def _tend(self) -> None:
         """Make room on flash, one piece of work at a step; what was coarsened is an event."""
@@ -147,6 +159,16 @@ class Writer:
             self.journal.append_event(self.clock.ticks_ms(), COARSENED, [
                 done.first_seq, done.last_seq, done.rule, done.link])
             self._commit()
+
+    def _renew(self, renew: Callable[[Any, int], tuple[Any, Room]], low_water: int) -> None:
+        """Leave the journal as it lies and write on in a new one."""
+        self.renew, self._receipts = None, 0
+        old = self.journal.journal_id.hex()
+        self.journal, self.room = renew(self.journal, low_water)
+        LOG.error("flash lost what the fleet holds: journal %s ends, %s begins; next: replace the "
+                  "flash, and see the fleet's page", old, self.journal.journal_id.hex())
+        self.on_renewed()
+        self._seal()
 
     async def _rest(self) -> None:
         """Sleep until something is due or urgent."""

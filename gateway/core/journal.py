@@ -178,6 +178,10 @@ class Journal:
         """Return the numbers of the batches on flash, ascending."""
         return self.batches.numbers()
 
+    def first_number(self, number):
+        """Return the lowest number that the batch of a number stands for."""
+        return self.batches.first_number(number)
+
     def read_batch(self, number):
         """Return the sealed bytes of a batch.  Raises Corrupt, StoreError."""
         return self.batches.read(number)

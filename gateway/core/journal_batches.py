@@ -75,6 +75,10 @@ class Batches:
         """Return the batch numbers that stand on flash, ascending; not to be changed."""
         return self._order
 
+    def first_number(self, number):
+        """Return the lowest number that a batch stands for: its own."""
+        return number
+
     def read(self, number):
         """Return the sealed bytes of a batch.  Raises Corrupt, StoreError."""
         failed = None

@@ -57,6 +57,10 @@ class CoarseBatches(Batches):
         """Return the Span of a coarsened batch, None if the number stands for itself."""
         return self._spans.get(number)
 
+    def first_number(self, number):
+        """Return the lowest number that a batch stands for."""
+        return self._spans[number].first if number in self._spans else number
+
     def chain_at(self, number, seq):
         """Return the chain value of the batch that ended at seq among those that a number
         stands for, None if none did.  Raises Corrupt, StoreError."""

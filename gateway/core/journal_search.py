@@ -16,6 +16,7 @@ from .errors import FormatError, StoreError
 
 READ_TRIES = 3
 SKIP = 1 << 20          # sequences left out when a file cannot be read: never reuse one
+BLOCK_MAX = 4096        # largest block that a commit begins with
 STALE_MAX = 64          # earlier generations tried before bytes are called torn
 HELD_BYTES = 4194304    # segment bytes kept in RAM between the two looks; the rest is read again
 COLUMNS_BYTES = 1048576     # columns kept in RAM; the rest is read when it is sealed
@@ -192,14 +193,18 @@ def stale(data, offset, header):
 
 
 def _torn(data, found, header):
-    """Return the body of a TORN event about what stands behind the last whole frame, or None."""
-    head = data[found.end:found.end + frame.HEAD]
-    if len(head) < frame.HEAD:
-        return None
-    likeness = (head[0] == 0x82) + (head[1] == 0x1A) + (head[6] == 0x59)
-    if likeness < 2 or stale(data, found.end, header):
-        return None                     # one of three may be wrong: a bit that flipped
-    return [header.generation, found.end, frame.HEAD + (head[7] << 8) + head[8]]
+    """Return the body of a TORN event about what stands behind the last whole frame, or None.
+
+    The next commit begins there or with the next block.
+    """
+    last = min(found.end + BLOCK_MAX, len(data) - frame.HEAD + 1)
+    for offset in range(found.end, last, frame.SECTOR):
+        head = data[offset:offset + frame.HEAD]
+        likeness = (head[0] == 0x82) + (head[1] == 0x1A) + (head[6] == 0x59)
+        # One of three may be wrong: a bit that flipped.
+        if likeness >= 2 and not stale(data, offset, header):
+            return [header.generation, offset, frame.HEAD + (head[7] << 8) + head[8]]
+    return None
 
 
 def _blocks(data, crc_seed):

@@ -14,6 +14,8 @@ from .errors import Corrupt, StoreError
 
 WINDOW = 8              # batches under way at once
 RESEND_MS = 30000       # without a receipt a batch goes out again after this
+DIVIDED_TIMES = 3       # the same AHEAD or FORK so often, and nothing else: it is no mistake
+GONE_MAX = 64           # numbers without a file that are named: a card that lost more is empty
 
 ADVANCED = "advanced"           # store seq and epoch in the cursor
 UNCHANGED = "unchanged"         # nothing new: an old or repeated receipt
@@ -44,6 +46,12 @@ class Outbox:
         self._skipped = {}          # number -> True: bytes changed, named to the operator
         self._later = {}            # number -> True: flash would not read it; asked again
         self._later_since_ms = None
+        self._refused = (0, None)   # how often in a row the same receipt did not fit
+
+    @property
+    def divided(self):
+        """Whether the fleet holds other records under our numbers, said often enough."""
+        return self._refused[0] >= DIVIDED_TIMES
 
     def next_batch(self):
         """Return the oldest number that is neither acknowledged nor under way, or None.
@@ -77,8 +85,22 @@ class Outbox:
         return info is not None and info[1] > self.acknowledged_seq
 
     def unreadable(self):
-        """Return the numbers left out, for now or for good, ascending."""
-        return sorted(list(self._skipped) + list(self._later))
+        """Return the numbers left out, for now or for good, ascending: those that flash would
+        not read, those whose bytes changed, those whose file is gone."""
+        return sorted(list(self._skipped) + list(self._later) + self._gone())
+
+    def _gone(self):
+        """Return the numbers above the mark without a file: flash forgot their names."""
+        numbers, gone = self._journal.batch_numbers(), []
+        at = self._first_after(numbers, self.acknowledged_seq)
+        if at == 0 and self.acknowledged_seq:
+            return gone                 # the last one that is covered is not here: who knows
+        expected = numbers[at - 1] + 1 if at else 1
+        for number in numbers[at:]:
+            first = self._journal.first_number(number)
+            gone += range(expected, min(first, expected + GONE_MAX))
+            expected = number + 1
+        return gone[:GONE_MAX]
 
     def sent(self, number, now_ms):
         """Note that a batch went out at now_ms (monotonic)."""
@@ -109,6 +131,7 @@ class Outbox:
     def receipt(self, receipt):
         """Return the AdvanceResult of a receipt whose signature was verified."""
         status, missing = self._judge(receipt)
+        self._count(status, (receipt.epoch, receipt.low_water, receipt.chain))
         if status in (ADVANCED, REWOUND):
             self.acknowledged_seq, self.epoch = receipt.low_water, receipt.epoch
             self._settle()
@@ -116,6 +139,14 @@ class Outbox:
             self._under_way = {}
             missing = self._missing()
         return AdvanceResult(status, self.acknowledged_seq, self.epoch, missing)
+
+    def _count(self, status, said):
+        """Count receipts that tell the same and do not fit; one that fits ends the row."""
+        if status in (AHEAD, FORK):
+            times, before = self._refused
+            self._refused = (times + 1 if said == before else 1, said)
+        elif status in (ADVANCED, UNCHANGED, REWOUND):
+            self._refused = (0, None)
 
     def _judge(self, receipt):
         journal = self._journal
@@ -127,35 +158,42 @@ class Outbox:
             return AHEAD, None
         if receipt.epoch == self.epoch and receipt.low_water <= self.acknowledged_seq:
             return UNCHANGED, None
-        if not self._chain_fits(receipt):
+        fits = self._chain_fits(receipt)
+        if fits is None and receipt.epoch == self.epoch:
+            return UNCHANGED, None
+        if fits is False:
             return FORK, None
         advances = receipt.low_water >= self.acknowledged_seq
         return (ADVANCED if advances else REWOUND), None
 
     def _chain_fits(self, receipt):
-        """Return True if one of our batches ends there with this chain value.
+        """Return True if one of our batches ends there with this chain value, False if not.
 
-        Below the oldest batch still here nothing can be checked; only a new epoch gets
-        there, and it makes us send again, which is harmless.
+        None where no batch is here any more (deleted, or lost with its file): nothing can be
+        checked, so the receipt of a later batch must do.  Only a new epoch is believed there:
+        it makes us send again, which is harmless.
         """
         if receipt.low_water == 0:
             return receipt.chain == start(self._device, self._journal.journal_id)
         number = self._ending_at(receipt.low_water)
-        if number == 0:
-            return receipt.epoch > self.epoch
-        info = self._info(number)
-        if info is None or info[1] == receipt.low_water:
-            return info is not None and info[2] == receipt.chain
+        info = self._info(number) if number else None
+        if info is None:
+            return None
+        if info[1] == receipt.low_water:
+            return info[2] == receipt.chain
         return self._journal.chain_at(number, receipt.low_water) == receipt.chain
 
     def _ending_at(self, seq):
-        """Return the first batch number with last_seq >= seq, 0 if seq lies before all."""
+        """Return the number of the batch that holds seq, or that follows on a hole in the
+        sequence there; 0 if the file of the batch that held it is not here."""
         numbers = self._journal.batch_numbers()
         low = self._first_after(numbers, seq - 1)
         if low == len(numbers):
             return 0
         info = self._info(numbers[low])
-        return 0 if low == 0 and info is not None and info[0] > seq else numbers[low]
+        follows = (low > 0 and numbers[low - 1] == self._journal.first_number(numbers[low]) - 1
+                   and self._info(numbers[low - 1]) is not None)
+        return 0 if info is not None and info[0] > seq and not follows else numbers[low]
 
     def _waiting(self):
         numbers = self._journal.batch_numbers()

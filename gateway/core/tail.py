@@ -4,7 +4,8 @@ In this file: where the next frame goes, when a segment is opened, recycled or g
 Not here: what stands in frames (segment.py) and when a commit happens (journal.py).
 
 A slot is one file, filled with zeros once and synced before its first use, so that a commit
-changes no size and costs one block.  A slot is recycled only after all its records stand in
+changes no size and costs its blocks only.  A commit begins a new block of the store where that
+touches fewer: flash wears by the block.  A slot is recycled only after all its records stand in
 a durable batch.  A slot in which a write or a sync failed is never synced again.
 """
 
@@ -30,6 +31,8 @@ class Tail:
         self._device, self._journal_id = identity
         self.generation = generation
         self._segment_bytes = segment_bytes
+        # One that says nothing can only append: no gaps there.
+        self._block_bytes = getattr(store, "block_bytes", frame.SECTOR)
         self._held = {}             # name -> (last sequence in it, size, usable again)
         self._free = []             # (name, size), oldest first
         self._names_used = 0
@@ -65,18 +68,28 @@ class Tail:
         first = queue[0]
         if self._name is None or first.context != self._context or not self._room(first):
             self._open(first, sealed)
-        parts, places, offset = [self._lead], [], self._offset + len(self._lead)
+        parts, starts, size = [self._lead], [], len(self._lead)
         for entry in queue:
             data = frame.encode(entry.payload, self._seed)
-            size = frame.padded(len(data))
+            padded = frame.padded(len(data))
             if (entry.context != self._context or entry.commit_seq != first.commit_seq
-                    or offset + size > self._size):
+                    or self._offset + size + padded > self._size):
                 break
-            parts.append(data + bytes(size - len(data)))
-            places.append((self._name, offset, self.generation))
-            offset += size
+            parts.append(data + bytes(padded - len(data)))
+            starts.append(size)
+            size += padded
+        self._offset = self._place_for(size)
+        places = [(self._name, self._offset + start, self.generation) for start in starts]
         self._write(b"".join(parts), queue[len(places) - 1].last_seq)
         return places
+
+    def _place_for(self, size):
+        """Return where to write so many bytes: here, or from the next block on if that touches
+        fewer blocks."""
+        block, here = self._block_bytes, self._offset
+        later = -(-here // block) * block
+        touched = (here + size - 1) // block - here // block + 1
+        return later if later + size <= self._size and touched > -(-size // block) else here
 
     def read(self, place):
         """Return the payload at a place, or None if the bytes there changed."""

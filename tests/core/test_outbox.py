@@ -19,6 +19,9 @@ class TenBatches:
     def chain_at(self, number, seq):
         return None
 
+    def first_number(self, number):
+        return number
+
     def batch_info(self, number):
         if number in self.corrupt:
             raise Corrupt("batch %d" % number)
@@ -141,3 +144,37 @@ def test_a_receipt_that_covers_an_unread_batch_still_counts():
     box = outbox.Outbox(DEVICE, journal)
     assert box.receipt(receipt(50)).status == outbox.ADVANCED
     assert box.waiting() == 5
+
+
+def test_numbers_without_a_file_are_named_but_only_those_that_wait():
+    journal = TenBatches()
+    journal.numbers = [1, 2, 4, 5, 8, 9, 10]
+    box = outbox.Outbox(DEVICE, journal)
+    assert box.unreadable() == [3, 6, 7]
+    box.receipt(receipt(50))
+    assert box.unreadable() == [6, 7]
+    journal.numbers = [8, 9, 10]        # what was before was acknowledged and deleted
+    box.receipt(receipt(90))
+    assert box.unreadable() == []
+
+
+def test_a_receipt_that_ends_where_no_batch_is_any_more_proves_nothing():
+    journal = TenBatches()
+    journal.numbers, journal.corrupt = [1, 2, 4, 5, 6], (5,)
+    box = outbox.Outbox(DEVICE, journal)
+    assert box.receipt(receipt(30, link=b"x" * 32)).status == outbox.UNCHANGED
+    assert box.receipt(receipt(50, link=b"x" * 32)).status == outbox.UNCHANGED
+    assert box.receipt(receipt(60, link=b"x" * 32)).status == outbox.FORK
+    assert box.receipt(receipt(60)).status == outbox.ADVANCED
+
+
+def test_a_journal_is_divided_when_the_same_refusal_was_told_three_times_in_a_row():
+    box = outbox.Outbox(DEVICE, TenBatches())
+    for given, divided in (
+            (receipt(110), False), (receipt(120), False), (receipt(120), False),
+            (receipt(10), False),                       # one that fits ends the row
+            (receipt(120), False), (receipt(120), False),
+            (receipt(20, device="other"), False),       # none of ours: no answer at all
+            (receipt(120), True), (receipt(20), False)):
+        box.receipt(given)
+        assert box.divided == divided, given

@@ -1,11 +1,10 @@
 """`python -m gateway journal`: what a technician sees, with and without damage."""
 
 import json
-from datetime import UTC, datetime
 
 import pytest
 
-from gateway import config, journal_tool
+from gateway import config
 from gateway.__main__ import main
 from gateway.core import batch
 from gateway.core.journal import Journal, Opening, Sealer
@@ -110,16 +109,6 @@ def test_doctor_names_the_oldest_waiting_record_and_says_that_all_is_well(path, 
     text = capsys.readouterr().out
     assert "the fleet has not confirmed: 4 of 2026-06-01T00:00:01.000" in text
     assert "all is well" in text
-
-
-def test_wear_is_a_rate_and_a_date_or_nothing():
-    now = datetime(2026, 11, 23, tzinfo=UTC)
-    day = {"process": {"up_s": 86400}, "journal": {"device_bytes": 60_000_000}}
-    assert journal_tool.wear(day, now)["bytes_per_day"] == 60_000_000
-    assert journal_tool.wear(day, now)["end_of_life"] > "2100"
-    heavy = {"process": {"up_s": 86400}, "journal": {"device_bytes": 10 ** 10}}
-    assert journal_tool.wear(heavy, now)["end_of_life"] == "2027-09-19"     # 300 days
-    assert journal_tool.wear({}, now) == {"bytes_per_day": None, "end_of_life": None}
 
 
 def test_nothing_in_the_directory_is_changed(path, capsys):

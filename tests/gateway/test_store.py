@@ -2,9 +2,11 @@
 
 import errno
 import os
+import random
 
 import pytest
 
+from gateway.core import record
 from gateway.core.errors import StoreError
 from gateway.core.journal import Journal
 from gateway.store import FlashStore
@@ -121,3 +123,22 @@ def test_a_journal_on_a_real_directory_survives_a_restart(tmp_path):
     reopened = Journal.open(again, opening())
     assert [item.seq for item in all_records(reopened)] == list(range(1, durable + 1))
     again.close()
+
+
+def test_a_commit_begins_a_block_where_that_touches_fewer_and_is_found_again(store):
+    journal = Journal.open(store, opening())
+    journal.commit()
+    before, spans = store.counts().blocks_touched, []
+    for i in range(24):                         # 1.5 to 3.5 KiB each, noise that nothing predicts
+        for k in range(80 + 5 * i):
+            journal.append_scan(100 * i + k, 0, (random.Random(100 * i + k).getrandbits(40), k))
+        offset = journal._tail._offset
+        journal.commit()
+        spans.append(journal._tail._offset - offset)
+    assert max(spans) <= 2 * 4096 and journal.stats()["generation"] == 1
+    assert store.counts().blocks_touched - before == 24
+    journal.append_event(0, record.ALARM, ["x", ""])
+    journal.commit()
+    again = Journal.open(store, opening())
+    assert [item.seq for item in all_records(again)] == list(range(1, journal.durable_seq + 1))
+    assert not [item for item in again._buffer._loose if item.kind in (record.GAP, record.TORN)]

@@ -17,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from gateway import anew
 from gateway.clock import Clock, Scale
 from gateway.config_values import UplinkSettings
 from gateway.core import batch, chain
@@ -24,6 +25,7 @@ from gateway.core import receipt as receipts
 from gateway.core.errors import ConfigError, Offline, Rejected
 from gateway.core.reading import Scan
 from gateway.deflate import pack_live
+from gateway.resume import inflate
 from gateway.signer import Signer, Verifier
 from gateway.trust import tls_context, translate
 from gateway.uplink import Patience, Uplink
@@ -264,6 +266,43 @@ async def test_receipts_that_are_wrong_change_nothing_and_raise_one_alarm_each(t
     assert uplink.alarms == set(alarms)
     await uplink.take_receipt(fleet.receipt(found, sign1.payload))
     assert uplink.outbox.acknowledged_seq == found.last_seq
+    desk.store.close()
+
+
+async def test_a_fleet_that_insists_on_other_records_is_given_a_new_journal(tmp_path):
+    home = make_site(tmp_path, 1)
+    fleet, desk = Fleet(home, 1), Desk(tmp_path, clock=Clock(Scale(60, 1_780_272_000_000, 0)))
+    uplink = Uplink(CABINET, settings_of(home, 1), desk.writer,
+                    Verifier.load(home / "fleet/receipt.pub"))
+    desk.writer.renew = lambda old, low_water: (anew.begin(
+        old, desk.opening(b"N" * 16), low_water), desk.writer.room)
+    desk.writer.on_renewed = uplink.begin_anew
+    for ticks_ms in (1000, 2000):
+        await desk.writer.put(Scan(0, ticks_ms, (ticks_ms, 5)))
+    desk.writer._take()
+    desk.writer._seal()
+    old = desk.journal
+    sign1, found = batch.open_sealed(old.read_batch(old.batch_numbers()[-1]))
+    ahead = fleet.receipt(found, sign1.payload, low_water=found.last_seq + 9)
+    for _ in range(3):
+        desk.writer._step()
+        assert desk.writer.journal is old
+        await uplink.take_receipt(ahead)
+    desk.writer._step()
+    new = desk.writer.journal
+    assert (new.journal_id, new.boot) == (b"N" * 16, old.boot + 1)
+    records = [item for number in new.batch_numbers()
+               for item in batch.open_body(batch.open_sealed(new.read_batch(number))[1],
+                                           inflate)[1]]
+    assert [item.values for item in records if hasattr(item, "values")] == [(1000, 5), (2000, 5)]
+    assert ["journal-divided", f"journal {old.journal_id.hex()}: the fleet holds other records "
+            f"up to {found.last_seq + 9}"] in [getattr(item, "body", 0) for item in records]
+    assert uplink.outbox.waiting() == len(new.batch_numbers()) > 0
+    for _ in range(3):                                  # once per run: a lying fleet may not
+        await uplink.take_receipt(fleet.receipt(found, sign1.payload, low_water=10 ** 6,
+                                                journal_id=new.journal_id))
+    desk.writer._step()
+    assert desk.writer.journal is new
     desk.store.close()
 
 

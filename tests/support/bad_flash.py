@@ -4,7 +4,7 @@ Unlike after a power cut, records may be lost here.  What is held: no wrong reco
 twice, no sequence used a second time, every loss declared, and the journal runs.
 """
 
-from gateway.core import batch, cursor, journal_batches, record, segment, tail
+from gateway.core import batch, cursor, frame, journal_batches, record, segment, tail
 from gateway.core.errors import Corrupt, StoreError
 from tests.support.flaky_store import FlakyStore, ReadFault
 from tests.support.journal_world import (
@@ -127,3 +127,43 @@ def subset_of(name, said, truth):
     return (tail.is_slot(name) and said[0] == truth[0]
             and all(block in truth[1] for block in said[1])
             and len(said[1]) == len(truth[1]) - 1)
+
+
+def misplaced(image, chance):
+    """Return (what was done, image) with whole frames where they do not belong, or a burst.
+
+    The newest commit is left alone: with it gone without a trace, a journal looks as before it.
+    """
+    names = sorted(name for name in image if tail.is_slot(name))
+    name, other = chance.choice(names), chance.choice(names)
+    newest = max(names, key=lambda one: segment.find_header(image[one])[0].generation)
+    frames, others = _frames(image[name]), _frames(image[other])
+    end = len(image[name])
+    if name == newest:
+        end = frames.pop()[0]
+    kind = chance.choice(("swapped", "doubled", "of another segment", "burst"))
+    data = bytearray(image[name])
+    if kind == "burst" or len(frames) < 2 or not others:
+        first = chance.randrange(8 * end - 64)
+        for bit in range(first, first + chance.randint(2, 64)):
+            data[bit // 8] ^= 1 << bit % 8
+        return "burst", {**image, name: bytes(data)}
+    (one, size), (two, _) = chance.sample(frames, 2)
+    if kind == "of another segment":
+        start, size = chance.choice(others)
+        data[one:one + size] = image[other][start:start + size]
+    else:
+        first, second = data[one:one + size], data[two:two + size]
+        data[two:two + size] = first
+        if kind == "swapped":
+            data[one:one + size] = second
+    return kind, {**image, name: bytes(data)}
+
+
+def _frames(data):
+    """Return (offset, padded size) of the frames of records in a segment that is whole."""
+    header, start = segment.find_header(data) or (None, 0)
+    if header is None:
+        return []
+    found = [offset for offset, _ in segment.scan(data, start, header).blocks]
+    return [(offset, frame.padded(frame.claimed(data, offset))) for offset in found]

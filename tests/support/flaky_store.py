@@ -75,6 +75,8 @@ def _patched(content: bytes, writes: list[tuple[int, bytes]]) -> bytes:
 class FlakyStore:
     """The store interface of the journal, with a hook before each changing operation."""
 
+    block_bytes = 1024      # small, as the segments of these tests: commits begin blocks, too
+
     def __init__(self, image: dict[str, bytes] | None = None,
                  before_op: "Callable[[FlakyStore, str], None] | None" = None,
                  fault: Fault | None = None) -> None:
@@ -86,7 +88,7 @@ class FlakyStore:
         self.fault = fault
         self.free = 1 << 30             # bytes that free_bytes() tells
         self.read_fault: ReadFault | None = None
-        self.ops = self.reads = 0
+        self.ops = self.reads = self.hits = 0           # hits: operations that a fault hit
         self.failed_syncs: set[str] = set()
         self.resynced = 0               # syncs of a file whose sync had failed before
         for name, content in (image or {}).items():
@@ -190,6 +192,7 @@ class FlakyStore:
         number, fault = self.ops, self.fault
         self.ops += 1
         if fault is not None and fault.first <= number < fault.first + fault.times:
+            self.hits += 1
             raise StoreError(f"injected at {operation} {number}", fault.errno)
 
 

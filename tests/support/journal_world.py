@@ -92,6 +92,11 @@ class World:
         self.appended, self.sealed, self.marks, self.boots = (), (), (0,), ()
         self.journal = None
 
+    def recall(self, promise):
+        """Know what was promised of this store in an earlier life."""
+        (self.durable, self.appended, self.sealed, self.dropped_to, self.marks,
+         self.boots) = promise
+
     def start(self):
         """Start (again) on the same store, as after a killed process."""
         self.store.failed_syncs.clear()         # the new process cannot know

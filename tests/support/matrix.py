@@ -19,6 +19,7 @@ ERRORS = ((ENOSPC, False), (EIO, False), (EROFS, False), (EINTR, False), (ENOSPC
           (EIO, True))          # True: half of a write is made before it fails
 TIMES = (1, 3, 10 ** 9)
 FRAME_BYTES = (400, 1500, 9000)
+OPERATIONS = 130        # of the two hours, at least
 
 
 def faults(operations):
@@ -51,14 +52,21 @@ def _recovery(number):
     return cuts.run_pairs(life[number % 8::8], range(1 + (number < 8)))
 
 
+def _two_cuts(number):
+    taken = cuts.snapshots(cuts.two_hours)
+    return cuts.run_two(taken, range(number % 4, len(taken), 4), number // 4)
+
+
+def _frames(_number):
+    return cuts.run_bytes(cuts.snapshots(cuts.frames_of(FRAME_BYTES)), 1, 11000)
+
+
 def _byte(number):
-    if number == 0:
-        return cuts.run_bytes(cuts.snapshots(cuts.frames_of(FRAME_BYTES)), 1, 11000)
     return cuts.run_bytes(cuts.life(number), 4)
 
 
 def _error(number):
-    operations = len(cuts.snapshots(cuts.two_hours)) + 8
+    operations = len(cuts.snapshots(cuts.two_hours)) - 1
     return cuts.run_faults(cuts.two_hours, faults(range(number, operations, 16)))
 
 
@@ -68,38 +76,85 @@ def _kill(number):
     return cuts.run_kills(cuts.any_life(number), range(number % 3, 110, 3))
 
 
-# kind: (function of a job's number, how many jobs in `make proof`).
+def _lives_recovery(seed):
+    return cuts.run_pairs(cuts.life(seed)[seed % 16::16], range(seed, seed + 1))
+
+
+def _lives_two_cuts(seed):
+    taken = cuts.life(seed)
+    return cuts.run_two(taken, range(seed % 4, len(taken), 4), seed)
+
+
+def _lives_errors(seed):
+    operations = len(cuts.life(seed)) - 1
+    return cuts.run_faults(cuts.any_life(seed), faults(range(seed % 8, operations, 8)))
+
+
+# kind: (function of a job's number, how many jobs in `make proof`, cases of it at least).
 KINDS = {
-    "one cut": (_life, 200), "error, then cut": (_life_with_an_error, 100),
-    "two hours, 10 seeds": (_two_hours, 6), "sealing to recycling": (_sealing, 4),
-    "cut during recovery": (_recovery, 24), "torn at every byte": (_byte, 16),
-    "every error at every operation": (_error, 16), "kill, then cut": (_kill, 5),
+    "one cut": (_life, 200, 90_000), "error, then cut": (_life_with_an_error, 100, 60_000),
+    "two hours, 10 seeds": (_two_hours, 6, 5_000), "sealing to recycling": (_sealing, 4, 4_000),
+    "cut during recovery": (_recovery, 24, 40_000), "pair of cuts": (_two_cuts, 8, 20_200),
+    "every byte of frames of 3 sizes": (_frames, 1, sum(FRAME_BYTES)),
+    "torn at every byte": (_byte, 15, 25_000),
+    # Each leaves at least one image, and the well store's after it.
+    "every error at every operation": (_error, 16, 2 * OPERATIONS * len(ERRORS) * len(TIMES)),
+    "kill, then cut": (_kill, 5, 800),
 }
+# The same for any number of seeds, each with lives of its own: `make soak`.
+SOAK = {
+    "one cut": _life, "error, then cut": _life_with_an_error, "kill, then cut": _kill,
+    "cut during recovery": _lives_recovery, "pair of cuts": _lives_two_cuts,
+    "torn at every byte": _byte, "every error at every 8th operation": _lives_errors,
+    "two hours, 10 seeds": _two_hours, "sealing to recycling": _sealing,
+}
+SEEDS_A_ROUND = 16
+SOAKING = "soak: "      # before a kind: the function of SOAK where both tables have the kind
 
 
 def play(job):
     """Run one job (kind, number); return (kind, cases)."""
     kind, number = job
+    name = kind.removeprefix(SOAKING)
+    function = SOAK[name] if kind != name else KINDS[name][0]
     try:
         with quick():
-            return kind, KINDS[kind][0](number)
+            return name, function(number)
     except Exception as error:
         error.add_note(f"to run it again: python -m tests.support.matrix '{kind}' {number}")
         raise
 
 
-def run_all(scale=1):
-    """Run the whole matrix on all cores; return a Counter of cases by kind.
+def _pool():
+    return multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1)
 
-    scale: how many times as many jobs of each kind.
-    """
-    jobs = [(kind, number) for kind, (_, count) in KINDS.items()
-            for number in range(count * scale)]
-    jobs.sort(key=lambda job: job[0] != "torn at every byte")     # the long ones first
+
+def run_all():
+    """Run the whole matrix on all cores; return a Counter of cases by kind."""
+    jobs = [(kind, number) for kind, (_, count, _) in KINDS.items() for number in range(count)]
+    jobs.sort(key=lambda job: job[0] != "every byte of frames of 3 sizes")     # the long ones first
     counts: Counter[str] = Counter()
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1) as pool:
+    with _pool() as pool:
         for kind, cases in pool.imap_unordered(play, jobs):
             counts[kind] += cases
+    return counts
+
+
+def soak(first, cases_min, say):
+    """Run seed after seed from `first` until there were cases_min cases; return a Counter.
+
+    say: takes a line of progress after each round of seeds; a round that was said is done.
+    """
+    counts: Counter[str] = Counter()
+    with _pool() as pool:
+        while sum(counts.values()) < cases_min:
+            jobs = [(SOAKING + kind, seed) for kind in SOAK
+                    for seed in range(first, first + SEEDS_A_ROUND)]
+            for kind, cases in pool.imap_unordered(play, jobs):
+                counts[kind] += cases
+            first += SEEDS_A_ROUND
+            say(f"power cuts: {sum(counts.values())} of {cases_min} cases, seeds below {first} "
+                "done, 0 lost")
     return counts
 
 

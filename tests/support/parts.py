@@ -7,7 +7,10 @@ CI=true a missing part fails the test that asks for it.
 import importlib.util
 import os
 import shutil
+import subprocess
 import sysconfig
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +25,9 @@ _HINTS = {
     "mbpoll": "apt-get install mbpoll",
     "socat": "apt-get install socat",
     "chromium": "apt-get install chromium",
+    "mkfs.ext4": "apt-get install e2fsprogs",
+    "mount": "apt-get install mount",
+    "umount": "apt-get install mount",
 }
 
 
@@ -37,6 +43,19 @@ def need_module(name):
     """Return after making sure that a Python package is installed; else skip or fail."""
     if importlib.util.find_spec(name) is None:
         _missing(f"the package {name}", "make setup")
+
+
+def need_mounts():
+    """Return after making sure that this process may mount disks of its own; else skip or fail."""
+    mount, umount = need("mount"), need("umount")
+    if not Path("/dev/loop-control").exists():
+        _missing("a loop device", "modprobe loop")
+    with tempfile.TemporaryDirectory() as place:
+        tried = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", place],
+                               capture_output=True, text=True, check=False)
+        if tried.returncode:
+            _missing("the right to mount", f"run as root ({tried.stderr.strip()[:200]})")
+        subprocess.run([umount, place], check=True)
 
 
 def _missing(part, hint):

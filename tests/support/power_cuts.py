@@ -173,6 +173,45 @@ def run(taken, seeds, faults=False):
     return cases
 
 
+def run_two(taken, places, turn=0):
+    """Cut at a place, live on, and cut at every operation of that second life; return cases.
+
+    places: of operations in the first life.  Each pair has one damage pattern for the first
+    cut and two for the second; another turn has others.
+    """
+    cases = 0
+    for place in places:
+        snapshot, promise = taken[place]
+        pattern = place + turn
+        image = image_after_cut(snapshot, DAMAGE[pattern % len(DAMAGE)], pattern)
+        verify(FlakyStore(image), promise)
+        for later, kept in _second_life(image, promise):
+            for pattern in (place + 3 * turn, place + 3 * turn + 7):
+                verify(FlakyStore(image_after_cut(
+                    later, DAMAGE[pattern % len(DAMAGE)], pattern)), kept)
+                cases += 1
+    return cases
+
+
+def _second_life(image, promise):
+    taken = []
+    world = World(FlakyStore(image, lambda store, _operation: taken.append(
+        (store.snapshot(), world.promise()))))
+    world.recall(promise)
+    world.start()
+    for i in range(3):
+        world.scans(3, 5000 + 10 * i)
+        world.commit()
+    world.seal()
+    world.acknowledge()
+    world.start()
+    world.scans(40, 6000)
+    world.commit()
+    world.seal()
+    world.trim()
+    return [*taken, (world.store.snapshot(), world.promise())]
+
+
 def run_pairs(taken, seeds):
     """As run(), and cut again at every operation of the recovery and of the commit after it."""
     cases = 0
@@ -217,6 +256,7 @@ def run_faults(steps, faults):
 
     Nothing may escape, no file may be synced again after a failed sync, and what commits
     returned must be there afterwards; once the store is well again, commits must work.
+    A fault that hits nothing would prove nothing.
     """
     cases = 0
     for fault in faults:
@@ -225,6 +265,8 @@ def run_faults(steps, faults):
             steps(world)
         world.store.fault = None
         promise = world.promise()
+        if not world.store.hits:
+            raise AssertionError(f"{fault} hit nothing: the case proves nothing")
         hold(world.store.resynced == 0, "resync", "a file was synced again after a failed sync")
         for image in images(world.store.snapshot(), range(1)):
             verify(FlakyStore(image), promise, faults=True)

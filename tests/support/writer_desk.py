@@ -23,9 +23,14 @@ SCHEMA = (Stream("meter", (Point(43, 0, ""), Point(14, 0, ""))),)
 def open_journal(store, clock):
     """Return the journal of a store as the gateway opens it."""
     counter = itertools.count()
-    return Journal.open(store, Opening(
-        "cab-1", SCHEMA, bytes(32), b"\xa0", "test", lambda: bytes([next(counter)] * 16),
-        clock.state(), clock.ticks_ms()), batches=CoarseBatches)
+    return Journal.open(store, opening_of(clock, lambda: bytes([next(counter)] * 16)),
+                        batches=CoarseBatches)
+
+
+def opening_of(clock, random16):
+    """Return the Opening of the desk's cabinet now."""
+    return Opening("cab-1", SCHEMA, bytes(32), b"\xa0", "test", random16, clock.state(),
+                   clock.ticks_ms())
 
 
 class Desk:
@@ -41,6 +46,10 @@ class Desk:
         room = Room(self.journal, self.store, keep_bytes, sealer, Limits(bytes(32), b"\xa0"))
         self.writer = Writer(self.journal, self.clock, Rules(
             10, minutes, sealer, folder / "witness"), room)
+
+    def opening(self, journal_id):
+        """Return the Opening of a journal with this id, now."""
+        return opening_of(self.clock, lambda: journal_id)
 
     async def feed(self, seconds, step_s=10):
         """Put one scan per step for some seconds."""

@@ -1,6 +1,7 @@
 """Bits that flip and blocks that cannot be read: declared, never wrong, never a refusal."""
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -10,12 +11,13 @@ from tests.support.bad_flash import (
     hold_despite_loss,
     image_of,
     meaning,
+    misplaced,
     run_bad_files,
     run_read_faults,
     short_life,
     subset_of,
 )
-from tests.support.flaky_store import FlakyStore, ReadFault
+from tests.support.flaky_store import SECTOR, FlakyStore, ReadFault
 from tests.support.journal_world import SEALER, World, open_journal
 from tests.support.quick import quick
 
@@ -122,6 +124,48 @@ def test_random_flips_anywhere_are_never_wrong_and_never_silent():
             data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
             gone.append(hold_despite_loss(FlakyStore({**image, name: bytes(data)}), promise))
     assert 0 in gone and max(gone) < promise.durable
+
+
+def test_frames_swapped_doubled_or_moved_and_bursts_are_never_wrong_and_never_silent():
+    world = short_life(FlakyStore())
+    image, promise, chance = image_of(world), world.promise(), random.Random(11)
+    done = Counter()
+    with quick():
+        for _ in range(300):
+            kind, damaged = misplaced(image, chance)
+            done[kind, hold_despite_loss(FlakyStore(damaged), promise) > 0] += 1
+    assert {kind for kind, _ in done} == {"swapped", "doubled", "of another segment", "burst"}
+    assert {lost for _, lost in done} == {True, False}
+
+
+def test_a_segment_of_another_device_is_named_and_nothing_of_it_is_taken():
+    stranger = World(FlakyStore(), device="cabinet-2").start()
+    stranger.scans(9)
+    stranger.commit()
+    world = short_life(FlakyStore())
+    image = image_of(world)
+    image["t0099"] = image_of(stranger)["t0001"]
+    assert hold_despite_loss(FlakyStore(image), world.promise()) == 0
+    journal = open_journal(FlakyStore(image))
+    assert events_of(journal, record.ALARM) == [["foreign-journal", "1 files: t0099"]]
+
+
+def test_a_torn_commit_is_told_where_it_begins_a_block_behind_a_gap():
+    store = FlakyStore()
+    world = World(store).start()
+    world.scans(2)
+    world.commit()
+    image = image_of(world)
+    end = len(image["t0001"].rstrip(b"\0"))
+    world.noise(80)
+    world.commit()
+    begun = -(-end // store.block_bytes) * store.block_bytes
+    whole = image_of(world)["t0001"]
+    assert whole[begun:begun + 2] == b"\x82\x1a" and not any(whole[end:begun])
+    assert begun - end > SECTOR                     # the gap: it could have begun earlier
+    image["t0001"] = whole[:begun + SECTOR] + bytes(len(whole) - begun - SECTOR)
+    torn = events_of(open_journal(FlakyStore(image)), record.TORN)
+    assert [body[:2] for body in torn] == [[1, begun]]
 
 
 @pytest.mark.proof

@@ -18,6 +18,7 @@ from tests.support.power_cuts import (
     run_faults,
     run_kills,
     run_pairs,
+    run_two,
     sealing,
     snapshots,
     two_hours,
@@ -230,7 +231,8 @@ MUTANTS = (
 def hunt():
     """Run every kind of case until something is wrong; return how many there were."""
     with quick():
-        operations = len(snapshots(two_hours))
+        taken = snapshots(two_hours)
+        operations = len(taken) - 1         # the last one stands behind them all
         errors = [Fault(first, times, EIO) for first in range(operations)
                   for times in (1, 3, 10 ** 9)]
         return sum((
@@ -242,6 +244,7 @@ def hunt():
             run_faults(two_hours, errors[::2]),
             run_bytes(snapshots(two_hours), 1, bytes_max=128),
             run_kills(two_hours, range(operations)),
+            run_two(taken, range(0, operations, 12)),
             run_pairs(snapshots(two_hours)[-16:], range(2)),
             run_pairs(life(1)[::5], range(2)),
             run_pairs(snapshots(two_hours)[::3], range(1)),

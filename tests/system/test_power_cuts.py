@@ -4,13 +4,14 @@
 cases of which kind there were, and how fast.
 """
 
+import os
 import time
 
 import pytest
 
 from gateway.core import frame
 from tests.support.flaky_store import EIO, Fault
-from tests.support.matrix import faults, run_all
+from tests.support.matrix import KINDS, SOAK, faults, play, run_all, soak
 from tests.support.power_cuts import (
     big_batches,
     frames_of,
@@ -20,12 +21,14 @@ from tests.support.power_cuts import (
     run_faults,
     run_kills,
     run_pairs,
+    run_two,
     sealing,
     snapshots,
     two_hours,
 )
 
 CASES_MIN = 300_000
+SOAK_CASES = 20_000_000
 
 
 def test_a_power_cut_at_any_operation_loses_nothing_acknowledged():
@@ -61,7 +64,17 @@ def test_a_killed_process_and_a_later_cut_lose_nothing():
 
 
 def test_flash_errors_lose_nothing_and_no_file_is_synced_twice_after_one():
-    assert run_faults(two_hours, faults(range(0, 130, 31))) > 150
+    assert run_faults(two_hours, faults(range(0, 130, 43))) > 150
+
+
+def test_a_second_cut_at_any_operation_of_the_life_after_one_loses_nothing():
+    taken = snapshots(two_hours)
+    assert run_two(taken, range(5, len(taken), 20)) > 500
+
+
+def test_each_kind_of_soak_case_runs_for_a_seed_of_its_own():
+    for kind in ("cut during recovery", "pair of cuts", "kill, then cut"):
+        assert play(("soak: " + kind, 10_007))[1] > 50
 
 
 @pytest.mark.proof
@@ -74,4 +87,19 @@ def test_three_hundred_thousand_cuts_and_errors_lose_nothing(capsys):
         print(f"\npower cuts: {cases} cases {dict(counts)}, 0 lost, 0 wrong, 0 phantom, "
               f"{60 * cases / seconds:.0f} cases/min")
     assert cases >= CASES_MIN
+    assert {kind: count for kind, count in counts.items() if count < KINDS[kind][2]} == {}
+    assert set(counts) == set(KINDS)
     assert frame.PAYLOAD_AIM == 10240
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(24 * 3600)
+def test_twenty_million_cuts_and_errors_lose_nothing(capsys):
+    def say(line):
+        with capsys.disabled():
+            print(line, flush=True)
+
+    first = int(os.environ.get("WATTPROOF_SEED", "10000"))
+    counts = soak(first, SOAK_CASES, say)
+    say(f"power cuts: {dict(counts)}")
+    assert set(counts) == set(SOAK) and min(counts.values()) > 0

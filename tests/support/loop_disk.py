@@ -1,0 +1,104 @@
+"""A real ext4 or tmpfs of its own for a test, and what a power cut would leave of it.
+
+Needs root.  The disk is a file behind a loop device, so its bytes are there to be copied:
+what the kernel had not written to it yet is missing from the copy, as after a power cut.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.parts import need, need_mounts
+
+KIB = 1024
+COPY_TRIES = 200
+SECTOR = 512                        # unit of /sys/block/*/stat, whatever the device has
+WRITES, SECTORS_WRITTEN = 4, 6      # its fields (kernel: Documentation/block/stat.rst)
+# The background work of a young file system would write into our measurements.
+MKFS = ("-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0")
+
+
+class Written(NamedTuple):
+    """What a block device took: write requests and bytes."""
+
+    requests: int
+    bytes: int
+
+
+def make_image(image: Path, kib: int) -> None:
+    """Make a file of so many KiB with an empty ext4 in it; one under 2 MiB has no journal."""
+    need_mounts()
+    with image.open("wb") as file:
+        file.truncate(kib * KIB)
+    _run(need("mkfs.ext4"), *MKFS, str(image))
+
+
+@contextmanager
+def mounted(image: Path, place: Path, options: str = "") -> Iterator[Path]:
+    """Mount an image behind a loop device; both are released whatever happens inside.
+
+    options: of mount, each with a comma before it.
+    """
+    with _mounted(place, "-o", "loop" + options, str(image)):
+        yield place
+
+
+@contextmanager
+def tmpfs(place: Path, kib: int) -> Iterator[Path]:
+    """Mount a tmpfs of so many KiB."""
+    need_mounts()
+    with _mounted(place, "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs"):
+        yield place
+
+
+@contextmanager
+def _mounted(place: Path, *what: str) -> Iterator[None]:
+    place.mkdir(exist_ok=True)
+    _run(need("mount"), *what, str(place))
+    try:
+        yield
+    finally:
+        # Busy (a test failed with a file open): detach, the loop device goes with the last user.
+        if subprocess.run([need("umount"), str(place)], capture_output=True,
+                          check=False).returncode:
+            _run(need("umount"), "--lazy", str(place))
+
+
+def copy_at_once(image: Path, copy: Path) -> bytes:
+    """Copy a disk that is in use as it stood at one moment; return its bytes.
+
+    Two readings that are equal show what stood there between them: a disk whose journal
+    moves on does not come back to an earlier state.
+    """
+    before = image.read_bytes()
+    for _ in range(COPY_TRIES):
+        again = image.read_bytes()
+        if again == before:
+            copy.write_bytes(again)
+            return again
+        before = again
+    raise AssertionError(f"{image} never stood still for one moment")
+
+
+def written(place: Path) -> Written:
+    """Return the counters of the block device below a mounted place, after a sync of it."""
+    _run(need("sync"), "-f", str(place))
+    return counted(place)
+
+
+def counted(place: Path) -> Written:
+    """Return the counters of the block device below a mounted place as they stand."""
+    device = place.stat().st_dev
+    stat = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
+    fields = [int(field) for field in stat.read_text(encoding="ascii").split()]
+    return Written(fields[WRITES], fields[SECTORS_WRITTEN] * SECTOR)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(command)}: {done.stderr.strip()}")
+
