@@ -296,8 +296,7 @@ class World:
 
     def _look(self, life):
         waiting = len(life.writer._waiting)
-        size = self._flash_bytes()
-        tasks = len(asyncio.all_tasks())
+        size, tasks = self._flash_bytes_and_tasks()
         if waiting > writer.WAITING_MAX or size > JOURNAL_BYTES_MAX or tasks > TASKS_MAX:
             self.fail("I11", f"{waiting} items, {size} bytes, {tasks} tasks")
         stalled = life.progress.stalled()
@@ -309,11 +308,12 @@ class World:
                 and fleet.start_s < since_s):
             self.ages.append(self.now() - self.live_s)
 
-    def _flash_bytes(self):
-        """Return what the journal takes, looked at once in ten minutes."""
+    def _flash_bytes_and_tasks(self):
+        """Return what the journal takes and how many tasks run, looked at once in ten minutes."""
         if int(self.now() / MONITOR_S) % 10:
-            return 0
-        return sum(self.machine.flash.size(name) for name in self.machine.flash.list())
+            return 0, 0
+        flash = self.machine.flash
+        return sum(flash.size(name) for name in flash.list()), len(asyncio.all_tasks())
 
     def _counts(self):
         return {"boots": self.machine.lives, "cuts": self.machine.cuts,
