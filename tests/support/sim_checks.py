@@ -1,5 +1,6 @@
 """What must hold when a simulated day is over and everything has come to rest."""
 
+import bisect
 import itertools
 from hashlib import sha256
 
@@ -78,12 +79,13 @@ def _is_declared(world, stream, before, after):
     limit_s = 1.6 * step_s + 3
     if after[1] - before[1] <= limit_s:
         return
-    if before[2] or after[2] or after[1] - before[1] <= limit_s + _slack_s(world, before, after):
+    between_s = _slack_s(world, before, after)
+    if before[2] or after[2] or after[1] - before[1] <= limit_s + between_s:
         world.undated_holes += 1        # no clock that knew could tell that time has passed
         return
     left = [(before[1], after[1])]
     for one in world.machine.witness.batches.values():
-        slack_s = one.content.clock.uncertainty_ms / 1000 + _slack_s(world, before, after)
+        slack_s = one.content.clock.uncertainty_ms / 1000 + between_s
         for _, body in one.gaps:
             if body[0] in (stream, -1) and body[1] is not None:
                 left = _without(left, body[1] / 1000 - ORIGIN_S - slack_s,
@@ -97,9 +99,10 @@ def _is_declared(world, stream, before, after):
 
 def _slack_s(world, before, after):
     """Return how wrong a clock from one poll to the other may have been, in s."""
-    found = [one.content.clock.uncertainty_ms for one in world.machine.witness.batches.values()
-             if one.content.first_seq <= after[0] and before[0] <= one.content.last_seq]
-    return max(found) / 1000
+    batches, ends = world.machine.witness.batches, sorted(world.machine.witness.ends)
+    first, last = bisect.bisect_left(ends, before[0]), bisect.bisect_left(ends, after[0])
+    return max(batches[number].content.clock.uncertainty_ms
+               for number in range(first, last + 1)) / 1000
 
 
 def _without(spans, start, end):

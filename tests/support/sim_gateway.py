@@ -315,6 +315,7 @@ class Machine:
         self.flash = Flash(self, {})
         self.life, self.powered = None, True
         self.lives = self.cuts = 0
+        self._genuine = {}              # bytes that came as a receipt -> Receipt or None
 
     def before_op(self, store, operation):
         """Strike if armed; a life that ended touches no flash."""
@@ -360,10 +361,10 @@ class Machine:
 
     def hears(self, payload):
         """Note a receipt that is about to reach the gateway, if it is genuine."""
-        try:
-            message, found = receipt.open_sealed(payload)
-            self.world.receipt_key.public_key().verify(message.signature, message.signed)
-        except (FormatError, InvalidSignature):
+        if payload not in self._genuine:
+            self._genuine[payload] = _opened(payload, self.world.receipt_key.public_key())
+        found = self._genuine[payload]
+        if found is None:
             return
         journal = self.life.writer.journal if self.life else None
         if journal and found.device == NAME and found.journal_id == journal.journal_id:
@@ -374,6 +375,16 @@ class Machine:
         number = self.witness.ends.get(found.low_water)
         if number is not None and self.witness.batches[number].link == found.chain:
             self.witness.heard(found)
+
+
+def _opened(payload, public_key):
+    """Return the Receipt in a genuine one's bytes, else None."""
+    try:
+        message, found = receipt.open_sealed(payload)
+        public_key.verify(message.signature, message.signed)
+    except (FormatError, InvalidSignature):
+        return None
+    return found
 
 
 def _is_cut(error):
