@@ -11,6 +11,8 @@ import asyncio
 import itertools
 from heapq import heappop, heappush
 
+TICK_S = 1e-6                # the shortest sleep
+
 
 class Deadlock(Exception):
     """No timer and nothing ready: every task waits for another."""
@@ -80,8 +82,9 @@ class SimLoop(asyncio.BaseEventLoop):
         return call
 
     def call_later(self, delay_s, callback, *given, context=None):
-        """Call back after a while."""
-        return self.call_at(self.now_s + delay_s, callback, *given, context=context)
+        """Call back after a while: a microsecond at least, or who sleeps for a rounding error
+        until the clock has moved would sleep for ever."""
+        return self.call_at(self.now_s + max(delay_s, TICK_S), callback, *given, context=context)
 
     def _run_once(self):
         """Take a turn: what is ready, and the timers of this instant or else of the next."""
