@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway.core import batch, receipt
 from gateway.signer import Signer
 from tests.support.flaky_store import EIO, ENOSPC, EROFS, Fault
+from tests.support.sim_coarse import COARSE_POINTS
 from tests.support.sim_fleet import CLIENT, OTHER
 from tests.support.sim_gateway import NAME
 
@@ -32,6 +33,8 @@ PER_DAY = (
     ("clock", 6), ("meter", 8), ("forge_receipt", 60), ("forge_batch", 24), ("replay", 8),
     ("backup", 6), ("restore", 3), ("long", 1), ("fleet_long", 2))
 
+LONG_PER_DAY = 3        # where flash is small: batches nobody has acknowledged get coarser
+
 
 class Faults:
     """The director of one run."""
@@ -39,6 +42,7 @@ class Faults:
     def __init__(self, world):
         self.world, self.chance = world, world.chance("faults")
         self.counts = {name: 0 for name, _ in PER_DAY}
+        self.points = GATEWAY_POINTS + (COARSE_POINTS if world.trims else ())
         self._stranger = Signer(Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32))
 
     def schedule(self, until_s):
@@ -47,6 +51,7 @@ class Faults:
         for name, per_day in PER_DAY:
             if name == "restore" and self.world.trims:
                 continue                    # what was deleted nobody can send again
+            per_day = LONG_PER_DAY if name == "long" and self.world.trims else per_day
             count = per_day * until_s / DAY_S
             count = int(count) + (chance.random() < count % 1)
             found += [(chance.uniform(30, until_s), name) for _ in range(count)]
@@ -65,10 +70,10 @@ class Faults:
         return self.chance.uniform(low_s, high_s)
 
     def _cut(self):
-        self.world.arm(self.chance.choice(GATEWAY_POINTS), self._visits(), "cut")
+        self.world.arm(self.chance.choice(self.points), self._visits(), "cut")
 
     def _kill(self):
-        self.world.arm(self.chance.choice(GATEWAY_POINTS), self._visits(), "kill")
+        self.world.arm(self.chance.choice(self.points), self._visits(), "kill")
 
     def _crash(self):
         self.world.arm(self.chance.choice(FLEET_POINTS), self._visits(), "crash")
@@ -92,7 +97,9 @@ class Faults:
         self.world.broker.cut(NAME, self._span(5, 900))
 
     def _long(self):
-        self.world.broker.cut(NAME, self._span(3600, 14_400))
+        """Away for hours; where flash is small so long that batches have to be made coarser."""
+        span = (18_000, 36_000) if self.world.trims else (3600, 14_400)
+        self.world.broker.cut(NAME, self._span(*span))
 
     def _fleet_link(self):
         self.world.broker.cut(CLIENT, self._span(5, 900))

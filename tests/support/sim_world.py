@@ -68,7 +68,7 @@ class World:
         self.armed, self.failed = {}, ""
         self.restore_next, self.on_seal = False, None
         self.ending = self.restored = False
-        self.quarters = self.undated_holes = 0
+        self.quarters = self.undated_holes = self.same_quarters = 0
         self.chance_of_cuts = self.chance("cuts")
         self._trace, self._tail = hashlib.sha256(), deque(maxlen=TRACE_TAIL)
         self._loop = asyncio.get_running_loop()
@@ -318,8 +318,9 @@ class World:
     def _counts(self):
         return {"boots": self.machine.lives, "cuts": self.machine.cuts,
                 "crashes": self.fleet.crashes, "batches": len(self.machine.witness.batches),
-                "epochs": self.fleet.epoch - 1001, **self.fleet.outcomes,
-                "quarters": self.quarters, "undated_holes": self.undated_holes,
+                "coarse": len(self.machine.witness.rules), "epochs": self.fleet.epoch - 1001, **self.fleet.outcomes,
+                "quarters": self.quarters, "same_quarters": self.same_quarters,
+                "undated_holes": self.undated_holes,
                 "faults": sum(self.faults.counts.values())}
 
 
