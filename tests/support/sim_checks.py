@@ -5,7 +5,7 @@ import itertools
 from hashlib import sha256
 
 from fleet import site
-from gateway.core import coarse, interval
+from gateway.core import interval
 from gateway.core.reading import CLOCK_UNKNOWN
 from gateway.ledger import limits
 from tests.support import sim_coarse

@@ -318,7 +318,8 @@ class World:
     def _counts(self):
         return {"boots": self.machine.lives, "cuts": self.machine.cuts,
                 "crashes": self.fleet.crashes, "batches": len(self.machine.witness.batches),
-                "coarse": len(self.machine.witness.rules), "epochs": self.fleet.epoch - 1001, **self.fleet.outcomes,
+                "coarse": len(self.machine.witness.rules), "epochs": self.fleet.epoch - 1001,
+                **self.fleet.outcomes,
                 "quarters": self.quarters, "same_quarters": self.same_quarters,
                 "undated_holes": self.undated_holes,
                 "faults": sum(self.faults.counts.values())}
