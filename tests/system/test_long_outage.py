@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DAYS, METERS, INTERVAL_S = 30, 4, 60            # L2 has 20 meters every 10 s
 GROWTH_KIB = 1024
 LINE_BYTES_S, CAP_KBIT_S, PERCENT = 8_000, 64, 50
-LIVE_S, NOISE = 10, 4_000                       # values so noisy that a day is L2's 1.6 MB
+LIVE_S, NOISE = 10, 16_000                      # so noisy that a day is as long as one of L2
 AGE_S = 60.0
 
 
