@@ -69,7 +69,7 @@ def test_a_loop_in_which_nothing_can_happen_any_more_raises():
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_simulated_days_of_faults_break_no_promise(capsys):
     wanted = sim_run.kept_seeds()
     wanted += [("fine", seed, 24) for seed in range(FINE_DAYS)]
