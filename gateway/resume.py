@@ -61,8 +61,11 @@ def last_read_utc_ms(journal: Any) -> dict[str, int]:
                 break
     except (FormatError, JournalError):
         pass                                # the journal tells of it; here it means: unknown
+    schemas: dict[bytes, Any] = {}          # thousands of records share one
     for context, record in journal.replay():
-        _note(found, columns.decode_schema(context.schema), context.clock, record)
+        if context.schema not in schemas:
+            schemas[context.schema] = columns.decode_schema(context.schema)
+        _note(found, schemas[context.schema], context.clock, record)
     return found
 
 

@@ -7,6 +7,7 @@ aiomqtt.Client that uplink and receiver use, with its errors.
 
 import asyncio
 from collections import deque
+from functools import lru_cache
 from typing import NamedTuple
 
 import aiomqtt
@@ -14,6 +15,12 @@ import aiomqtt
 FLIGHT_S = 0.02             # one way, when nothing is wrong
 KEEPALIVE_S = 45.0          # 1.5 x 30 s: after this a dead line is noticed
 TIMEOUT_S = 10.0
+
+
+@lru_cache(64)
+def matches(topic, pattern):
+    """Return whether a subscription to pattern gets what is published on topic."""
+    return aiomqtt.Topic(topic).matches(pattern)
 
 
 class Message(NamedTuple):
@@ -125,7 +132,7 @@ class Broker:
     def subscribed(self, client, pattern):
         """Send what is retained under a new subscription."""
         for topic in sorted(self.retained):
-            if aiomqtt.Topic(topic).matches(pattern):
+            if matches(topic, pattern):
                 self._send(client, Message(aiomqtt.Topic(topic), self.retained[topic], True))
 
 
@@ -162,8 +169,7 @@ class Client:
 
     def wants(self, topic):
         """Return whether this client subscribed to a topic."""
-        found = aiomqtt.Topic(topic)
-        return self.entered and any(found.matches(pattern) for pattern in self._patterns)
+        return self.entered and any(matches(topic, pattern) for pattern in self._patterns)
 
     def deliver(self, message):
         """Queue a message; a full queue drops it, as aiomqtt's does."""

@@ -1,5 +1,6 @@
 """What must hold when a simulated day is over and everything has come to rest."""
 
+import bisect
 import itertools
 from hashlib import sha256
 
@@ -7,6 +8,7 @@ from fleet import site
 from gateway.core import interval
 from gateway.core.reading import CLOCK_UNKNOWN
 from gateway.ledger import limits
+from tests.support import sim_coarse
 from tests.support.sim_gateway import NAME, STREAMS, meter
 from tests.support.sim_truth import ORIGIN_S
 
@@ -21,10 +23,11 @@ def at_the_end(world):
     low, _ = fleet.contiguous()
     if low != head:
         world.fail("I9", f"the fleet has {low} of {head}")
-    rows = fleet.rows("SELECT number, sealed FROM batches WHERE device = ?", NAME)
-    for number, sealed in rows:
+    rows = fleet.rows("SELECT number, link, sealed FROM batches WHERE device = ?", NAME)
+    for number, link, sealed in rows:
         known = witness.batches.get(number)
-        if known is None or known.digest != sha256(sealed).digest():
+        if known is None or known.link != link or (
+                sealed and sha256(sealed).digest() not in witness.contents):
             world.fail("I6", f"batch {number} at the fleet is not what was sealed")
     if len(rows) != len(witness.batches):
         world.fail("I5", f"{len(rows)} batches stored, {len(witness.batches)} sealed")
@@ -32,6 +35,8 @@ def at_the_end(world):
     _refusals_are_counted(world)
     _gaps_are_honest(world)
     _energy_is_conserved(world)
+    if witness.rules:
+        _coarse_energy_is_the_same(world)
     ages = sorted(world.ages)
     if ages and ages[len(ages) * 99 // 100] > LIVE_AGE_S:
         world.fail("I10", f"live figures are {ages[-1]:.0f} s old while nothing is wrong")
@@ -78,12 +83,13 @@ def _is_declared(world, stream, before, after):
     limit_s = 1.6 * step_s + 3
     if after[1] - before[1] <= limit_s:
         return
-    if before[2] or after[2] or after[1] - before[1] <= limit_s + _slack_s(world, before, after):
+    between_s = _slack_s(world, before, after)
+    if before[2] or after[2] or after[1] - before[1] <= limit_s + between_s:
         world.undated_holes += 1        # no clock that knew could tell that time has passed
         return
     left = [(before[1], after[1])]
     for one in world.machine.witness.batches.values():
-        slack_s = one.content.clock.uncertainty_ms / 1000 + _slack_s(world, before, after)
+        slack_s = one.content.clock.uncertainty_ms / 1000 + between_s
         for _, body in one.gaps:
             if body[0] in (stream, -1) and body[1] is not None:
                 left = _without(left, body[1] / 1000 - ORIGIN_S - slack_s,
@@ -97,9 +103,10 @@ def _is_declared(world, stream, before, after):
 
 def _slack_s(world, before, after):
     """Return how wrong a clock from one poll to the other may have been, in s."""
-    found = [one.content.clock.uncertainty_ms for one in world.machine.witness.batches.values()
-             if one.content.first_seq <= after[0] and before[0] <= one.content.last_seq]
-    return max(found) / 1000
+    batches, ends = world.machine.witness.batches, sorted(world.machine.witness.ends)
+    first, last = bisect.bisect_left(ends, before[0]), bisect.bisect_left(ends, after[0])
+    return max(batches[number].content.clock.uncertainty_ms
+               for number in range(first, last + 1)) / 1000
 
 
 def _without(spans, start, end):
@@ -129,6 +136,26 @@ def _energy_is_conserved(world):
                 near_ms = [worst_ms.get(delta.start_ms + step * interval.QUARTER_MS, 0)
                            for step in (-1, 0, 1)]
                 _is_the_meters(world, STREAMS.index(name), delta, max(near_ms))
+
+
+def _coarse_energy_is_the_same(world):
+    """What the fleet booked from coarse batches is to the bit what a fleet books that gets
+    every batch as it was sealed (I8); where less than quarter hours was kept, the ends are."""
+    witness, fleet = world.machine.witness, world.fleet
+    described = site.parse(world.machine.descriptor)
+    held = [witness.contents[sha256(row[0]).digest()] for row in fleet.rows(
+        "SELECT sealed FROM batches WHERE device = ? AND whole IS NULL", NAME)]
+    thinned_ms = sim_coarse.thinned_ms(witness.batches, held)
+    twin = fleet.twin([known.data for _, known in sorted(witness.batches.items())])
+    of_twin, of_fleet = (sim_coarse.energies(link, NAME, described)
+                         for link in (twin, fleet.link))
+    for key in sorted(of_twin.keys() | of_fleet.keys()):
+        whole, booked = of_twin.get(key, {}), of_fleet.get(key, {})
+        for place in (whole.keys() | booked.keys()) - thinned_ms:
+            if whole.get(place) != booked.get(place):
+                world.fail("I8", f"{key}: booked {booked.get(place)}, of whole batches "
+                                 f"{whole.get(place)}")
+            world.same_quarters += 1
 
 
 def _is_the_meters(world, stream, delta, uncertainty_ms):

@@ -10,11 +10,12 @@ import asyncio
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.core import batch, receipt
+from gateway.core import batch, coarse, receipt
 from gateway.signer import Signer
 from tests.support.flaky_store import EIO, ENOSPC, EROFS, Fault
+from tests.support.sim_coarse import COARSE_POINTS
 from tests.support.sim_fleet import CLIENT, OTHER
-from tests.support.sim_gateway import NAME
+from tests.support.sim_gateway import NAME, SCHEMA
 
 DAY_S = 86_400
 DEADLINE_S = 1200.0
@@ -32,6 +33,8 @@ PER_DAY = (
     ("clock", 6), ("meter", 8), ("forge_receipt", 60), ("forge_batch", 24), ("replay", 8),
     ("backup", 6), ("restore", 3), ("long", 1), ("fleet_long", 2))
 
+LONG_PER_DAY = 3        # where flash is small: batches nobody has acknowledged get coarser
+
 
 class Faults:
     """The director of one run."""
@@ -39,6 +42,8 @@ class Faults:
     def __init__(self, world):
         self.world, self.chance = world, world.chance("faults")
         self.counts = {name: 0 for name, _ in PER_DAY}
+        self._until_s = 0.0
+        self.points = GATEWAY_POINTS + (COARSE_POINTS if world.trims else ())
         self._stranger = Signer(Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32))
 
     def schedule(self, until_s):
@@ -47,6 +52,7 @@ class Faults:
         for name, per_day in PER_DAY:
             if name == "restore" and self.world.trims:
                 continue                    # what was deleted nobody can send again
+            per_day = LONG_PER_DAY if name == "long" and self.world.trims else per_day
             count = per_day * until_s / DAY_S
             count = int(count) + (chance.random() < count % 1)
             found += [(chance.uniform(30, until_s), name) for _ in range(count)]
@@ -54,6 +60,7 @@ class Faults:
 
     async def run(self, until_s):
         """Let everything happen, each at its time."""
+        self._until_s = until_s
         for at_s, name in self.schedule(until_s):
             await asyncio.sleep(max(at_s - self.world.now(), 0))
             self.counts[name] += 1
@@ -65,10 +72,10 @@ class Faults:
         return self.chance.uniform(low_s, high_s)
 
     def _cut(self):
-        self.world.arm(self.chance.choice(GATEWAY_POINTS), self._visits(), "cut")
+        self.world.arm(self.chance.choice(self.points), self._visits(), "cut")
 
     def _kill(self):
-        self.world.arm(self.chance.choice(GATEWAY_POINTS), self._visits(), "kill")
+        self.world.arm(self.chance.choice(self.points), self._visits(), "kill")
 
     def _crash(self):
         self.world.arm(self.chance.choice(FLEET_POINTS), self._visits(), "crash")
@@ -92,7 +99,18 @@ class Faults:
         self.world.broker.cut(NAME, self._span(5, 900))
 
     def _long(self):
-        self.world.broker.cut(NAME, self._span(3600, 14_400))
+        """Away for hours; where flash is small so long that batches have to be made coarser,
+        some of them held by the fleet, whose receipts no longer came."""
+        if not self.world.trims:
+            self.world.broker.cut(NAME, self._span(3600, 14_400))
+            return
+        unheard_s, away_s = self._span(0, 3600), self._span(18_000, 36_000)
+        self.world.broker.refused_s[CLIENT] = self.world.now() + unheard_s
+        self.world.later(unheard_s, lambda: self._cut_line(away_s))
+
+    def _cut_line(self, seconds):
+        if self.world.now() < self._until_s:
+            self.world.broker.cut(NAME, seconds)
 
     def _fleet_link(self):
         self.world.broker.cut(CLIENT, self._span(5, 900))
@@ -165,7 +183,7 @@ class Faults:
         known = self._some_batch()
         if known is None:
             return
-        kind = self.chance.choice(("clone", "stranger", "splice", "link", "nonsense"))
+        kind = self.chance.choice(("clone", "stranger", "splice", "link", "coarse", "nonsense"))
         topic, data, codes = getattr(self, "_batch_" + kind)(known)
         self.world.fleet.expect(data, *codes)
         self.world.note("forged", kind, known.content.number)
@@ -209,6 +227,20 @@ class Faults:
                                          prev=self.chance.randbytes(32))
         made = self._signed(content, self.world.machine.signer)
         return NAME, made, ("broken-chain", "fork", "bad-schema")
+
+    def _batch_coarse(self, known):
+        """The right key; a coarse batch that names another content than the one that is held."""
+        content = known.content
+        if self._bytes_of(content.number) is None:
+            return self._batch_nonsense(known)
+        named = [coarse.Replaced(content.number, content.first_seq, content.last_seq,
+                                 self.chance.randbytes(32))]
+        body = coarse.make_body(coarse.Content(SCHEMA, [], []), named, coarse.COUNTERS,
+                                batch.CODEC_RAW, None)
+        made = coarse.Coarse(*content[:6], content.prev, content.config_hash, content.clock,
+                             batch.CODEC_RAW, body, coarse.COUNTERS, named)
+        signer = self.world.machine.signer
+        return NAME, coarse.seal(coarse.encode_payload(made), signer.kid, signer.sign), ("fork",)
 
     def _batch_nonsense(self, _known):
         """Bytes."""

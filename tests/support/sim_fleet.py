@@ -18,7 +18,7 @@ from fleet.live import LiveTable
 from fleet.receiver import QUEUE_MAX, Receiver
 from fleet.registry import Registry
 from fleet.store import Store
-from gateway.core import batch, chain, receipt
+from gateway.core import chain, coarse, receipt
 from gateway.core.errors import FormatError
 from gateway.signer import Signer
 from tests.support.sim_gateway import NAME
@@ -123,7 +123,7 @@ class FleetLife:
         self.store.attach(self)
         self.table = LiveTable()
         desk = SimDesk(self.store, Registry(fleet.data).find, fleet.world.receipt_key,
-                       lambda: int((ORIGIN_S + fleet.world.now()) * 1000))
+                       fleet.now_ms)
         desk.life = self
         self.receiver = SimReceiver(SimpleNamespace(host="broker", port=8883), desk, self.table)
         self.receiver.life = self
@@ -146,7 +146,7 @@ class Fleet:
         self.epoch, self.promised = 0, 0    # highest low water published in this epoch
         for name, seed in ((NAME, bytes([1]) * 32), (OTHER, OTHER_SEED)):
             self._enrol(name, Signer(Ed25519PrivateKey.from_private_bytes(seed)))
-        self._link, self._seen, self._low = None, 0, (0, None)
+        self.link, self._seen, self._low = None, 0, (0, None)
 
     def _enrol(self, name, signer):
         folder = self.data / "registry"
@@ -175,9 +175,9 @@ class Fleet:
         life.dead, life.dead_s = True, self.world.now()
 
     def _open_second(self):
-        if self._link is not None:
-            self._link.close()
-        self._link = sqlite3.connect(f"file:{self.data / fleet_store.FILE}?mode=ro", uri=True)
+        if self.link is not None:
+            self.link.close()
+        self.link = sqlite3.connect(f"file:{self.data / fleet_store.FILE}?mode=ro", uri=True)
         epoch = self.life.store.epoch
         if epoch != self.epoch:
             self.epoch, self.promised, self._low = epoch, 0, (0, None)
@@ -186,14 +186,14 @@ class Fleet:
         """Copy the database as it is committed now."""
         if self.life is not None:
             copy = sqlite3.connect(self.data / "backup.db")
-            self._link.backup(copy)
+            self.link.backup(copy)
             copy.close()
             self.backup = self.data / "backup.db"
 
     def restore(self):
         """Put the backup in place of the database (the process is down): a new epoch."""
-        self._link.close()
-        self._link = None
+        self.link.close()
+        self.link = None
         for name in (fleet_store.FILE + "-wal", fleet_store.FILE + "-shm"):
             (self.data / name).unlink(missing_ok=True)
         (self.data / fleet_store.FILE).write_bytes(self.backup.read_bytes())
@@ -206,7 +206,7 @@ class Fleet:
     def contiguous(self):
         """Return (low water, chain value) of what is committed, worked out from the rows."""
         low, link = self._low
-        rows = self._link.execute(
+        rows = self.link.execute(
             "SELECT first_seq, last_seq, prev, link FROM batches WHERE device = ? AND "
             "first_seq > ? ORDER BY first_seq", (NAME, low))
         for first, last, prev, own in rows:
@@ -267,9 +267,23 @@ class Fleet:
         codes = self.known.get(sha256(sealed).digest(), ())
         if "fork" not in codes:
             return False
-        number = batch.open_sealed(sealed)[1].number - ("broken-chain" in codes)
+        number = coarse.open_any(sealed)[1].number - ("broken-chain" in codes)
         return not self.rows("SELECT 1 FROM batches WHERE number = ?", number)
+
+    def now_ms(self):
+        """Return the fleet's clock, UTC in ms."""
+        return int((ORIGIN_S + self.world.now()) * 1000)
+
+    def twin(self, sealed):
+        """Return a connection to the books of another fleet that got all batches in order."""
+        store = Store(self.data.parent / "twin")
+        desk = Desk(store, Registry(self.data).find, self.world.receipt_key, self.now_ms)
+        for one in desk.receive_all([(NAME, data) for data in sealed]):
+            if one.code != "admit":
+                self.world.fail("I6", f"a whole batch is refused: {one.detail}")
+        store.close()
+        return sqlite3.connect(self.data.parent / "twin" / fleet_store.FILE)
 
     def rows(self, statement, *given):
         """Return committed rows."""
-        return self._link.execute(statement, given).fetchall()
+        return self.link.execute(statement, given).fetchall()

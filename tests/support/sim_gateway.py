@@ -21,7 +21,6 @@ from gateway.config_values import UplinkSettings
 from gateway.core import batch, cbor, receipt
 from gateway.core.errors import BadFrame, FormatError, NoReply
 from gateway.core.journal import Journal, Opening, Sealer
-from gateway.core.journal_coarse import CoarseBatches
 from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Absent, Point, Scan, Stream
 from gateway.deflate import deflate
 from gateway.health import Notifier, Progress
@@ -33,6 +32,7 @@ from gateway.signer import Signer, Verifier
 from gateway.uplink import Uplink
 from gateway.writer import Rules, Writer
 from tests.support.flaky_store import DAMAGE, FlakyStore, image_after_cut
+from tests.support.sim_coarse import SimBatches
 from tests.support.sim_truth import ORIGIN_S, Witness
 
 NAME = "cab-1"
@@ -115,7 +115,7 @@ class SimJournal(Journal):
     def attach(self, life):
         """Let a life's witness hear of everything from now on."""
         self.life, self.witness = life, life.machine.witness
-        self.world = life.world
+        self.world, self.batches.life = life.world, life
 
     def append_scan(self, ticks_ms, stream, values):
         """Append and note."""
@@ -238,6 +238,7 @@ class Life(app.Gateway):
     """One run of the gateway: app.Gateway's tasks and stopping over the simulation's doors."""
 
     prefix = ""
+    coarsening = False          # a coarse batch is being written, or what it replaces deleted
 
     def __init__(self, machine):
         """Open the journal and build everything; may raise PowerCut."""
@@ -250,7 +251,7 @@ class Life(app.Gateway):
         journal = SimJournal.open(self.store, Opening(
             NAME, SCHEMA, machine.config_hash, machine.descriptor, app.SOFTWARE,
             machine.random16, self.clock.state(), self.clock.ticks_ms()),
-            SEGMENT_BYTES, RAM_BYTES, CoarseBatches)
+            SEGMENT_BYTES, RAM_BYTES, SimBatches)
         machine.witness.recovered(journal)
         journal.attach(self)
         self.world.note("boot", journal.boot, journal.durable_seq, machine.wall.mode)
@@ -315,12 +316,15 @@ class Machine:
         self.flash = Flash(self, {})
         self.life, self.powered = None, True
         self.lives = self.cuts = 0
+        self._genuine = {}              # bytes that came as a receipt -> Receipt or None
 
     def before_op(self, store, operation):
         """Strike if armed; a life that ended touches no flash."""
         if not self.powered or store is not self.flash:
             self.world.ended(self.life, f"flash {operation}")
         self.world.point("flash.op", self.life)
+        if self.life.coarsening:
+            self.world.point("coarsen.op", self.life)
 
     def client(self, life):
         """Return the uplink's next MQTT client."""
@@ -360,10 +364,10 @@ class Machine:
 
     def hears(self, payload):
         """Note a receipt that is about to reach the gateway, if it is genuine."""
-        try:
-            message, found = receipt.open_sealed(payload)
-            self.world.receipt_key.public_key().verify(message.signature, message.signed)
-        except (FormatError, InvalidSignature):
+        if payload not in self._genuine:
+            self._genuine[payload] = _opened(payload, self.world.receipt_key.public_key())
+        found = self._genuine[payload]
+        if found is None:
             return
         journal = self.life.writer.journal if self.life else None
         if journal and found.device == NAME and found.journal_id == journal.journal_id:
@@ -374,6 +378,16 @@ class Machine:
         number = self.witness.ends.get(found.low_water)
         if number is not None and self.witness.batches[number].link == found.chain:
             self.witness.heard(found)
+
+
+def _opened(payload, public_key):
+    """Return the Receipt in a genuine one's bytes, else None."""
+    try:
+        message, found = receipt.open_sealed(payload)
+        public_key.verify(message.signature, message.signed)
+    except (FormatError, InvalidSignature):
+        return None
+    return found
 
 
 def _is_cut(error):

@@ -10,7 +10,7 @@ from gateway import poller, room, uplink, writer
 from tests.support import sim_gateway
 from tests.support.sim_fleet import Epochs
 
-SMALL_FLASH = 24 << 12      # room for 24 batches in every second seed
+SMALL_FLASH = {"fine": 10 << 10, "coarse": 4 << 10}     # room for some 10 batches
 
 
 class Crashes(logging.Handler):
@@ -43,7 +43,8 @@ def quiet(crashes):
 
 
 def trims(seed):
-    """Every second seed has a flash so small that acknowledged batches are deleted."""
+    """Every second seed has a flash so small that acknowledged batches are deleted, and
+    others made coarser."""
     return seed % 2 == 1
 
 
@@ -58,7 +59,8 @@ def knobs(seed, style):
         mock.patch.object(poller, "WAIT_S_MAX", 60.0),
         mock.patch.object(fleet_store, "secrets", Epochs()),
         mock.patch.object(room, "RESERVE_BYTES", 8 << 10),
-        mock.patch.object(sim_gateway, "KEEP_BYTES", SMALL_FLASH if trims(seed) else 1 << 30),
+        mock.patch.object(sim_gateway, "KEEP_BYTES",
+                          SMALL_FLASH[style.name] if trims(seed) else 1 << 30),
     ]
     try:
         with contextlib.ExitStack() as stack:

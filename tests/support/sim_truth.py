@@ -8,12 +8,13 @@ raises `Violation`, which names the invariant of docs/simulation.md.
 from hashlib import sha256
 from typing import NamedTuple
 
-from gateway.core import batch, chain, columns
+from gateway.core import batch, chain, coarse, columns
 from gateway.core.reading import CLOCK_UNKNOWN, utc_ms
 from gateway.core.record import GAP, is_event
 from gateway.resume import inflate
+from tests.support import sim_coarse
 
-ORIGIN_S = 1_780_272_000        # 2026-06-01T00:00:00Z, virtual second 0
+ORIGIN_S = sim_coarse.ORIGIN_MS // 1000     # virtual second 0
 
 
 class Violation(AssertionError):
@@ -30,13 +31,16 @@ class Stated(NamedTuple):
 
 
 class Sealed(NamedTuple):
-    """A batch that the journal said is durable.  scans: {seq: Stated}, gaps: (seq, body)."""
+    """A batch that the journal said is durable.  data: its bytes.  scans: {seq: Stated},
+    gaps: (seq, body), events: {seq: (ticks, kind, body)}."""
 
     digest: bytes
     content: batch.Batch
     link: bytes
     scans: dict
     gaps: tuple
+    events: dict
+    data: bytes
 
 
 class Witness:
@@ -47,6 +51,8 @@ class Witness:
         self.durable = self.appended = 0
         self.scans = {}                 # seq -> Stated, not yet sealed
         self.batches = {}               # number -> Sealed
+        self.contents = {}              # digest of the bytes -> Batch or Coarse
+        self.rules = {}                 # last number of a coarse batch -> its rule
         self.ends = {0: None}           # last_seq -> number
         self.receipts = {0: 0}          # epoch -> highest low water that reached the gateway
         self.receipt_max = 0
@@ -73,13 +79,35 @@ class Witness:
         schema, records = batch.open_body(content, inflate)
         self._fits(content)
         scans = {item.seq: self._stated(item) for item in records if not is_event(item)}
-        gaps = tuple((item.seq, tuple(item.body)) for item in records
-                     if is_event(item) and item.kind == GAP)
-        self.batches[number] = Sealed(digest, content, chain.link(message.payload), scans, gaps)
+        events = {item.seq: (item.ticks_ms, item.kind, tuple(item.body)) for item in records
+                  if is_event(item)}
+        gaps = tuple((seq, event[2]) for seq, event in events.items() if event[1] == GAP)
+        self.batches[number] = Sealed(digest, content, chain.link(message.payload), scans, gaps,
+                                      events, data)
+        self.contents[digest] = content
         self.ends[content.last_seq] = number
         for seq in scans:
             self.scans.pop(seq)
         self._time_is_true(content, scans)
+
+    def coarse(self, number, data):
+        """Note a coarse batch that is being made, or that a start found, and hold it to the
+        batches that it stands for (I6)."""
+        digest = sha256(data).digest()
+        if digest not in self.contents:
+            try:
+                self.contents[digest] = sim_coarse.check(self.batches, data)
+            except ValueError as error:
+                self._fail("I6", f"coarse batch {number}: {error}")
+            self.rules[number] = self.contents[digest].rule
+
+    def _nothing_is_missing(self, journal, unsure):
+        """Every batch that no receipt covers stands there, whole or in a coarse one (I1)."""
+        covered = journal.batches.covered()
+        for number, known in self.batches.items():
+            if number not in covered and known.content.last_seq > self.receipt_max and (
+                    number != unsure):
+                self._fail("I1", f"batch {number} is gone, no receipt covers it")
 
     def _fits(self, content):
         before = self.batches.get(content.number - 1)
@@ -111,7 +139,8 @@ class Witness:
     def recovered(self, journal):
         """Hold a start to everything that was promised before."""
         for number in journal.batch_numbers():
-            self.sealed(number, journal.read_batch(number))
+            take = self.coarse if journal.batches.span(number) else self.sealed
+            take(number, journal.read_batch(number))
         last = self._last_whole(journal)
         for _, item in journal.replay():
             if item.seq != last + 1:
@@ -131,10 +160,10 @@ class Witness:
 
     def published(self, data):
         """Hold a batch on the wire to what is durable."""
-        content = batch.open_sealed(data)[1]
-        known = self.batches.get(content.number)
-        if known is None or known.digest != sha256(data).digest():
-            self._fail("I2", f"batch {content.number} on the wire was never sealed")
+        content = self.contents.get(sha256(data).digest())
+        if content is None:
+            number = coarse.open_any(data)[1].number
+            self._fail("I2", f"batch {number} on the wire was never sealed")
         if content.last_seq > self.durable:
             self._fail("I2", f"batch {content.number} on the wire is not durable")
 
@@ -155,6 +184,7 @@ class Witness:
             content = batch.open_sealed(waiting)[1]
             self.sealed(content.number, waiting)
             last = content.last_seq
+        self._nothing_is_missing(journal, content.number if waiting is not None else None)
         newest = max(self.batches, default=0)
         if newest and last != self.batches[newest].content.last_seq:
             self._fail("I1", f"batch {newest} is gone: sealed up to {last}")

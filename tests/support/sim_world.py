@@ -68,7 +68,7 @@ class World:
         self.armed, self.failed = {}, ""
         self.restore_next, self.on_seal = False, None
         self.ending = self.restored = False
-        self.quarters = self.undated_holes = 0
+        self.quarters = self.undated_holes = self.same_quarters = 0
         self.chance_of_cuts = self.chance("cuts")
         self._trace, self._tail = hashlib.sha256(), deque(maxlen=TRACE_TAIL)
         self._loop = asyncio.get_running_loop()
@@ -296,8 +296,7 @@ class World:
 
     def _look(self, life):
         waiting = len(life.writer._waiting)
-        size = self._flash_bytes()
-        tasks = len(asyncio.all_tasks())
+        size, tasks = self._flash_bytes_and_tasks()
         if waiting > writer.WAITING_MAX or size > JOURNAL_BYTES_MAX or tasks > TASKS_MAX:
             self.fail("I11", f"{waiting} items, {size} bytes, {tasks} tasks")
         stalled = life.progress.stalled()
@@ -309,17 +308,20 @@ class World:
                 and fleet.start_s < since_s):
             self.ages.append(self.now() - self.live_s)
 
-    def _flash_bytes(self):
-        """Return what the journal takes, looked at once in ten minutes."""
+    def _flash_bytes_and_tasks(self):
+        """Return what the journal takes and how many tasks run, looked at once in ten minutes."""
         if int(self.now() / MONITOR_S) % 10:
-            return 0
-        return sum(self.machine.flash.size(name) for name in self.machine.flash.list())
+            return 0, 0
+        flash = self.machine.flash
+        return sum(flash.size(name) for name in flash.list()), len(asyncio.all_tasks())
 
     def _counts(self):
         return {"boots": self.machine.lives, "cuts": self.machine.cuts,
                 "crashes": self.fleet.crashes, "batches": len(self.machine.witness.batches),
-                "epochs": self.fleet.epoch - 1001, **self.fleet.outcomes,
-                "quarters": self.quarters, "undated_holes": self.undated_holes,
+                "coarse": len(self.machine.witness.rules), "epochs": self.fleet.epoch - 1001,
+                **self.fleet.outcomes,
+                "quarters": self.quarters, "same_quarters": self.same_quarters,
+                "undated_holes": self.undated_holes,
                 "faults": sum(self.faults.counts.values())}
 
 

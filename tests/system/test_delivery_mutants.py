@@ -9,15 +9,16 @@ import asyncio
 import aiomqtt
 import pytest
 
-from fleet import admission
+from fleet import admission, coarsened
 from fleet import desk as fleet_desk
 from fleet import store as fleet_store
 from gateway import clock, poller, signer, uplink, writer
-from gateway.core import batch, columns, journal_batches, outbox
+from gateway.core import batch, coarsen, columns, journal_batches, journal_coarse, outbox
 from gateway.core.errors import WattproofError
 from tests.support import sim_world
 
 SEEDS, HOURS = range(6), 8
+SMALL_SEEDS, SMALL_HOURS = range(1, 15, 2), 24      # with so little flash that batches get coarser
 OUTBOX, UPLINK, DESK = outbox.Outbox, uplink.Uplink, fleet_desk.Desk
 
 
@@ -261,6 +262,76 @@ def refusals_not_counted(patch):
     patch.setattr(fleet_store.Store, "refuse", lambda *given: None)
 
 
+def boundary_reading_dropped(patch):
+    """Coarsening leaves out the last reading of each meter before a quarter hour ends."""
+    real = coarsen.thin
+
+    def thin(content, *given):
+        kept = real(content, *given)
+        last = {item.stream: item for item in kept if hasattr(item, "stream")}
+        return [item for item in kept if item not in last.values()]
+    patch.setattr(coarsen, "thin", thin)
+
+
+def events_dropped_by_coarsening(patch):
+    """A coarse batch leaves out gaps, alarms and starts."""
+    real = coarsen.thin
+    patch.setattr(coarsen, "thin", lambda *given: [
+        item for item in real(*given) if hasattr(item, "stream")])
+
+
+def originals_deleted_first(patch):
+    """The batches that a coarse one is to stand for are deleted before it is durable."""
+    real = journal_coarse.CoarseBatches.replace
+
+    def replace(self, numbers, rule, data):
+        put = self._put
+
+        def put_late(*given):
+            for number in numbers:
+                for name in self._paths(number):
+                    self._store.remove(name)
+            self._store.sync_dir()
+            put(*given)
+        self._put = put_late
+        try:
+            real(self, numbers, rule, data)
+        finally:
+            self._put = put
+    patch.setattr(journal_coarse.CoarseBatches, "replace", replace)
+
+
+def coarse_replaces_what_it_does_not_name(patch):
+    """At a start a coarse batch is believed although all that it stands for is there, too: it
+    may never have become durable."""
+    def adopt(self, last, span):
+        for number in range(span.first, last + 1):
+            if number in self._files:
+                self._torn += self._paths(number)
+                self._files.pop(number)
+        self._spans[last] = span
+    patch.setattr(journal_coarse.CoarseBatches, "_adopt", adopt)
+
+
+def coarse_counts_beside_its_originals(patch):
+    """Of a coarse batch everything is booked, also what had come whole."""
+    patch.setattr(coarsened, "only", lambda opened, numbers: opened)
+
+
+def coarse_link_not_compared(patch):
+    """A coarse batch may name another content than the one that is held."""
+    real = admission.judge
+    patch.setattr(admission, "judge", lambda opened, held: admission.DUPLICATE
+                  if held.same and isinstance(opened.batch, coarsened.Place)
+                  else real(opened, held))
+
+
+def coarse_cells_lost(patch):
+    """A coarse batch forgets how many scans its last cell stands for."""
+    real = coarsen.cells_of
+    patch.setattr(coarsen, "cells_of", lambda *given: real(*given)[:-1])
+
+
 MUTANTS = (
     puback_counts_as_a_receipt, cursor_ahead_of_the_receipt, receipt_signature_not_checked,
     receipt_chain_not_compared, receipt_of_another_cabinet_counts,
@@ -273,12 +344,16 @@ MUTANTS = (
     links_not_compared, nonsense_ends_the_worker, duplicates_get_no_receipt,
     refusals_not_counted,
 )
+COARSE_MUTANTS = (
+    boundary_reading_dropped, events_dropped_by_coarsening, originals_deleted_first,
+    coarse_replaces_what_it_does_not_name, coarse_counts_beside_its_originals,
+    coarse_link_not_compared, coarse_cells_lost,
+)
 
 
-def hunt():
-    """Live through the hours of each seed until something is wrong; return the batches."""
-    return sum(sim_world.run(seed, sim_world.COARSE, HOURS).counts["batches"]
-               for seed in SEEDS)
+def hunt(seeds=SEEDS, hours=HOURS, what="batches"):
+    """Live through the hours of each seed until something is wrong; return a count."""
+    return sum(sim_world.run(seed, sim_world.COARSE, hours).counts[what] for seed in seeds)
 
 
 @pytest.mark.proof
@@ -287,9 +362,23 @@ def test_the_hunt_finds_nothing_in_delivery_as_it_is():
 
 
 @pytest.mark.proof
+def test_the_hunt_finds_nothing_in_coarsening_as_it_is():
+    assert hunt(SMALL_SEEDS, SMALL_HOURS, "coarse") > 50
+
+
+@pytest.mark.proof
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_a_planted_mistake_in_delivery_is_found(mutant, monkeypatch, record_property):
     mutant(monkeypatch)
     with pytest.raises(sim_world.Violation) as found:
         hunt()
+    record_property("found", str(found.value).splitlines()[0])
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("mutant", COARSE_MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_planted_mistake_in_coarsening_is_found(mutant, monkeypatch, record_property):
+    mutant(monkeypatch)
+    with pytest.raises(sim_world.Violation) as found:
+        hunt(SMALL_SEEDS, SMALL_HOURS)
     record_property("found", str(found.value).splitlines()[0])
