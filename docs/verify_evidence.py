@@ -9,7 +9,7 @@ import zlib
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -58,9 +58,8 @@ def put(*texts):
 def sha(*data):
     return hashlib.sha256(b"".join(data)).digest()
 @lru_cache(maxsize=8)           # all inclusion receipts of a bundle sign the same bytes
-def verify(key, signature, protected, payload):
-    Ed25519PublicKey.from_public_bytes(key).verify(
-        signature, put("Signature1", protected, b"", payload))
+def verify(key, signature, *signed):
+    Ed25519PublicKey.from_public_bytes(key).verify(signature, put("Signature1", *signed))
 def opened(data, key, rebuilt=None):
     """Return a COSE_Sign1's payload (section 2), of a Receipt (10.2) what `rebuilt` makes of it."""
     tag, (protected, unprotected, payload, signature) = cbor(data, 6)
@@ -69,7 +68,7 @@ def opened(data, key, rebuilt=None):
     need(payload is None if rebuilt else unprotected == {}, "not as docs/formats.md says")
     if rebuilt:
         payload = rebuilt(*cbor(*next(iter(unprotected[396].values())), 2))
-    verify(key, signature, protected, payload)
+    verify(key, signature, protected, b"", payload)
     return payload
 def climb(leaf, index, size, path):
     """Return the root an inclusion path leads to (RFC 9162 2.1.3, in its recursive words)."""
@@ -105,10 +104,8 @@ def layout(schema, present):
                    for s in present if streams[s][1] == index]
     return [(device, lists[index]) for device, index in streams], series
 class Columns:
-    """Section 6.  Series are counted here; recount_energy.py decodes them.
-
-    scans: of each stream, then events.  there: {stream: for each point (number of values, runs of
-    absences)}.  series, counts, modes: place, number of values and mode of each series."""
+    """Section 6.  Series are counted here; recount_energy.py decodes them.  there: {stream: for
+    each point (number of values, runs of absences: first scan, scan behind the last, reason)}."""
     def __init__(self, schema, data):
         self.schema, self.data, self.at = layout(schema, ())[0], data, 0
         self.scans = self.order(len(self.schema), self.number())
@@ -156,7 +153,7 @@ class Columns:
         found, point = [(scans, ())] * points, 0
         for _ in range(self.number()):
             skip, width, count = self.number(), self.number(), self.number()
-            runs, end, left = [], 0, scans      # a run: first absent scan, behind the last, reason
+            runs, end, left = [], 0, scans
             for _ in range(count):
                 first, more, reason = self.number(), self.number(), self.number()
                 runs.append((end + first, end + first + more + 1, reason))
@@ -239,29 +236,28 @@ class Bundle:
     def handovers(self):                                                            # section 12
         cabinet, entry, closed = self.said["cabinet"], json.loads(self.said["registry"]), {}
         held = entry.get("handovers", [])
-        keys = [bytes.fromhex(one) for one in [*(each["public_hex"] for each in held),
-                                               entry["evidence_key_hex"]]]
+        keys = [*map(bytes.fromhex, (*(one["public_hex"] for one in held),
+                                     entry["evidence_key_hex"]))]
         def close(statement, old, new):
             version, kind, device, journal, key, _, at, why = cbor(opened(statement, old), 1)
             need([version, kind, device, key] == [1, "handover", cabinet, new],
                  "is about another cabinet, or names another key than comes after it")
             self.notes.append(f"hand-over   {utc(at)}, ends journal {journal.hex()[:8]}: {why}")
             closed[journal.hex()] = old
-        for n, one in enumerate(held):
-            self.attempt(f"{cabinet}, hand-over {n + 1} of {len(held)}", close,
-                         bytes.fromhex(one["statement_hex"]), *keys[n:n + 2])
+        for n, one in enumerate(held, 1):
+            self.attempt(f"{cabinet}, hand-over {n} of {len(held)}", close,
+                         bytes.fromhex(one["statement_hex"]), *keys[n - 1:n + 1])
         for journal, key in self.said["keys"].items():
-            self.attempt(f"{cabinet}, journal {journal[:8]}: its key", need, key == closed.get(
-                journal, keys[-1]), "is not the device's, and no hand-over explains it")
+            self.attempt(f"{cabinet}, journal {journal[:8]}", need, key == closed.get(
+                journal, keys[-1]), "its key is not the device's, and no hand-over explains it")
     def continues(self, old, new, path):
         roots = extend(self.heads[old], old, new, path)
         need(roots == (self.heads[old], self.heads[max(self.heads)]), "the log was rewritten")
         return self.proven.add(old) or roots[1]
     def batches(self):
         jobs = [(self.keys.get(about[1].hex()), about, sealed) for about, sealed, _ in self.parts]
-        results = (ProcessPoolExecutor(2).map(examine, jobs, chunksize=50) if len(jobs) > 500
-                   else map(examine, jobs))
-        for (about, sealed, receipt), found in zip(self.parts, results, strict=True):
+        run = partial(ProcessPoolExecutor(2).map, chunksize=50) if len(jobs) > 500 else map
+        for (about, sealed, receipt), found in zip(self.parts, run(examine, jobs), strict=True):
             self.attempt(name(about), self.follow, about, *found)
             if sealed and receipt:
                 self.attempt(name(about), opened, receipt, self.said["key"],

@@ -12,10 +12,6 @@ import sys
 import pytest
 
 from fleet import evidence, proofs
-from gateway.core import columns
-from gateway.core.record import EventRecord
-from gateway.core.schema import encode_schema
-from tests.bench import load
 from tests.support import evidence_world as forge
 from tests.support.evidence_world import SCRIPT, verifier, world
 
@@ -83,25 +79,6 @@ def test_every_one_of_some_hundred_random_edits_is_named(made, checker):
 @pytest.mark.timeout(600)
 def test_every_one_of_10000_random_edits_is_named(made, checker):
     assert _unnamed(checker, made, _edits(made, 2, ALL)) == []
-
-
-def test_every_value_that_the_product_encoded_is_decoded_from_the_documents_words(recount,
-                                                                                checker):
-    schema = load.schema_of("fine")
-    records = next(load.day("shop-monday", "fine", load.Plan(10, 30, 1)))
-    records.append(EventRecord(len(records) + 1, 90_000_000, 9, ["test"]))
-    found = checker.Columns(encode_schema(schema), columns.encode(schema, records))
-    series, points = recount.Series(found), range(len(schema[0].points))    # the same in all
-    ticks = [series.values(s, None) for s in range(len(schema))]
-    values = [[series.values(s, p) for p in points] for s in range(len(schema))]
-    turns = dict.fromkeys(range(len(schema)), 0)
-    for record in records[:-1]:
-        s, turn = record.stream, turns[record.stream]
-        turns[s] += 1
-        assert ticks[s][turn] == record.ticks_ms
-        assert tuple(one[turn] for one in values[s]) == record.values
-    assert found.events == [[90_000_000, 9, ["test"]]]
-    assert sum(mode >> 2 != 0 for mode in found.modes) > 20 * 5             # predictions
 
 
 def test_the_log_that_forgot_a_kept_head_is_named(made, checker):
