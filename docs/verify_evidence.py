@@ -60,14 +60,16 @@ def sha(*data):
 @lru_cache(maxsize=8)           # all inclusion receipts of a bundle sign the same bytes
 def verify(key, signature, *signed):
     Ed25519PublicKey.from_public_bytes(key).verify(signature, put("Signature1", *signed))
-def opened(data, key, rebuilt=None):
+def opened(data, key, rebuilt=None, kind=-1):
     """Return a COSE_Sign1's payload (section 2), of a Receipt (10.2) what `rebuilt` makes of it."""
     tag, (protected, unprotected, payload, signature) = cbor(data, 6)
     header = {1: -19, 4: sha(key)[:8], **({395: 1} if rebuilt else {})}
     need(tag == 18 and cbor(protected, 1) == header, "signed with another key")
-    need(payload is None if rebuilt else unprotected == {}, "not as docs/formats.md says")
+    proof = unprotected[396][kind][0] if rebuilt else None
+    need(unprotected == ({396: {kind: [proof]}} if rebuilt else {}))
     if rebuilt:
-        payload = rebuilt(*cbor(*next(iter(unprotected[396].values())), 2))
+        need(payload is None)
+        payload = rebuilt(*cbor(proof, 2))
     verify(key, signature, protected, b"", payload)
     return payload
 def climb(leaf, index, size, path):
@@ -174,7 +176,7 @@ def content(payload):
 def examine(job):       # a batch's (fault, what `follow` needs); runs in a process of its own
     key, about, sealed = job
     try:
-        need(key and 0 < len(sealed) <= 1 << 20, "no key for its device, or too long")
+        need(key and sealed and len(sealed) <= 1 << 20, "no key for its device, or too long")
         payload = opened(sealed, key)
         said, prev, config, _, _, columns = content(payload)
         need(said == about, f"exchanged for batch {said[2]}, records {said[3]}..{said[4]}")
@@ -213,7 +215,7 @@ class Bundle:
                 start, at = at, at + len(mark(2, size)) + size
                 part = data[at - size:at]
                 good = data[start:at] == mark(2, size) + part and sha(part) == digest
-                self.parts[-1].append(part if good else b"")
+                self.parts[-1].append(part if good else None)
                 self.attempt(name(about), need, good, "cut off" if at > len(data) else
                              "changed, exchanged, or moved by what was put in or taken out before")
         whole = begin == mark(4, 2 * len(self.parts) + 1) and at >= len(data) and self.parts
@@ -229,7 +231,7 @@ class Bundle:
                  f"two different trees of {size} batches were signed")
         self.proven = {max(self.heads)}
         for data in said["consistency"]:
-            opened(data, key, self.continues)
+            opened(data, key, self.continues, -2)
         need(self.proven == self.heads.keys(), "no proof that the log continues an earlier head")
         self.notes += [f"fleet key   {key.hex()}", f"log         {max(self.heads)} batches",
                        *(f"device key  {one.hex()} of {who[:8]}" for who, one in self.keys.items())]
@@ -259,7 +261,7 @@ class Bundle:
         run = partial(ProcessPoolExecutor(2).map, chunksize=50) if len(jobs) > 500 else map
         for (about, sealed, receipt), found in zip(self.parts, run(examine, jobs), strict=True):
             self.attempt(name(about), self.follow, about, *found)
-            if sealed and receipt:
+            if sealed and receipt is not None:
                 self.attempt(name(about), opened, receipt, self.said["key"],
                              lambda *proof, sealed=sealed: self.in_tree(sealed, *proof))
     def in_tree(self, sealed, size, index, path):
@@ -275,6 +277,7 @@ class Bundle:
         need(fault is None, fault)
         need(link in (None, found[1]) and first > end, f"does not continue the batch before{hole}")
         need(found[2] in self.configs, "its site descriptor is missing")
+        need(device == self.said["cabinet"], "is of another cabinet")
         for one in [*found[3], *[(device, None, None, f"never sealed{hole}")] * bool(hole)]:
             self.notes.append(f"gap         {one[0]}, {utc(one[1])} to {utc(one[2])}: {one[3]}")
 def main():
