@@ -61,6 +61,14 @@ def cause(error: BaseException) -> BaseException:
     return error
 
 
+def stop_if_cancelled() -> None:
+    """Raise CancelledError if this task was told to stop: a task group whose task fails at that
+    very moment tells the failure only (Python 3.11, 3.12)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Receiver:
     """Keeps a connection to the broker and feeds the desk with what waits."""
 
@@ -84,6 +92,7 @@ class Receiver:
                             self._settings.host, self._settings.port, cause(group), pause_s)
             finally:
                 self.connected = False
+            stop_if_cancelled()
             await sleep(random.uniform(PAUSE_S_MIN / 2, pause_s))
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
 

@@ -174,6 +174,26 @@ async def test_a_broker_that_lets_the_fleet_hear_nothing_is_told(place):
     assert not receiver.connected
 
 
+async def test_a_stop_at_the_very_moment_the_line_breaks_still_stops(place):
+    class Breaking(Receiver):
+        async def _session(self):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.breaks())
+
+        async def breaks(self):
+            await broken.wait()
+            raise aiomqtt.MqttError("lost")
+
+    broken = asyncio.Event()
+    task = asyncio.create_task(Breaking(
+        settings.load(place.data), FullDesk(), LiveTable()).run())
+    await asyncio.wait({asyncio.create_task(asyncio.to_thread(lambda: None))})
+    broken.set()
+    task.cancel()
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()
+
+
 def test_an_entry_that_became_unreadable_is_nobodys_and_the_others_stay(tmp_path):
     for name in ("shop-1", "shop-2"):
         PaperGateway(name).enrol(tmp_path)
