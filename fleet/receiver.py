@@ -22,6 +22,7 @@ from fleet import clock
 from fleet.desk import Desk, Message
 from fleet.live import LiveTable
 from fleet.settings import Settings
+from fleet.together import together
 
 UP, LIVE = "wp/1/+/up", "wp/1/+/live"
 # The broker is the fleet's own: one client knocking every few seconds does it no harm.
@@ -61,14 +62,6 @@ def cause(error: BaseException) -> BaseException:
     return error
 
 
-def stop_if_cancelled() -> None:
-    """Raise CancelledError if this task was told to stop: a task group whose task fails at that
-    very moment tells the failure only (Python 3.11, 3.12)."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
 class Receiver:
     """Keeps a connection to the broker and feeds the desk with what waits."""
 
@@ -92,7 +85,6 @@ class Receiver:
                             self._settings.host, self._settings.port, cause(group), pause_s)
             finally:
                 self.connected = False
-            stop_if_cancelled()
             await sleep(random.uniform(PAUSE_S_MIN / 2, pause_s))
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
 
@@ -117,9 +109,7 @@ class Receiver:
             for device, receipt in await self._on_thread(self._desk.receipts):
                 await self._publish(client, device, receipt)
             waiting: asyncio.Queue[Message] = asyncio.Queue(QUEUE_MAX)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._hear(client, waiting))
-                group.create_task(self._admit(client, waiting))
+            await together(self._hear(client, waiting), self._admit(client, waiting))
 
     async def _hear(self, client: aiomqtt.Client, waiting: asyncio.Queue[Message]) -> None:
         """Sort what comes; while `waiting` is full, the client's own queue fills."""

@@ -18,6 +18,7 @@ from fleet.live import LiveTable
 from fleet.receiver import Receiver, sender_of, tls
 from fleet.registry import Registry
 from fleet.store import Store
+from fleet.together import together
 from gateway.core import receipt
 from gateway.core.errors import ConfigError
 from provisioning import enrol, parts, site
@@ -177,8 +178,7 @@ async def test_a_broker_that_lets_the_fleet_hear_nothing_is_told(place):
 async def test_a_stop_at_the_very_moment_the_line_breaks_still_stops(place):
     class Breaking(Receiver):
         async def _session(self):
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self.breaks())
+            await together(self.breaks(), asyncio.Event().wait())
 
         async def breaks(self):
             await broken.wait()
