@@ -10,13 +10,90 @@ import argparse
 import hashlib
 import json
 from concurrent.futures import ProcessPoolExecutor
-from itertools import pairwise
+from itertools import accumulate, compress, pairwise
+from math import isqrt
 
-from verify_evidence import Bundle, cbor, content, need, utc
+from verify_evidence import LAST, Bundle, cbor, content, need, utc
 
 ENERGY = {43: "energy_active_import_total", 47: "energy_active_export_total",
           51: "energy_active_sum_total", 56: "energy_yield_total"}
 QUARTER_MS, SPREAD_MS = 900_000, 31 * 86_400_000
+RULES = {10: ((1, 7, 8, 9),), 14: ((1, 11, 12, 13),), 15: ((2, 1, 7),), 16: ((2, 2, 8),),
+         17: ((2, 3, 9),), 18: ((1, 15, 16, 17), (2, 1, 7)), 19: ((3, 15, 11),),
+         20: ((3, 16, 12),), 21: ((3, 17, 13),), 22: ((1, 19, 20, 21), (3, 18, 14)),
+         23: ((4, 11, 15),), 24: ((4, 12, 16),), 25: ((4, 13, 17),), 26: ((4, 14, 18),),
+         27: ((4, 14, 18),), 43: ((1, 40, 41, 42),), 47: ((1, 44, 45, 46),),
+         51: ((1, 43, 47), (1, 48, 49, 50))}        # 6.7: target: (number, *sources) ...
+PREDICT = {1: lambda d, *v: sum(v), 2: lambda d, a, b: (a * b + d // 2) // d,
+           3: lambda d, a, b: (isqrt(max(4 * (a * a - b * b), 0)) + 1) // 2,
+           4: lambda d, a, b: (2 * a * d + b) // (2 * b) if b > 0 else d}
+
+
+class Series:
+    """The series of a batch's columns (formats.md 6.6); each is decoded when asked for."""
+
+    def __init__(self, columns):
+        """columns: a Columns of verify_evidence.py."""
+        self.columns, self.where, latest, k = columns, {}, {}, 0
+        begin, data = columns.at, columns.data
+        self.ends = [begin - 1, *compress(range(begin, len(data)), data[begin:].translate(LAST))]
+        for (s, p), n, mode in zip(columns.series, columns.counts, columns.modes, strict=True):
+            family = p is not None and (id(columns.schema[s][1]), p, mode >> 2)
+            self.where[s, p] = mode, n, k, latest.get(family)
+            if n:
+                latest[family], k = (s, p), k + (1, n + 1, n, n)[mode & 3]
+
+    def signed(self, k, n):
+        """Return n signed numbers, from the k-th on."""
+        ends, data = self.ends[k:k + n + 1], self.columns.data
+        raw = data[ends[0] + 1:ends[n] + 1]
+        numbers = raw if len(raw) == n else [
+            sum((byte & 127) << 7 * i for i, byte in enumerate(data[a + 1:min(b, a + 10) + 1]))
+            for a, b in pairwise(ends)]
+        return [number >> 1 ^ -(number & 1) for number in numbers]
+
+    def values(self, s, p):
+        """Return the values that are there of point p of stream s; p None: its ticks."""
+        mode, n, k, place = self.where[s, p]
+        if n == 0:
+            return []
+        base, *rest = self.signed(k, (1, n + 1, n, n)[mode & 3])
+        while place:                    # the base is told as the difference to the neighbour's
+            _, _, k, place = self.where[place]
+            base += self.signed(k, 1)[0]
+        found = ([base] * n if mode & 3 == 0 else [base + one for one in rest] if mode & 3 == 1
+                 else list(accumulate(rest if mode & 3 == 2 else accumulate(rest), initial=base)))
+        guess = ([i * self.step(s) for i in range(n)] if p is None else
+                 self.predicted(s, p, mode >> 2) if mode >> 2 else [0] * n)
+        found = [a + b for a, b in zip(found, guess, strict=True)]
+        need(-1 << 63 <= min(found) <= max(found) < 1 << 64, "columns: value")
+        return found
+
+    def step(self, s):
+        """Return the usual step of a stream's ticks (6.3)."""
+        told = [number for stream, number in self.columns.steps.items() if stream <= s]
+        return sum(number >> 1 ^ -(number & 1) for number in told)
+
+    def runs(self, s, p):
+        """Return the (first scan, behind the last, reason)s in which a point is absent."""
+        return self.columns.there[s][p][1]
+
+    def predicted(self, s, p, number):
+        """Return what a point's values are told against (6.7)."""
+        points = self.columns.schema[s][1]
+        target, exponent, name = points[p]
+        place = {points[q][0]: q for q in reversed(range(len(points))) if points[q][2] == name}
+        for rule, *sources in RULES[target]:
+            down = [points[place[m]][1] for m in sources if m in place]
+            if len(down) == len(sources) and (
+                    sum(down) <= exponent if rule == 2 else len({*down}) == 1 and exponent <= 0
+                    if rule == 4 else {*down} == {exponent}):
+                break
+        need(number == rule or (rule, number) == (3, 5), "columns: not the point's prediction")
+        need(all(self.runs(s, place[m]) == self.runs(s, p) for m in sources), "columns: absences")
+        d = 10 ** abs(exponent - sum(down) * (rule == 2)) * (100 if target == 27 else 1)
+        rows = zip(*(self.values(s, place[m]) for m in sources), strict=True)
+        return [PREDICT[rule](d, *row) * (-1 if number == 5 else 1) for row in rows]
 
 
 def rule_of(site, device, exponent):
@@ -64,15 +141,16 @@ def readings(job):
     site = sites[config]
     roles = {one["name"]: one.get("role") for one in site["devices"]}
     clock, found = clock if clock[0] else clocks.get((said[1], boot)), {}
-    for s, p in columns.where if clock else ():
+    series = Series(columns)
+    for s, p in columns.series if clock else ():
         name, points = columns.schema[s]
         if p is None or points[p][0] not in ENERGY or points[p][2]:
             continue
-        ticks, rule = columns.values(s, None), rule_of(site, name, points[p][1])
-        for first, end, _ in reversed(columns.holes[s][p]):
+        ticks, rule = series.values(s, None), rule_of(site, name, points[p][1])
+        for first, end, _ in reversed(series.runs(s, p)):
             ticks = ticks[:first] + ticks[end:]
         row = [(at - clock[1] + clock[2], value)
-               for at, value in zip(ticks, columns.values(s, p), strict=True)]
+               for at, value in zip(ticks, series.values(s, p), strict=True)]
         beside = (one for a, b in pairwise(row) for one in (a, b) if
                   a[0] // QUARTER_MS != b[0] // QUARTER_MS or step(rule, a, b) is None)
         found[name, points[p][0], rule, roles.get(name)] = [*row[:1], *row[-1:], *beside]

@@ -4,23 +4,19 @@ Written from docs/formats.md ("6.4": its section), imports nothing of Wattproof,
 and `cryptography`.  Exit status: 0 only if everything holds, 1 if not, 2 for a wrong call."""
 import argparse
 import hashlib
+import json
 import zlib
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
-from itertools import accumulate, compress, pairwise
-from math import isqrt
+from functools import lru_cache, partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-RULES = {10: (1, (1, 7, 8, 9)), 14: (1, (1, 11, 12, 13)), 15: (1, (2, 1, 7)), 16: (1, (2, 2, 8)),
-         17: (1, (2, 3, 9)), 18: (2, (1, 15, 16, 17), (2, 1, 7)), 19: (2, (3, 15, 11)),
-         20: (2, (3, 16, 12)), 21: (2, (3, 17, 13)), 22: (3, (1, 19, 20, 21), (3, 18, 14)),
-         23: (2, (4, 11, 15)), 24: (2, (4, 12, 16)), 25: (2, (4, 13, 17)), 26: (3, (4, 14, 18)),
-         27: (3, (4, 14, 18)), 43: (1, (1, 40, 41, 42)), 47: (1, (1, 44, 45, 46)),
-         51: (2, (1, 43, 47), (1, 48, 49, 50))}      # 6.7: target: rank, (number, *sources) ...
-PREDICT = {1: lambda d, *v: sum(v), 2: lambda d, a, b: (a * b + d // 2) // d,
-           3: lambda d, a, b: (isqrt(max(4 * (a * a - b * b), 0)) + 1) // 2,
-           4: lambda d, a, b: (2 * a * d + b) // (2 * b) if b > 0 else d}
+RANK = {measurand: rank for rank, measurands in (           # 6.7; all others: 0
+    (1, (10, 14, 15, 16, 17, 43, 47)), (2, (18, 19, 20, 21, 23, 24, 25, 51)), (3, (22, 26, 27)))
+    for measurand in measurands}
+LAST = bytes([1] * 128 + [0] * 128)         # marks the last byte of each varint
 
 def need(truth, text="not as docs/formats.md says"):
     if not truth:
@@ -28,13 +24,15 @@ def need(truth, text="not as docs/formats.md says"):
 def item(data, at, depth):
     """Return (value, offset behind it) of a CBOR item (section 1); a tag is (number, value)."""
     major, n, at = data[at] >> 5, data[at] & 31, at + 1
-    need(n < (28 if major < 7 else 24), "CBOR: head")
     if n > 23:
+        need(n < 28 and major < 7, "CBOR: head")
         size = 1 << n - 24
         n, at = int.from_bytes(data[at:at + size], "big"), at + size
         need(n >= (24 if size == 1 else 1 << 4 * size) and at <= len(data), "CBOR: head")
-    if major in (0, 1, 7):
-        return {0: n, 1: -1 - n}[major] if major < 7 else {20: False, 21: True, 22: None}[n], at
+    if major < 2:
+        return -1 - n if major else n, at
+    if major == 7:
+        return {20: False, 21: True, 22: None}[n], at
     need((major == 6 or n <= len(data) - at) and (major < 4 or depth), "CBOR: cut short or deep")
     if major < 4:
         return (data[at:at + n] if major == 2 else data[at:at + n].decode()), at + n
@@ -59,16 +57,20 @@ def put(*texts):
     return mark(4, len(rows)) + b"".join(mark(major, len(raw)) + raw for major, raw in rows)
 def sha(*data):
     return hashlib.sha256(b"".join(data)).digest()
-def opened(data, key, rebuilt=None):
+@lru_cache(maxsize=8)           # all inclusion receipts of a bundle sign the same bytes
+def verify(key, signature, *signed):
+    Ed25519PublicKey.from_public_bytes(key).verify(signature, put("Signature1", *signed))
+def opened(data, key, rebuilt=None, kind=-1):
     """Return a COSE_Sign1's payload (section 2), of a Receipt (10.2) what `rebuilt` makes of it."""
     tag, (protected, unprotected, payload, signature) = cbor(data, 6)
     header = {1: -19, 4: sha(key)[:8], **({395: 1} if rebuilt else {})}
     need(tag == 18 and cbor(protected, 1) == header, "signed with another key")
-    need(payload is None if rebuilt else unprotected == {}, "not as docs/formats.md says")
+    proof = unprotected[396][kind][0] if rebuilt else None
+    need(unprotected == ({396: {kind: [proof]}} if rebuilt else {}))
     if rebuilt:
-        payload = rebuilt(*cbor(*next(iter(unprotected[396].values())), 2))
-    Ed25519PublicKey.from_public_bytes(key).verify(
-        signature, put("Signature1", protected, b"", payload))
+        need(payload is None)
+        payload = rebuilt(*cbor(proof, 2))
+    verify(key, signature, protected, b"", payload)
     return payload
 def climb(leaf, index, size, path):
     """Return the root an inclusion path leads to (RFC 9162 2.1.3, in its recursive words)."""
@@ -91,114 +93,90 @@ def extend(known, old, new, path):
     before, after = extend(None, old - half, new - half, rest)
     return sha(b"\1", top, before), sha(b"\1", top, after)
 
+@lru_cache(maxsize=64)          # of few schemas in a year
+def layout(schema, present):
+    """Return [(device name, points)] of a schema's bytes (section 4), and [(stream, point or None
+    for its ticks)] of the streams that are present, in the order of series (6.5)."""
+    lists, streams = cbor(schema, 4)
+    lists = [tuple(map(tuple, points)) for points in lists]
+    series = [(s, None) for s in present]
+    for index in dict.fromkeys(streams[s][1] for s in present):
+        ranks = [RANK.get(measurand, 0) for measurand, _, _ in lists[index]]
+        series += [(s, p) for p in sorted(range(len(ranks)), key=ranks.__getitem__)
+                   for s in present if streams[s][1] == index]
+    return [(device, lists[index]) for device, index in streams], series
 class Columns:
-    """Section 6: all but events is one row of varints; a series is decoded when asked for."""
+    """Section 6.  Series are counted here; recount_energy.py decodes them.  there: {stream: for
+    each point (number of values, runs of absences: first scan, scan behind the last, reason)}."""
     def __init__(self, schema, data):
-        self.schema, self.data, self.k, n = schema, data, 0, len(schema)
-        self.ends = [-1, *compress(range(len(data)), data.translate(bytes([1] * 128 + [0] * 128)))]
-        self.scans = self.order(n, *self.numbers(1))
-        self.present = [s for s in range(n) if self.scans[s]]
-        self.steps = list(accumulate(self.signed(len(self.present))))
-        self.holes = {s: self.absences([()] * len(schema[s][1])) for s in self.present}
-        self.where = self.series()
-        self.events = cbor(data[self.ends[self.k] + 1:])
-        need(len(self.events) == self.scans[n], "columns: number of events")
-    def numbers(self, n):
-        ends, self.k = self.ends[self.k:self.k + n + 1], self.k + n
-        raw = self.data[ends[0] + 1:ends[n] + 1]
-        return raw if len(raw) == n else [
-            sum((byte & 127) << 7 * i for i, byte in enumerate(self.data[a + 1:min(b, a + 10) + 1]))
-            for a, b in pairwise(ends)]
-    def signed(self, n):
-        return [number >> 1 ^ -(number & 1) for number in self.numbers(n)]
-    def order(self, n, count):        # 6.2
+        self.schema, self.data, self.at = layout(schema, ())[0], data, 0
+        self.scans = self.order(len(self.schema), self.number())
+        present = tuple(s for s, n in enumerate(self.scans[:-1]) if n)
+        self.steps = {s: self.number() for s in present}                                # 6.3
+        self.there = {s: self.absences(self.scans[s], len(self.schema[s][1])) for s in present}
+        self.series = layout(schema, present)[1]
+        self.counts = [self.scans[s] if p is None else self.there[s][p][0] for s, p in self.series]
+        self.modes, numbers = [], 0                                                     # 6.5, 6.6
+        while len(self.modes) < len(self.counts):
+            run = self.number()
+            need(0 < run >> 5 <= len(self.counts) - len(self.modes), "columns: modes")
+            self.modes += [run & 31] * (run >> 5)
+        for (mode, n), times in Counter(zip(self.modes, self.counts, strict=True)).items():
+            need(n > 0 or n == mode == 0, "columns: mode")
+            numbers += times * (n and (1, n + 1, n, n)[mode & 3])
+        ends = data[self.at:].translate(LAST)
+        behind = ends.count(1) - numbers        # bytes that end a number, but stand in the events
+        need(behind >= 0 and max(self.modes[:len(present)], default=0) < 4, "columns: series")
+        self.events = cbor(data[self.at + ends.rsplit(b"\1", behind)[0].rfind(b"\1") + 1:])
+        need(len(self.events) == self.scans[-1], "columns: number of events")
+    def number(self):
+        found = 0
+        for i, byte in enumerate(self.data[self.at:self.at + 10]):
+            found |= (byte & 127) << 7 * i
+            if byte < 128:
+                self.at += i + 1
+                return found
+        raise ValueError("columns: cut short")
+    def order(self, n, count):                                                          # 6.2
         after, before, scans = [(s + 1) % n for s in range(n)], n - 1, [0] * (n + 1)
+        need(count <= 131_072, "columns: too many records")
         while sum(scans) < count:
-            for _ in range(min(self.numbers(1)[0], 131_072)):
+            for _ in range(min(self.number(), count + 1)):
                 before = after[before]
                 scans[before] += 1
             if sum(scans) < count:
-                (symbol,) = self.numbers(1)
+                symbol = self.number()
                 scans[symbol] += 1
                 if symbol < n:
                     after[before] = before = symbol
-        need(sum(scans) == count <= 131_072, "columns: order")
+        need(sum(scans) == count, "columns: order")
         return scans
-    def absences(self, found):                                  # 6.4
-        point = 0                   # found: for each point (first scan, behind the last, reason)s
-        for _ in range(self.numbers(1)[0]):
-            (skip, width, count), runs, end = self.numbers(3), [], 0
+    def absences(self, scans, points):                                                  # 6.4
+        found, point = [(scans, ())] * points, 0
+        for _ in range(self.number()):
+            skip, width, count = self.number(), self.number(), self.number()
+            runs, end, left = [], 0, scans
             for _ in range(count):
-                first, more, reason = self.numbers(3)
+                first, more, reason = self.number(), self.number(), self.number()
                 runs.append((end + first, end + first + more + 1, reason))
-                end = runs[-1][1]
+                end, left = runs[-1][1], left - more - 1
             point += skip + width + 1
-            need(point <= len(found), "columns: absences")
-            found[point - width - 1:point] = [tuple(runs)] * (width + 1)
+            need(point <= points and end <= scans, "columns: absences")
+            found[point - width - 1:point] = [(left, tuple(runs))] * (width + 1)
         return found
-    def series(self):                                                                  # 6.5, 6.6
-        places, modes, latest, where = [(s, None) for s in self.present], [], {}, {}
-        for points in dict.fromkeys(self.schema[s][1] for s in self.present):
-            ranks = [RULES.get(measurand, (0,))[0] for measurand, _, _ in points]
-            places += [(s, p) for p in sorted(range(len(points)), key=ranks.__getitem__)
-                       for s in self.present if self.schema[s][1] == points]
-        while len(modes) < len(places):
-            (run,) = self.numbers(1)
-            modes += [run & 31] * (run >> 5)
-        for (s, p), mode in zip(places, modes, strict=True):
-            n, holes = self.scans[s], () if p is None else self.holes[s][p]
-            n = n - sum(end - first for first, end, _ in holes) if holes else n
-            need(n >= 0 and (mode == 0 or n and (p is not None or mode < 4)), "columns: mode")
-            family = p is not None and (id(self.schema[s][1]), p, mode >> 2)
-            where[s, p] = mode, n, self.k, latest.get(family)
-            if n:
-                latest[family], self.k = (s, p), self.k + (1, n + 1, n, n)[mode & 3]
-        return where
-    def values(self, s, p):
-        """Return the values that are there of point p of stream s; p None: its ticks."""
-        mode, n, self.k, place = self.where[s, p]
-        base, rest = sum(self.signed(min(n, 1))), self.signed((0, n, n - 1, n - 1)[mode & 3])
-        while place:                    # the base is told as the difference to the neighbour's
-            _, _, self.k, place = self.where[place]
-            base += self.signed(1)[0]
-        found = ([base] * n if mode & 3 == 0 else [base + one for one in rest] if mode & 3 == 1
-                 else list(accumulate(rest if mode & 3 == 2 else accumulate(rest), initial=base)))
-        guess = ([i * self.steps[self.present.index(s)] for i in range(n)] if p is None else
-                 self.predicted(s, p, mode >> 2) if mode >> 2 else [0] * n)
-        found = [a + b for a, b in zip(found, guess, strict=True)]
-        need(not n or -1 << 63 <= min(found) <= max(found) < 1 << 64, "columns: value")
-        return found
-    def predicted(self, s, p, number):                                                      # 6.7
-        points = self.schema[s][1]
-        target, exponent, name = points[p]
-        place = {points[q][0]: q for q in reversed(range(len(points))) if points[q][2] == name}
-        for rule, *sources in RULES[target][1:]:
-            down = [points[place[m]][1] for m in sources if m in place]
-            if len(down) == len(sources) and (
-                    sum(down) <= exponent if rule == 2 else len({*down}) == 1 and exponent <= 0
-                    if rule == 4 else {*down} == {exponent}):
-                break
-        need(number == rule or (rule, number) == (3, 5), "columns: not the point's prediction")
-        need(all(self.holes[s][place[m]] == self.holes[s][p] for m in sources), "columns: absences")
-        d = 10 ** abs(exponent - sum(down) * (rule == 2)) * (100 if target == 27 else 1)
-        rows = zip(*(self.values(s, place[m]) for m in sources), strict=True)
-        return [PREDICT[rule](d, *row) * (-1 if number == 5 else 1) for row in rows]
 def content(payload):
     """Return (first fields, prev, config, boot, clock, columns) of a batch (section 3)."""
     version, *said, prev, config, clock, codec, body = cbor(payload, 2)
     boot, machine = said.pop(3), zlib.decompressobj(-15)
     body = machine.decompress(body, 16 << 20) if codec else body
     need(version == 1 and (codec == 0 or codec == 1 and machine.eof), "deflate, or another version")
-    schema, data = cbor(body, 1)
-    lists, streams = cbor(schema, 4)
-    lists = [tuple(map(tuple, points)) for points in lists]
-    columns = Columns([(name, lists[index]) for name, index in streams], data)
+    columns = Columns(*cbor(body, 1))
     need(sum(columns.scans) == said[4] - said[3] + 1, "another number of records than it says")
     return said, prev, config, boot, clock, columns
 def examine(job):       # a batch's (fault, what `follow` needs); runs in a process of its own
     key, about, sealed = job
     try:
-        need(key and 0 < len(sealed) <= 1 << 20, "no key for its device, or too long")
+        need(key and sealed and len(sealed) <= 1 << 20, "no key for its device, or too long")
         payload = opened(sealed, key)
         said, prev, config, _, _, columns = content(payload)
         need(said == about, f"exchanged for batch {said[2]}, records {said[3]}..{said[4]}")
@@ -218,6 +196,7 @@ class Bundle:
         self.attempt("the whole file: contents", self.lay_out, data)
         if self.parts:
             self.attempt(self.all, self.authorities, fleet_key, kept)
+            self.attempt(f"{self.all}: registry entry", self.handovers)
             self.attempt(self.all, self.batches)
     def attempt(self, what, work, *arguments):
         try:
@@ -236,7 +215,7 @@ class Bundle:
                 start, at = at, at + len(mark(2, size)) + size
                 part = data[at - size:at]
                 good = data[start:at] == mark(2, size) + part and sha(part) == digest
-                self.parts[-1].append(part if good else b"")
+                self.parts[-1].append(part if good else None)
                 self.attempt(name(about), need, good, "cut off" if at > len(data) else
                              "changed, exchanged, or moved by what was put in or taken out before")
         whole = begin == mark(4, 2 * len(self.parts) + 1) and at >= len(data) and self.parts
@@ -252,21 +231,37 @@ class Bundle:
                  f"two different trees of {size} batches were signed")
         self.proven = {max(self.heads)}
         for data in said["consistency"]:
-            opened(data, key, self.continues)
+            opened(data, key, self.continues, -2)
         need(self.proven == self.heads.keys(), "no proof that the log continues an earlier head")
         self.notes += [f"fleet key   {key.hex()}", f"log         {max(self.heads)} batches",
                        *(f"device key  {one.hex()} of {who[:8]}" for who, one in self.keys.items())]
+    def handovers(self):                                                            # section 12
+        cabinet, entry, closed = self.said["cabinet"], json.loads(self.said["registry"]), {}
+        held = entry.get("handovers", [])
+        keys = [*map(bytes.fromhex, (*(one["public_hex"] for one in held),
+                                     entry["evidence_key_hex"]))]
+        def close(statement, old, new):
+            version, kind, device, journal, key, _, at, why = cbor(opened(statement, old), 1)
+            need([version, kind, device, key] == [1, "handover", cabinet, new],
+                 "is about another cabinet, or names another key than comes after it")
+            self.notes.append(f"hand-over   {utc(at)}, ends journal {journal.hex()[:8]}: {why}")
+            closed[journal.hex()] = old
+        for n, one in enumerate(held, 1):
+            self.attempt(f"{cabinet}, hand-over {n} of {len(held)}", close,
+                         bytes.fromhex(one["statement_hex"]), *keys[n - 1:n + 1])
+        for journal, key in self.said["keys"].items():
+            self.attempt(f"{cabinet}, journal {journal[:8]}", need, key == closed.get(
+                journal, keys[-1]), "its key is not the device's, and no hand-over explains it")
     def continues(self, old, new, path):
         roots = extend(self.heads[old], old, new, path)
         need(roots == (self.heads[old], self.heads[max(self.heads)]), "the log was rewritten")
         return self.proven.add(old) or roots[1]
     def batches(self):
         jobs = [(self.keys.get(about[1].hex()), about, sealed) for about, sealed, _ in self.parts]
-        results = (ProcessPoolExecutor(2).map(examine, jobs, chunksize=50) if len(jobs) > 500
-                   else map(examine, jobs))
-        for (about, sealed, receipt), found in zip(self.parts, results, strict=True):
+        run = partial(ProcessPoolExecutor(2).map, chunksize=50) if len(jobs) > 500 else map
+        for (about, sealed, receipt), found in zip(self.parts, run(examine, jobs), strict=True):
             self.attempt(name(about), self.follow, about, *found)
-            if sealed and receipt:
+            if sealed and receipt is not None:
                 self.attempt(name(about), opened, receipt, self.said["key"],
                              lambda *proof, sealed=sealed: self.in_tree(sealed, *proof))
     def in_tree(self, sealed, size, index, path):
@@ -282,6 +277,7 @@ class Bundle:
         need(fault is None, fault)
         need(link in (None, found[1]) and first > end, f"does not continue the batch before{hole}")
         need(found[2] in self.configs, "its site descriptor is missing")
+        need(device == self.said["cabinet"], "is of another cabinet")
         for one in [*found[3], *[(device, None, None, f"never sealed{hole}")] * bool(hole)]:
             self.notes.append(f"gap         {one[0]}, {utc(one[1])} to {utc(one[2])}: {one[3]}")
 def main():

@@ -22,6 +22,7 @@ from fleet import clock
 from fleet.desk import Desk, Message
 from fleet.live import LiveTable
 from fleet.settings import Settings
+from fleet.together import together
 
 UP, LIVE = "wp/1/+/up", "wp/1/+/live"
 # The broker is the fleet's own: one client knocking every few seconds does it no harm.
@@ -108,9 +109,7 @@ class Receiver:
             for device, receipt in await self._on_thread(self._desk.receipts):
                 await self._publish(client, device, receipt)
             waiting: asyncio.Queue[Message] = asyncio.Queue(QUEUE_MAX)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._hear(client, waiting))
-                group.create_task(self._admit(client, waiting))
+            await together(self._hear(client, waiting), self._admit(client, waiting))
 
     async def _hear(self, client: aiomqtt.Client, waiting: asyncio.Queue[Message]) -> None:
         """Sort what comes; while `waiting` is full, the client's own queue fills."""

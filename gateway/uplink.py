@@ -38,6 +38,7 @@ from gateway.deflate import pack_live
 from gateway.flag import Flag
 from gateway.poller import Event
 from gateway.signer import Verifier
+from gateway.together import together
 from gateway.trust import FOREIGN, check_granted, tls_context, translate
 from gateway.writer import Writer
 
@@ -143,10 +144,7 @@ class Uplink:
                                              timeout=self.patience.connect_s)
             check_granted(granted or (), self.topic("receipt"))
             self._online()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._hear(client))
-                group.create_task(self._send(client))
-                group.create_task(self._send_live(client))
+            await together(self._hear(client), self._send(client), self._send_live(client))
 
     def _client(self) -> aiomqtt.Client:
         return aiomqtt.Client(

@@ -19,6 +19,9 @@ from .reading import ClockState
 
 VERSION = 1
 HEADER, DATA, DATA_STOP = 0, 1, 2       # payload kinds; DATA_STOP ends with a STOP event
+# Of a header behind kind and version, as encode_header writes them.
+HEADER_TYPES = (str, bytes, int, int, bytes, bytes, list, str, list)
+BLOCK_TYPES = (int, int, int, int, int, int, bytes)
 
 # What all records of a segment have in common.  schema: bytes of columns.encode_schema.
 # config_hash: 32 bytes.  clock: reading.ClockState at the segment's start.
@@ -85,12 +88,10 @@ def decode_block(payload):
     parts = cbor_decode(payload, 2)
     if not isinstance(parts, list) or len(parts) != 7 or parts[0] not in (DATA, DATA_STOP):
         raise FormatError("journal: a frame that holds no records")
-    block = Block(*parts)
-    numbers = (block.boot, block.first_seq, block.last_seq, block.commit_seq, block.readings)
-    if not all([isinstance(number, int) for number in numbers]):
+    if not _fits(parts, BLOCK_TYPES):
         raise FormatError("journal: a frame whose numbers are none")
-    if not isinstance(block.columns, bytes) or not (
-            0 < block.commit_seq <= block.first_seq <= block.last_seq):
+    block = Block(*parts)
+    if not 0 < block.commit_seq <= block.first_seq <= block.last_seq:
         raise FormatError("journal: a frame whose sequence runs backwards")
     return block
 
@@ -142,9 +143,15 @@ def _header(payload):
     if not isinstance(parts, list) or len(parts) != 11 or parts[:2] != [HEADER, VERSION]:
         return None
     _, _, device, journal_id, generation, boot, config, schema, clock, software, sealed = parts
-    if not isinstance(clock, list) or len(clock) != 4:
-        return None
-    if not isinstance(sealed, list) or len(sealed) != 3:
+    if not _fits(parts[2:], HEADER_TYPES) or not _fits(clock, (int,) * 4) or not _fits(
+            sealed, (int, int, bytes)):
         return None
     context = Context(boot, config, schema, ClockState(*clock), software)
     return Header(device, journal_id, generation, context, Sealed(*sealed))
+
+
+def _fits(parts, types):
+    """Return True for a list of values of these types; a bool is no int, and no int is below 0."""
+    return isinstance(parts, list) and len(parts) == len(types) and all([
+        isinstance(part, kind) and not isinstance(part, bool) and (kind is not int or part >= 0)
+        for part, kind in zip(parts, types)])

@@ -7,6 +7,7 @@ multiplied.  CPU time, of one core: for a large bundle the verifier uses two.
 
 import hashlib
 import itertools
+import json
 import time
 from collections.abc import Iterator
 
@@ -56,12 +57,11 @@ def bundle_of(count: int) -> tuple[bytes, int]:
         about = ("l3", JOURNAL, number, seq, seq + records - 1)
         sealed.append((about, batches.seal(payload, kid, key.sign)))
         prev, seq = chain.link(payload), seq + records
-    return _written(sealed, signer, {JOURNAL.hex(): key.public_key().public_bytes_raw()},
-                    public), seq - 1
+    return _written(sealed, signer, key.public_key().public_bytes_raw(), public), seq - 1
 
 
 def _written(sealed: list[tuple[tuple[object, ...], bytes]], signer: proofs.Signer,
-             keys: dict[str, bytes], public: bytes) -> bytes:
+             key: bytes, public: bytes) -> bytes:
     nodes: dict[tuple[int, int], bytes] = {}
     def get(level: int, place: int) -> bytes:
         return nodes[level, place]
@@ -70,8 +70,10 @@ def _written(sealed: list[tuple[tuple[object, ...], bytes]], signer: proofs.Sign
             nodes[level, place] = found
     head = proofs.Head(len(sealed), merkle.root(len(sealed), get), 0)
     prover = proofs.Prover(head, signer)
-    papers = bundle.Papers(b"{}", b"{}", b"{}", [CONFIG], [proofs.sign_head(head, signer)], [], [])
-    subject = bundle.Subject("l3", "l3", 0, 900_000, hashlib.sha256(CONFIG).digest(), public, keys)
+    entry = json.dumps({"device": "l3", "evidence_key_hex": key.hex()}).encode()
+    papers = bundle.Papers(entry, b"{}", b"{}", [CONFIG], [proofs.sign_head(head, signer)], [], [])
+    subject = bundle.Subject("l3", "l3", 0, 900_000, hashlib.sha256(CONFIG).digest(), public,
+                             {JOURNAL.hex(): key})
     return bundle.write(subject, papers, [
         bundle.Proven(about, data, prover.inclusion(index, get))
         for index, (about, data) in enumerate(sealed)], signer)

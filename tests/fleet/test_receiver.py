@@ -18,6 +18,7 @@ from fleet.live import LiveTable
 from fleet.receiver import Receiver, sender_of, tls
 from fleet.registry import Registry
 from fleet.store import Store
+from fleet.together import together
 from gateway.core import receipt
 from gateway.core.errors import ConfigError
 from provisioning import enrol, parts, site
@@ -172,6 +173,25 @@ async def test_a_broker_that_lets_the_fleet_hear_nothing_is_told(place):
     with pytest.raises(OSError, match="its access list does not know"):
         await receiver._session()
     assert not receiver.connected
+
+
+async def test_a_stop_at_the_very_moment_the_line_breaks_still_stops(place):
+    class Breaking(Receiver):
+        async def _session(self):
+            await together(self.breaks(), asyncio.Event().wait())
+
+        async def breaks(self):
+            await broken.wait()
+            raise aiomqtt.MqttError("lost")
+
+    broken = asyncio.Event()
+    task = asyncio.create_task(Breaking(
+        settings.load(place.data), FullDesk(), LiveTable()).run())
+    await asyncio.wait({asyncio.create_task(asyncio.to_thread(lambda: None))})
+    broken.set()
+    task.cancel()
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()
 
 
 def test_an_entry_that_became_unreadable_is_nobodys_and_the_others_stay(tmp_path):

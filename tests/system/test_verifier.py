@@ -12,9 +12,6 @@ import sys
 import pytest
 
 from fleet import evidence, proofs
-from gateway.core import columns
-from gateway.core.record import EventRecord
-from tests.bench import load
 from tests.support import evidence_world as forge
 from tests.support.evidence_world import SCRIPT, verifier, world
 
@@ -29,19 +26,8 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def checker():
-    """The verifier; a batch that was judged once is not decoded again (it is a pure function,
-    and most edits leave most batches as they are)."""
-    module, known = verifier(), {}
-    plain = module.examine
-
-    def examine(job):
-        key, about, sealed = job
-        place = key, tuple(about), sealed
-        if place not in known:
-            known[place] = plain(job)
-        return known[place]
-    module.examine = examine
-    return module
+    """The verifier; a batch that was judged once is not decoded again."""
+    return forge.remembering(verifier())
 
 
 @pytest.fixture(scope="module")
@@ -82,25 +68,6 @@ def test_every_one_of_some_hundred_random_edits_is_named(made, checker):
 @pytest.mark.timeout(600)
 def test_every_one_of_10000_random_edits_is_named(made, checker):
     assert _unnamed(checker, made, _edits(made, 2, ALL)) == []
-
-
-def test_the_verifier_decodes_every_value_that_the_product_encoded(checker):
-    schema_fine = load.schema_of("fine")
-    records = next(load.day("shop-monday", "fine", load.Plan(10, 30, 1)))
-    records.append(EventRecord(len(records) + 1, 90_000_000, 9, ["test"]))
-    points = tuple(map(tuple, schema_fine[0].points))       # all meters have the same
-    schema = [(one.device, points) for one in schema_fine]
-    found = checker.Columns(schema, columns.encode(schema_fine, records))
-    ticks = [found.values(s, None) for s in range(len(schema))]
-    values = [[found.values(s, p) for p in range(len(points))] for s in range(len(schema))]
-    turns = dict.fromkeys(range(len(schema)), 0)
-    for record in records[:-1]:
-        s, turn = record.stream, turns[record.stream]
-        turns[s] += 1
-        assert ticks[s][turn] == record.ticks_ms
-        assert tuple(series[turn] for series in values[s]) == record.values
-    assert found.events == [[90_000_000, 9, ["test"]]]
-    assert sum(mode >> 2 != 0 for mode, *_ in found.where.values()) > 20 * 5    # predictions
 
 
 def test_the_log_that_forgot_a_kept_head_is_named(made, checker):

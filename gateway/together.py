@@ -1,0 +1,24 @@
+"""Tasks that belong together: when one fails, the others end, and the failure is told.
+
+An asyncio.TaskGroup of Python 3.11 and 3.12 forgets that its own task was told to stop if a
+task of it fails at that very moment; a session that is begun anew after each failure would
+then go on for ever.  (fleet/together.py is the same: the two rooms share no code.)
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+async def together(*work: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines that never return until one raises, and raise that; when cancelled, all
+    of them are, and CancelledError it is."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
