@@ -29,11 +29,14 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from littlefs import LittleFS
 
 from gateway.core.errors import ConfigError
-from provisioning import board_table, identity, romfs, shorten
+from provisioning import board_table, identity, merge, romfs, shorten
 from provisioning.shake import Shaker
 
 ROOT = Path(__file__).resolve().parents[1]
 START = "gateway.micro.main"
+# Nothing uses these after a start: gateway/micro/main.py forgets them, and what only they use.
+FORGOTTEN = (("gateway.core.journal_recovery", "recover"),
+             ("gateway.core.journal_search", "Search"))
 BLOCK_BYTES, BLOCKS = 4096, 256         # LittleFS: 1 MiB, as gateway/micro/host.py expects
 # Bounds that fit a board's heap, in place of those that fit a computer's.
 NUMBERS = {
@@ -91,14 +94,16 @@ def _code(site: Path) -> Iterator[tuple[str, bytes]]:
     shaker.run(START)
     shaker.use(package)
     with tempfile.TemporaryDirectory() as work:
-        there = board_table.measurands(site / "cabinet.toml")
-        for path, text in shaker.short_sources():
-            if path == "gateway/core/predict.py":
-                text = rules_for(text, there)
-            yield path.removesuffix("py") + "mpy", compile_mpy(path, text, Path(work))
+        texts = dict(shaker.short_sources())
+        predict = "gateway/core/predict.py"
+        texts[predict] = rules_for(texts[predict], board_table.measurands(site / "cabinet.toml"))
+        merged = merge.Merger(texts).merged((START, "run"), FORGOTTEN)
+        for name, text in merged.items():
+            yield f"{name}.mpy", compile_mpy(f"{name}.py", text, Path(work))
         host = (ROOT / "gateway" / "micro" / "host.py").read_text(encoding="utf-8")
         yield "host.mpy", compile_mpy("gateway/micro/host.py", host, Path(work))
         boot = (ROOT / "gateway" / "micro" / "boot.py").read_text(encoding="utf-8")
+        boot = boot.replace(START, merge.CORE)
         yield "main.mpy", compile_mpy("main.py", boot, Path(work))
         yield "umqtt/simple.mpy", compile_mpy("umqtt/simple.py", package, Path(work))
 

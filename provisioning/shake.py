@@ -12,15 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from provisioning.shorten import (
+    Definition,
+    blank,
     constants,
     foreign_names,
     inline,
+    is_docstring,
     keywords,
     shorten,
     shorten_arguments,
 )
 
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Functions = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -47,7 +49,7 @@ class Module:
         elif names := bound_names(node):
             for name in names:
                 self.bound[name] = node
-        elif not _is_docstring(node) and not isinstance(node, ast.Import | ast.ImportFrom):
+        elif not is_docstring(node) and not isinstance(node, ast.Import | ast.ImportFrom):
             self.always.append(node)
 
     def _note_import(self, node: ast.Import | ast.ImportFrom) -> None:
@@ -75,10 +77,6 @@ def bound_names(node: ast.stmt) -> list[str]:
             return []
         names += [part.id for part in parts if isinstance(part, ast.Name)]
     return names
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 class Shaker:
@@ -240,7 +238,7 @@ class Shaker:
         for part in node.body:
             if part not in live:
                 blank(lines, part)
-        if not [part for part in live if not _is_docstring(part)]:
+        if not [part for part in live if not is_docstring(part)]:
             lines[node.body[0].lineno - 1] = " " * (node.col_offset + 4) + "pass"
             for number in range(node.body[0].lineno, node.body[0].end_lineno or 0):
                 lines[number] = ""
@@ -259,10 +257,3 @@ def _reduce_import(lines: list[str], node: ast.Import | ast.ImportFrom, kept: se
     if left:
         node.names = left
         lines[node.lineno - 1] = first[: node.col_offset] + ast.unparse(node)
-
-
-def blank(lines: list[str], node: ast.stmt | ast.expr) -> None:
-    """Empty the lines of a statement or of a table's row, decorators included."""
-    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-    for number in range(first - 1, node.end_lineno or node.lineno):
-        lines[number] = ""

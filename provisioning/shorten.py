@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 INLINED_MAX = 1 << 30           # larger numbers are objects: better one than many
 Edit = tuple[int, int, int, str]        # line from 1, first byte, end byte, new text
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Lookup = Callable[[str, str], int | None]       # (module, name) -> constant
 
 
@@ -179,12 +180,26 @@ def _places(tree: ast.Module) -> Iterator[tuple[int, int, str]]:
         elif isinstance(node, ast.Attribute):
             start = (node.end_col_offset or 0) - len(node.attr)
             yield node.end_lineno or node.lineno, start, node.attr
-        elif isinstance(node, ast.FunctionDef):
-            yield node.lineno, node.col_offset + len("def "), node.name
-        elif isinstance(node, ast.AsyncFunctionDef):
-            yield node.lineno, node.col_offset + len("async def "), node.name
-        elif isinstance(node, ast.ClassDef):
-            yield node.lineno, node.col_offset + len("class "), node.name
+        elif isinstance(node, Definition):
+            yield *name_place(node), node.name
+
+
+def name_place(node: Definition) -> tuple[int, int]:
+    """Return (line, first byte) of the name that a definition gives."""
+    word = {ast.FunctionDef: "def ", ast.AsyncFunctionDef: "async def ", ast.ClassDef: "class "}
+    return node.lineno, node.col_offset + len(word[type(node)])
+
+
+def is_docstring(node: ast.stmt) -> bool:
+    """Return True for a statement that is nothing but a constant."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def blank(lines: list[str], node: ast.stmt | ast.expr) -> None:
+    """Empty the lines of a statement or of a table's row, decorators included."""
+    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+    for number in range(first - 1, node.end_lineno or node.lineno):
+        lines[number] = ""
 
 
 def apply(text: str, edits: list[Edit]) -> str:
