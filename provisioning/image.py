@@ -43,6 +43,9 @@ NUMBERS = {
     "gateway.core.journal.BATCH_READINGS_MAX": 128,
     "gateway.core.journal.CACHE_BYTES": 8192,
     "gateway.core.journal_batches.INFO_MAX": 8,
+    "gateway.core.journal_search.COLUMNS_BYTES": 4096,
+    "gateway.core.journal_search.HELD_BYTES": 0,
+    "gateway.core.tail.PIECE_BYTES": 512,
 }
 UMQTT = "micropython-umqtt.simple==1.3.4"
 UMQTT_SHA256 = "8555d2f654deb8eb0d724f79b0811a78cc94029d070f3d96bbd74288653d63a5"

@@ -12,6 +12,7 @@ from . import frame, segment
 from .errors import Bug, StoreError
 
 SEGMENT_BYTES = 262144      # 256 KiB
+PIECE_BYTES = 262144        # read or zeroed at once
 LEAD_SPARE = 2 * frame.SECTOR   # a later generation may take a byte more in the header
 FREE_MAX = 4                # more free slots than this are deleted
 
@@ -81,9 +82,7 @@ class Tail:
     def read(self, place):
         """Return the payload at a place, or None if the bytes there changed."""
         name, offset, generation = place
-        seed = frame.seed(self._journal_id, generation)
-        data = self._store.read(name, offset, frame.HEAD + frame.PAYLOAD_MAX)
-        return frame.decode_at(data, 0, seed)
+        return self._frame(name, offset, frame.seed(self._journal_id, generation))
 
     def rotate(self):
         """Let the next commit begin a new segment."""
@@ -151,9 +150,31 @@ class Tail:
         A power cut can lose a header and keep frames behind it; that generation looks
         unused at the next start, and a new header of it would bring the frames back.
         """
-        data = self._store.read(name, 0, size)
-        while segment.has_frames(data, frame.seed(self._journal_id, self.generation)):
+        while self._has_frames(name, size, frame.seed(self._journal_id, self.generation)):
             self.generation += 1
+
+    def _has_frames(self, name, size, seed):
+        """Return True if a frame with this seed stands at any sector of a slot."""
+        for start in range(0, size, PIECE_BYTES):
+            data = self._store.read(name, start, PIECE_BYTES)
+            for offset in range(0, len(data), frame.SECTOR):
+                if data[offset] != 0x82:
+                    continue
+                if offset + frame.claimed(data, offset) <= len(data):
+                    payload = frame.decode_at(data, offset, seed)
+                else:
+                    payload = self._frame(name, start + offset, seed)
+                if payload is not None:
+                    return True
+        return False
+
+    def _frame(self, name, offset, seed):
+        """Return the payload of the frame at an offset, or None if no whole one is there."""
+        data = self._store.read(name, offset, frame.SECTOR)
+        size = frame.claimed(data, 0)
+        if size > len(data):
+            data = self._store.read(name, offset, size)
+        return frame.decode_at(data, 0, seed)
 
     def _take(self, needed):
         """Return (name, size) of a free slot, or of a new one, zeroed and durable."""
@@ -171,7 +192,8 @@ class Tail:
         name, size = "t%04d" % self._names_used, max(self._segment_bytes, needed)
         self._store.create(name)
         try:
-            self._store.write(name, 0, bytes(size))
+            for start in range(0, size, PIECE_BYTES):
+                self._store.write(name, start, bytes(min(PIECE_BYTES, size - start)))
             self._store.sync(name)
             self._store.sync_dir()
         except StoreError:

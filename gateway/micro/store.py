@@ -13,7 +13,26 @@ import os
 from gateway.core.errors import StoreError
 from gateway.core.tail import is_slot
 
-EEXIST, EINVAL = 17, 22
+ENOENT, EEXIST, EINVAL = 2, 17, 22
+
+
+class Names:
+    """The names in a folder: one at a time, for hundreds of batches would fill the heap."""
+
+    __slots__ = ("_folder",)
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    def __iter__(self):
+        """Return an iterator over the names, sorted.  Raises OSError."""
+        if hasattr(os, "ilistdir"):             # LittleFS keeps them in order
+            return map(_first, os.ilistdir(self._folder))
+        return iter(sorted(os.listdir(self._folder)))
+
+
+def _first(entry):
+    return entry[0]
 
 
 class Store:
@@ -31,11 +50,13 @@ class Store:
                 raise _failed("mkdir", folder, error)
 
     def list(self):
-        """Return the names of all files, sorted."""
+        """Return the names of all files, sorted; told anew by each look at them."""
+        names = Names(self._folder)
         try:
-            return sorted(os.listdir(self._folder))
+            iter(names)
         except OSError as error:
             raise _failed("list", self._folder, error)
+        return names
 
     def size(self, name):
         """Return the size of a file in bytes, of a slot its nominal one."""
@@ -58,7 +79,7 @@ class Store:
 
     def create(self, name):
         """Make an empty file; an error if it exists."""
-        if name in self.list():
+        if self._exists(name):
             raise StoreError("create %s: exists" % name, EEXIST)
         self._open(name, "wb")
 
@@ -105,6 +126,15 @@ class Store:
             return os.stat(self._path(name))[6]
         except OSError as error:
             raise _failed("size", name, error)
+
+    def _exists(self, name):
+        try:
+            os.stat(self._path(name))
+        except OSError as error:
+            if error.errno != ENOENT:
+                raise _failed("size", name, error)
+            return False
+        return True
 
     def _path(self, name):
         return self._folder + "/" + name
