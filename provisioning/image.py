@@ -37,7 +37,7 @@ START = "gateway.micro.main"
 # Nothing uses these after a start: gateway/micro/main.py forgets them, and what only they use.
 FORGOTTEN = (("gateway.core.journal_recovery", "recover"),
              ("gateway.core.journal_search", "Search"))
-BLOCK_BYTES, BLOCKS = 4096, 256         # LittleFS: 1 MiB, as gateway/micro/host.py expects
+BLOCK_BYTES, BLOCKS = 4096, 448         # LittleFS: 1.75 MiB, as gateway/micro/host.py expects
 # Bounds that fit a board's heap, in place of those that fit a computer's.
 NUMBERS = {
     "gateway.core.journal.BATCH_READINGS_MAX": 128,
@@ -47,6 +47,8 @@ NUMBERS = {
     "gateway.core.journal_search.HELD_BYTES": 0,
     "gateway.core.tail.PIECE_BYTES": 512,
 }
+# Errors that only our own code looks at: they carry the line that made them instead of a text.
+TEXTLESS = frozenset(("Bug", "FormatError", "BadFrame", "BadLength", "NoReply", "Refused"))
 UMQTT = "micropython-umqtt.simple==1.3.4"
 UMQTT_SHA256 = "8555d2f654deb8eb0d724f79b0811a78cc94029d070f3d96bbd74288653d63a5"
 UMQTT_KEPT = "board/umqtt_simple.py"    # below the site: fetched once, checked at every use
@@ -93,14 +95,12 @@ def pack(files: dict[str, bytes]) -> bytes:
 
 def _code(site: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (path, .mpy bytes) of all code."""
-    package, shaker = umqtt(site).decode(), Shaker(ROOT, NUMBERS)
-    shaker.run(START)
-    shaker.use(package)
+    package = umqtt(site).decode()
+    texts = sources(package)
+    predict = "gateway/core/predict.py"
+    texts[predict] = rules_for(texts[predict], board_table.measurands(site / "cabinet.toml"))
+    merged = merge.Merger(texts).merged((START, "run"), FORGOTTEN)
     with tempfile.TemporaryDirectory() as work:
-        texts = dict(shaker.short_sources())
-        predict = "gateway/core/predict.py"
-        texts[predict] = rules_for(texts[predict], board_table.measurands(site / "cabinet.toml"))
-        merged = merge.Merger(texts).merged((START, "run"), FORGOTTEN)
         for name, text in merged.items():
             yield f"{name}.mpy", compile_mpy(f"{name}.py", text, Path(work))
         host = (ROOT / "gateway" / "micro" / "host.py").read_text(encoding="utf-8")
@@ -109,6 +109,25 @@ def _code(site: Path) -> Iterator[tuple[str, bytes]]:
         boot = boot.replace(START, merge.CORE)
         yield "main.mpy", compile_mpy("main.py", boot, Path(work))
         yield "umqtt/simple.mpy", compile_mpy("umqtt/simple.py", package, Path(work))
+
+
+def sources(package: str = "") -> dict[str, str]:
+    """Return the shortened text of every module that a board needs, by path.
+
+    package: source of others that calls ours.
+    """
+    shaker = Shaker(ROOT, NUMBERS, TEXTLESS)
+    shaker.run(START)
+    shaker.use(package)
+    return dict(shaker.short_sources())
+
+
+def where(line: int) -> str:
+    """Return "path:line" of a line of the merged texts.  Raises ConfigError."""
+    try:
+        return merge.Merger(sources()).origin(line)
+    except IndexError as error:
+        raise ConfigError(f"line {line}: a board's code has no such line") from error
 
 
 def rules_for(text: str, there: set[int]) -> str:

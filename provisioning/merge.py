@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from provisioning import shorten
-from provisioning.shorten import Edit, blank, is_docstring
+from provisioning.shorten import LINE, Edit, blank, is_docstring
 
 LINES = 1000                    # a file of ours has at most 400
 CORE, START = "core", "start"   # the two texts: for good, and what a start needs
@@ -147,6 +147,12 @@ class Merger:
                             if bound in words(text)]
         return {name: "; ".join(lines[name]) + text for name, text in texts.items()}
 
+    def origin(self, line: int) -> str:
+        """Return "path:line" of a line of the merged texts; IndexError if there is none."""
+        if line < LINES:
+            raise IndexError(line)
+        return f"{self.order[line // LINES - 1].path}:{line % LINES}"
+
     def _uses(self) -> dict[Key, set[Key]]:
         """Return which names of any module the definition of each name uses."""
         return {(source.name, name): {key for _, key in self._places(source, node)}
@@ -188,7 +194,9 @@ class Merger:
                 if not names & wanted:
                     blank(lines, node)
             if "".join(lines).strip():
-                out += [""] * (LINES * number - len(out)) + lines
+                out += [""] * (LINES * number - len(out))
+                out += [line.replace(LINE, str(LINES * number + at))
+                        for at, line in enumerate(lines, 1)]
         return "\n".join(out)
 
     def _rewritten(self, source: Source, known: set[Key]) -> str:
@@ -234,8 +242,3 @@ def reached(uses: Mapping[Key, set[Key]], begin: list[Key], border: set[Key]) ->
 def words(text: str) -> set[str]:
     """Return every name that stands in a text."""
     return set(re.findall(r"\w+", text))
-
-
-def origin(line: int, paths: list[str]) -> str:
-    """Return "path:line" of a line of a merged text.  paths: of the modules, in their order."""
-    return f"{paths[line // LINES - 1]}:{line % LINES}"

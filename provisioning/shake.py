@@ -21,6 +21,7 @@ from provisioning.shorten import (
     keywords,
     shorten,
     shorten_arguments,
+    without_texts,
 )
 
 Functions = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -82,10 +83,11 @@ def bound_names(node: ast.stmt) -> list[str]:
 class Shaker:
     """Finds what is reachable from a start module among modules read on demand."""
 
-    def __init__(self, root: Path, numbers: Mapping[str, int] | None = None) -> None:
+    def __init__(self, root: Path, numbers: Mapping[str, int] | None = None,
+                 textless: frozenset[str] = frozenset()) -> None:
         """root: the folder in which the rooms stand.  numbers: other values of constants, by
-        "module.NAME"."""
-        self._root = root
+        "module.NAME".  textless: errors that carry a line number only."""
+        self._root, self._textless = root, textless
         self.modules: dict[str, Module] = {}
         self._numbers = numbers or {}
         self._constants: dict[str, dict[str, int]] = {}
@@ -150,7 +152,7 @@ class Shaker:
             return None
         if "." in name:
             self._module(name.rpartition(".")[0])
-        text = path.read_text(encoding="utf-8")
+        text = without_texts(path.read_text(encoding="utf-8"), self._textless)
         text = inline(text, (name, Module(name, text).imports), self._constant)
         module = self.modules[name] = Module(name, text)
         self._todo += [(module, node) for node in module.always]
@@ -192,6 +194,8 @@ class Shaker:
         live: list[ast.stmt] = []
         for part in node.body:
             names = [part.name] if isinstance(part, Functions) else bound_names(part)
+            if "__slots__" in names:            # boards ignore it, and pay for it
+                continue
             if not names or any(n in self._members or n.startswith("__") for n in names):
                 live.append(part)
         return live

@@ -17,7 +17,7 @@ from pathlib import Path
 
 HEAP = "128K"               # the least that holds; docs/board.md, "Memory"
 HOST = Path(__file__).resolve().parents[1] / "gateway" / "micro"
-FLASH_BYTES = 1 << 20       # the LittleFS partition; code that runs in place lies behind it
+FLASH_BYTES = 448 * 4096       # the LittleFS partition; code that runs in place lies behind it
 WITH_ROM = """\
 import sys, uctypes, vfs
 vfs.mount(vfs.VfsRom(uctypes.bytearray_at(%d, %d)), "/rom")
