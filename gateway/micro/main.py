@@ -16,8 +16,9 @@ import sys
 from drivers.modbus import TcpReads
 from gateway.core import batch, cbor, journal
 from gateway.core.errors import DeviceError, WattproofError
-from gateway.core.reading import Point, Stream, utc_ms
+from gateway.core.reading import utc_ms
 from gateway.core.record import GAP, is_event
+from gateway.core.schema import decode_schema
 
 from . import mqtt
 from .bus import TcpBus
@@ -44,11 +45,10 @@ def say(text):
 
 def open_journal(table, clock):
     """Return the Journal of this board; what only a start needs is out of memory afterwards."""
-    schema = tuple([Stream(meter[0], tuple([Point(p[0], p[1], p[2]) for p in meter[3]]))
-                    for meter in table["meters"]])
     opened = journal.Journal.open(Store("/journal", table["slot_bytes"]), journal.Opening(
-        table["device"], schema, table["config_hash"], table["descriptor"], SOFTWARE,
-        lambda: os.urandom(16), clock.state(), clock.ticks_ms()),
+        table["device"], decode_schema(table.pop("schema")), table["config_hash"],
+        table.pop("descriptor"), SOFTWARE, lambda: os.urandom(16), clock.state(),
+        clock.ticks_ms()),
         table["slot_bytes"], table["ram_bytes"])
     forget()
     return opened
@@ -158,4 +158,9 @@ class Board:
 def run():
     """Boot: called by main.mpy."""
     gc.threshold(8192)      # keeps the free memory in one piece; the most valuable line here
-    asyncio.run(Board(cbor.decode(load("board.cbor"), 8)).run())
+    asyncio.run(board().run())
+
+
+def board():
+    """Return the Board of this image; a function of its own, so that its rubbish goes at once."""
+    return Board(cbor.decode(load("board.cbor"), 8))
