@@ -13,7 +13,7 @@ import os
 from gateway.core.errors import StoreError
 from gateway.core.tail import is_slot
 
-ENOENT, EEXIST, EINVAL = 2, 17, 22
+EEXIST, EINVAL = 17, 22
 
 
 class Names:
@@ -64,7 +64,8 @@ class Store:
 
     def read(self, name, offset, count):
         """Return up to count bytes from offset; a slot ends with zeros up to its size."""
-        self._close()
+        if name == self._name:
+            self._flush()
         try:
             with open(self._path(name), "rb") as file:
                 file.seek(offset)
@@ -79,15 +80,13 @@ class Store:
 
     def create(self, name):
         """Make an empty file; an error if it exists."""
-        if self._exists(name):
-            raise StoreError("create %s: exists" % name, EEXIST)
-        self._open(name, "wb")
+        self._open(name, "xb")
 
     def write(self, name, offset, data):
         """Append data, or begin the file anew at offset 0; anything else is an error."""
         if is_slot(name) and not any(data):
             return                                  # the zeros of a new slot
-        if offset == 0:
+        if offset == 0 and (name != self._name or self._file.tell()):
             self._open(name, "wb")
         elif offset != self._real(name):
             raise StoreError("write %s at %d: not its end" % (name, offset), EINVAL)
@@ -104,11 +103,11 @@ class Store:
         """Return only when the content of a file is on flash."""
         self.syncs += 1
         if name == self._name:
-            self._close()
+            self._flush()
 
     def sync_dir(self):
         """Return only when names are on flash: LittleFS writes them at once."""
-        self._close()
+        self._flush()
 
     def remove(self, name):
         """Delete a file."""
@@ -127,15 +126,6 @@ class Store:
         except OSError as error:
             raise _failed("size", name, error)
 
-    def _exists(self, name):
-        try:
-            os.stat(self._path(name))
-        except OSError as error:
-            if error.errno != ENOENT:
-                raise _failed("size", name, error)
-            return False
-        return True
-
     def _path(self, name):
         return self._folder + "/" + name
 
@@ -147,8 +137,19 @@ class Store:
         except OSError as error:
             raise _failed("open", name, error)
 
+    def _flush(self):
+        """Put the content of the open file on flash; it stays open, for to find it takes long."""
+        if self._file is None:
+            return
+        name = self._name
+        try:
+            self._file.flush()
+        except OSError as error:
+            self._drop()
+            raise _failed("sync", name, error)
+
     def _close(self):
-        """Put the open file on flash; closing is LittleFS' sync."""
+        """Put the open file on flash and close it."""
         if self._file is None:
             return
         name = self._name

@@ -15,7 +15,7 @@ from gateway.core.errors import FormatError, JournalError
 from .ed25519 import verify_steps
 from .mqtt import Client, Refusal
 
-WINDOW = 8                  # batches under way; one receipt for all of them is enough
+WINDOW = 4                  # batches under way; one receipt for all of them is enough
 RESEND_MS = 8000            # real, without a receipt
 OPEN_MS = 10000             # real: connect, TLS, CONNACK
 KEEPALIVE_S = 30
