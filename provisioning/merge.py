@@ -180,8 +180,9 @@ class Merger:
         if name not in source.imports:
             return None
         there, what = source.imports[name]
-        if f"{there}.{what}" in self._by_name:
-            return f"{there}.{what}", ""
+        module = f"{there}.{what}" if what else there
+        if module in self._by_name:
+            return module, ""
         return self._meaning(self._by_name[there], what) if there in self._by_name else None
 
     def _text(self, wanted: set[Key], core: set[Key]) -> str:
