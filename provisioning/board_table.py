@@ -39,7 +39,8 @@ def compile_table(cabinet_file: Path, evidence_public: bytes) -> bytes:
     journal, uplink = cabinet.journal, cabinet.uplink
     table = {
         "v": 1, "device": cabinet.site.cabinet, "config_hash": cabinet.config_hash,
-        "descriptor": cabinet.descriptor, "schema": encode_schema(cabinet.schema), "kid": identity.key_id(evidence_public),
+        "descriptor": cabinet.descriptor, "schema": encode_schema(cabinet.schema),
+        "kid": identity.key_id(evidence_public),
         "clock": scale and [scale.speed, scale.origin_utc_ms, scale.started_unix_ms],
         "bus": [bus.host, bus.tcp_port, round(1000 * bus.timeout_s)], "meters": meters,
         "interval_ms": 1000 * journal.interval_s,

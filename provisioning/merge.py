@@ -9,10 +9,10 @@ Lines stay findable: line n of the k-th module stands in line 1000 k + n (`origi
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from provisioning import shorten
-from provisioning.shorten import LINE, Edit, blank, is_docstring
+from provisioning.shorten import LINE, Edit, blank
 
 LINES = 1000                    # a file of ours has at most 400
 CORE, START = "core", "start"   # the two texts: for good, and what a start needs
@@ -57,15 +57,15 @@ def bound_names(node: ast.AST) -> list[str]:
     return names
 
 
-def global_names(node: ast.AST, hidden: frozenset[str] = frozenset()) -> Iterator[ast.AST]:
-    """Yield the Name nodes below a node, and the definitions, that mean the module's level."""
+def global_names(node: ast.AST, hidden: frozenset[str] = frozenset()) -> Iterator[ast.Name]:
+    """Yield the Name nodes below a node that mean the module's level."""
     inner = hidden
     if isinstance(node, ast.Name):
         if node.id not in hidden:
             yield node
         return
     if isinstance(node, Function):
-        body = node.body if isinstance(node.body, list) else [node.body]
+        body: list[ast.AST] = [*node.body] if isinstance(node.body, list) else [node.body]
         yield from _each([node.args, *getattr(node, "decorator_list", [])], hidden)
         own = {name for part in body for name in bound_names(part)}
         own |= {arg.arg for arg in ast.walk(node.args) if isinstance(arg, ast.arg)}
@@ -84,7 +84,7 @@ def global_names(node: ast.AST, hidden: frozenset[str] = frozenset()) -> Iterato
     yield from _each(ast.iter_child_nodes(node), inner)
 
 
-def _each(nodes: Iterator[ast.AST] | list[ast.AST], hidden: frozenset[str]) -> Iterator[ast.AST]:
+def _each(nodes: Iterable[ast.AST], hidden: frozenset[str]) -> Iterator[ast.Name]:
     for node in nodes:
         yield from global_names(node, hidden)
 
@@ -159,12 +159,11 @@ class Merger:
                 for source in self.order for node in source.tree.body
                 for name in bound_names(node)}
 
-    def _places(self, source: Source, node: ast.AST) -> Iterator[tuple[ast.AST, Key]]:
+    def _places(self, source: Source, node: ast.AST) -> Iterator[tuple[ast.expr, Key]]:
         """Yield (node, what it means) for every use of a name of ours below a node."""
         parents = {id(child): above for above in ast.walk(node)
                    for child in ast.iter_child_nodes(above)}
         for name in global_names(node):
-            assert isinstance(name, ast.Name)
             key = self._meaning(source, name.id)
             above = parents.get(id(name))
             if key and not key[1] and isinstance(above, ast.Attribute):
@@ -208,10 +207,11 @@ class Merger:
                 new = self._names[key]
                 if key not in known:
                     new = f'__import__("{START}").{new}'
-                edits.append((place.lineno, place.col_offset, place.end_col_offset, new))
-            for name in bound_names(node) if isinstance(node, shorten.Definition) else ():
+                edits.append((place.lineno, place.col_offset, place.end_col_offset or 0, new))
+            if isinstance(node, shorten.Definition):
                 line, start = shorten.name_place(node)
-                edits.append((line, start, start + len(name), self._names[source.name, name]))
+                new = self._names[source.name, node.name]
+                edits.append((line, start, start + len(node.name), new))
         lines = shorten.apply(source.text, edits).split("\n")
         for below in ast.walk(source.tree):
             if isinstance(below, ast.Import | ast.ImportFrom):
