@@ -6,6 +6,7 @@ at a time: a board has no room for more.
 """
 
 import asyncio
+import gc
 import os
 
 from gateway.core import outbox as box
@@ -57,7 +58,11 @@ class Uplink:
                 self.on_problem("uplink: %s" % error)
                 if isinstance(error, Refusal):
                     pause_ms = RETRY_MS_MAX
+            except MemoryError:             # batches wait as well on flash
+                self.on_problem("no room to send yet")
             self.client.close()
+            self.client = None
+            gc.collect()                    # before the next TLS context needs its place
             self._outbox.link_lost()
             if self._clock.real_ms() - begun_ms > SETTLED_MS:
                 pause_ms = RETRY_MS_MIN
@@ -79,7 +84,7 @@ class Uplink:
             while True:
                 await self.client.take()
                 self._heard_ms = self._clock.real_ms()
-        except (OSError, EOFError, ValueError, IndexError) as error:
+        except (OSError, EOFError, ValueError, IndexError, MemoryError) as error:
             self.on_problem("uplink: %s" % error)
 
     async def _serve(self, reader):
