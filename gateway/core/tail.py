@@ -12,7 +12,7 @@ from . import frame, segment
 from .errors import Bug, StoreError
 
 SEGMENT_BYTES = 262144      # 256 KiB
-PIECE_BYTES = 262144        # read or zeroed at once
+PIECE_BYTES = 262144        # read, written or zeroed at once
 LEAD_SPARE = 2 * frame.SECTOR   # a later generation may take a byte more in the header
 FREE_MAX = 4                # more free slots than this are deleted
 
@@ -76,7 +76,7 @@ class Tail:
             parts.append(data + bytes(size - len(data)))
             places.append((self._name, offset, self.generation))
             offset += size
-        self._write(b"".join(parts), queue[len(places) - 1].last_seq)
+        self._write(parts, queue[len(places) - 1].last_seq)
         return places
 
     def read(self, place):
@@ -99,16 +99,19 @@ class Tail:
                 else:
                     self._discard(name)
 
-    def _write(self, data, last_seq):
+    def _write(self, parts, last_seq):
         """Write at the end of the current slot and sync; give the slot up on any error."""
+        offset = self._offset
         try:
-            self._store.write(self._name, self._offset, data)
+            for data in _together(parts):
+                self._store.write(self._name, offset, data)
+                offset += len(data)
             self._store.sync(self._name)
         except StoreError:
             self._give_up()
             raise
         self._lead = b""
-        self._offset += len(data)
+        self._offset = offset
         self._held[self._name] = (last_seq, self._size, True)
 
     def _give_up(self):
@@ -207,3 +210,15 @@ class Tail:
             self._store.remove(name)
         except StoreError:
             return
+
+
+def _together(parts):
+    """Yield parts joined to pieces: one write, unless a board has no room for that."""
+    joined, size = [], 0
+    for part in parts:
+        if joined and size + len(part) > PIECE_BYTES:
+            yield b"".join(joined)
+            joined, size = [], 0
+        joined.append(part)
+        size += len(part)
+    yield b"".join(joined)
