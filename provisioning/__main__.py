@@ -68,6 +68,13 @@ def _image(arguments: argparse.Namespace, now: datetime.datetime) -> int:
     return 0
 
 
+def _where(arguments: argparse.Namespace, now: datetime.datetime) -> int:
+    from provisioning import image  # its tools are an extra: [board]
+    for line in arguments.lines:
+        print(f"{line}: {image.where(line)}")
+    return 0
+
+
 def _hand_over(arguments: argparse.Namespace, now: datetime.datetime) -> int:
     boards = handover.Boards(arguments.old, arguments.new, arguments.journal,
                              arguments.new_journal)
@@ -115,8 +122,12 @@ def _parser() -> argparse.ArgumentParser:
     board.add_argument("--code", choices=("rom", "littlefs"), default="rom",
                        help="where the code lies: run in place, or loaded into the heap")
     board.set_defaults(run=_image)
+    where = commands.add_parser("where", help="name the place that a board's console means")
+    where.add_argument("lines", type=int, nargs="+", metavar="LINE",
+                       help="line of core.py or start.py, or the number of an error")
+    where.set_defaults(run=_where)
     replaced = _handover_parser(commands)
-    for command in (init, register, board, replaced):
+    for command in (init, register, board, where, replaced):
         command.add_argument("--now", type=_time, metavar="RFC3339",
                              help="time from which certificates are valid (default: now)")
     return parser

@@ -14,10 +14,11 @@ from gateway.config import load
 from gateway.core import cbor
 from gateway.core.errors import ConfigError
 from gateway.core.measurand import BY_ID, COUNTER
+from gateway.core.schema import encode_schema
 from provisioning import identity
 
 SLOT_BYTES = 4096           # one flash block: a start reads all slots into memory
-RAM_BYTES = 6144            # records that may wait while flash fails
+RAM_BYTES = 4096            # records that may wait while flash fails
 KEEP_BYTES = 16384          # acknowledged batches kept on flash: each costs a board 200 bytes
 DIGITS_MAX = 15             # as drivers/point_map.py: beyond is a broken float
 METERS_MAX = 8              # their schema and rounds must fit in the heap
@@ -38,7 +39,8 @@ def compile_table(cabinet_file: Path, evidence_public: bytes) -> bytes:
     journal, uplink = cabinet.journal, cabinet.uplink
     table = {
         "v": 1, "device": cabinet.site.cabinet, "config_hash": cabinet.config_hash,
-        "descriptor": cabinet.descriptor, "kid": identity.key_id(evidence_public),
+        "descriptor": cabinet.descriptor, "schema": encode_schema(cabinet.schema),
+        "kid": identity.key_id(evidence_public),
         "clock": scale and [scale.speed, scale.origin_utc_ms, scale.started_unix_ms],
         "bus": [bus.host, bus.tcp_port, round(1000 * bus.timeout_s)], "meters": meters,
         "interval_ms": 1000 * journal.interval_s,
@@ -82,7 +84,7 @@ def _meter(device: Any, stream: Any) -> list[Any]:
                       b"".join(_row(*one, stream) for one in wanted),
                       {place: list(point.absent) for point, _, place in wanted if point.absent}])
     return [device.name, device.unit, made.transport.min_gap_ms,
-            [list(point) for point in stream.points], spans]
+            len(stream.points), spans]
 
 
 def _row(point: Any, cell: int, place: int, stream: Any) -> bytes:

@@ -29,18 +29,28 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from littlefs import LittleFS
 
 from gateway.core.errors import ConfigError
-from provisioning import board_table, identity, romfs, shorten
+from provisioning import board_table, identity, merge, romfs, shorten
 from provisioning.shake import Shaker
 
 ROOT = Path(__file__).resolve().parents[1]
 START = "gateway.micro.main"
-BLOCK_BYTES, BLOCKS = 4096, 256         # LittleFS: 1 MiB, as gateway/micro/host.py expects
+# Nothing uses these after a start: gateway/micro/main.py forgets them, and what only they use.
+FORGOTTEN = (("gateway.core.journal_recovery", "recover"),
+             ("gateway.core.journal_search", "Search"))
+BLOCK_BYTES, BLOCKS = 4096, 448         # LittleFS: 1.75 MiB, as gateway/micro/host.py expects
 # Bounds that fit a board's heap, in place of those that fit a computer's.
 NUMBERS = {
     "gateway.core.journal.BATCH_READINGS_MAX": 128,
-    "gateway.core.journal.CACHE_BYTES": 8192,
-    "gateway.core.journal_batches.INFO_MAX": 8,
+    "gateway.core.journal.CACHE_BYTES": 2048,
+    "gateway.core.journal_batches.INFO_MAX": 12,
+    "gateway.core.journal_buffer.EVENT_READINGS": 16,
+    "gateway.core.journal_buffer.EVENT_ROOM_BYTES": 1024,
+    "gateway.core.journal_search.COLUMNS_BYTES": 2048,
+    "gateway.core.journal_search.HELD_BYTES": 0,
+    "gateway.core.tail.PIECE_BYTES": 512,
 }
+# Errors that only our own code looks at: they carry the line that made them instead of a text.
+TEXTLESS = frozenset(("Bug", "FormatError", "BadFrame", "BadLength", "NoReply", "Refused"))
 UMQTT = "micropython-umqtt.simple==1.3.4"
 UMQTT_SHA256 = "8555d2f654deb8eb0d724f79b0811a78cc94029d070f3d96bbd74288653d63a5"
 UMQTT_KEPT = "board/umqtt_simple.py"    # below the site: fetched once, checked at every use
@@ -87,20 +97,39 @@ def pack(files: dict[str, bytes]) -> bytes:
 
 def _code(site: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (path, .mpy bytes) of all code."""
-    package, shaker = umqtt(site).decode(), Shaker(ROOT, NUMBERS)
-    shaker.run(START)
-    shaker.use(package)
+    package = umqtt(site).decode()
+    texts = sources(package)
+    predict = "gateway/core/predict.py"
+    texts[predict] = rules_for(texts[predict], board_table.measurands(site / "cabinet.toml"))
+    merged = merge.Merger(texts).merged((START, "run"), FORGOTTEN)
     with tempfile.TemporaryDirectory() as work:
-        there = board_table.measurands(site / "cabinet.toml")
-        for path, text in shaker.short_sources():
-            if path == "gateway/core/predict.py":
-                text = rules_for(text, there)
-            yield path.removesuffix("py") + "mpy", compile_mpy(path, text, Path(work))
+        for name, text in merged.items():
+            yield f"{name}.mpy", compile_mpy(f"{name}.py", text, Path(work))
         host = (ROOT / "gateway" / "micro" / "host.py").read_text(encoding="utf-8")
         yield "host.mpy", compile_mpy("gateway/micro/host.py", host, Path(work))
         boot = (ROOT / "gateway" / "micro" / "boot.py").read_text(encoding="utf-8")
+        boot = boot.replace(START, merge.CORE)
         yield "main.mpy", compile_mpy("main.py", boot, Path(work))
         yield "umqtt/simple.mpy", compile_mpy("umqtt/simple.py", package, Path(work))
+
+
+def sources(package: str = "") -> dict[str, str]:
+    """Return the shortened text of every module that a board needs, by path.
+
+    package: source of others that calls ours.
+    """
+    shaker = Shaker(ROOT, NUMBERS, TEXTLESS)
+    shaker.run(START)
+    shaker.use(package)
+    return dict(shaker.short_sources())
+
+
+def where(line: int) -> str:
+    """Return "path:line" of a line of the merged texts.  Raises ConfigError."""
+    try:
+        return merge.Merger(sources()).origin(line)
+    except IndexError as error:
+        raise ConfigError(f"line {line}: a board's code has no such line") from error
 
 
 def rules_for(text: str, there: set[int]) -> str:

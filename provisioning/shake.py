@@ -12,15 +12,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from provisioning.shorten import (
+    Definition,
+    blank,
     constants,
     foreign_names,
     inline,
+    is_docstring,
     keywords,
     shorten,
     shorten_arguments,
+    without_texts,
 )
 
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Functions = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -47,7 +50,7 @@ class Module:
         elif names := bound_names(node):
             for name in names:
                 self.bound[name] = node
-        elif not _is_docstring(node) and not isinstance(node, ast.Import | ast.ImportFrom):
+        elif not is_docstring(node) and not isinstance(node, ast.Import | ast.ImportFrom):
             self.always.append(node)
 
     def _note_import(self, node: ast.Import | ast.ImportFrom) -> None:
@@ -77,17 +80,14 @@ def bound_names(node: ast.stmt) -> list[str]:
     return names
 
 
-def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
 class Shaker:
     """Finds what is reachable from a start module among modules read on demand."""
 
-    def __init__(self, root: Path, numbers: Mapping[str, int] | None = None) -> None:
+    def __init__(self, root: Path, numbers: Mapping[str, int] | None = None,
+                 textless: frozenset[str] = frozenset()) -> None:
         """root: the folder in which the rooms stand.  numbers: other values of constants, by
-        "module.NAME"."""
-        self._root = root
+        "module.NAME".  textless: errors that carry a line number only."""
+        self._root, self._textless = root, textless
         self.modules: dict[str, Module] = {}
         self._numbers = numbers or {}
         self._constants: dict[str, dict[str, int]] = {}
@@ -152,7 +152,7 @@ class Shaker:
             return None
         if "." in name:
             self._module(name.rpartition(".")[0])
-        text = path.read_text(encoding="utf-8")
+        text = without_texts(path.read_text(encoding="utf-8"), self._textless)
         text = inline(text, (name, Module(name, text).imports), self._constant)
         module = self.modules[name] = Module(name, text)
         self._todo += [(module, node) for node in module.always]
@@ -194,6 +194,8 @@ class Shaker:
         live: list[ast.stmt] = []
         for part in node.body:
             names = [part.name] if isinstance(part, Functions) else bound_names(part)
+            if "__slots__" in names:            # boards ignore it, and pay for it
+                continue
             if not names or any(n in self._members or n.startswith("__") for n in names):
                 live.append(part)
         return live
@@ -240,7 +242,7 @@ class Shaker:
         for part in node.body:
             if part not in live:
                 blank(lines, part)
-        if not [part for part in live if not _is_docstring(part)]:
+        if not [part for part in live if not is_docstring(part)]:
             lines[node.body[0].lineno - 1] = " " * (node.col_offset + 4) + "pass"
             for number in range(node.body[0].lineno, node.body[0].end_lineno or 0):
                 lines[number] = ""
@@ -259,10 +261,3 @@ def _reduce_import(lines: list[str], node: ast.Import | ast.ImportFrom, kept: se
     if left:
         node.names = left
         lines[node.lineno - 1] = first[: node.col_offset] + ast.unparse(node)
-
-
-def blank(lines: list[str], node: ast.stmt | ast.expr) -> None:
-    """Empty the lines of a statement or of a table's row, decorators included."""
-    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-    for number in range(first - 1, node.end_lineno or node.lineno):
-        lines[number] = ""

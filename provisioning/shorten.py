@@ -9,8 +9,10 @@ knows what a name is for; what it cannot prove it leaves alone.
 import ast
 from collections.abc import Callable, Iterator, Mapping
 
+LINE = "__line__"               # stands for the number of its line in the merged text
 INLINED_MAX = 1 << 30           # larger numbers are objects: better one than many
 Edit = tuple[int, int, int, str]        # line from 1, first byte, end byte, new text
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Lookup = Callable[[str, str], int | None]       # (module, name) -> constant
 
 
@@ -96,6 +98,36 @@ def inline(text: str, module: tuple[str, Mapping[str, tuple[str, str]]], lookup:
     return apply(text, edits)
 
 
+def without_texts(text: str, errors: frozenset[str]) -> str:
+    """Return a module's text in which errors carry the line they were made in, not a text.
+
+    errors: names of classes.  The first argument becomes the name LINE, which merge.py replaces
+    by a number; lines keep their numbers.
+    """
+    edits: list[Edit] = []
+    lines = text.split("\n")
+    for node in ast.walk(ast.parse(text)):
+        if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+                and node.func.id in errors and node.args and _is_text(node.args[0])):
+            edits += _replaced(lines, node.args[0], LINE)
+    return apply(text, edits)
+
+
+def _is_text(node: ast.expr) -> bool:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+        node = node.left
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _replaced(lines: list[str], node: ast.expr, new: str) -> Iterator[Edit]:
+    """Yield the edits that replace an expression of several lines; its lines stay, empty."""
+    first, last = node.lineno, node.end_lineno or node.lineno
+    for line in range(first, last + 1):
+        start = node.col_offset if line == first else 0
+        end = node.end_col_offset if line == last else len(lines[line - 1].encode())
+        yield line, start, end or 0, new if line == first else ""
+
+
 def private_names(text: str) -> set[str]:
     """Return the names of a module that begin with one underscore."""
     return {name for *_, name in _places(ast.parse(text)) if _is_private(name)}
@@ -179,12 +211,26 @@ def _places(tree: ast.Module) -> Iterator[tuple[int, int, str]]:
         elif isinstance(node, ast.Attribute):
             start = (node.end_col_offset or 0) - len(node.attr)
             yield node.end_lineno or node.lineno, start, node.attr
-        elif isinstance(node, ast.FunctionDef):
-            yield node.lineno, node.col_offset + len("def "), node.name
-        elif isinstance(node, ast.AsyncFunctionDef):
-            yield node.lineno, node.col_offset + len("async def "), node.name
-        elif isinstance(node, ast.ClassDef):
-            yield node.lineno, node.col_offset + len("class "), node.name
+        elif isinstance(node, Definition):
+            yield *name_place(node), node.name
+
+
+def name_place(node: Definition) -> tuple[int, int]:
+    """Return (line, first byte) of the name that a definition gives."""
+    word = {ast.FunctionDef: "def ", ast.AsyncFunctionDef: "async def ", ast.ClassDef: "class "}
+    return node.lineno, node.col_offset + len(word[type(node)])
+
+
+def is_docstring(node: ast.stmt) -> bool:
+    """Return True for a statement that is nothing but a constant."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def blank(lines: list[str], node: ast.stmt | ast.expr) -> None:
+    """Empty the lines of a statement or of a table's row, decorators included."""
+    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+    for number in range(first - 1, node.end_lineno or node.lineno):
+        lines[number] = ""
 
 
 def apply(text: str, edits: list[Edit]) -> str:

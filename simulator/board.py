@@ -1,6 +1,6 @@
 """A board without the board: MicroPython's unix port on a flash image, in a limited heap.
 
-    python -m simulator.board IMAGE [--heap 144K] [--cut N]
+    python -m simulator.board IMAGE [--heap 128K] [--cut N]
 
 The file is the flash.  Its second partition is mapped into memory, as a microcontroller maps
 its own flash; the first is mounted as a block device by gateway/micro/host.py.  SIGKILL is the
@@ -15,9 +15,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-HEAP = "144K"               # the least that holds; docs/board.md, "Memory"
+HEAP = "128K"               # the least that holds; docs/board.md, "Memory"
 HOST = Path(__file__).resolve().parents[1] / "gateway" / "micro"
-FLASH_BYTES = 1 << 20       # the LittleFS partition; code that runs in place lies behind it
+FLASH_BYTES = 448 * 4096       # the LittleFS partition; code that runs in place lies behind it
 WITH_ROM = """\
 import sys, uctypes, vfs
 vfs.mount(vfs.VfsRom(uctypes.bytearray_at(%d, %d)), "/rom")

@@ -55,12 +55,12 @@ class Journal:
         """
         found = recover(store, opening.device, opening.random16, segment_bytes, batches)
         journal = cls(store, opening, found, ram_bytes)
-        journal._append_opening(found)
+        journal._append_opening(opening, found)
         return journal
 
     def __init__(self, store, opening, found, ram_bytes):
         """Use Journal.open."""
-        self._store, self._opening = store, opening
+        self._store, self._device = store, opening.device
         self._tail, self._cursor = found.tail, found.cursor
         self.batches = found.batches
         self.journal_id = found.journal_id
@@ -275,9 +275,8 @@ class Journal:
         self._counts["cursor_writes"] += 1
         return True
 
-    def _append_opening(self, found):
+    def _append_opening(self, opening, found):
         """Append what a start has to say; CONFIG first, so that any record implies it."""
-        opening = self._opening
         events = []
         if found.config_hash != opening.config_hash:
             events.append((record.CONFIG, [opening.config_hash, opening.descriptor]))
@@ -372,7 +371,7 @@ class Journal:
         number, first_seq, last_seq = self._sealed.number + 1, records[0].seq, records[-1].seq
         schema = columns.decode_schema(context.schema)
         payload = batch.encode_payload(batch.Batch(
-            self._opening.device, self.journal_id, number, context.boot, first_seq, last_seq,
+            self._device, self.journal_id, number, context.boot, first_seq, last_seq,
             self._sealed.chain, context.config_hash, context.clock, sealer.codec,
             batch.make_body(schema, records, sealer.codec, sealer.compress)))
         data = batch.seal(payload, sealer.kid, sealer.sign)

@@ -12,6 +12,7 @@ from . import batch, chain, frame
 from .crc import crc32
 from .errors import Corrupt, FormatError, JournalError, StoreError
 from .record import SEQ_MAX
+from .runs import Runs
 
 TRAILER_BYTES = 5
 READ_TRIES = 3          # a card that was busy or cold may answer the next time
@@ -56,14 +57,13 @@ class Batches:
     def __init__(self, store, journal_id, names):
         """names: all file names of the store; those of other journals are left alone."""
         self._store, self._journal_id = store, journal_id
-        self._files = {}            # number -> tuple of attempts, newest last
+        self._numbers = Runs()
+        self._odd = {}              # number -> tuple of attempts, newest last, if not FIRST
         self._infos = {}
         for name in names:
             parts = parse_name(name)
             if parts and parts[0] == prefix_of(journal_id):
-                held = tuple(sorted(self._files.get(parts[1], ()) + (parts[2],)))
-                self._files[parts[1]] = FIRST if held == FIRST else held
-        self._order = sorted(self._files)
+                self._hold(parts[1], tuple(sorted(self._attempts(parts[1]) + (parts[2],))))
         self._held_bytes = None     # on flash, in whole blocks; None = not counted yet
         self.failures = []          # (number, error) of batches found bad at the start
         self._scrubbed = 0          # last number read again by scrub()
@@ -72,8 +72,8 @@ class Batches:
         self._attempt = -1          # last attempt at the batch being written
 
     def numbers(self):
-        """Return the batch numbers that stand on flash, ascending; not to be changed."""
-        return self._order
+        """Return the batch numbers that stand on flash, ascending; a range or a list."""
+        return self._numbers.numbers()
 
     def first_number(self, number):
         """Return the lowest number that a batch stands for: its own."""
@@ -123,7 +123,7 @@ class Batches:
         records still stand in the tail.  If `known` itself is bad its file stays, so that
         the outbox names it, and None comes back.
         """
-        for number in reversed(list(self._order)):
+        for number in reversed(self.numbers()):
             if number < known:
                 return None
             try:
@@ -150,9 +150,7 @@ class Batches:
         self._attempt = attempt
         self._put(self._name(number, attempt), number, data)
         self._attempt = -1
-        if number not in self._files:
-            self._order.append(number)
-        self._files[number] = FIRST if attempt == 0 else (attempt,)
+        self._hold(number, (attempt,))
         self._count(len(data))
         self._sweep()
 
@@ -162,9 +160,10 @@ class Batches:
         Reading lets a controller refresh weak cells, and finds rot while the fleet may
         still hold the batch.
         """
-        numbers, bad = self._order, []
+        numbers, bad = self.numbers(), []
         at = len([number for number in numbers if number <= self._scrubbed])
-        for number in (numbers[at:at + count] + numbers)[:min(count, len(numbers))]:
+        ahead = list(numbers[at:at + count]) + list(numbers[:count])
+        for number in ahead[:min(count, len(numbers))]:
             self._scrubbed = number
             try:
                 self._read_patiently(number)
@@ -177,7 +176,7 @@ class Batches:
     def held_bytes(self):
         """Return the bytes that the batches take on flash, in whole blocks."""
         if self._held_bytes is None:
-            self._held_bytes = sum([self._size(number) for number in self._order])
+            self._held_bytes = sum([self._size(number) for number in self.numbers()])
         return self._held_bytes
 
     def trim(self, keep_bytes, acknowledged_seq):
@@ -186,9 +185,9 @@ class Batches:
         The last batch always stays: it carries number, sequence and chain over a restart.
         """
         dropped = []
-        while (len(self._order) > 1 and self.held_bytes() > keep_bytes
+        while (len(self.numbers()) > 1 and self.held_bytes() > keep_bytes
                and self._oldest_end() <= acknowledged_seq):
-            number = self._order[0]
+            number = self.numbers()[0]
             size = self._size(number)
             for name in self._paths(number):
                 self._store.remove(name)
@@ -202,7 +201,7 @@ class Batches:
     def _oldest_end(self):
         """Return the last sequence of the oldest batch; if its bytes rotted, of what must have
         come before the next that can be read.  Raises StoreError."""
-        for place, number in enumerate(self._order):
+        for place, number in enumerate(self.numbers()):
             try:
                 first_seq, last_seq, _ = self.info(number)
             except Corrupt:
@@ -242,9 +241,20 @@ class Batches:
 
     def _drop(self, number):
         """Forget a batch, whatever becomes of its files."""
-        self._files.pop(number, None)
+        self._odd.pop(number, None)
         self._infos.pop(number, None)
-        self._order.remove(number)
+        self._numbers.drop(number)
+
+    def _hold(self, number, attempts):
+        """Remember the attempts at a batch that stand on flash."""
+        self._numbers.add(number)
+        self._odd.pop(number, None)
+        if attempts != FIRST:
+            self._odd[number] = attempts
+
+    def _attempts(self, number):
+        """Return the attempts at a batch that stand on flash, newest last."""
+        return self._odd.get(number, FIRST if self._numbers.has(number) else ())
 
     def _sweep(self):
         """Delete files that never became whole; one that cannot be deleted is kept in mind."""
@@ -268,7 +278,7 @@ class Batches:
 
     def _paths(self, number):
         """Return the names of a batch's files, newest last."""
-        return [self._name(number, attempt) for attempt in self._files.get(number, ())]
+        return [self._name(number, attempt) for attempt in self._attempts(number)]
 
     def _name(self, number, attempt):
         return "b%s-%08x-%d" % (prefix_of(self._journal_id), number, attempt)

@@ -13,6 +13,7 @@ from .reading import utc_ms
 
 PACK_READINGS = 8192        # loose records are packed into columns from here on
 READING_BYTES = 16          # what one loose reading is taken to cost in RAM
+EVENT_READINGS = 4          # an event is taken to cost as much as so many readings
 EVENT_ROOM_BYTES = 65536    # events may go beyond the bound by this much
 
 # A frame's worth of records on its way to flash.  payload: the frame's bytes, never
@@ -59,7 +60,8 @@ class Buffer:
         if self._used() > self._ram_bytes + EVENT_ROOM_BYTES:
             self.dropped += 1
             return 0
-        self._keep(record.EventRecord(self.last_seq + 1, ticks_ms, kind, list(body)), 4)
+        self._keep(record.EventRecord(self.last_seq + 1, ticks_ms, kind, list(body)),
+                   EVENT_READINGS)
         return self.last_seq
 
     def refuse(self, refuses):

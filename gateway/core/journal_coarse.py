@@ -51,7 +51,6 @@ class CoarseBatches(Batches):
                         if parts and parts[0] == prefix_of(journal_id)])
         for first, last, rule, attempt in found:    # the coarser of two comes later
             self._adopt(last, Span(first, rule, attempt))
-        self._order = sorted(list(self._files) + list(self._spans))
 
     def span(self, number):
         """Return the Span of a coarsened batch, None if the number stands for itself."""
@@ -81,10 +80,9 @@ class CoarseBatches(Batches):
         held = self.held_bytes() - self.bytes_of(numbers)
         old = [name for number in numbers for name in self._paths(number)]
         self._put(self._span_name(numbers[-1], span), numbers[-1], data)
-        at = self._order.index(numbers[0])
         for number in numbers:
             self._drop(number)
-        self._order.insert(at, numbers[-1])
+        self._numbers.add(numbers[-1])
         self._spans[numbers[-1]] = span
         self._held_bytes = held
         self._count(len(data))
@@ -107,7 +105,7 @@ class CoarseBatches(Batches):
         again.  The newest batches stay whole: the last one carries number, sequence and
         chain over a restart.
         """
-        old = [number for number in self._order[:-KEPT_WHOLE] if number not in busy]
+        old = [number for number in self.numbers()[:-KEPT_WHOLE] if number not in busy]
         group = []
         for number in old:
             if number in self._spans or (number, coarse.QUARTERS) in refused:
@@ -127,15 +125,17 @@ class CoarseBatches(Batches):
         return None
 
     def _adopt(self, last, span):
-        originals = [number for number in range(span.first, last + 1) if number in self._files]
+        originals = [number for number in range(span.first, last + 1)
+                     if self._numbers.has(number) and number not in self._spans]
         whole = last in self._spans and self._spans[last].first == span.first
         if whole or len(originals) == last - span.first + 1:
             self._torn.append(self._span_name(last, span))
             return
         for number in originals:
             self._torn += self._paths(number)
-            self._files.pop(number)
+            Batches._drop(self, number)
         self._spans[last] = span
+        self._numbers.add(last)
 
     def _drop(self, number):
         Batches._drop(self, number)

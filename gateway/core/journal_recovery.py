@@ -35,7 +35,7 @@ def recover(store, device, new_journal_id, segment_bytes, batch_files=Batches):
     new_journal_id: callable for 16 random bytes, used if there is no journal of the device.
     batch_files: journal_batches.Batches or its heir.
     """
-    names = sorted(store.list())
+    names = store.list()
     search, marks = Search(store), cursor.Cursor(store, names)
     slots = search.slots(names)
     journal_id = _choose(store, device, slots, names) or new_journal_id()
@@ -77,7 +77,7 @@ def _choose(store, device, slots, names):
              for slot in slots if slot.header and slot.header.device == device]
     if known:
         return max(known)[2]
-    for name in reversed(names):            # every segment is gone: ask the batches
+    for name in reversed(sorted(names)):    # every segment is gone: ask the batches
         if parse_name(name):
             journal_id = _id_of_batch(store, name, device)
             if journal_id:

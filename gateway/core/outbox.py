@@ -43,6 +43,7 @@ class Outbox:
         self._window, self._resend_ms = window, resend_ms
         self.acknowledged_seq, self.epoch = journal.acknowledged_seq, journal.epoch
         self._under_way = {}        # number -> time it went out, ms
+        self._covered = 0           # a number up to which all batches are acknowledged
         self._skipped = {}          # number -> True: bytes changed, named to the operator
         self._later = {}            # number -> True: flash would not read it; asked again
         self._later_since_ms = None
@@ -61,11 +62,10 @@ class Outbox:
         """
         if len(self._under_way) >= self._window:
             return None
-        numbers = self._journal.batch_numbers()
-        for i in range(self._first_after(numbers, self.acknowledged_seq), len(numbers)):
-            number = numbers[i]
-            if not (number in self._under_way or number in self._later
-                    or number in self._skipped):
+        for number in self._waiting():
+            known = (number in self._under_way or number in self._later
+                     or number in self._skipped)
+            if not known and self._info(number) is not None:
                 return number
         return None
 
@@ -75,7 +75,8 @@ class Outbox:
 
     def waiting(self):
         """Return how many batches no receipt has covered yet, those under way included."""
-        return len(self._waiting())
+        numbers = self._waiting()
+        return len(numbers) - len([one for one in self._skipped if one in numbers])
 
     def waits(self, number):
         """Return True if a batch is still there and no receipt covers it."""
@@ -134,6 +135,8 @@ class Outbox:
         self._count(status, (receipt.epoch, receipt.low_water, receipt.chain))
         if status in (ADVANCED, REWOUND):
             self.acknowledged_seq, self.epoch = receipt.low_water, receipt.epoch
+            if status == REWOUND:
+                self._covered = 0
             self._settle()
         if status == REWOUND:
             self._under_way = {}
@@ -196,26 +199,43 @@ class Outbox:
         return 0 if info is not None and info[0] > seq and not follows else numbers[low]
 
     def _waiting(self):
+        """Return the numbers of what is not acknowledged, those left out included."""
         numbers = self._journal.batch_numbers()
-        numbers = numbers[self._first_after(numbers, self.acknowledged_seq):]
-        return [number for number in numbers if number not in self._skipped]
+        at = self._first_after(numbers, self.acknowledged_seq)
+        if at:
+            self._covered = numbers[at - 1]
+        return numbers[at:]
 
     def _first_after(self, numbers, seq):
-        """Return the index of the first batch whose last_seq is above seq."""
-        low, high = 0, len(numbers)
+        """Return the index of the first batch whose last_seq is above seq.
+
+        Begins at what is known to be covered and takes growing steps: a batch's info may have
+        to be read from flash, and mostly the very next one is wanted.
+        """
+        low, step = 0, 1
+        if seq >= self.acknowledged_seq:
+            low = _index_above(numbers, self._covered)
+        high = low
+        while high < len(numbers):
+            info = self._info(numbers[high])
+            if info is None:
+                return self._first_after_slowly(numbers, low, seq)
+            if info[1] > seq:
+                break
+            low, high, step = high + 1, min(high + step, len(numbers)), 2 * step
         while low < high:
             middle = (low + high) // 2
             info = self._info(numbers[middle])
             if info is None:
-                return self._first_after_slowly(numbers, seq)
+                return self._first_after_slowly(numbers, low, seq)
             if info[1] > seq:
                 high = middle
             else:
                 low = middle + 1
         return low
 
-    def _first_after_slowly(self, numbers, seq):
-        for i in range(len(numbers)):
+    def _first_after_slowly(self, numbers, low, seq):
+        for i in range(low, len(numbers)):
             info = self._info(numbers[i])
             if info is not None and info[1] > seq:
                 return i
@@ -250,3 +270,15 @@ class Outbox:
                 return self.acknowledged_seq + 1, info[0] - 1
             return None
         return None
+
+
+def _index_above(numbers, number):
+    """Return the index of the first of ascending numbers that is above a number."""
+    low, high = 0, len(numbers)
+    while low < high:
+        middle = (low + high) // 2
+        if numbers[middle] > number:
+            high = middle
+        else:
+            low = middle + 1
+    return low

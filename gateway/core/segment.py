@@ -119,14 +119,6 @@ def scan(data, start, header):
     return Findings(blocks, end, frame.claimed(data, end), damaged_at)
 
 
-def has_frames(data, crc_seed):
-    """Return True if a frame with this seed stands at any sector of data."""
-    for offset in range(0, len(data), frame.SECTOR):
-        if data[offset] == 0x82 and frame.decode_at(data, offset, crc_seed) is not None:
-            return True
-    return False
-
-
 def block_or_none(payload):
     """Return the Block of payload bytes, or None if they hold none."""
     try:

@@ -13,6 +13,7 @@ from . import frame, segment
 from .errors import Bug, StoreError
 
 SEGMENT_BYTES = 262144      # 256 KiB
+PIECE_BYTES = 262144        # read, written or zeroed at once
 LEAD_SPARE = 2 * frame.SECTOR   # a later generation may take a byte more in the header
 FREE_MAX = 4                # more free slots than this are deleted
 
@@ -80,7 +81,7 @@ class Tail:
             size += padded
         self._offset = self._place_for(size)
         places = [(self._name, self._offset + start, self.generation) for start in starts]
-        self._write(b"".join(parts), queue[len(places) - 1].last_seq)
+        self._write(parts, queue[len(places) - 1].last_seq)
         return places
 
     def _place_for(self, size):
@@ -94,9 +95,7 @@ class Tail:
     def read(self, place):
         """Return the payload at a place, or None if the bytes there changed."""
         name, offset, generation = place
-        seed = frame.seed(self._journal_id, generation)
-        data = self._store.read(name, offset, frame.HEAD + frame.PAYLOAD_MAX)
-        return frame.decode_at(data, 0, seed)
+        return self._frame(name, offset, frame.seed(self._journal_id, generation))
 
     def rotate(self):
         """Let the next commit begin a new segment."""
@@ -113,16 +112,19 @@ class Tail:
                 else:
                     self._discard(name)
 
-    def _write(self, data, last_seq):
+    def _write(self, parts, last_seq):
         """Write at the end of the current slot and sync; give the slot up on any error."""
+        offset = self._offset
         try:
-            self._store.write(self._name, self._offset, data)
+            for data in _together(parts):
+                self._store.write(self._name, offset, data)
+                offset += len(data)
             self._store.sync(self._name)
         except StoreError:
             self._give_up()
             raise
         self._lead = b""
-        self._offset += len(data)
+        self._offset = offset
         self._held[self._name] = (last_seq, self._size, True)
 
     def _give_up(self):
@@ -164,9 +166,31 @@ class Tail:
         A power cut can lose a header and keep frames behind it; that generation looks
         unused at the next start, and a new header of it would bring the frames back.
         """
-        data = self._store.read(name, 0, size)
-        while segment.has_frames(data, frame.seed(self._journal_id, self.generation)):
+        while self._has_frames(name, size, frame.seed(self._journal_id, self.generation)):
             self.generation += 1
+
+    def _has_frames(self, name, size, seed):
+        """Return True if a frame with this seed stands at any sector of a slot."""
+        for start in range(0, size, PIECE_BYTES):
+            data = self._store.read(name, start, PIECE_BYTES)
+            for offset in range(0, len(data), frame.SECTOR):
+                if data[offset] != 0x82:
+                    continue
+                if offset + frame.claimed(data, offset) <= len(data):
+                    payload = frame.decode_at(data, offset, seed)
+                else:
+                    payload = self._frame(name, start + offset, seed)
+                if payload is not None:
+                    return True
+        return False
+
+    def _frame(self, name, offset, seed):
+        """Return the payload of the frame at an offset, or None if no whole one is there."""
+        data = self._store.read(name, offset, frame.SECTOR)
+        size = frame.claimed(data, 0)
+        if size > len(data):
+            data = self._store.read(name, offset, size)
+        return frame.decode_at(data, 0, seed)
 
     def _take(self, needed):
         """Return (name, size) of a free slot, or of a new one, zeroed and durable."""
@@ -184,7 +208,8 @@ class Tail:
         name, size = "t%04d" % self._names_used, max(self._segment_bytes, needed)
         self._store.create(name)
         try:
-            self._store.write(name, 0, bytes(size))
+            for start in range(0, size, PIECE_BYTES):
+                self._store.write(name, start, bytes(min(PIECE_BYTES, size - start)))
             self._store.sync(name)
             self._store.sync_dir()
         except StoreError:
@@ -198,3 +223,15 @@ class Tail:
             self._store.remove(name)
         except StoreError:
             return
+
+
+def _together(parts):
+    """Yield parts joined to pieces: one write, unless a board has no room for that."""
+    joined, size = [], 0
+    for part in parts:
+        if joined and size + len(part) > PIECE_BYTES:
+            yield b"".join(joined)
+            joined, size = [], 0
+        joined.append(part)
+        size += len(part)
+    yield b"".join(joined)

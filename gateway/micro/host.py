@@ -12,7 +12,7 @@ import sys
 
 import vfs
 
-BLOCK, BLOCKS = 4096, 256   # the LittleFS partition
+BLOCK, BLOCKS = 4096, 448   # the LittleFS partition
 PART = 256                  # a 4 KiB buffer would come out of the board's heap
 ERASED = b"\xff" * PART
 COUNT, SIZE, ERASE = 4, 5, 6                # vfs.AbstractBlockDev.ioctl of MicroPython

@@ -13,13 +13,20 @@ import gc
 import os
 import sys
 
+from drivers.modbus import TcpReads
 from gateway.core import batch, cbor, journal
 from gateway.core.errors import DeviceError, WattproofError
-from gateway.core.reading import Point, Stream, utc_ms
+from gateway.core.reading import utc_ms
 from gateway.core.record import GAP, is_event
+from gateway.core.schema import decode_schema
 
+from . import mqtt
+from .bus import TcpBus
 from .clock import Clock
+from .meter import Meter
 from .store import Store
+from .uplink import Uplink
+from .writer import Signer, Writer
 
 SOFTWARE = "wattproof-micro 0.1.0"
 HEAP_MS = 5000              # real: how often the heap is told
@@ -38,44 +45,28 @@ def say(text):
 
 def open_journal(table, clock):
     """Return the Journal of this board; what only a start needs is out of memory afterwards."""
-    schema = tuple([Stream(meter[0], tuple([Point(p[0], p[1], p[2]) for p in meter[3]]))
-                    for meter in table["meters"]])
     opened = journal.Journal.open(Store("/journal", table["slot_bytes"]), journal.Opening(
-        table["device"], schema, table["config_hash"], table["descriptor"], SOFTWARE,
-        lambda: os.urandom(16), clock.state(), clock.ticks_ms()),
+        table["device"], decode_schema(table.pop("schema")), table["config_hash"],
+        table.pop("descriptor"), SOFTWARE, lambda: os.urandom(16), clock.state(),
+        clock.ticks_ms()),
         table["slot_bytes"], table["ram_bytes"])
     forget()
     return opened
 
 
 def forget():
-    """Drop the modules that find a journal again: the heap has better use for 15 KB."""
-    if hasattr(journal, "recover"):
-        del journal.recover
-    core = sys.modules["gateway.core"]
-    for name in ("journal_recovery", "journal_search"):
-        sys.modules.pop("gateway.core." + name, None)
-        if hasattr(core, name):
-            delattr(core, name)
+    """Drop the code that only a start needs: `provisioning image` put it into a file of its own."""
+    sys.modules.pop("start", None)
     gc.collect()
 
 
 class Board:
-    """Everything of one run.  table: the content of board.cbor.
-
-    The journal is opened before the rest is even imported: its start takes most memory.
-    """
+    """Everything of one run.  table: the content of board.cbor."""
 
     def __init__(self, table):
         self._table = table
         self._clock = Clock(table["clock"])
         self._journal = open_journal(table, self._clock)
-        from drivers.modbus import TcpReads
-
-        from .bus import TcpBus
-        from .meter import Meter
-        from .uplink import Uplink
-        from .writer import Signer, Writer
         self._bus = TcpBus(*table["bus"], self._clock)
         wire = TcpReads()
         self._meters = [Meter(wire, meter) for meter in table.pop("meters")]
@@ -89,7 +80,6 @@ class Board:
 
     async def run(self):
         """Run for ever."""
-        from . import mqtt
         tls = mqtt.context(load("keys/ca.der"), load("keys/tls.der"), load("keys/tls.key.der"))
         self._absent_utc_ms = self._last_utc_ms()
         gc.collect()
@@ -168,4 +158,9 @@ class Board:
 def run():
     """Boot: called by main.mpy."""
     gc.threshold(8192)      # keeps the free memory in one piece; the most valuable line here
-    asyncio.run(Board(cbor.decode(load("board.cbor"), 8)).run())
+    asyncio.run(board().run())
+
+
+def board():
+    """Return the Board of this image; a function of its own, so that its rubbish goes at once."""
+    return Board(cbor.decode(load("board.cbor"), 8))

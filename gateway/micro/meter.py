@@ -4,7 +4,7 @@ A poll is a generator as every driver's (drivers/driver.py): it yields transacti
 cells or a DeviceError, and returns a value or an Absent for each point.  Planned on a PC, a
 board neither plans nor knows measurands.  Table of a meter, as in board.cbor:
 
-    [name, unit, gap_ms, points, spans]       points: [measurand, exponent, item]
+    [name, unit, gap_ms, points, spans]       points: how many values a poll returns
     span = [function, address, count, rows, absent]
     rows: 7 bytes for each point: place, cell, registers, format (index into FORMS),
           shift + 128, digits, is counter
@@ -32,7 +32,7 @@ class Meter:
     """One device.  wire: builds reads (modbus.TcpReads).  table: see above."""
 
     def __init__(self, wire, table):
-        self._unit, self._points, self._spans = table[1], len(table[3]), table[4]
+        self._unit, self._points, self._spans = table[1], table[3], table[4]
         self._wire = wire
 
     def poll(self):

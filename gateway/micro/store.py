@@ -16,6 +16,25 @@ from gateway.core.tail import is_slot
 EEXIST, EINVAL = 17, 22
 
 
+class Names:
+    """The names in a folder: one at a time, for hundreds of batches would fill the heap."""
+
+    __slots__ = ("_folder",)
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    def __iter__(self):
+        """Return an iterator over the names, sorted.  Raises OSError."""
+        if hasattr(os, "ilistdir"):             # LittleFS keeps them in order
+            return map(_first, os.ilistdir(self._folder))
+        return iter(sorted(os.listdir(self._folder)))
+
+
+def _first(entry):
+    return entry[0]
+
+
 class Store:
     """One flat folder.  Counts: files changed (one flash erase each, at least) and bytes."""
 
@@ -31,11 +50,13 @@ class Store:
                 raise _failed("mkdir", folder, error)
 
     def list(self):
-        """Return the names of all files, sorted."""
+        """Return the names of all files, sorted; told anew by each look at them."""
+        names = Names(self._folder)
         try:
-            return sorted(os.listdir(self._folder))
+            iter(names)
         except OSError as error:
             raise _failed("list", self._folder, error)
+        return names
 
     def size(self, name):
         """Return the size of a file in bytes, of a slot its nominal one."""
@@ -43,7 +64,8 @@ class Store:
 
     def read(self, name, offset, count):
         """Return up to count bytes from offset; a slot ends with zeros up to its size."""
-        self._close()
+        if name == self._name:
+            self._flush()
         try:
             with open(self._path(name), "rb") as file:
                 file.seek(offset)
@@ -58,15 +80,13 @@ class Store:
 
     def create(self, name):
         """Make an empty file; an error if it exists."""
-        if name in self.list():
-            raise StoreError("create %s: exists" % name, EEXIST)
-        self._open(name, "wb")
+        self._open(name, "xb")
 
     def write(self, name, offset, data):
         """Append data, or begin the file anew at offset 0; anything else is an error."""
         if is_slot(name) and not any(data):
             return                                  # the zeros of a new slot
-        if offset == 0:
+        if offset == 0 and (name != self._name or self._file.tell()):
             self._open(name, "wb")
         elif offset != self._real(name):
             raise StoreError("write %s at %d: not its end" % (name, offset), EINVAL)
@@ -83,11 +103,11 @@ class Store:
         """Return only when the content of a file is on flash."""
         self.syncs += 1
         if name == self._name:
-            self._close()
+            self._flush()
 
     def sync_dir(self):
         """Return only when names are on flash: LittleFS writes them at once."""
-        self._close()
+        self._flush()
 
     def remove(self, name):
         """Delete a file."""
@@ -117,8 +137,19 @@ class Store:
         except OSError as error:
             raise _failed("open", name, error)
 
+    def _flush(self):
+        """Put the content of the open file on flash; it stays open, for to find it takes long."""
+        if self._file is None:
+            return
+        name = self._name
+        try:
+            self._file.flush()
+        except OSError as error:
+            self._drop()
+            raise _failed("sync", name, error)
+
     def _close(self):
-        """Put the open file on flash; closing is LittleFS' sync."""
+        """Put the open file on flash and close it."""
         if self._file is None:
             return
         name = self._name

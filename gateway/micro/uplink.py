@@ -6,6 +6,7 @@ at a time: a board has no room for more.
 """
 
 import asyncio
+import gc
 import os
 
 from gateway.core import outbox as box
@@ -15,7 +16,7 @@ from gateway.core.errors import FormatError, JournalError
 from .ed25519 import verify_steps
 from .mqtt import Client, Refusal
 
-WINDOW = 2
+WINDOW = 4                  # batches under way; one receipt for all of them is enough
 RESEND_MS = 8000            # real, without a receipt
 OPEN_MS = 10000             # real: connect, TLS, CONNACK
 KEEPALIVE_S = 30
@@ -57,7 +58,11 @@ class Uplink:
                 self.on_problem("uplink: %s" % error)
                 if isinstance(error, Refusal):
                     pause_ms = RETRY_MS_MAX
+            except MemoryError:             # batches wait as well on flash
+                self.on_problem("no room to send yet")
             self.client.close()
+            self.client = None
+            gc.collect()                    # before the next TLS context needs its place
             self._outbox.link_lost()
             if self._clock.real_ms() - begun_ms > SETTLED_MS:
                 pause_ms = RETRY_MS_MIN
@@ -79,7 +84,7 @@ class Uplink:
             while True:
                 await self.client.take()
                 self._heard_ms = self._clock.real_ms()
-        except (OSError, EOFError, ValueError, IndexError) as error:
+        except (OSError, EOFError, ValueError, IndexError, MemoryError) as error:
             self.on_problem("uplink: %s" % error)
 
     async def _serve(self, reader):
@@ -91,8 +96,7 @@ class Uplink:
             if now_ms - pinged_ms > PING_MS:
                 pinged_ms = now_ms
                 await asyncio.wait_for_ms(self.client.heartbeat(), OPEN_MS)
-            if self._waiting:
-                await self._take_receipt(self._waiting.pop(0))
+            await self._take_receipts()
             self._outbox.expire(now_ms)
             number = self._outbox.next_batch()
             if number is None:
@@ -117,13 +121,20 @@ class Uplink:
             self._waiting.pop(0)
         self._waiting.append(payload)
 
+    async def _take_receipts(self):
+        """Act on the newest good receipt: it covers the older ones, and a check takes long."""
+        waiting, self._waiting = self._waiting, []
+        while waiting:
+            if await self._take_receipt(waiting.pop()):
+                return
+
     async def _take_receipt(self, data):
-        """Check one receipt and act on it; a bad one changes nothing and is counted."""
+        """Check one receipt and act on it; a bad one changes nothing: then False comes back."""
         try:
             message, receipt = receipts.open_sealed(data)
         except FormatError:
             self.counts["refused"] += 1
-            return
+            return False
         steps, good = verify_steps(self._key, message.signed, message.signature), False
         try:
             while True:
@@ -133,7 +144,7 @@ class Uplink:
             good = stop.value and message.kid == self._kid
         if not good:
             self.counts["refused"] += 1
-            return
+            return False
         result = self._outbox.receipt(receipt)
         if result.status in (box.ADVANCED, box.REWOUND):
             self.counts["receipts"] += 1
@@ -141,3 +152,4 @@ class Uplink:
             self._journal.trim(self.keep_bytes)
         elif result.status in (box.AHEAD, box.FORK):
             self.on_problem("receipt %s: low water %d" % (result.status, receipt.low_water))
+        return True

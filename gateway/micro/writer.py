@@ -59,6 +59,7 @@ class Writer:
         self._commit_ms, self._batch_ms = times
         self._waiting = []              # (ticks_ms, stream, values) or (ticks_ms, kind, body)
         self._dirty_ms = None           # ticks of the first record not yet durable
+        self._gap = None                # body of a GAP that found no room yet
         self.lost = 0
 
     def scan(self, ticks_ms, stream, values):
@@ -103,13 +104,22 @@ class Writer:
             if is_scan:
                 self.journal.append_scan(ticks_ms, what, content)
             else:
-                self.journal.append_event(ticks_ms, what, content)
+                self._append_event(ticks_ms, what, content)
                 urgent = True
+        if self._gap:
+            body, self._gap = self._gap, None
+            self._append_event(self._clock.ticks_ms(), GAP, body)
         if self.lost:
             self.journal.append_event(self._clock.ticks_ms(), GAP, [
                 -1, None, None, "no room: %d scans dropped" % self.lost])
             self.lost = 0
         return urgent
+
+    def _append_event(self, ticks_ms, kind, body):
+        """Append an event; gaps that find no room become one that is told when there is."""
+        if self.journal.append_event(ticks_ms, kind, body) or kind != GAP:
+            return
+        self._gap = [-1, self._gap[1], body[2], self._gap[3]] if self._gap else body
 
     def _commit(self):
         durable = self.journal.commit()

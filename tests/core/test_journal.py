@@ -236,7 +236,7 @@ def test_only_acknowledged_batches_are_trimmed_and_the_last_one_stays():
     assert journal.trim(0) == [1, 2]
     journal.acknowledge(journal.sealed_seq, 0, 1)
     assert journal.trim(0) == [3]
-    assert journal.batch_numbers() == [4]
+    assert list(journal.batch_numbers()) == [4]
     again = start(shelf)
     assert again.acknowledged_seq == journal.sealed_seq and again.epoch == 1
     again.commit()

@@ -34,6 +34,12 @@ def content(flash, name):
         return file.read()
 
 
+def paths_of(flash):
+    """Return the paths of the files in a file system, without the first stroke."""
+    return [f"{folder}/{name}".lstrip("/") for folder, _, names in flash.walk("/")
+            for name in names]
+
+
 def test_an_image_built_twice_is_the_same_to_the_byte(site, tmp_path):
     for name in ("one.img", "two.img"):
         assert main(["image", "--site", str(site), "--out", str(tmp_path / name)]) == 0
@@ -51,16 +57,22 @@ def test_the_first_partition_holds_the_site_and_the_second_the_code(site, tmp_pa
     table = cbor.decode(content(flash, "board.cbor"))
     assert table["device"] == "kiosk-1" and [m[0] for m in table["meters"]] == ["grid", "other"]
     assert data[image.BLOCK_BYTES * image.BLOCKS:][:3] == romfs.MAGIC
-    assert "gateway/core/journal.mpy" in files and "umqtt/simple.mpy" in files
-    for left_out in ("interval", "counter", "measurand"):
-        assert f"gateway/core/{left_out}.mpy" not in files
+    assert sorted(set(files) - set(paths_of(flash))) == [
+        "core.mpy", "host.mpy", "start.mpy", "umqtt/simple.mpy"]
+
+
+def test_what_a_board_does_not_need_is_left_out():
+    paths = image.sources()
+    assert {"gateway/core/journal.py", "gateway/micro/main.py"} <= set(paths)
+    for left_out in ("interval", "counter", "measurand", "coarse", "journal_coarse"):
+        assert f"gateway/core/{left_out}.py" not in paths
 
 
 def test_without_a_rom_partition_the_code_lies_in_littlefs(site, tmp_path):
     image.build(site, tmp_path / "b.img", "littlefs")
     data = (tmp_path / "b.img").read_bytes()
     assert len(data) == image.BLOCK_BYTES * image.BLOCKS
-    code = content(mounted(data), "gateway/core/cbor.mpy")
+    code = content(mounted(data), "core.mpy")
     assert code[:2] == b"M\x06"                 # .mpy, version 6
 
 

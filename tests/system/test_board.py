@@ -7,7 +7,9 @@ was to be programmed is there, or half of the block is erased).
 
 import asyncio
 import json
+import os
 import random
+import re
 import shutil
 import signal
 
@@ -22,6 +24,7 @@ from tests.support.parts import need
 
 SEED = 20261123
 CUTS = 24
+WAITING = 300           # batches: 5 hours of polls each 10 s, 30 hours of polls each minute
 
 
 def arguments(out):
@@ -62,10 +65,22 @@ def stored(demo):
     return demo.delivered().ranges if (demo.fleet / "fleet.db").is_file() else []
 
 
-async def all_stored(demo, sequence):
+async def all_stored(demo, sequence, timeout_s=60):
     """Wait until the fleet holds every record up to a sequence."""
     await until(lambda: checks.lost_and_duplicated(stored(demo), sequence)[0] == 0,
-                f"record {sequence} in the fleet", demo.processes, 60)
+                f"record {sequence} in the fleet", demo.processes, timeout_s)
+
+
+def sealed(demo):
+    """Return the number of the last batch that the board's console called sealed."""
+    return int(([0] + re.findall(r"^sealed (\d+)", demo.console.read_text(), re.M))[-1])
+
+
+async def heap_until(demo, number):
+    """Return the least heap in use, in bytes, that the console told until a batch was sealed."""
+    begun = len(demo.console.read_text())
+    await until(lambda: sealed(demo) >= number, f"batch {number}", demo.processes, 300)
+    return min(map(int, re.findall(r"heap (\d+) used", demo.console.read_text()[begun:])))
 
 
 async def cut(demo, number, dice):
@@ -128,6 +143,38 @@ async def test_the_demo_with_a_board_survives_an_outage_and_a_kill(board, tmp_pa
     summary = json.loads((tmp_path / "demo" / "summary.json").read_text())
     assert summary["lost"] == 0 and summary["duplicated"] == 0 and summary["witnessed"] > 200
     assert {row["role"] for row in summary["energy"]} >= {"grid_import", "other"}
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(600)
+async def test_hundreds_of_batches_wait_in_no_more_memory_and_all_arrive(board):
+    board.args.speed = 240
+    try:
+        await board.start()
+        await until(lambda: len(stored(board)) >= 2, "two batches", board.processes, 60)
+        await board.processes.stop("broker", signal.SIGKILL)
+        first = len(stored(board))
+        few = await heap_until(board, first + 40)
+        await heap_until(board, first + WAITING - 40)
+        many = await heap_until(board, first + WAITING)
+        await board.processes.stop("gateway", signal.SIGKILL)
+        silent_ms = board.clock.utc_ms()    # meters too, so that a loaded machine catches up
+        os.kill(board.processes.pid("simulator"), signal.SIGSTOP)
+        await board.start_gateway()
+        await board.start_broker()
+        witnessed = board.witnessed()
+        await all_stored(board, witnessed, 240)
+    finally:
+        os.kill(board.processes.pid("simulator"), signal.SIGCONT)
+        await board.processes.stop_all()
+    found = board.delivered()
+    assert len(found.ranges) >= first + WAITING
+    assert checks.lost_and_duplicated(found.ranges, witnessed) == (0, 0)
+    found.scans = {device: [at for at in times if at < silent_ms]
+                   for device, times in found.scans.items()}
+    assert checks.undeclared_gaps(found, 10_000) == []
+    assert many < few + 4096
+    assert "MemoryError" not in board.console.read_text()
 
 
 async def test_code_in_littlefs_boots_too(tmp_path, request):
