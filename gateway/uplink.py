@@ -34,8 +34,8 @@ from gateway.core.errors import (
 )
 from gateway.core.live_words import MESSAGE_BYTES_MAX
 from gateway.core.record import ALARM
-from gateway.deflate import pack_live
 from gateway.flag import Flag
+from gateway.live_pack import pack_live
 from gateway.poller import Event
 from gateway.signer import Verifier
 from gateway.together import together

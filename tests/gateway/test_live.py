@@ -12,10 +12,10 @@ from gateway import config
 from gateway.core import measurand
 from gateway.core.live_words import WORDS
 from gateway.core.reading import CLOCK_NTP, Absent, ClockState, Scan
-from gateway.deflate import pack_live
 from gateway.ledger import factors
 from gateway.ledger.inventory import Inventory
 from gateway.live import Live, Moment, figure
+from gateway.live_pack import pack_live
 from tests.support.cabinet_folder import make_folder
 
 ROOT = Path(__file__).parents[2]

@@ -24,7 +24,7 @@ from gateway.core import batch, chain
 from gateway.core import receipt as receipts
 from gateway.core.errors import ConfigError, Offline, Rejected
 from gateway.core.reading import Scan
-from gateway.deflate import pack_live
+from gateway.live_pack import pack_live
 from gateway.resume import inflate
 from gateway.signer import Signer, Verifier
 from gateway.trust import tls_context, translate
