@@ -105,6 +105,7 @@ def _figures(spent: list[Spent], states: list[dict[str, Any]]) -> Iterator[Figur
     yield Figure("gateway", fast.percent / 100 / readings * 1e6, "CPU-s/M", None, load)
     yield Figure("gateway, RSS", fast.rss_mib, "MiB", 40.0, load)
     yield from _flash(states[0], readings, load)
+    yield from _live(states[0], load)
     load = f"{l1}, one read at a time"
     yield Figure("gateway, CPU", alone.percent, "% of a core", 0.4, load)
     yield Figure("gateway / pymodbus", alone.percent / peer.percent, "ratio", 1.0, load)
@@ -113,6 +114,15 @@ def _figures(spent: list[Spent], states: list[dict[str, Any]]) -> Iterator[Figur
     load = f"L2: {what} every 10 s, batches of 15 min, the same"
     yield Figure("gateway, CPU", slow.percent, "% of a core", None, load)
     yield Figure("gateway, RSS", slow.rss_mib, "MiB", 40.0, load)
+    yield from _live(states[2], load)
+
+
+def _live(state: dict[str, Any], load: str) -> Iterator[Figure]:
+    """Yield what the live messages weigh, and what they would be in a day."""
+    uplink = state["uplink"]
+    a_day = uplink["live_bytes"] / state["process"]["up_s"] * 86_400 / 1e6
+    yield Figure("a live message", uplink["live_bytes"] / uplink["live_sent"], "bytes", None, load)
+    yield Figure("live messages a day", a_day, "MB", 3.0, load)
 
 
 def _flash(state: dict[str, Any], per_s: int, load: str) -> Iterator[Figure]:
