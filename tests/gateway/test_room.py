@@ -91,7 +91,7 @@ def test_acknowledged_batches_go_before_anything_is_made_coarser():
         cabinet.quarter()
     cabinet.journal.acknowledge(cabinet.journal.batch_info(30)[1], 0)
     assert cabinet.tend() == []
-    assert cabinet.journal.batch_numbers() == list(range(21, 41))
+    assert list(cabinet.journal.batch_numbers()) == list(range(21, 41))
     assert cabinet.room.counts == {"trimmed": 20, "coarsened": 0}
 
 
@@ -102,7 +102,7 @@ def test_what_the_fleet_does_not_have_is_made_coarser_oldest_first():
     before = cabinet.records()
     (done,) = cabinet.tend()
     assert (done.numbers, done.rule) == (list(range(1, 17)), coarse.QUARTERS)
-    assert cabinet.journal.batch_numbers() == list(range(16, 41))
+    assert list(cabinet.journal.batch_numbers()) == list(range(16, 41))
     after = cabinet.records()
     assert len(after) < len(before) and all(item in before for item in after)
     assert [item for item in after if item.seq > done.last_seq] == [
@@ -193,7 +193,7 @@ def test_a_rotten_batch_neither_stops_trimming_nor_coarsening():
         cabinet.store.files[name][99] ^= 1
     cabinet.journal.acknowledge(cabinet.journal.batch_info(3)[1], 0)
     done = cabinet.tend()
-    assert cabinet.room.counts["trimmed"] == 3 and cabinet.journal.batch_numbers()[:2] == [4, 5]
+    assert cabinet.room.counts["trimmed"] == 3 and list(cabinet.journal.batch_numbers())[:2] == [4, 5]
     assert done[0].numbers[0] == 6 and 5 not in {n for one in done for n in one.numbers}
 
 
