@@ -30,5 +30,5 @@ def open_beside(old, opening, events, batches, segment_bytes):
         clean=True, pieces=[], mark=None, cursor=Cursor(store, names),
         batches=batches(store, journal_id, names), tail=writer, unsure=None, events=events)
     journal = Journal(store, opening, found, RAM_BYTES)
-    journal._append_opening(found)
+    journal._append_opening(opening, found)
     return journal
