@@ -79,7 +79,7 @@ LIVES = (online, with_a_tail, receipts_lost, short_lives, trimmed, offline)
 
 
 def any_life(seed):
-    """Return a life of 25 random steps."""
+    """Return a life of 25 random steps and one more batch."""
     def steps(site):
         chance = random.Random(seed)
         for _ in range(25):
@@ -90,6 +90,11 @@ def any_life(seed):
                 site.journal.trim(0)
             {"p": site.commit, "c": site.commit, "s": site.seal, "t": site.commit,
              "d": site.deliver, "l": site.start}[step]()
+        batch_in_the_making(site)           # what the fleet holds and the flash may forget
+        site.deliver(acknowledge=seed % 2 == 0)
+        if seed % 3 == 0:
+            site.poll(10)                   # and what it alone had
+            site.commit()
     return steps
 
 
