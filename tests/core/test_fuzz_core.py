@@ -9,22 +9,9 @@ import hashlib
 
 from gateway.core import batch, cbor, columns, cose, receipt
 from gateway.core.errors import FormatError
-from gateway.core.reading import Absent, Point, Stream
-from gateway.core.record import EventRecord, ScanRecord
+from tests.support.fuzz import SCHEMA, damaged, lcg, some_columns
 
 CASES = 400
-POINTS = tuple([Point(m, 0, "") for m in (1, 7, 15, 11, 19, 43)])
-SCHEMA = (Stream("a", POINTS), Stream("b", POINTS[:2]))
-
-
-def lcg(seed):
-    """Return a function from n to a number below n."""
-    state = [seed]
-
-    def below(n):
-        state[0] = (state[0] * 1103515245 + 12345) & 0x7FFFFFFF
-        return (state[0] >> 8) % n
-    return below
 
 
 def golden(name):
@@ -33,18 +20,6 @@ def golden(name):
     with open(path + "/golden/core/" + name) as lines:
         rows = [line.split() for line in lines if not line.startswith("#")]
     return {row[0]: bytes.fromhex(row[1]) for row in rows}
-
-
-def some_columns():
-    records = []
-    for i in range(12):
-        values = (230, i, 230 * i, 200 * i, 113 * i, 7 * i)
-        if i % 5 == 3:
-            values = (Absent(1),) * 6
-        records.append(ScanRecord(len(records) + 1, 1000 * i, 0, values))
-        records.append(ScanRecord(len(records) + 1, 1000 * i + 5, 1, (i, Absent(2))))
-    records.append(EventRecord(len(records) + 1, 12000, 2, [-1, None, 5, "text \u00fc"]))
-    return columns.encode(SCHEMA, records)
 
 
 def readers():
@@ -69,25 +44,6 @@ def readers():
 
 def with_body(value, body):
     return batch.Batch(*(list(value[:10]) + [body]))
-
-
-def damaged(below, good):
-    """Return a copy of good bytes with a few bytes set, cut, doubled or dropped."""
-    data = bytearray(good)
-    for _ in range(1 + below(3)):
-        at = below(len(data))
-        kind = below(8)
-        if kind == 0:
-            data = data[:at + 1]
-        elif kind == 1:
-            data = data[:at] + data[at // 2:]
-        elif kind == 2 and at:
-            data = data[:at - 1] + data[at:]
-        elif kind < 5:
-            data[at] = (0, 1, 0x7F, 0x80, 0xFF, 0xF6, 0x18, 0x9F)[below(8)]
-        else:
-            data[at] = data[at] ^ 1 << below(8)
-    return bytes(data)
 
 
 VERDICTS = "11afaa2253d60e23c6bf54a86d3eed0107ff758faa9df776ca6cd3c318e7407e"

@@ -14,23 +14,11 @@ import hashlib
 from gateway.core import batch, cbor, columns, cose, cursor, frame, handover, receipt, segment
 from gateway.core.crc import crc32
 from gateway.core.errors import FormatError
-from tests.core.test_fuzz_core import SCHEMA, damaged, lcg, some_columns
+from tests.support.fuzz import SCHEMA, damaged, either, lcg, some_columns
 
 CASES = 120                 # thousands more in tests/portable/test_fuzz_alike.py
 KID, ID = b"kid-0001", bytes(range(16))
 CLOCK = [3, 0, 1790000000000, 50]
-ODD = (
-    None, False, True, 0, 1, -1, 23, 24, 255, 256, 65535, 65536, (1 << 32) - 1, 1 << 32,
-    1 << 53, (1 << 53) + 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, -(1 << 63), b"", b"\x00",
-    bytes(15), bytes(16), bytes(17), bytes(31), bytes(32), bytes(33), "", "a", "x" * 40, "x" * 41,
-    "\u00fc\u6c34", [], {}, {1: 2}, [[[[[[[[[1]]]]]]]]], cbor.Tag(18, []))
-# What no writer of ours writes: floats, undefined, reserved and indefinite heads, text that is
-# no UTF-8, a bignum, an integer below -2**63, long heads.
-JUNK = (b"\xf9\x3c\x00", b"\xfb" + bytes(8), b"\xf7", b"\xf8\x20", b"\xe0", b"\x1c", b"\x1f",
-        b"\x5f\x41a\xff", b"\x7f\xff", b"\x62\xc0\x80", b"\x61\xff", b"\xc2\x41\x01",
-        b"\x3b" + b"\xff" * 8, b"\x18\x05", b"\x19\x00\xff", b"\xd8\x12\x80", b"")
-
-
 def sign(signed):
     """Return 64 bytes that only this key makes."""
     return hashlib.sha256(b"secret" + signed).digest() * 2
@@ -41,66 +29,6 @@ def checked(opened):
     message, content = opened
     assert sign(message.signed) == message.signature, "the repaired signature must fit"
     return content
-
-
-def altered(below, value):
-    """Return a value of which one part is another one: kind, size, edge, place or depth."""
-    if isinstance(value, cbor.Tag):
-        return cbor.Tag(value.number + below(2), altered(below, value.value))
-    if isinstance(value, list) and value and below(6):
-        at, copy = below(len(value)), list(value)
-        copy[at] = altered(below, copy[at])
-        return copy
-    if isinstance(value, dict) and value and below(6):
-        names = sorted(value, key=str)
-        name, copy = names[below(len(names))], dict(value)
-        copy[name] = altered(below, copy[name])
-        return copy
-    kind = below(3)
-    if isinstance(value, list) and value and kind:
-        at = below(len(value))
-        return value[:at] + value[at + 1:] if kind == 1 else value[:at] + value[at // 2:]
-    if isinstance(value, bytes) and value and kind:
-        return damaged(below, value)
-    if isinstance(value, int) and not isinstance(value, bool) and kind == 1:
-        return value + 1 - 2 * below(2)
-    return ODD[below(len(ODD))]
-
-
-def loose(below, value):
-    """Return bytes of a value, lengths right; now and then not as the profile wants them."""
-    kind = below(60)
-    if kind == 0:
-        return JUNK[below(len(JUNK))]
-    if isinstance(value, cbor.Tag):
-        return cbor.head(cbor.TAG, value.number) + loose(below, value.value)
-    if isinstance(value, list):
-        parts = b"".join([loose(below, one) for one in value])
-        if kind == 1:
-            return b"\x9f" + parts + b"\xff"
-        return a_head(kind, cbor.ARRAY, len(value)) + parts
-    if isinstance(value, dict):
-        pairs = sorted([(cbor.encode(name), name) for name in value])
-        pairs = [key + loose(below, value[name]) for key, name in pairs]
-        if kind == 1:
-            pairs = [pairs[len(pairs) - 1 - i] for i in range(len(pairs))]
-        if kind == 2:
-            pairs = pairs + pairs[:1]
-        return a_head(kind, cbor.MAP, len(pairs)) + b"".join(pairs)
-    if isinstance(value, bytes):
-        return a_head(kind, cbor.BYTES, len(value)) + value
-    return cbor.encode(value)
-
-
-def a_head(kind, major, number):
-    """Return the head of an item, for one kind in sixty a needlessly long one."""
-    return bytes((major << 5 | 27,)) + number.to_bytes(8, "big") if kind == 3 else cbor.head(
-        major, number)
-
-
-def either(below, value):
-    """Return bytes of a value of which a part was altered, or of the value written loosely."""
-    return loose(below, altered(below, value) if below(4) else value)
 
 
 # -- each of these makes one repaired case and reads it

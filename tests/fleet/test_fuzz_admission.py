@@ -16,8 +16,6 @@ from fleet.registry import Registry
 from fleet.store import Store
 from gateway.core import batch, cbor, columns, cose, record
 from gateway.core.reading import CLOCK_SIMULATED
-from tests.core.test_fuzz_core import damaged, lcg
-from tests.core.test_fuzz_inner import either
 from tests.fleet.maker import (
     DESCRIPTOR,
     ORIGIN_MS,
@@ -27,6 +25,7 @@ from tests.fleet.maker import (
     deflate,
 )
 from tests.fleet.test_group_commit import rows
+from tests.support.fuzz import damaged, either, lcg
 
 CASES, MANY = 400, 20_000
 SHORT_S = 30

@@ -9,9 +9,8 @@ import hashlib
 import pytest
 
 from gateway.core import cbor, cose
-from tests.core.test_fuzz_core import damaged, lcg
-from tests.core.test_fuzz_inner import altered, either
 from tests.support import evidence_world as forge
+from tests.support.fuzz import altered, damaged, either, lcg
 
 CASES, MANY = 150, 6000
 # What else stands in the contents is text for people, what recount_energy.py judges, or the
