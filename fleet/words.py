@@ -21,9 +21,9 @@ CLOCK_WORDS = {
 REFUSED_WORDS = {
     "unknown-device": "from a gateway that is not enrolled",
     "bad-signature": "with a signature that does not fit",
-    "broken-chain": "that does not fit its neighbours",
-    "fork": "that contradicts what is stored (copied key or restored board)",
-    "bad-schema": "that cannot be read",
+    "broken-chain": "without a place among the batches around it",
+    "fork": "against what is stored (copied key or restored board)",
+    "bad-schema": "in no form that can be read",
 }
 INCIDENT_WORDS = {
     "gap": "never sealed", "batch-lost": "lost on the gateway's flash",
@@ -32,6 +32,22 @@ INCIDENT_WORDS = {
     "coarsened": "made coarser on a full gateway",
     "quarantined": "received, not booked", "restated": "figures changed later",
     "clock-ahead": "clock in the future", "placed-later": "dated later",
+}
+# What a person does about an incident; docs/operations.md has the same words.
+INCIDENT_NEXT = {
+    "gap": "look at the gateway's flash and power", "batch-lost": "replace the gateway's flash",
+    "clone": "find the second board, withdraw its certificate",
+    "broken-chain": "find the second board, withdraw its certificate",
+    "journal-reset": "ask who wiped the journal or replaced the board",
+    "quarantined": "report it, with the batch number",
+    "coarsened": "see why the line was away", "clock-ahead": "set the gateway's clock",
+}
+# What a gateway says of its own journal when it is not well.
+JOURNAL_WORDS = {
+    "degraded-ram": "Its flash takes no writes: what is new is only in its memory. Next: free "
+                    "space or replace the flash, soon.",
+    "full": "Its flash is full: new readings are dropped and declared. Next: restore the line, or "
+            "take a larger card.",
 }
 # What needs a person, and what is only to be known.
 INCIDENTS_SEVERE = ("clone", "broken-chain", "journal-reset", "quarantined", "batch-lost")

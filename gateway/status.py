@@ -109,6 +109,15 @@ def text(status: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def proof(journal: Mapping[str, Any]) -> str:
+    """Return how far the fleet has signed for what this gateway measured, as a sentence."""
+    signed, durable = journal["acknowledged_seq"], journal["durable_seq"]
+    said = (f"the fleet has signed that it holds every record up to {signed}" if signed
+            else "the fleet has signed for nothing yet")
+    left = durable - signed
+    return f"{said}; {left} newer on flash until it does" if left > 0 else said
+
+
 def _details(status: Mapping[str, Any]) -> list[str]:
     journal, uplink, process = status["journal"], status["uplink"], status["process"]
     clock = status["clock"]
@@ -120,6 +129,7 @@ def _details(status: Mapping[str, Any]) -> list[str]:
         f"journal   {journal['state']}  durable {journal['durable_seq']}  "
         f"acknowledged {journal['acknowledged_seq']}  batches waiting "
         f"{journal['batches_waiting']}",
+        f"proof     {proof(journal)}",
         f"flash     {journal['device_bytes']} device bytes, {journal['syncs']} syncs, "
         f"{journal['commits']} commits since the start",
         f"room      batches {journal['batches_bytes'] / 1e6:.1f} MB, reserve {journal['reserve']}, "

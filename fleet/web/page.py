@@ -111,8 +111,11 @@ def _headline(view: View) -> str:
     lines = proof.lines(view.snapshot, view.figures, view.receipt_age_s)
     found = proof.worst(lines)
     covered = view.snapshot.today["evidence"]["coverage"] if view.snapshot.today else None
-    sound = proof.worst([line for line in lines if line.title in proof.PROVING])
+    proving = [line for line in lines if line.title in proof.PROVING]
+    sound = proof.worst(proving)
     proven = {"good": "proven", "watch": "not yet proven", "bad": "NOT proven"}[sound]
+    see = proof.first(proving if sound == found else lines, found)
+    proven += f", see {see}" if found != proof.GOOD else ""
     return ('<div class="headline">'
             + _tile("Carbon of a core-hour, now", words.grams(carbon.get("core_hour_g")),
                     "reserved core-hour, cooling and light included")

@@ -11,7 +11,7 @@ GOOD, WATCH, BAD = "good", "watch", "bad"
 COVERAGE_GOOD, COVERAGE_WATCH = 0.995, 0.95
 
 # The lines that say whether what is here can be trusted; the others say how much is here.
-PROVING = ("Unbroken", "Foreign data", "Journals")
+PROVING = ("Unbroken", "Refused", "Journals")
 
 # state: good | watch | bad.  title: what was asked.  text: the answer.
 Line = namedtuple("Line", ("state", "title", "text"))
@@ -26,6 +26,11 @@ def lines(snapshot: Snapshot, live: dict[str, Any] | None, receipt_age_s: float 
     return [_complete(snapshot), _chain(snapshot), _gaps(snapshot), _receipts(
         snapshot, live or {}, receipt_age_s), _clock(live or {}, snapshot), _quality(snapshot),
         _refused(snapshot), _journals(snapshot)]
+
+
+def first(found: list[Line], state: str) -> str:
+    """Return the title of the first line in a state, "" if there is none."""
+    return next((line.title for line in found if line.state == state), "")
 
 
 def worst(found: list[Line]) -> str:
@@ -73,7 +78,7 @@ def _gaps(snapshot: Snapshot) -> Line:
         return Line(WATCH, "Gaps", "Not known before the first quarter hour.")
     gaps = snapshot.today["evidence"]["gap_list"]
     if not gaps:
-        return Line(GOOD, "Gaps", "None declared today.")
+        return Line(GOOD, "Gaps", "The gateway declared none today.")
     last = gaps[-1]
     where = last["device"] or "the whole cabinet"
     start = (last["from"] or "")[11:19]
@@ -90,11 +95,13 @@ def _receipts(snapshot: Snapshot, live: dict[str, Any], age_s: float | None) -> 
         text = f"Last signed receipt went to the gateway {words.age(age_s)}."
     if not isinstance(durable, int) or not isinstance(known, int):
         return Line(WATCH if age_s is None else GOOD, "Receipts", text)
-    text += (f" {words.count(max(int(durable - known), 0), 'record')} still only in the "
-             "gateway's journal, where they stay until receipted.")
+    waiting = max(int(durable - known), 0)
+    text += (f" The gateway keeps {words.count(waiting, 'record')} on its flash until a receipt "
+             "says that they are here." if waiting else " Nothing waits in the gateway.")
     state = journal.get("state")
     if state not in ("ok", None):
-        return Line(BAD, "Receipts", f"{text} Journal state: {state}.")
+        said = words.JOURNAL_WORDS.get(str(state), f"Its journal says: {state}.")
+        return Line(BAD, "Receipts", f"{text} {said}")
     return Line(GOOD if age_s is not None else WATCH, "Receipts", text)
 
 
@@ -125,12 +132,12 @@ def _quality(snapshot: Snapshot) -> Line:
 
 def _refused(snapshot: Snapshot) -> Line:
     if not snapshot.refused:
-        return Line(GOOD, "Foreign data", "Nothing was refused.")
-    parts = [f"{words.figure(count)} {words.REFUSED_WORDS.get(code, code)}"
+        return Line(GOOD, "Refused", "Nothing: every message was a batch of this gateway.")
+    parts = [f"{words.count(count, 'message')} {words.REFUSED_WORDS.get(code, code)}"
              for code, count in sorted(snapshot.refused.items())]
     severe = any(code in words.SEVERE for code in snapshot.refused)
-    return Line(BAD if severe else WATCH, "Foreign data",
-                f"Refused, never booked: batches {'; '.join(parts)}.")
+    text = f"{'; '.join(parts)}. None of it counts, and nothing else is affected."
+    return Line(BAD if severe else WATCH, "Refused", text)
 
 
 def _journals(snapshot: Snapshot) -> Line:
@@ -141,10 +148,13 @@ def _journals(snapshot: Snapshot) -> Line:
         found = [one for one in snapshot.incidents if one.kind in kinds]
         if found:
             last = max(found, key=lambda one: one.last_ms)
-            more = f" And {words.figure(len(found) - 1)} more: python -m fleet verify." \
-                if len(found) > 1 else ""
-            return Line(state, "Journals", f"{verify.words_of(last)}.{more}{waits}")
+            said = verify.words_of(last)
+            more = "" if len(found) < 2 else (
+                f" {words.figure(len(found) - 1)} more: python -m fleet verify.")
+            return Line(state, "Journals", f"{said[:1].upper()}{said[1:]}. Next: "
+                        f"{words.INCIDENT_NEXT[last.kind]}.{more}{waits}")
     if waits:
         return Line(WATCH, "Journals", waits.strip())
-    return Line(GOOD, "Journals", f"{words.count(len(snapshot.journals), 'journal')}; no clone, "
-                "no unexplained reset, nothing left out of the books.")
+    return Line(GOOD, "Journals", f"{words.count(len(snapshot.journals), 'journal')} of this "
+                "gateway; no second board speaks with its key, none began anew unexplained, and "
+                "nothing received was left out.")

@@ -1,18 +1,20 @@
 """The page says that evidence holds only when it was checked, and of what was checked."""
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 
-from fleet import verify
+from fleet import incidents, verify, words
 from fleet.reader import JournalRow, Reader
 from fleet.registry import Registry
-from fleet.web import proof
+from fleet.web import page, proof
 from fleet.web.snapshot import EMPTY, Snapshots
 
 # 90 days are stored, without a hole, or with batches waiting behind one.
 STORED = JournalRow(bytes(16), 8640, 8_553_600, 1, 8_553_600, 8_553_600, 0)
 WAITING = STORED._replace(low_water=1000)
+MANUAL = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
 PROSE = "shop-1: records 5..9 are missing before batch 3"
 
 
@@ -103,3 +105,33 @@ def spoil(tmp_path, statement, *values):
     link.execute(statement, values)
     link.commit()
     link.close()
+
+
+def test_a_gateway_that_cannot_write_is_told_in_words_with_the_next_step():
+    for state, words_said in (("degraded-ram", "takes no writes"), ("full", "flash is full")):
+        line = proof.lines(EMPTY, {"journal": {"durable_seq": 9, "acknowledged_seq": 5,
+                                               "state": state}}, 3.0)[3]
+        assert (line.title, line.state) == ("Receipts", proof.BAD)
+        assert "keeps 4 records" in line.text and words_said in line.text
+        assert "Next: " in line.text and "degraded" not in line.text
+
+
+def test_what_was_refused_is_told_in_whole_words():
+    found = proof._refused(EMPTY._replace(refused={"bad-schema": 1, "fork": 2}))
+    assert (found.state, found.text) == (proof.BAD, (
+        "1 message in no form that can be read; 2 messages against what is stored (copied key or "
+        "restored board). None of it counts, and nothing else is affected."))
+
+
+def test_every_incident_that_is_told_has_a_next_step_as_the_manual_says_it():
+    manual = MANUAL.read_text()
+    for kind in (*words.INCIDENTS_SEVERE, *words.INCIDENTS_WATCH):
+        row = next(line for line in manual.splitlines() if f"(`{kind}`)" in line)
+        said = row.split("|")[3].strip()
+        assert said == "as above" or words.INCIDENT_NEXT[kind] in said, kind
+
+
+def test_the_headline_names_the_line_that_keeps_the_evidence_from_being_proven():
+    row = incidents.Incident("shop-1", bytes(16), incidents.CLONE, "", 1, 2, "twice", 1, 5, 6)
+    assert "NOT proven, see Journals" in page._headline(page.View(
+        None, EMPTY._replace(incidents=[row]), {}, None, 0, None, True))

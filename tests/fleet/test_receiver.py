@@ -104,11 +104,12 @@ async def test_a_batch_comes_back_as_a_receipt_signed_by_the_fleet(place):
 
 async def test_receipts_are_said_again_to_a_broker_that_forgot_them(place):
     gateway = paper(place)
-    async with receiving(place, LiveTable()) as receiver, gateway_client(place) as client:
-        await met(lambda: receiver.connected)
-        await client.publish("wp/1/shop-1/up", gateway.seal(seconds=60), qos=1)
-        await met(lambda: receiver.last_receipt_ms)
-        await client.publish("wp/1/shop-1/up", b"", qos=1)
+    async with receiving(place, LiveTable()) as receiver:
+        await met(lambda: receiver.connected)               # the broker is up
+        async with gateway_client(place) as client:
+            await client.publish("wp/1/shop-1/up", gateway.seal(seconds=60), qos=1)
+            await met(lambda: receiver.last_receipt_ms)
+            await client.publish("wp/1/shop-1/up", b"", qos=1)
     async with receiving(place, LiveTable()) as receiver:
         await met(lambda: receiver.last_receipt_ms)     # without any new batch
         assert list(receiver.last_receipt_ms) == ["shop-1"]

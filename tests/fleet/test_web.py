@@ -62,8 +62,9 @@ def test_evidence_is_told_in_words(browser, table, desk, gateway):
     shown = text_of(browser.get("/site/shop").text).replace("\u202f", " ")
     for words in ("100.0 % of the readings expected today",
                   "3 960 records in 4 signed batches checked",
-                  "None declared today", "111 records still only in the gateway's journal",
-                  "Simulated, true within 3.0 s", "Nothing was refused", "Today so far"):
+                  "The gateway declared none today", "The gateway keeps 111 records on its flash",
+                  "Simulated, true within 3.0 s", "every message was a batch of this gateway",
+                  "Today so far"):
         assert words in shown, words
     assert browser.get("/site/shop").text.count("<figure") == 4
 

@@ -51,3 +51,12 @@ def test_every_word_stands_in_the_manual_and_has_a_next_step():
     for word, step in status.NEXT.items():
         assert f"| `{word}` |" in manual and step
     assert status.BAD <= set(status.NEXT)
+
+
+def test_status_says_how_far_the_fleet_has_signed():
+    for signed, durable, said in (
+            (0, 12, "the fleet has signed for nothing yet; 12 newer on flash until it does"),
+            (40, 40, "the fleet has signed that it holds every record up to 40"),
+            (40, 45, "the fleet has signed that it holds every record up to 40; 5 newer on flash "
+                     "until it does")):
+        assert status.proof({"acknowledged_seq": signed, "durable_seq": durable}) == said
