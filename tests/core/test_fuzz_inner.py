@@ -11,9 +11,21 @@ itself is compared between both runtimes in tests/gateway/test_micro_ed25519.py.
 
 import hashlib
 
-from gateway.core import batch, cbor, columns, cose, cursor, frame, handover, receipt, segment
+from gateway.core import (
+    batch,
+    cbor,
+    coarse,
+    columns,
+    cose,
+    cursor,
+    frame,
+    handover,
+    receipt,
+    segment,
+)
 from gateway.core.crc import crc32
 from gateway.core.errors import FormatError
+from gateway.core.record import ScanRecord
 from tests.support.fuzz import SCHEMA, damaged, either, lcg, some_columns
 
 CASES = 120                 # thousands more in tests/portable/test_fuzz_alike.py
@@ -109,6 +121,27 @@ def a_batch(below):
     return columns.encode_schema(found) + columns.encode(found, records)
 
 
+def a_coarse_batch(below):
+    layer, replaced = below(3), [coarse.Replaced(n, 10 * n, 10 * n + 8, bytes(32)) for n in (4, 5)]
+    gauges = tuple([(9, 90, 8, 12)] * 5 + [None])
+    cells = [coarse.Cell(0, 0, 800000, 9, 0, gauges), coarse.Cell(1, 1, 900000, 3, 1, gauges[:2])]
+    records = [ScanRecord(41, 1000, 0, (230, 1, 230, 200, 113, 7)),
+               ScanRecord(58, 800000, 0, (231, 1, 231, 201, 113, 9))]
+    parts = list(coarse.make_parts(coarse.Content(SCHEMA, records, cells), replaced,
+                                   coarse.QUARTERS))
+    if layer == 0:
+        at = below(len(parts))
+        parts[at] = damaged(below, parts[at]) if parts[at] else b"\x00"
+    body = parts[:5] + [parts[5:]]
+    body = either(below, body) if layer == 1 else cbor.encode(body)
+    said = [2, "shop-7", ID, [list(one) for one in replaced], 1, coarse.QUARTERS, bytes(32),
+            bytes(32), CLOCK, 0, body]
+    payload = either(below, said) if layer == 2 else cbor.encode(said)
+    message, content, _ = coarse.open_any(cose.sign1(KID, payload, sign))
+    found = coarse.open_body(checked((message, content)), no_inflate)
+    return b"".join(coarse.make_parts(found, content.replaced, content.rule))
+
+
 def no_inflate(data, limit):
     raise FormatError("deflate: not on every board")
 
@@ -122,7 +155,8 @@ READERS = (
     ("envelope", an_envelope, "e740ce25fa7ee5ac"),
     ("receipt", a_receipt, "5d44dde62ffe22d6"),
     ("handover", a_handover, "85291579d094d650"),
-    ("batch", a_batch, "a370fbfb7b680c39"))
+    ("batch", a_batch, "a370fbfb7b680c39"),
+    ("coarsened batch", a_coarse_batch, "fc7ee5c85e9f949c"))
 
 
 def verdicts(reader, seed, cases):

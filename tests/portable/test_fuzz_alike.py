@@ -25,7 +25,7 @@ def verdicts(interpreter, seed, cases):
 def agree(seed, cases):
     """Hold the verdicts of both interpreters to each other."""
     ours = verdicts([sys.executable], seed, cases)
-    assert len(ours) == 8
+    assert len(ours) == 9
     assert verdicts([need("micropython"), "-X", "heapsize=16M"], seed, cases) == ours
 
 
