@@ -13,11 +13,9 @@ from functools import lru_cache, partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-RANK = {measurand: rank for rank, measurands in (           # 6.7; all others: 0
-    (1, (10, 14, 15, 16, 17, 43, 47)), (2, (18, 19, 20, 21, 23, 24, 25, 51)), (3, (22, 26, 27)))
-    for measurand in measurands}
+RANK = {**dict.fromkeys((10, 14, 15, 16, 17, 43, 47), 1), **dict.fromkeys((22, 26, 27), 3),
+        **dict.fromkeys((18, 19, 20, 21, 23, 24, 25, 51), 2)}       # 6.7; all others: 0
 LAST = bytes([1] * 128 + [0] * 128)         # marks the last byte of each varint
-
 def need(truth, text="not as docs/formats.md says"):
     if not truth:
         raise ValueError(text)
@@ -92,7 +90,6 @@ def extend(known, old, new, path):
         return before, sha(b"\1", after, top)
     before, after = extend(None, old - half, new - half, rest)
     return sha(b"\1", top, before), sha(b"\1", top, after)
-
 @lru_cache(maxsize=64)          # of few schemas in a year
 def layout(schema, present):
     """Return [(device name, points)] of a schema's bytes (section 4), and [(stream, point or None
@@ -188,7 +185,6 @@ def utc(ms):
     return "?" if ms is None else datetime.fromtimestamp(ms // 1000, UTC).isoformat()[:19] + "Z"
 def name(row):
     return f"{row[0]}, journal {row[1].hex()[:8]}, records {row[3]}..{row[4]} (batch {row[2]})"
-
 class Bundle:
     """Section 10.  faults, notes: lines of text; parts: [about, sealed, receipt] of each batch."""
     def __init__(self, data, fleet_key=None, kept=()):
@@ -238,8 +234,8 @@ class Bundle:
     def handovers(self):                                                            # section 12
         cabinet, entry, closed = self.said["cabinet"], json.loads(self.said["registry"]), {}
         held = entry.get("handovers", [])
-        keys = [*map(bytes.fromhex, (*(one["public_hex"] for one in held),
-                                     entry["evidence_key_hex"]))]
+        keys = [bytes.fromhex(one["public_hex"]) for one in held]
+        keys.append(bytes.fromhex(entry["evidence_key_hex"]))
         def close(statement, old, new):
             version, kind, device, journal, key, _, at, why = cbor(opened(statement, old), 1)
             need([version, kind, device, key] == [1, "handover", cabinet, new],
