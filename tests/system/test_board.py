@@ -166,7 +166,7 @@ async def test_the_demo_with_a_board_survives_an_outage_and_a_kill(board, tmp_pa
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_hundreds_of_batches_wait_in_no_more_memory_and_all_arrive(board):
     board.args.speed = 240
     try:
@@ -193,7 +193,7 @@ async def test_hundreds_of_batches_wait_in_no_more_memory_and_all_arrive(board):
     found.scans = {device: [at for at in times if at < silent_ms]
                    for device, times in found.scans.items()}
     assert checks.undeclared_gaps(found, 10_000) == []
-    assert many < few + 4096
+    assert many - few < 32 * (WAITING - 80)     # not one block of the heap for each batch more
     assert "MemoryError" not in board.console.read_text()
 
 
