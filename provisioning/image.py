@@ -43,6 +43,7 @@ NUMBERS = {
     "gateway.core.journal.BATCH_READINGS_MAX": 128,
     "gateway.core.journal.CACHE_BYTES": 2048,
     "gateway.core.journal_batches.INFO_MAX": 12,
+    "gateway.core.journal_buffer.ENTRY_BYTES": 400,
     "gateway.core.journal_buffer.EVENT_READINGS": 16,
     "gateway.core.journal_buffer.EVENT_ROOM_BYTES": 1024,
     "gateway.core.journal_search.COLUMNS_BYTES": 2048,

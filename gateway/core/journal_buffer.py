@@ -13,6 +13,7 @@ from .reading import utc_ms
 
 PACK_READINGS = 8192        # loose records are packed into columns from here on
 READING_BYTES = 16          # what one loose reading is taken to cost in RAM
+ENTRY_BYTES = 0             # what a packed entry is taken to cost beside its payload
 EVENT_READINGS = 4          # an event is taken to cost as much as so many readings
 EVENT_ROOM_BYTES = 65536    # events may go beyond the bound by this much
 
@@ -85,13 +86,13 @@ class Buffer:
     def done(self, count):
         """Forget the first entries of the queue: they are durable."""
         for entry in self.queue[:count]:
-            self._queue_bytes -= len(entry.payload)
+            self._queue_bytes -= len(entry.payload) + ENTRY_BYTES
         self.queue = self.queue[count:]
 
     def restate(self, entries):
         """Put entries found at a start, and not surely durable, before all others."""
         self.queue = entries + self.queue
-        self._queue_bytes += sum([len(entry.payload) for entry in entries])
+        self._queue_bytes += sum([len(entry.payload) + ENTRY_BYTES for entry in entries])
 
     def declare_gaps(self):
         """Append a GAP event for each stream that lost scans, once there is room for scans."""
@@ -145,7 +146,7 @@ class Buffer:
             self._context, self._commit_seq,
             (segment.DATA_STOP if stop else segment.DATA, records[0].seq, last.seq),
             readings, data))
-        self._queue_bytes += len(self.queue[-1].payload)
+        self._queue_bytes += len(self.queue[-1].payload) + ENTRY_BYTES
 
 
 def make_entry(context, commit_seq, span, readings, data):

@@ -178,3 +178,23 @@ def test_a_journal_is_divided_when_the_same_refusal_was_told_three_times_in_a_ro
             (receipt(120), True), (receipt(20), False)):
         box.receipt(given)
         assert box.divided == divided, given
+
+
+class Counting(TenBatches):
+    """Three hundred batches; counts how often one is looked at."""
+
+    numbers, sealed_seq, looks = range(1, 301), 3000, 0
+
+    def batch_info(self, number):
+        self.looks += 1
+        return 10 * number - 9, 10 * number, number.to_bytes(32, "big")
+
+
+def test_of_hundreds_that_wait_only_a_few_are_looked_at():
+    journal = Counting()
+    box = outbox.Outbox(DEVICE, journal, window=2)
+    for number in range(1, 301, 2):
+        assert sent(box, 2) == [number, number + 1]
+        link = (number + 1).to_bytes(32, "big")
+        assert box.receipt(receipt(10 * number + 10, link=link)).status == outbox.ADVANCED
+    assert box.waiting() == 0 and journal.looks < 8 * 300

@@ -189,13 +189,13 @@ def commits_share_a_sector(patch):
     """A commit continues in the sector of the one before, so tearing it hurts both."""
     real = tail.Tail._write
 
-    def write(self, data, last_seq):
+    def write(self, parts, last_seq):
         if self._offset:
             old = self._store.read(self._name, self._offset - 512, 512)
             self._offset -= 512
-            real(self, old + data, last_seq)
+            real(self, [old, *parts], last_seq)
         else:
-            real(self, data, last_seq)
+            real(self, parts, last_seq)
     patch.setattr(tail.Tail, "_write", write)
 
 
