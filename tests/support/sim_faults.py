@@ -235,8 +235,8 @@ class Faults:
             return self._batch_nonsense(known)
         named = [coarse.Replaced(content.number, content.first_seq, content.last_seq,
                                  self.chance.randbytes(32))]
-        body = coarse.make_body(coarse.Content(SCHEMA, [], []), named, coarse.COUNTERS,
-                                batch.CODEC_RAW, None)
+        parts = list(coarse.make_parts(coarse.Content(SCHEMA, [], []), named, coarse.COUNTERS))
+        body = coarse.make_body(parts, batch.CODEC_RAW, None)
         made = coarse.Coarse(*content[:6], content.prev, content.config_hash, content.clock,
                              batch.CODEC_RAW, body, coarse.COUNTERS, named)
         signer = self.world.machine.signer
