@@ -66,7 +66,7 @@ class Broker:
 
     def cut(self, name, seconds):
         """Let a client's line fall silent: nobody is told before the keepalive ends."""
-        self.cut_s[name] = self.world.now() + seconds
+        self.cut_s[name] = max(self.cut_s.get(name, 0.0), self.world.now() + seconds)
 
     def reaches(self, name):
         """Return whether packets of a client get through and are handled now."""

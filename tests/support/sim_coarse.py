@@ -6,12 +6,13 @@ of a twin that got every batch as it was sealed.
 
 from gateway.core import coarse, interval
 from gateway.core.journal_coarse import CoarseBatches
-from gateway.core.reading import NOT_KEPT, Absent, utc_ms
+from gateway.core.reading import CLOCK_UNKNOWN, NOT_KEPT, Absent, utc_ms
 from gateway.core.record import is_event
 from gateway.ledger import limits
 from gateway.resume import inflate
 
 ORIGIN_MS = 1_780_272_000_000       # 2026-06-01T00:00:00Z, virtual second 0
+RULES_MAX = (coarse.QUARTERS, coarse.COUNTERS, coarse.ENDS)     # of one small seed after another
 COARSE_POINTS = ("coarsen.before", "coarsen.after", "coarsen.op", "coarsen.op")
 
 
@@ -38,6 +39,11 @@ class SimBatches(CoarseBatches):
     def is_worth(self, numbers, data_bytes):
         """Any byte is worth it."""
         return True
+
+    def next_group(self, busy, refused=()):
+        """Some seeds stop at quarter hours: with so little flash all would end at the ends."""
+        found = super().next_group(busy, refused)
+        return found if found and found[1] <= self.life.world.rule_max else None
 
     def covered(self):
         """Return the numbers that stand on flash, as they were sealed or in a coarse batch."""
@@ -121,10 +127,12 @@ def energies(link, device, described):
 
 
 def thinned_ms(batches, contents):
-    """Return the quarter hours (ms) in or beside which only hours or ends were kept."""
+    """Return the quarter hours (ms) in or beside which only hours or ends were kept, or quarter
+    hours of ticks, which a later clock cuts elsewhere."""
     found = set()
     for content in contents:
-        if not isinstance(content, coarse.Coarse) or content.rule < coarse.HOURS:
+        if not isinstance(content, coarse.Coarse) or (
+                content.rule < coarse.HOURS and content.clock.source != CLOCK_UNKNOWN):
             continue
         for one in content.replaced:
             known = batches[one.number]

@@ -42,6 +42,7 @@ SEGMENT_BYTES, RAM_BYTES = 32_768, 65_536
 KEEP_BYTES = 1 << 30        # what batches may take on flash
 QUEUE_MAX = 16
 LIVE_S = 30
+UNSET_S, FUTURE_S = 411, 4_070_909_022      # 1970, 2099; their quarter hours are not the true ones
 RETRY_S_MAX = 30
 
 
@@ -85,7 +86,7 @@ class Wall:
         """Return UNIX seconds as the machine believes them."""
         now = self._world.now()
         if self.mode in ("unset", "future"):
-            return now if self.mode == "unset" else now + 4_070_908_800
+            return now + (UNSET_S if self.mode == "unset" else FUTURE_S)
         return ORIGIN_S + now + (0.003 if self.mode == "ntp" else self.offset_s)
 
     def knowledge(self):

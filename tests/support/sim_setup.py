@@ -10,7 +10,7 @@ from gateway import poller, room, uplink, writer
 from tests.support import sim_gateway
 from tests.support.sim_fleet import Epochs
 
-SMALL_FLASH = {"fine": 10 << 10, "coarse": 4 << 10}     # room for some 10 batches
+SMALL_FLASH = {"fine": 5 << 10, "coarse": 4 << 10}     # room for some ten batches
 
 
 class Crashes(logging.Handler):

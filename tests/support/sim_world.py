@@ -23,9 +23,10 @@ from gateway.core.errors import StoreError
 from gateway.uplink import WINDOW
 from tests.support import sim_checks, sim_loop, sim_setup
 from tests.support.sim_broker import Broker
+from tests.support.sim_coarse import RULES_MAX
 from tests.support.sim_faults import DEADLINE_S, Faults
-from tests.support.sim_fleet import Fleet, WorkerCrash
-from tests.support.sim_gateway import Machine, PowerCut
+from tests.support.sim_fleet import CLIENT, Fleet, WorkerCrash
+from tests.support.sim_gateway import NAME, Machine, PowerCut
 from tests.support.sim_truth import Violation as Violation
 
 TRACE_TAIL = 40
@@ -64,6 +65,7 @@ class World:
 
     def __init__(self, seed, style, folder):
         self.seed, self.style, self.trims = seed, style, sim_setup.trims(seed)
+        self.rule_max = RULES_MAX[seed // 2 % len(RULES_MAX)]
         self.receipt_key = Ed25519PrivateKey.from_private_bytes(bytes([3]) * 32)
         self.armed, self.failed = {}, ""
         self.restore_next, self.on_seal = False, None
@@ -254,9 +256,9 @@ class World:
     async def _story(self, until_s):
         await self.faults.run(until_s)
         self._calm()
-        begun_s, goal = self.now(), max(self.machine.witness.batches, default=0)
-        self.note("calm", goal)
-        await self._until(lambda: self._is_delivered(goal), SETTLE_S, "I9")
+        begun_s = self.now()
+        self.note("calm", max(self.machine.witness.batches, default=0))
+        await self._until(self._is_delivered, SETTLE_S, "I9")
         self.ending = True
         self.machine.life.stop.set()
         await self._until(lambda: self.life_task.done(), 60.0, "I9")
@@ -273,12 +275,15 @@ class World:
         self.machine.bus.babble_s.clear()
         self.wake.set()
 
-    def _is_delivered(self, goal):
-        life = self.machine.life
+    def _is_delivered(self):
+        """Return whether all that is sealed by now is acknowledged, and both sides are there to
+        deliver what a stop seals."""
+        life, batches = self.machine.life, self.machine.witness.batches
         if life is None or life.dead or not hasattr(life, "uplink"):
             return False
-        last_seq = self.machine.witness.batches[goal].content.last_seq if goal else 0
-        return life.uplink.outbox.acknowledged_seq >= last_seq
+        newest = batches[max(batches)].content.last_seq if batches else 0
+        return (life.uplink.outbox.acknowledged_seq >= newest
+                and {NAME, CLIENT} <= self.broker.sessions.keys())
 
     async def _until(self, condition, limit_s, invariant):
         end_s = self.now() + limit_s
