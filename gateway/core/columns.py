@@ -17,7 +17,7 @@ from .cbor import decode as cbor_decode
 from .cbor import encode as cbor_encode
 from .errors import Bug, FormatError
 from .order import put_order, read_order
-from .predict import LEG, MINUS_LEG, plan, predict
+from .predict import NEIGHBOUR, plan, predict
 from .record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX, EventRecord, ScanRecord, encode_body
 from .schema import decode_schema, encode_schema, is_int
 from .series import CONSTANT, choose, put_residuals, put_varint, restore, signed, varint, zigzag
@@ -27,8 +27,8 @@ __all__ = ("RECORDS_MAX", "CELLS_MAX", "encode", "decode", "encode_schema", "dec
 RECORDS_MAX = 1 << 17       # 32 meters at 1 Hz for an hour
 CELLS_MAX = 1 << 22         # values of one batch; 20 meters x 34 points at 1 Hz for an hour: 2.4 M
 KIND_MAX = 255              # event kinds
-MODE_BITS = 5               # residual mode in the lower two, prediction number in the upper three
-PREDICTIONS = 8
+MODE_BITS = 3               # residual mode in the lower two, above them 1 if predicted
+PREDICTED = 4
 
 
 def encode(schema, records):
@@ -154,7 +154,7 @@ def _read_ticks(data, at, modes, nominal, rows):
     ticks, bases = [], [0]
     for step, count in zip(nominal, rows):
         mode = next(modes)
-        if mode >> 2:
+        if mode & PREDICTED:
             raise FormatError("columns: ticks have no prediction")
         column, at = _read_series(data, at, mode, bases, count)
         column = [tick + i * step for i, tick in enumerate(column)]
@@ -170,20 +170,24 @@ def _put_point(modes, body, which, streams):
     which: (points, step of the plan).  streams: (columns, runs of absences) of each.
     """
     points, (place, number, sources) = which
-    bases = [0] * PREDICTIONS               # neighbours, one chain for each prediction number
+    bases = [0, 0]                          # neighbours, one chain of the values, one of the rest
+    before = ()
     for columns, runs in streams:
         values = columns[place]
-        if values and (min(values) < INT_MIN or max(values) >= INT_END):
-            raise Bug("columns: a value is out of range")
-        used = 0
-        if values and number and _together(runs, place, sources):
-            used, coded = _best(values, number, which, columns)
-        elif values:
-            coded = choose(values)
-        if values:
-            _put_series(modes, body, used, coded, bases)
-        else:
+        if not values:
             modes.append(CONSTANT)
+            continue
+        if min(values) < INT_MIN or max(values) >= INT_END:
+            raise Bug("columns: a value is out of range")
+        expected = None
+        if number == NEIGHBOUR:
+            if len(before) == len(values):
+                expected = before
+            before = values
+        elif number and _together(runs, place, sources):
+            expected = _expected(number, points, (place, sources), columns)
+        used, coded = _best(values, expected) if expected else (0, choose(values))
+        _put_series(modes, body, used, coded, bases)
 
 
 def _together(runs, place, sources):
@@ -194,17 +198,13 @@ def _together(runs, place, sources):
     return True
 
 
-def _best(values, number, which, columns):
-    """Return (prediction used or 0, coding) of the shorter of both ways."""
-    points, (place, _, sources) = which
-    if number == LEG and sum(values) < 0:
-        number = MINUS_LEG
-    expected = _expected(number, points, (place, sources), columns)
+def _best(values, expected):
+    """Return (1 if predicted else 0, coding) of the shorter of both ways."""
     ahead = choose([value - other for value, other in zip(values, expected)])
     if ahead[1] == CONSTANT and min(values) != max(values):
-        return number, ahead                # nothing left to tell: no need to try the other way
+        return 1, ahead                     # nothing left to tell: no need to try the other way
     plain = choose(values)
-    return (number, ahead) if ahead[0] < plain[0] else (0, plain)
+    return (1, ahead) if ahead[0] < plain[0] else (0, plain)
 
 
 def _expected(number, points, places, columns):
@@ -216,7 +216,7 @@ def _expected(number, points, places, columns):
 def _put_series(modes, body, number, coded, bases):
     """Write one series and remember its base, from which the next one's is told."""
     _, mode, base, residuals = coded
-    modes.append(number << 2 | mode)
+    modes.append(number * PREDICTED | mode)
     put_varint(body, zigzag(base - bases[number]))
     put_residuals(body, residuals)
     bases[number] = base
@@ -241,28 +241,25 @@ def _read_points(data, at, modes, shape):
 def _read_point(data, at, modes, which, streams):
     """Set the series of one point in each stream's columns; return the offset after them."""
     points, (place, number, sources) = which
-    bases = [0] * PREDICTIONS
+    bases, before = [0, 0], ()
     for columns, absences, rows in streams:
         mode = next(modes)
-        used = mode >> 2
-        if used:
-            _check_prediction(used, number, absences, (place, sources))
         values, at = _read_series(data, at, mode, bases, rows - absences[place].count)
-        if used:
-            expected = _expected(used, points, (place, sources), columns)
+        if mode & PREDICTED:
+            if number == NEIGHBOUR:
+                expected = before
+            elif number and _together([absent.runs for absent in absences], place, sources):
+                expected = _expected(number, points, (place, sources), columns)
+            else:
+                raise FormatError("columns: a prediction that cannot be before %d" % at)
+            if len(expected) != len(values):
+                raise FormatError("columns: a prediction from what is absent before %d" % at)
             values = [value + other for value, other in zip(values, expected)]
         if values and (min(values) < INT_MIN or max(values) >= INT_END):
             raise FormatError("columns: value out of range before %d" % at)
+        before = values or before
         columns[place] = values
     return at
-
-
-def _check_prediction(used, number, absences, places):
-    """Raise FormatError unless a prediction is one that this point can have."""
-    if not number or (used != number and (used, number) != (MINUS_LEG, LEG)):
-        raise FormatError("columns: prediction %d is not known here" % used)
-    if not _together([absent.runs for absent in absences], places[0], places[1]):
-        raise FormatError("columns: prediction %d from what is absent" % used)
 
 
 def _read_series(data, at, mode, bases, count):
