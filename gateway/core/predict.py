@@ -7,7 +7,7 @@ meter's own rounding adds.  The rules stand in signed batches: a new one needs a
 the batch (docs/formats.md, 6.7, gives each formula).
 """
 
-SUM, PRODUCT, RATIO, ROOT, CURRENT, ANGLE, NEIGHBOUR = 1, 2, 3, 4, 5, 6, 7
+SUM, ROOT, RATIO, ANGLE, NEIGHBOUR = 1, 2, 3, 4, 5
 
 _MAINS = ((NEIGHBOUR, ()),)
 
@@ -15,15 +15,15 @@ _MAINS = ((NEIGHBOUR, ()),)
 # whose sources all stand in the stream, with the same item, and whose steps fit is the one.
 RULES = {
     1: _MAINS, 2: _MAINS, 3: _MAINS, 4: _MAINS, 5: _MAINS, 6: _MAINS,   # voltages
-    7: ((CURRENT, (11, 19, 1)), (CURRENT, (14, 22, 1))),                # current_l1 .. l3
-    8: ((CURRENT, (12, 20, 2)),),
-    9: ((CURRENT, (13, 21, 3)),),
+    7: ((RATIO, (15, 1)), (RATIO, (18, 1))),        # current_l1 .. l3
+    8: ((RATIO, (16, 2)),),
+    9: ((RATIO, (17, 3)),),
     10: ((SUM, (7, 8, 9)),),                        # current_total
     14: ((SUM, (11, 12, 13)),),                     # power_active_total
-    15: ((ROOT, (11, 19)), (PRODUCT, (1, 7))),      # power_apparent_l1 .. l3
-    16: ((ROOT, (12, 20)), (PRODUCT, (2, 8))),
-    17: ((ROOT, (13, 21)), (PRODUCT, (3, 9))),
-    18: ((SUM, (15, 16, 17)), (ROOT, (14, 22)), (PRODUCT, (1, 7))),     # power_apparent_total
+    15: ((ROOT, (11, 19)),),                        # power_apparent_l1 .. l3
+    16: ((ROOT, (12, 20)),),
+    17: ((ROOT, (13, 21)),),
+    18: ((SUM, (15, 16, 17)), (ROOT, (14, 22))),    # power_apparent_total
     22: ((SUM, (19, 20, 21)),),                     # power_reactive_total
     23: ((RATIO, (11, 15)),),                       # power_factor_l1 .. l3
     24: ((RATIO, (12, 16)),),
@@ -43,10 +43,8 @@ RULES = {
 PERCENT = 27            # the one ratio that counts in hundredths
 
 # Points are coded in order of rank, so that sources come before what they predict.
-RANK = {10: 3, 14: 1, 22: 1, 7: 2, 8: 2, 9: 2, 15: 3, 16: 3, 17: 3, 18: 4, 23: 4, 24: 4, 25: 4,
-        26: 5, 27: 5, 28: 2, 43: 1, 47: 1, 48: 1, 49: 1, 50: 1, 51: 2, 54: 1}
-
-ONE = 1 << 12           # of the angle's tangent
+RANK = {7: 3, 8: 3, 9: 3, 10: 4, 14: 1, 15: 1, 16: 1, 17: 1, 18: 2, 22: 1, 23: 2, 24: 2, 25: 2,
+        26: 3, 27: 3, 28: 2, 43: 1, 47: 1, 48: 1, 49: 1, 50: 1, 51: 2, 54: 1}
 
 
 def plan(points):
@@ -78,21 +76,15 @@ def predict(number, points, target, columns):
         if len(columns) == 2:
             return [a + b for a, b in zip(columns[0], columns[1])]
         return [a + b + c for a, b, c in zip(columns[0], columns[1], columns[2])]
-    exponent = target.exponent
-    if number == PRODUCT:
-        return _product(10 ** (exponent - points[0].exponent - points[1].exponent), columns)
-    if number == RATIO:
-        one = 10 ** -exponent * (100 if target.measurand == PERCENT else 1)
-        return [(2 * a * one + b) // (2 * b) if b > 0 else one
-                for a, b in zip(columns[0], columns[1])]
-    if number == ANGLE:
-        return _angles(10 ** -exponent, columns)
-    roots = _roots(columns)
     if number == ROOT:
-        return [root + 1 >> 1 for root in roots]
-    scale = 10 ** (points[0].exponent - points[2].exponent - exponent)
-    return [(root * scale + volt) // (2 * volt) if volt > 0 else 0
-            for root, volt in zip(roots, columns[2])]
+        return _roots(columns)
+    if number == ANGLE:
+        return _angles(10 ** -target.exponent, columns)
+    one = 10 ** (points[0].exponent - points[1].exponent - target.exponent)
+    if target.measurand == PERCENT:
+        one *= 100
+    return [(2 * a * one + b) // (2 * b) if b > 0 else one
+            for a, b in zip(columns[0], columns[1])]
 
 
 def _rule(points, first, target):
@@ -110,47 +102,40 @@ def _rule(points, first, target):
 
 def _fits(number, exponents, exponent):
     """Return True if the sources' steps allow the rule in whole numbers."""
-    if number == PRODUCT:
-        return exponents[0] + exponents[1] <= exponent
-    if number == CURRENT:
-        return exponents[0] == exponents[1] and exponents[2] + exponent <= exponents[0]
+    if number == RATIO:
+        return exponents[0] - exponents[1] >= exponent
     if min(exponents) != max(exponents):
         return False
-    if number == RATIO or number == ANGLE:
-        return exponent <= 0
-    return exponents[0] == exponent
-
-
-def _product(bottom, columns):
-    half = bottom >> 1
-    return [(a * b + half) // bottom for a, b in zip(columns[0], columns[1])]
+    return exponent <= 0 if number == ANGLE else exponents[0] == exponent
 
 
 def _angles(one, columns):
-    """Return the angles whose tangent is second / |first|, in degrees, as whole numbers of 1/one.
+    """Return the angles whose tangent is second / |first|, in whole numbers of 1/one degree.
 
-    Within 0.09 degrees: atan x = 45 x + x (1 - x) (14.02 + 3.8 x) for x of 0 .. 1 (Rajan et al.,
-    IEEE Signal Processing Magazine 23(3), 2006).
+    atan x = x / (1 + 0.28125 x x) for x of -1 .. 1, within 0.3 degrees; that they are near and
+    move as the true ones do is enough.
     """
     angles = []
     for a, b in zip(columns[0], columns[1]):
-        low, high = (abs(b), abs(a)) if abs(b) <= abs(a) else (abs(a), abs(b))
-        x = low * ONE // high if high else 0
-        angle = x * (4500 * ONE * ONE + (ONE - x) * (1402 * ONE + 380 * x)) // ONE ** 3
-        if abs(b) > abs(a):
-            angle = 9000 - angle
-        angle = (angle * one + 50) // 100
-        angles.append(angle if b >= 0 else -angle)
+        a, aa, bb = abs(a), a * a, b * b
+        if aa >= bb:
+            angles.append(1833465 * one * a * b // (32000 * aa + 9000 * bb) if a else 0)
+        else:
+            rest = 1833465 * one * a * b // (32000 * bb + 9000 * aa)
+            angles.append((90 if b > 0 else -90) * one - rest)
     return angles
 
 
 def _roots(columns):
-    """Return the floor of twice the square roots of a*a + b*b."""
+    """Return sqrt(a*a + b*b), rounded to the nearest whole number."""
     roots, root = [], 1
     for a, b in zip(columns[0], columns[1]):
-        square = 4 * (a * a + b * b)
-        root = _root(square, root or 1) if square else 0
-        roots.append(root)
+        square = 4 * (a * a + b * b)        # the root of four times it, halved, can be rounded
+        if square == 0:
+            roots.append(0)
+            continue
+        root = _root(square, root)
+        roots.append(root + 1 >> 1)
     return roots
 
 
