@@ -25,6 +25,7 @@ from .series import (
     choose,
     put_residuals,
     put_varint,
+    read_residuals,
     restore,
     signed,
     step_of,
@@ -65,8 +66,7 @@ def encode(schema, records):
     modes, bases, body = coded
     _put_modes(out, modes)
     _put_steps(out, steps)
-    for base in bases:
-        put_varint(out, zigzag(base))
+    put_residuals(out, bases)
     out.extend(body)
     out.extend(cbor_encode(events))
     return bytes(out)
@@ -97,9 +97,9 @@ def decode(schema, first_seq, data):
     modes, at = _read_modes(data, at, len(present) + sum(
         [len(schema[s].points) for s in present]))
     steps, at = _read_steps(data, at, sum([len(schema[group[0]].points) for group in groups]))
-    bases, at = _read_bases(data, at, len(present) + sum(
+    bases, at = read_residuals(data, at, len(present) + sum(
         [one.count < rows[s] for s in present for one in absences[s]]))
-    coded = modes, bases
+    coded = modes, iter(bases)
     ticks, at = _read_ticks(data, at, coded, nominal, [rows[s] for s in present])
     columns, at = _read_points(data, at, coded, (schema, groups, rows, absences, steps))
     events = _read_events(data[at:], rows[len(schema)])
@@ -199,16 +199,25 @@ def _put_point(coded, which, streams):
         if not values:
             coded[0].append(CONSTANT)
             continue
-        if min(values) < INT_MIN or max(values) >= INT_END:
+        low, high = min(values), max(values)
+        if low < INT_MIN or high >= INT_END:
             raise Bug("columns: a value is out of range")
+        if low == high:                     # nothing is shorter than a constant
+            before = values
+            _put_series(coded, 0, (0, CONSTANT, low // step, ()), bases)
+            continue
         expected = None
         if number == NEIGHBOUR:
-            if len(before) == len(values):
-                expected = before
-            before = values
+            expected = before if len(before) == len(values) else None
         elif number and _together(runs, place, sources):
             expected = _expected(number, points, (place, sources), columns)
-        _put_series(coded, *_best(values, expected, step), bases)
+        before = values
+        if step > 1:
+            values = [value // step for value in values]
+            low, high = low // step, high // step
+            expected = expected and [value // step for value in expected]
+        predicted, series = _best(values, expected, (low, high))
+        _put_series(coded, predicted, series, bases)
     return step
 
 
@@ -220,15 +229,11 @@ def _together(runs, place, sources):
     return True
 
 
-def _best(values, expected, step):
+def _best(values, expected, ends):
     """Return (1 if predicted else 0, coding) of the better of both ways."""
-    if step > 1:
-        values = [value // step for value in values]
-    low, high = min(values), max(values)
-    if expected is None:
+    low, high = ends
+    if not expected:
         return 0, choose(values, low, high)
-    if step > 1:
-        expected = [value // step for value in expected]
     left = [value - other for value, other in zip(values, expected)]
     ahead = choose(left, min(left), max(left))
     if ahead[0] < high - low:
@@ -248,7 +253,8 @@ def _put_series(coded, predicted, series, bases):
     _, mode, base, residuals = series
     coded[0].append(PREDICTED * predicted + mode)
     coded[1].append(base - bases[predicted])
-    put_residuals(coded[2], residuals)
+    if residuals:
+        put_residuals(coded[2], residuals)
     bases[predicted] = base
 
 
@@ -300,7 +306,7 @@ def _read_series(data, at, coded, bases, count):
         if mode != CONSTANT:
             raise FormatError("columns: mode %d for a series without values" % mode)
         return mode, [], at
-    base = bases[mode >> 2] + signed(next(coded[1]))
+    base = bases[mode >> 2] + next(coded[1])
     bases[mode >> 2] = base
     values, at = restore(mode & 3, base, data, at, count)
     return mode, values, at
@@ -356,15 +362,6 @@ def _read_steps(data, at, count):
             raise FormatError("columns: a step before %d" % at)
         steps[place] = step
     return iter(steps), at
-
-
-def _read_bases(data, at, count):
-    """Return (iterator over count numbers, offset after them)."""
-    bases = []
-    for _ in range(count):
-        number, at = varint(data, at)
-        bases.append(number)
-    return iter(bases), at
 
 
 def _read_events(data, count):
