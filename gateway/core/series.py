@@ -14,7 +14,7 @@ from .errors import FormatError
 CONSTANT, VALUE, DELTA, DELTA2 = 0, 1, 2, 3
 
 TURNS = 3
-VARINT_BYTES_MAX = 10       # 70 bits: a delta of deltas of 64-bit counters needs 67
+VARINT_BYTES_MAX = 10   # 70 bits: a delta of deltas of 64-bit counters needs 67
 
 # Zigzag of -64..63 and back.
 _ZIGZAG = dict([(i, 2 * i if i >= 0 else -2 * i - 1) for i in range(-64, 64)])
@@ -90,9 +90,13 @@ def read_residuals(data, at, count):
         if byte < 128:
             append(table[byte])
             at += 1
+            continue
+        if at + 1 < end and 0 < data[at + 1] < 128:     # two bytes, as nearly all of the rest
+            number = byte & 127 | data[at + 1] << 7
+            at += 2
         else:
             number, at = varint(data, at)
-            append(number >> 1 if number & 1 == 0 else -(number >> 1) - 1)
+        append(number >> 1 if number & 1 == 0 else -(number >> 1) - 1)
     return numbers, at
 
 
