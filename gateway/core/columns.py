@@ -40,7 +40,7 @@ CELLS_MAX = 1 << 22         # values of one batch; 20 meters x 34 points at 1 Hz
 KIND_MAX = 255              # event kinds
 MODE_BITS = 3               # residual mode in the lower two, above them 1 if predicted
 PREDICTED = 4
-STEP_VALUES_MIN = 16        # a step found in fewer numbers is mostly chance
+STEP_VALUES_MIN = 4         # a step found in fewer numbers is mostly chance
 STEP_MAX = 1 << 63
 
 
