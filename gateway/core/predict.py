@@ -16,8 +16,8 @@ _MAINS = ((NEIGHBOUR, ()),)
 RULES = {
     1: _MAINS, 2: _MAINS, 3: _MAINS, 4: _MAINS, 5: _MAINS, 6: _MAINS,   # voltages
     7: ((RATIO, (15, 1)), (RATIO, (18, 1))),        # current_l1 .. l3
-    8: ((RATIO, (16, 2)),),
-    9: ((RATIO, (17, 3)),),
+    8: ((RATIO, (16, 2)), (RATIO, (18, 2))),
+    9: ((RATIO, (17, 3)), (RATIO, (18, 3))),
     10: ((SUM, (7, 8, 9)),),                        # current_total
     14: ((SUM, (11, 12, 13)),),                     # power_active_total
     15: ((ROOT, (11, 19)),),                        # power_apparent_l1 .. l3
@@ -112,17 +112,14 @@ def _fits(number, exponents, exponent):
 def _angles(one, columns):
     """Return the angles whose tangent is second / |first|, in whole numbers of 1/one degree.
 
-    atan x = x / (1 + 0.28125 x x) for x of -1 .. 1, within 0.3 degrees; that they are near and
-    move as the true ones do is enough.
+    atan(b / a) = 90 b (11 b + 7 a) / (11 a a + 14 a b + 11 b b) degrees for a, b >= 0, within 0.6:
+    right at both ends and in the middle, and it moves as the true one does, which is enough.
     """
     angles = []
     for a, b in zip(columns[0], columns[1]):
-        a, aa, bb = abs(a), a * a, b * b
-        if aa >= bb:
-            angles.append(1833465 * one * a * b // (32000 * aa + 9000 * bb) if a else 0)
-        else:
-            rest = 1833465 * one * a * b // (32000 * bb + 9000 * aa)
-            angles.append((90 if b > 0 else -90) * one - rest)
+        a, c = abs(a), abs(b)
+        bottom = 11 * (a * a + c * c) + 14 * a * c
+        angles.append(90 * one * b * (11 * c + 7 * a) // bottom if bottom else 0)
     return angles
 
 

@@ -220,7 +220,7 @@ def test_each_field_of_the_wrong_kind_is_refused():
                           (11, 0x03, "more runs than scans"), (12, 0x02, "scan outside"),
                           (14, 0x00, "reason 0"), (16, 0x08, "neighbour of equal mode"),
                           (15, 0x14, "a prediction of ticks"), (16, 0x0e, "nothing before it"),
-                          (18, 0x05, "more steps than points"), (18, 0x80, "padded")):
+                          (18, 0x05, "more steps than points"), (18, 0x80, "many more")):
         data = bytearray(BY_HAND_BYTES)
         data[at] = byte
         assert refused(TWO_METERS, bytes(data)), why

@@ -96,11 +96,11 @@ def test_roots_are_exact_and_rounded(pairs):
 
 
 @given(st.integers(-10 ** 6, 10 ** 6), st.integers(-10 ** 6, 10 ** 6))
-def test_angles_are_within_a_third_of_a_degree_of_the_true_ones(watt, var):
+def test_angles_are_within_six_tenths_of_a_degree_of_the_true_ones(watt, var):
     points, target = (Point(14, 0, ""), Point(22, 0, "")), Point(28, -1, "")
     found = predict(ANGLE, points, target, ((watt,), (var,)))[0]
     true = 10 * math.degrees(math.atan2(var, abs(watt)))
-    assert abs(found - true) < 4, (found, true)         # tenths, one of them by rounding down
+    assert abs(found - true) < 7, (found, true)         # tenths, one of them by rounding down
 
 
 @given(SCHEMAS)

@@ -37,11 +37,12 @@ def test_current_is_apparent_power_over_voltage_rounded_half_up():
 
 def test_the_angle_is_that_of_reactive_over_active_power():
     points = (Point(14, 0, ""), Point(22, 0, ""))
-    # tan: 0, 1/4, 1 (57.2958 / 1.28125 = 44.718), infinite, 4; 57.2958 * .25 / 1.017578 = 14.0765
+    # b/a = 0, 1/4, 1, infinite, 4.  90 * .25 * (11 * .25 + 7) / (11 + 3.5 + .6875) = 14.444;
+    # 90 * 4 * (44 + 7) / (11 + 56 + 176) = 75.556; negative ones are rounded down
     columns = ((1000, -1000, 70, 0, 1000, 0, 250), (0, 250, 70, 9, -250, 0, 1000))
     assert predict(ANGLE, points, Point(28, -1, ""), columns) == [
-        0, 140, 447, 900, -141, 0, 760]
-    assert predict(ANGLE, points, Point(28, -2, ""), columns)[1] == 1407
+        0, 144, 450, 900, -145, 0, 755]
+    assert predict(ANGLE, points, Point(28, -2, ""), columns)[1] == 1444
 
 
 def test_mains_are_those_of_the_meter_before():

@@ -16,7 +16,7 @@ from gateway.core.record import EventRecord, ScanRecord
 TABLE = {
     **dict.fromkeys((1, 2, 3, 4, 5, 6, 29), (0, [("neighbour",)])),
     7: (3, [("ratio", 15, 1), ("ratio", 18, 1)]),
-    8: (3, [("ratio", 16, 2)]), 9: (3, [("ratio", 17, 3)]),
+    8: (3, [("ratio", 16, 2), ("ratio", 18, 2)]), 9: (3, [("ratio", 17, 3), ("ratio", 18, 3)]),
     10: (4, [("sum", 7, 8, 9)]), 14: (1, [("sum", 11, 12, 13)]),
     15: (1, [("root", 11, 19)]), 16: (1, [("root", 12, 20)]), 17: (1, [("root", 13, 21)]),
     18: (2, [("sum", 15, 16, 17), ("root", 14, 22)]), 22: (1, [("sum", 19, 20, 21)]),
@@ -193,18 +193,13 @@ def predicted(points, p, cell, neighbour):
     if name == "root":
         return (math.isqrt(4 * (values[0] ** 2 + values[1] ** 2)) + 1) // 2
     if name == "angle":
-        return angle(abs(values[0]), values[1], 10 ** -target.exponent)
+        a, b = abs(values[0]), abs(values[1])
+        top = 90 * 10 ** -target.exponent * values[1] * (11 * b + 7 * a)
+        return math.floor(Fraction(top, 11 * a ** 2 + 14 * a * b + 11 * b ** 2)) if a + b else 0
     power = points[sources[0]].exponent - points[sources[1]].exponent - target.exponent
     scale = 10 ** power * (100 if target.measurand == 27 else 1)
     top, bottom = values
     return math.floor(Fraction(top * scale, bottom) + Fraction(1, 2)) if bottom > 0 else scale
-
-
-def angle(a, b, k):
-    """Return the angle below the tables of 6.9."""
-    top, small, large = 1833465 * k * a * b, min(a * a, b * b), max(a * a, b * b)
-    part = top // (32000 * large + 9000 * small) if large else 0
-    return part if a * a >= b * b else (90 * k if b > 0 else -90 * k) - part
 
 
 def usable(name, exponents, target):
