@@ -282,8 +282,7 @@ def _read_point(data, at, coded, which, streams):
         if mode >= PREDICTED:
             expected = before
             if number != NEIGHBOUR:
-                if not number or not _together([one.runs for one in absences], place, sources):
-                    raise FormatError("columns: a prediction of nothing before %d" % at)
+                _check_rule(number, [one.runs for one in absences], place, sources)
                 expected = _expected(number, points, (place, sources), columns)
             if len(expected) != len(values):
                 raise FormatError("columns: a prediction from what is absent before %d" % at)
@@ -297,6 +296,12 @@ def _read_point(data, at, coded, which, streams):
         before = values or before
         columns[place] = values
     return at
+
+
+def _check_rule(number, runs, place, sources):
+    """Raise FormatError unless a point has a rule and is absent where its sources are."""
+    if not number or not _together(runs, place, sources):
+        raise FormatError("columns: a prediction of a point that has none")
 
 
 def _read_series(data, at, coded, bases, count):

@@ -131,15 +131,18 @@ def step_of(columns):
     step = 0
     for column in columns:
         for number in column:
-            if step == 0:
-                step = abs(number)
-            elif number % step:
-                rest = number % step
-                while rest:
-                    step, rest = rest, step % rest
-                if step == 1:
-                    return 1
+            if step == 0 or number % step:
+                step = _divisor(step, abs(number))
+            if step == 1:
+                return 1
     return step or 1
+
+
+def _divisor(one, other):
+    """Return the greatest common divisor; that of a number and 0 is the number."""
+    while other:
+        one, other = other, one % other
+    return one
 
 
 def restore(mode, base, data, at, count):

@@ -33,9 +33,9 @@ BY_HAND_BYTES = bytes.fromhex((
 SCHEMA_BYTES = bytes.fromhex((
     "82 81 82 83 01 20 60 83 18 2b 00 60 82 82 61 61 00 82 61 62 00").replace(" ", ""))
 
-# Active and reactive power say 500 and 1001 VA (1001.4); the first meter says 0 and 2 more.  Those and
-# 230.0, 231.0 V say 2.17 and 4.34 A; it says 0.00 and 0.01 more.  The second one is idle: its
-# voltage is that of the first and 0.1, 0.2 V more.  Both count energy in tens.
+# Active and reactive power say 500 and 1001 VA (1001.4); the first meter says 0 and 2 more.
+# Those and 230.0, 231.0 V say 2.17 and 4.34 A; it says 0.00 and 0.01 more.  The second one is
+# idle: its voltage is that of the first and 0.1, 0.2 V more.  Both count energy in tens.
 POWER_METER = (Point(1, -1, ""), Point(7, -2, ""), Point(11, 0, ""), Point(19, 0, ""),
                Point(15, 0, ""), Point(43, 0, ""))
 PREDICTED = (Stream("a", POWER_METER), Stream("b", POWER_METER))
