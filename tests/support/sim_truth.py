@@ -94,7 +94,6 @@ class Witness:
             self.scans.pop(seq)
         self._time_is_true(content, scans)
 
-<<<<<<< HEAD
     def coarse(self, number, data):
         """Note a coarse batch that is being made, or that a start found, and hold it to the
         batches that it stands for (I6)."""
@@ -113,12 +112,11 @@ class Witness:
             if number not in covered and known.content.last_seq > self.receipt_max and (
                     number != unsure):
                 self._fail("I1", f"batch {number} is gone, no receipt covers it")
-=======
+
     def _read_twice(self, content, schema, records):
         body = inflate(content.body, batch.INFLATED_MAX) if content.codec else content.body
         if by_the_book(schema, content.first_seq, cbor.decode(body, 1)[1]) != records:
             self._fail("I6", f"batch {content.number}: the decoder by the book reads otherwise")
->>>>>>> f3c937c (Days read by three decoders; simulated journals read by the book too; ADR 0013)
 
     def _fits(self, content):
         before = self.batches.get(content.number - 1)
