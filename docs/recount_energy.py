@@ -18,30 +18,46 @@ from verify_evidence import LAST, Bundle, cbor, content, need, utc
 ENERGY = {43: "energy_active_import_total", 47: "energy_active_export_total",
           51: "energy_active_sum_total", 56: "energy_yield_total"}
 QUARTER_MS, SPREAD_MS = 900_000, 31 * 86_400_000
-RULES = {10: ((1, 7, 8, 9),), 14: ((1, 11, 12, 13),), 15: ((2, 1, 7),), 16: ((2, 2, 8),),
-         17: ((2, 3, 9),), 18: ((1, 15, 16, 17), (2, 1, 7)), 19: ((3, 15, 11),),
-         20: ((3, 16, 12),), 21: ((3, 17, 13),), 22: ((1, 19, 20, 21), (3, 18, 14)),
-         23: ((4, 11, 15),), 24: ((4, 12, 16),), 25: ((4, 13, 17),), 26: ((4, 14, 18),),
-         27: ((4, 14, 18),), 43: ((1, 40, 41, 42),), 47: ((1, 44, 45, 46),),
-         51: ((1, 43, 47), (1, 48, 49, 50))}        # 6.7: target: (number, *sources) ...
-PREDICT = {1: lambda d, *v: sum(v), 2: lambda d, a, b: (a * b + d // 2) // d,
-           3: lambda d, a, b: (isqrt(max(4 * (a * a - b * b), 0)) + 1) // 2,
-           4: lambda d, a, b: (2 * a * d + b) // (2 * b) if b > 0 else d}
+MAINS = {measurand: ((1,),) for measurand in (1, 2, 3, 4, 5, 6, 29)}    # without sources: 6.9's
+RULES = MAINS | {                                                       # neighbour
+    7: ((3, 15, 1), (3, 18, 1)), 8: ((3, 16, 2), (3, 18, 2)), 9: ((3, 17, 3), (3, 18, 3)),
+    10: ((1, 7, 8, 9),), 14: ((1, 11, 12, 13),), 15: ((2, 11, 19),), 16: ((2, 12, 20),),
+    17: ((2, 13, 21),), 18: ((1, 15, 16, 17), (2, 14, 22)), 22: ((1, 19, 20, 21),),
+    23: ((3, 11, 15),), 24: ((3, 12, 16),), 25: ((3, 13, 17),), 26: ((3, 14, 18),),
+    27: ((3, 14, 18),), 28: ((4, 14, 22),), 43: ((1, 40, 41, 42),), 47: ((1, 44, 45, 46),),
+    48: ((1, 40, 44),), 49: ((1, 41, 45),), 50: ((1, 42, 46),),
+    51: ((1, 43, 47), (1, 48, 49, 50)), 54: ((1, 52, 53),)}     # target: (rule, *sources) ...
+PREDICT = {1: lambda d, *v: sum(v), 2: lambda d, a, b: (isqrt(4 * (a * a + b * b)) + 1) // 2,
+           3: lambda d, a, b: (2 * a * d + b) // (2 * b) if b > 0 else d,
+           4: lambda d, a, b: 90 * d * b * (11 * abs(b) + 7 * abs(a)) // (
+               11 * (a * a + b * b) + 14 * abs(a * b) or 1)}
 
 
 class Series:
-    """The series of a batch's columns (formats.md 6.6); each is decoded when asked for."""
+    """The series of a batch's columns (formats.md 6.6 - 6.8); each is decoded when asked for."""
 
     def __init__(self, columns):
         """columns: a Columns of verify_evidence.py."""
-        self.columns, self.where, latest, k = columns, {}, {}, 0
-        begin, data = columns.at, columns.data
+        self.columns, self.where, last = columns, {}, {}
+        begin, data, k = columns.at, columns.data, sum(n > 0 for n in columns.counts)
         self.ends = [begin - 1, *compress(range(begin, len(data)), data[begin:].translate(LAST))]
-        for (s, p), n, mode in zip(columns.series, columns.counts, columns.modes, strict=True):
-            family = p is not None and (id(columns.schema[s][1]), p, mode >> 2)
-            self.where[s, p] = mode, n, k, latest.get(family)
+        bases, kinds = iter(self.signed(0, k)), [self.kind(s, p) for s, p in columns.series]
+        steps, at, order = {}, -1, list(dict.fromkeys(kind for kind in kinds if kind))
+        for skipped, step in columns.told:
+            at += skipped + 1
+            need(at < len(order) and 1 < step <= 1 << 63, "columns: step")
+            steps[order[at]] = step
+        for place, kind, n, mode in zip(columns.series, kinds, columns.counts, columns.modes,
+                                        strict=True):
+            base = last.get((kind, mode >> 2), 0) + (next(bases) if n else 0)
+            self.where[place] = mode, n, k, base, steps.get(kind, 1), last.get(kind)
             if n:
-                latest[family], k = (s, p), k + (1, n + 1, n, n)[mode & 3]
+                last[kind, mode >> 2], last[kind] = base, place
+                k += (0, n, n - 1, n - 1)[mode & 3]
+
+    def kind(self, s, p):
+        """Return the point of a group (6.5) that a place is of; False for ticks."""
+        return p is not None and (id(self.columns.schema[s][1]), p)
 
     def signed(self, k, n):
         """Return n signed numbers, from the k-th on."""
@@ -54,18 +70,15 @@ class Series:
 
     def values(self, s, p):
         """Return the values that are there of point p of stream s; p None: its ticks."""
-        mode, n, k, place = self.where[s, p]
+        mode, n, k, base, step, before = self.where[s, p]
         if n == 0:
             return []
-        base, *rest = self.signed(k, (1, n + 1, n, n)[mode & 3])
-        while place:                    # the base is told as the difference to the neighbour's
-            _, _, k, place = self.where[place]
-            base += self.signed(k, 1)[0]
+        rest = self.signed(k, (0, n, n - 1, n - 1)[mode & 3])
         found = ([base] * n if mode & 3 == 0 else [base + one for one in rest] if mode & 3 == 1
                  else list(accumulate(rest if mode & 3 == 2 else accumulate(rest), initial=base)))
         guess = ([i * self.step(s) for i in range(n)] if p is None else
-                 self.predicted(s, p, mode >> 2) if mode >> 2 else [0] * n)
-        found = [a + b for a, b in zip(found, guess, strict=True)]
+                 self.predicted(s, p, before) if mode > 3 else [0] * n)
+        found = [(a + b // step) * step for a, b in zip(found, guess, strict=True)]
         need(-1 << 63 <= min(found) <= max(found) < 1 << 64, "columns: value")
         return found
 
@@ -78,22 +91,24 @@ class Series:
         """Return the (first scan, behind the last, reason)s in which a point is absent."""
         return self.columns.there[s][p][1]
 
-    def predicted(self, s, p, number):
-        """Return what a point's values are told against (6.7)."""
+    def predicted(self, s, p, before):
+        """Return what a point's values are told against (6.9); before: its neighbour, if any."""
         points = self.columns.schema[s][1]
         target, exponent, name = points[p]
         place = {points[q][0]: q for q in reversed(range(len(points))) if points[q][2] == name}
-        for rule, *sources in RULES[target]:
+        for rule, *sources in RULES.get(target, ()):
             down = [points[place[m]][1] for m in sources if m in place]
             if len(down) == len(sources) and (
-                    sum(down) <= exponent if rule == 2 else len({*down}) == 1 and exponent <= 0
-                    if rule == 4 else {*down} == {exponent}):
+                    down[0] - down[1] >= exponent if rule == 3 else
+                    down[0] == down[1] and exponent <= 0 if rule == 4 else {*down} <= {exponent}):
                 break
-        need(number == rule or (rule, number) == (3, 5), "columns: not the point's prediction")
+        else:
+            raise ValueError("columns: not the point's prediction")
         need(all(self.runs(s, place[m]) == self.runs(s, p) for m in sources), "columns: absences")
-        d = 10 ** abs(exponent - sum(down) * (rule == 2)) * (100 if target == 27 else 1)
-        rows = zip(*(self.values(s, place[m]) for m in sources), strict=True)
-        return [PREDICT[rule](d, *row) * (-1 if number == 5 else 1) for row in rows]
+        d = 10 ** (down[0] - down[1] - exponent if rule == 3 else max(-exponent, 0))
+        others = [(s, place[m]) for m in sources] or [before]
+        rows = zip(*(self.values(*one) for one in others), strict=True)
+        return [PREDICT[rule](d * (100 if target == 27 else 1), *row) for row in rows]
 
 
 def rule_of(site, device, exponent):

@@ -13,8 +13,8 @@ from functools import lru_cache, partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-RANK = {**dict.fromkeys((10, 14, 15, 16, 17, 43, 47), 1), **dict.fromkeys((22, 26, 27), 3),
-        **dict.fromkeys((18, 19, 20, 21, 23, 24, 25, 51), 2)}       # 6.7; all others: 0
+RANK = {**dict.fromkeys((14, 15, 16, 17, 22, 43, 47, 48, 49, 50, 54), 1), 10: 4,     # 6.9; others: 0
+        **dict.fromkeys((18, 23, 24, 25, 28, 51), 2), **dict.fromkeys((7, 8, 9, 26, 27), 3)}
 LAST = bytes([1] * 128 + [0] * 128)         # marks the last byte of each varint
 def need(truth, text="not as docs/formats.md says"):
     if not truth:
@@ -113,14 +113,16 @@ class Columns:
         self.there = {s: self.absences(self.scans[s], len(self.schema[s][1])) for s in present}
         self.series = layout(schema, present)[1]
         self.counts = [self.scans[s] if p is None else self.there[s][p][0] for s, p in self.series]
-        self.modes, numbers = [], 0                                                     # 6.5, 6.6
+        self.modes, numbers = [], 0                                                     # 6.5
         while len(self.modes) < len(self.counts):
             run = self.number()
-            need(0 < run >> 5 <= len(self.counts) - len(self.modes), "columns: modes")
-            self.modes += [run & 31] * (run >> 5)
+            need(0 < run >> 3 <= len(self.counts) - len(self.modes), "columns: modes")
+            self.modes += [run & 7] * (run >> 3)
+        told = min(self.number(), len(self.counts))                                     # 6.6
+        self.told = [(self.number(), self.number()) for _ in range(told)]
         for (mode, n), times in Counter(zip(self.modes, self.counts, strict=True)).items():
             need(n > 0 or n == mode == 0, "columns: mode")
-            numbers += times * (n and (1, n + 1, n, n)[mode & 3])
+            numbers += times * (n and (1, n + 1, n, n)[mode & 3])           # 6.7, 6.8
         ends = data[self.at:].translate(LAST)
         behind = ends.count(1) - numbers        # bytes that end a number, but stand in the events
         need(behind >= 0 and max(self.modes[:len(present)], default=0) < 4, "columns: series")
@@ -166,7 +168,7 @@ def content(payload):
     version, *said, prev, config, clock, codec, body = cbor(payload, 2)
     boot, machine = said.pop(3), zlib.decompressobj(-15)
     body = machine.decompress(body, 16 << 20) if codec else body
-    need(version == 1 and (codec == 0 or codec == 1 and machine.eof), "deflate, or another version")
+    need(version == 3 and (codec == 0 or codec == 1 and machine.eof), "deflate, or another version")
     columns = Columns(*cbor(body, 1))
     need(sum(columns.scans) == said[4] - said[3] + 1, "another number of records than it says")
     return said, prev, config, boot, clock, columns

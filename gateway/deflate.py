@@ -7,7 +7,7 @@ blocks short, so that each keeps to the statistics of one kind of series.  Toget
 
 import zlib
 
-LEVEL, RAW_WINDOW_BITS, MEMORY_LEVEL = 9, -15, 5
+LEVEL, RAW_WINDOW_BITS, MEMORY_LEVEL = 6, -15, 5
 
 
 def deflate(data: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """Sealed batches: encoded once, the same bytes on flash, on the wire and in the bundle.
 
 One batch = records without a hole, of one boot, one configuration, one key and one clock
-state.  The payload is CBOR [1, device, journal_id, number, boot, first_seq, last_seq, prev,
+state.  The payload is CBOR [3, device, journal_id, number, boot, first_seq, last_seq, prev,
 config_hash, [source, anchor_ticks_ms, anchor_utc_ms, uncertainty_ms], codec, body]; it is
 signed as a COSE_Sign1 (cose.py) and chained (chain.py).  The body is CBOR [schema, columns],
 as it is (codec 0) or as raw deflate (codec 1).  Layout, every byte: docs/formats.md.
@@ -21,7 +21,7 @@ from .receipt import JOURNAL_ID_BYTES, check_bytes, check_int, check_text
 from .record import SEQ_MAX, TICKS_MS_MAX
 from .schema import decode_schema, encode_schema
 
-VERSION = 1
+VERSION = 3
 CODEC_RAW, CODEC_DEFLATE = 0, 1
 SEALED_MAX = 1 << 20            # a sealed batch, signature included
 INFLATED_MAX = 1 << 24          # a body after inflating

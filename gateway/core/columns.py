@@ -4,7 +4,7 @@ Scans of one stream differ little from poll to poll, so each point becomes a ser
 own (series.py), ordered so that like series of all devices stand side by side; a compressor
 behind profits from that.  Layout, every byte, in docs/formats.md:
 
-    count, order, nominal ticks, absences, modes, series, events
+    count, order, nominal ticks, absences, modes, steps, bases, residuals, events
 
 Pure and deterministic: equal records give equal bytes on both runtimes; what was absent
 comes back absent with its reason.  `decode` raises FormatError and is bounded by the limits
@@ -17,18 +17,31 @@ from .cbor import decode as cbor_decode
 from .cbor import encode as cbor_encode
 from .errors import Bug, FormatError
 from .order import put_order, read_order
-from .predict import LEG, MINUS_LEG, plan, predict
+from .predict import NEIGHBOUR, plan, predict
 from .record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX, EventRecord, ScanRecord, encode_body
 from .schema import decode_schema, encode_schema, is_int
-from .series import CONSTANT, choose, put_residuals, put_varint, restore, signed, varint, zigzag
+from .series import (
+    CONSTANT,
+    choose,
+    put_residuals,
+    put_varint,
+    read_residuals,
+    restore,
+    signed,
+    step_of,
+    varint,
+    zigzag,
+)
 
 __all__ = ("RECORDS_MAX", "CELLS_MAX", "encode", "decode", "encode_schema", "decode_schema")
 
 RECORDS_MAX = 1 << 17       # 32 meters at 1 Hz for an hour
 CELLS_MAX = 1 << 22         # values of one batch; 20 meters x 34 points at 1 Hz for an hour: 2.4 M
 KIND_MAX = 255              # event kinds
-MODE_BITS = 5               # residual mode in the lower two, prediction number in the upper three
-PREDICTIONS = 8
+MODE_BITS = 3               # residual mode in the lower two, above them 1 if predicted
+PREDICTED = 4
+STEP_VALUES_MIN = 4         # a step found in fewer numbers is mostly chance
+STEP_MAX = 1 << 63
 
 
 def encode(schema, records):
@@ -38,18 +51,22 @@ def encode(schema, records):
     """
     order, ticks, rows, events = _split(schema, records)
     present = [s for s in range(len(schema)) if rows[s]]
-    out, modes, body = bytearray(), [], bytearray()
+    out, coded = bytearray(), ([], [], bytearray())
     put_varint(out, len(order))
     put_order(out, len(schema), order)
-    _put_ticks(out, modes, body, [ticks[s] for s in present])
+    _put_ticks(out, coded, [ticks[s] for s in present])
     there = [None] * len(schema)
     for s in present:
         there[s] = put_absences(out, rows[s], len(schema[s].points))
+    steps = []
     for group in _groups(schema, present):
         points = schema[group[0]].points
         for step in plan(points):
-            _put_point(modes, body, (points, step), [there[s] for s in group])
+            steps.append(_put_point(coded, (points, step), [there[s] for s in group]))
+    modes, bases, body = coded
     _put_modes(out, modes)
+    _put_steps(out, steps)
+    put_residuals(out, bases)
     out.extend(body)
     out.extend(cbor_encode(events))
     return bytes(out)
@@ -76,10 +93,15 @@ def decode(schema, first_seq, data):
     absences = [None] * len(schema)
     for s in present:
         absences[s], at = read_absences(data, at, rows[s], len(schema[s].points))
+    groups = _groups(schema, present)
     modes, at = _read_modes(data, at, len(present) + sum(
         [len(schema[s].points) for s in present]))
-    ticks, at = _read_ticks(data, at, modes, nominal, [rows[s] for s in present])
-    columns, at = _read_points(data, at, modes, (schema, present, rows, absences))
+    steps, at = _read_steps(data, at, sum([len(schema[group[0]].points) for group in groups]))
+    bases, at = read_residuals(data, at, len(present) + sum(
+        [one.count < rows[s] for s in present for one in absences[s]]))
+    coded = modes, iter(bases)
+    ticks, at = _read_ticks(data, at, coded, nominal, [rows[s] for s in present])
+    columns, at = _read_points(data, at, coded, (schema, groups, rows, absences, steps))
     events = _read_events(data[at:], rows[len(schema)])
     scans = [None] * len(schema)
     for i, s in enumerate(present):
@@ -129,16 +151,16 @@ def _groups(schema, present):
     return groups
 
 
-def _put_ticks(out, modes, body, ticks):
-    """Write each stream's usual step to out and what departs from it to body."""
-    before, bases = 0, [0]
+def _put_ticks(out, coded, ticks):
+    """Write each stream's usual step to out and what departs from it to coded."""
+    before, bases = 0, [0, 0]
     for column in ticks:
         steps = sorted([b - a for a, b in zip(column, column[1:])])
         nominal = steps[len(steps) >> 1] if steps else before
         put_varint(out, zigzag(nominal - before))
         before = nominal
         grid = [tick - i * nominal for i, tick in enumerate(column)]
-        _put_series(modes, body, 0, choose(grid), bases)
+        _put_series(coded, 0, choose(grid, min(grid), max(grid)), bases)
 
 
 def _read_nominal(data, at, count):
@@ -150,13 +172,12 @@ def _read_nominal(data, at, count):
     return steps, at
 
 
-def _read_ticks(data, at, modes, nominal, rows):
-    ticks, bases = [], [0]
+def _read_ticks(data, at, coded, nominal, rows):
+    ticks, bases = [], [0, 0]
     for step, count in zip(nominal, rows):
-        mode = next(modes)
-        if mode >> 2:
+        mode, column, at = _read_series(data, at, coded, bases, count)
+        if mode >= PREDICTED:
             raise FormatError("columns: ticks have no prediction")
-        column, at = _read_series(data, at, mode, bases, count)
         column = [tick + i * step for i, tick in enumerate(column)]
         if min(column) < 0 or max(column) > TICKS_MS_MAX:
             raise FormatError("columns: ticks out of range before %d" % at)
@@ -164,26 +185,40 @@ def _read_ticks(data, at, modes, nominal, rows):
     return ticks, at
 
 
-def _put_point(modes, body, which, streams):
-    """Write the series of one point of all streams that have equal points.
+def _put_point(coded, which, streams):
+    """Write the series of one point of all streams that have equal points; return its step.
 
     which: (points, step of the plan).  streams: (columns, runs of absences) of each.
     """
     points, (place, number, sources) = which
-    bases = [0] * PREDICTIONS               # neighbours, one chain for each prediction number
+    there = [columns[place] for columns, _ in streams]
+    step = step_of(there) if sum(map(len, there)) >= STEP_VALUES_MIN else 1
+    bases, before = [0, 0], ()              # neighbours: one chain of the values, one of the rest
     for columns, runs in streams:
         values = columns[place]
-        if values and (min(values) < INT_MIN or max(values) >= INT_END):
+        if not values:
+            coded[0].append(CONSTANT)
+            continue
+        low, high = min(values), max(values)
+        if low < INT_MIN or high >= INT_END:
             raise Bug("columns: a value is out of range")
-        used = 0
-        if values and number and _together(runs, place, sources):
-            used, coded = _best(values, number, which, columns)
-        elif values:
-            coded = choose(values)
-        if values:
-            _put_series(modes, body, used, coded, bases)
-        else:
-            modes.append(CONSTANT)
+        if low == high:                     # nothing is shorter than a constant
+            before = values
+            _put_series(coded, 0, (0, CONSTANT, low // step, ()), bases)
+            continue
+        expected = None
+        if number == NEIGHBOUR:
+            expected = before if len(before) == len(values) else None
+        elif number and _together(runs, place, sources):
+            expected = _expected(number, points, (place, sources), columns)
+        before = values
+        if step > 1:
+            values = [value // step for value in values]
+            low, high = low // step, high // step
+            expected = expected and [value // step for value in expected]
+        predicted, series = _best(values, expected, (low, high))
+        _put_series(coded, predicted, series, bases)
+    return step
 
 
 def _together(runs, place, sources):
@@ -194,17 +229,17 @@ def _together(runs, place, sources):
     return True
 
 
-def _best(values, number, which, columns):
-    """Return (prediction used or 0, coding) of the shorter of both ways."""
-    points, (place, _, sources) = which
-    if number == LEG and sum(values) < 0:
-        number = MINUS_LEG
-    expected = _expected(number, points, (place, sources), columns)
-    ahead = choose([value - other for value, other in zip(values, expected)])
-    if ahead[1] == CONSTANT and min(values) != max(values):
-        return number, ahead                # nothing left to tell: no need to try the other way
-    plain = choose(values)
-    return (number, ahead) if ahead[0] < plain[0] else (0, plain)
+def _best(values, expected, ends):
+    """Return (1 if predicted else 0, coding) of the better of both ways."""
+    low, high = ends
+    if not expected:
+        return 0, choose(values, low, high)
+    left = [value - other for value, other in zip(values, expected)]
+    ahead = choose(left, min(left), max(left))
+    if ahead[0] < high - low:
+        return 1, ahead                     # hardly any coding of the values costs less
+    plain = choose(values, low, high)
+    return (1, ahead) if ahead[0] < plain[0] else (0, plain)
 
 
 def _expected(number, points, places, columns):
@@ -213,68 +248,73 @@ def _expected(number, points, places, columns):
                    [columns[source] for source in sources])
 
 
-def _put_series(modes, body, number, coded, bases):
-    """Write one series and remember its base, from which the next one's is told."""
-    _, mode, base, residuals = coded
-    modes.append(number << 2 | mode)
-    put_varint(body, zigzag(base - bases[number]))
-    put_residuals(body, residuals)
-    bases[number] = base
+def _put_series(coded, predicted, series, bases):
+    """Add one series to coded and remember its base, from which the next one's is told."""
+    _, mode, base, residuals = series
+    coded[0].append(PREDICTED * predicted + mode)
+    coded[1].append(base - bases[predicted])
+    if residuals:
+        put_residuals(coded[2], residuals)
+    bases[predicted] = base
 
 
-def _read_points(data, at, modes, shape):
+def _read_points(data, at, coded, shape):
     """Return (columns by stream, offset after them)."""
-    schema, present, rows, absences = shape
-    columns = [None] * len(schema)
-    for s in present:
-        columns[s] = [None] * len(schema[s].points)
-    for group in _groups(schema, present):
+    schema, groups, rows, absences, steps = shape
+    columns = [[None] * len(stream.points) for stream in schema]
+    for group in groups:
         points = schema[group[0]].points
         streams = [(columns[s], absences[s], rows[s]) for s in group]
         for step in plan(points):
-            at = _read_point(data, at, modes, (points, step), streams)
-    for s in present:
-        columns[s] = [absent.fill(values) for absent, values in zip(absences[s], columns[s])]
+            at = _read_point(data, at, coded, (points, step, next(steps)), streams)
+    for group in groups:
+        for s in group:
+            columns[s] = [one.fill(values) for one, values in zip(absences[s], columns[s])]
     return columns, at
 
 
-def _read_point(data, at, modes, which, streams):
+def _read_point(data, at, coded, which, streams):
     """Set the series of one point in each stream's columns; return the offset after them."""
-    points, (place, number, sources) = which
-    bases = [0] * PREDICTIONS
+    points, (place, number, sources), step = which
+    bases, before = [0, 0], ()
     for columns, absences, rows in streams:
-        mode = next(modes)
-        used = mode >> 2
-        if used:
-            _check_prediction(used, number, absences, (place, sources))
-        values, at = _read_series(data, at, mode, bases, rows - absences[place].count)
-        if used:
-            expected = _expected(used, points, (place, sources), columns)
+        mode, values, at = _read_series(data, at, coded, bases, rows - absences[place].count)
+        if mode >= PREDICTED:
+            expected = before
+            if number != NEIGHBOUR:
+                _check_rule(number, [one.runs for one in absences], place, sources)
+                expected = _expected(number, points, (place, sources), columns)
+            if len(expected) != len(values):
+                raise FormatError("columns: a prediction from what is absent before %d" % at)
+            if step > 1:
+                expected = [other // step for other in expected]
             values = [value + other for value, other in zip(values, expected)]
+        if step > 1:
+            values = [value * step for value in values]
         if values and (min(values) < INT_MIN or max(values) >= INT_END):
             raise FormatError("columns: value out of range before %d" % at)
+        before = values or before
         columns[place] = values
     return at
 
 
-def _check_prediction(used, number, absences, places):
-    """Raise FormatError unless a prediction is one that this point can have."""
-    if not number or (used != number and (used, number) != (MINUS_LEG, LEG)):
-        raise FormatError("columns: prediction %d is not known here" % used)
-    if not _together([absent.runs for absent in absences], places[0], places[1]):
-        raise FormatError("columns: prediction %d from what is absent" % used)
+def _check_rule(number, runs, place, sources):
+    """Raise FormatError unless a point has a rule and is absent where its sources are."""
+    if not number or not _together(runs, place, sources):
+        raise FormatError("columns: a prediction of a point that has none")
 
 
-def _read_series(data, at, mode, bases, count):
-    """Return (values before any prediction is added, offset after them)."""
+def _read_series(data, at, coded, bases, count):
+    """Return (mode, values before prediction and step, offset after the residuals)."""
+    mode = next(coded[0])
     if count == 0:
         if mode != CONSTANT:
             raise FormatError("columns: mode %d for a series without values" % mode)
-        return [], at
-    number, at = varint(data, at)
-    base = bases[mode >> 2] + signed(number)
+        return mode, [], at
+    base = bases[mode >> 2] + next(coded[1])
     bases[mode >> 2] = base
-    return restore(mode & 3, base, data, at, count)
+    values, at = restore(mode & 3, base, data, at, count)
+    return mode, values, at
 
 
 def _put_modes(out, modes):
@@ -299,6 +339,34 @@ def _read_modes(data, at, count):
         modes.extend([mode] * run)
         last = mode
     return iter(modes), at
+
+
+def _put_steps(out, steps):
+    """Write the steps that are not 1: how many, then for each: points skipped, step."""
+    put_varint(out, sum([step > 1 for step in steps]))
+    skipped = 0
+    for step in steps:
+        if step > 1:
+            put_varint(out, skipped)
+            put_varint(out, step)
+            skipped = -1
+        skipped += 1
+
+
+def _read_steps(data, at, count):
+    """Return (iterator over the steps of count points, offset after them)."""
+    steps, place = [1] * count, -1
+    told, at = varint(data, at)
+    if told > count:
+        raise FormatError("columns: %d steps before %d" % (told, at))
+    for _ in range(told):
+        skipped, at = varint(data, at)
+        step, at = varint(data, at)
+        place += skipped + 1
+        if place >= count or not 1 < step <= STEP_MAX:
+            raise FormatError("columns: a step before %d" % at)
+        steps[place] = step
+    return iter(steps), at
 
 
 def _read_events(data, count):

@@ -17,7 +17,7 @@ from .cbor import encode as cbor_encode
 from .errors import FormatError
 from .reading import ClockState
 
-VERSION = 1
+VERSION = 2
 HEADER, DATA, DATA_STOP = 0, 1, 2       # payload kinds; DATA_STOP ends with a STOP event
 # Of a header behind kind and version, as encode_header writes them.
 HEADER_TYPES = (str, bytes, int, int, bytes, bytes, list, str, list)

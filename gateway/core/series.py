@@ -5,8 +5,7 @@
     mode 2  delta           each value minus the one before (the base is the first value)
     mode 3  delta of delta  each delta minus the one before, the first delta as it is
 
-The mode with the fewest bytes is taken; among equals the one with the smaller residuals,
-because a compressor behind makes most of those; then the lower number.
+The mode with the smallest residuals is taken, because a compressor behind makes most of those.
 A series may hold numbers of any sign up to 68 bits: predictions and deltas of 64 bits fit.
 """
 
@@ -14,10 +13,11 @@ from .errors import FormatError
 
 CONSTANT, VALUE, DELTA, DELTA2 = 0, 1, 2, 3
 
-VARINT_BYTES_MAX = 10       # 70 bits: a delta of deltas of 64-bit counters needs 67
+TURNS = 3
+VARINT_BYTES_MAX = 10   # 70 bits: a delta of deltas of 64-bit counters needs 67
 
-# Zigzag of -64..63, found by Python's own negative indexes, and back.
-_ZIGZAG = tuple(list(range(0, 128, 2)) + [2 * i + 1 for i in range(63, -1, -1)])
+# Zigzag of -64..63 and back.
+_ZIGZAG = dict([(i, 2 * i if i >= 0 else -2 * i - 1) for i in range(-64, 64)])
 _SIGNED = tuple([i >> 1 if i & 1 == 0 else -(i >> 1) - 1 for i in range(128)])
 
 
@@ -56,12 +56,12 @@ def signed(number):
 
 def put_residuals(out, residuals):
     """Append signed numbers as zigzag varints."""
-    if not residuals:
-        return
     table = _ZIGZAG
-    if min(residuals) >= -64 and max(residuals) < 64:
+    try:
         out.extend(bytes([table[number] for number in residuals]))
         return
+    except KeyError:
+        pass                            # one of them needs more than a byte
     append = out.append
     for number in residuals:
         if -64 <= number < 64:
@@ -90,34 +90,59 @@ def read_residuals(data, at, count):
         if byte < 128:
             append(table[byte])
             at += 1
+            continue
+        if at + 1 < end and 0 < data[at + 1] < 128:     # two bytes, as nearly all of the rest
+            number = byte & 127 | data[at + 1] << 7
+            at += 2
         else:
             number, at = varint(data, at)
-            append(number >> 1 if number & 1 == 0 else -(number >> 1) - 1)
+        append(number >> 1 if number & 1 == 0 else -(number >> 1) - 1)
     return numbers, at
 
 
-def choose(values):
-    """Return (cost, mode, base, residuals) of the shortest coding of a non-empty series.
+def choose(values, low, high):
+    """Return (cost, mode, base, residuals) of the best coding of a non-empty series.
 
-    cost: (bytes of the residuals, sum of their magnitudes); comparable between codings of
-    the same number of values.
+    low, high: the smallest and the largest value.  cost: the sum of the residuals' magnitudes;
+    comparable between codings of the same number of values.
     """
     first = values[0]
-    if min(values) == max(values):
-        return (0, 0), CONSTANT, first, ()
+    if low == high:
+        return 0, CONSTANT, first, ()
     deltas = [b - a for a, b in zip(values, values[1:])]
-    best = _cost(deltas), DELTA, first, deltas
-    if len(deltas) > 1:
-        second = [deltas[0]] + [b - a for a, b in zip(deltas, deltas[1:])]
-        cost = _cost(second)
-        if cost < best[0]:
-            best = cost, DELTA2, first, second
-    if best[0][0] < len(values):        # mode 1 has a residual more, so it cannot be shorter
-        return best
-    middle = sorted(values)[len(values) >> 1]
-    level = [value - middle for value in values]
-    cost = _cost(level)
-    return (cost, VALUE, middle, level) if cost <= best[0] else best
+    cost = sum(map(abs, deltas))
+    mode, base, best = DELTA, first, deltas
+    if cost > high - low:                       # it turns back
+        middle = sorted(values)[len(values) >> 1]
+        level = [value - middle for value in values]
+        other = sum(map(abs, level))
+        if other <= cost:
+            cost, mode, base, best = other, VALUE, middle, level
+    if cost <= TURNS * (high - low):            # but seldom
+        second = [b - a for a, b in zip(deltas, deltas[1:])]
+        other = abs(deltas[0]) + sum(map(abs, second))
+        if other < cost:
+            return other, DELTA2, first, deltas[:1] + second
+    return cost, mode, base, best
+
+
+def step_of(columns):
+    """Return the largest whole number >= 1 that divides every number of all columns."""
+    step = 0
+    for column in columns:
+        for number in column:
+            if step == 0 or number % step:
+                step = _divisor(step, abs(number))
+            if step == 1:
+                return 1
+    return step or 1
+
+
+def _divisor(one, other):
+    """Return the greatest common divisor; that of a number and 0 is the number."""
+    while other:
+        one, other = other, one % other
+    return one
 
 
 def restore(mode, base, data, at, count):
@@ -139,12 +164,3 @@ def restore(mode, base, data, at, count):
         base += number
         append(base)
     return values, at
-
-
-def _cost(residuals):
-    size, bound = len(residuals), 64
-    low, high = min(residuals), max(residuals)
-    while low < -bound or high >= bound:
-        size += sum([1 for number in residuals if not -bound <= number < bound])
-        bound <<= 7
-    return size, sum(map(abs, residuals))

@@ -99,6 +99,15 @@ def await_port(port: int) -> None:
     raise SystemExit(f"nothing listens on port {port}")
 
 
+def await_file(path: Path) -> None:
+    """Return as soon as a file is there."""
+    end_s = time.monotonic() + 4 * WAIT_S
+    while not path.exists():
+        select.select([], [], [], 0.01)
+        if time.monotonic() > end_s:
+            raise SystemExit(f"{path} does not come")
+
+
 def await_text(log: Path, text: str) -> None:
     """Return as soon as a text stands in a log."""
     end_s = time.monotonic() + 4 * WAIT_S

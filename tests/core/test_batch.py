@@ -22,7 +22,7 @@ RECORDS = [ScanRecord(7, 1000, 0, (2300,)), EventRecord(8, 1001, 9, ["stop"])]
 # CBOR [h'schema', h'columns'], written by hand from docs/formats.md.
 BODY = bytes.fromhex((
     "82 4c 82 81 81 83 01 20 60 81 82 61 61 00"
-    + " 56 02 01 01 00 00 40 d00f f823"
+    + " 57 02 01 01 00 00 10 00 d00f f823"
     + " 81 83 1903e9 09 81 6473746f70").replace(" ", ""))
 CLOCK = ClockState(3, 500, 1795400000123, 20)
 START = bytes.fromhex("95e969b0d99d470d31f1297bc691ff38ce3a508476481254c6fc397ead05107b")
@@ -106,9 +106,9 @@ class Longer:
 
 
 def test_parts_of_the_wrong_kind_or_size_are_refused():
-    good = [1, "shop-7-cabinet", bytes(range(16)), 1, 4, 7, 8, START, bytes(32),
+    good = [3, "shop-7-cabinet", bytes(range(16)), 1, 4, 7, 8, START, bytes(32),
             [3, 500, 1795400000123, 20], 0, BODY]
-    bad = ((0, 2), (0, True), (0, None), (1, ""), (1, "x" * 41), (1, 5), (2, bytes(15)),
+    bad = ((0, 1), (0, 2), (0, True), (0, None), (1, ""), (1, "x" * 41), (1, 5), (2, bytes(15)),
            (3, 0), (3, -1), (3, True), (3, 1 << 32), (4, None), (4, -1), (5, 0), (5, 9),
            (6, 6), (6, 7 + (1 << 17)), (7, bytes(31)), (7, None), (8, bytes(33)), (9, []),
            (9, None), (9, [3, 500, 1]), (9, [-1, 0, 0, 0]), (9, [3, None, 0, 0]),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.core import columns
 from gateway.core.errors import FormatError
-from gateway.core.predict import LEG, predict
+from gateway.core.predict import ANGLE, ROOT, predict
 from gateway.core.reading import Absent, Point, Stream
 from gateway.core.record import EventRecord, ScanRecord
 from gateway.core.schema import decode_schema, encode_schema
@@ -57,8 +57,9 @@ def test_every_journal_comes_back_equal_and_encodes_equally_twice(journal):
     assert by_the_book(schema, first, data) == records
 
 
-ELECTRIC = (1, 2, 3, 7, 8, 9, *range(10, 28), 40, 41, 42, 43, 44, 47, 48, 49, 50, 51)
-NUMBERS = st.one_of(st.integers(-300, 300), st.integers(0, 2 ** 64 - 1))
+ELECTRIC = (1, 2, 3, *range(7, 30), 40, 41, 42, 43, 44, 47, 48, 49, 50, 51, 52, 53, 54)
+NUMBERS = st.one_of(st.integers(-300, 300), st.integers(0, 2 ** 64 - 1),
+                    st.integers(0, 60).map(lambda n: 10 * n))
 
 
 @st.composite
@@ -66,10 +67,11 @@ def meters(draw):
     """Return (schema, records) of two equal meters whose points may predict each other."""
     chosen = draw(st.lists(st.sampled_from(ELECTRIC), min_size=3, max_size=14))
     points = tuple(Point(m, draw(st.sampled_from((0, 0, 0, -1, -2))), "") for m in chosen)
+    step = draw(st.sampled_from((1, 1, 10, 25)))
     schema = (Stream("a", points), Stream("b", points))
     records = []
     for i in range(draw(st.integers(1, 12))):
-        values = tuple(draw(NUMBERS) for _ in points)
+        values = tuple(min(draw(NUMBERS) * step, 2 ** 64 - 1) for _ in points)
         if draw(st.integers(0, 5)) == 0:
             values = (Absent(1),) * len(points)
         records.append(ScanRecord(1 + i, 1000 * i, i % 2, values))
@@ -87,11 +89,18 @@ def test_meters_whose_points_predict_each_other_come_back_equal(meter):
 
 @given(st.lists(st.tuples(st.integers(-(2 ** 64), 2 ** 64), st.integers(-(2 ** 64), 2 ** 64)),
                 min_size=1, max_size=20))
-def test_legs_are_the_exact_rounded_roots(pairs):
-    points, target = (Point(15, 0, ""), Point(11, 0, "")), Point(19, 0, "")
-    expected = [(math.isqrt(4 * (a * a - b * b)) + 1) // 2 if a * a > b * b else 0
-                for a, b in pairs]
-    assert predict(LEG, points, target, list(zip(*pairs))) == expected
+def test_roots_are_exact_and_rounded(pairs):
+    points, target = (Point(11, 0, ""), Point(19, 0, "")), Point(15, 0, "")
+    expected = [(math.isqrt(4 * (a * a + b * b)) + 1) // 2 for a, b in pairs]
+    assert predict(ROOT, points, target, list(zip(*pairs))) == expected
+
+
+@given(st.integers(-10 ** 6, 10 ** 6), st.integers(-10 ** 6, 10 ** 6))
+def test_angles_are_within_six_tenths_of_a_degree_of_the_true_ones(watt, var):
+    points, target = (Point(14, 0, ""), Point(22, 0, "")), Point(28, -1, "")
+    found = predict(ANGLE, points, target, ((watt,), (var,)))[0]
+    true = 10 * math.degrees(math.atan2(var, abs(watt)))
+    assert abs(found - true) < 7, (found, true)         # tenths, one of them by rounding down
 
 
 @given(SCHEMAS)

@@ -46,7 +46,7 @@ def with_body(value, body):
     return batch.Batch(*(list(value[:10]) + [body]))
 
 
-VERDICTS = "11afaa2253d60e23c6bf54a86d3eed0107ff758faa9df776ca6cd3c318e7407e"
+VERDICTS = "542b5fd88d0399189407717d589a3fa59594ad305e180eea5447228549c82e65"
 
 
 def test_every_reader_refuses_or_reads_and_both_interpreters_agree():

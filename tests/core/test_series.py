@@ -15,6 +15,7 @@ from gateway.core.series import (
     read_residuals,
     restore,
     signed,
+    step_of,
     varint,
     zigzag,
 )
@@ -57,19 +58,30 @@ def test_residuals_at_the_edge_of_one_byte_keep_their_sign():
         assert read_residuals(bytes.fromhex(text), 0, len(numbers))[0] == list(numbers)
 
 
-def test_the_shortest_mode_is_chosen_and_of_equals_the_one_with_smaller_residuals():
+def test_the_mode_with_the_smallest_residuals_is_chosen():
     for values, mode, base, residuals in (
             ((7, 7, 7), CONSTANT, 7, ()),
             ((5,), CONSTANT, 5, ()),
+            # deltas 3, 3, 4, 4 have a sum of 14; deltas of them 3, 0, 1, 0 of 4
             ((0, 3, 6, 10, 14), DELTA2, 0, [3, 0, 1, 0]),
-            ((10, 11, 10, 12), DELTA, 10, [1, -1, 2]),
-            ((0, 100, 0), VALUE, 0, [0, 100, 0]),
-            # 3 bytes either way: deltas 70, -50; values around the middle -20, 50, 0
-            ((0, 70, 20), VALUE, 20, [-20, 50, 0]),
-            # 2 bytes against 3
-            ((0, 60, 20), DELTA, 0, [60, -40])):
-        assert choose(values)[1] == mode, values
-        assert choose(values)[2] == base and list(choose(values)[3]) == list(residuals), values
+            # deltas 1, -1, 2: 4; around the middle, 11: 1, 0, 1, 1
+            ((10, 11, 10, 12), VALUE, 11, [-1, 0, -1, 1]),
+            # deltas 1, 1, -1: 3; around the middle, 11: -1, 0, 1, 0
+            ((10, 11, 12, 11), VALUE, 11, [-1, 0, 1, 0]),
+            # deltas 0, 9, 0, 0: 9; around the middle, 9: 18; deltas of deltas 0, 9, -9, 0: 18
+            ((0, 0, 9, 9, 9), DELTA, 0, [0, 9, 0, 0]),
+            # deltas 70, -50: 120; around the middle, 20: 70
+            ((0, 70, 20), VALUE, 20, [-20, 50, 0])):
+        found = choose(values, min(values), max(values))
+        assert found[1:3] == (mode, base) and list(found[3]) == list(residuals), values
+        assert found[0] == sum([abs(number) for number in residuals])
+
+
+def test_a_step_divides_every_value_of_a_point():
+    for columns, step in ((((1000, 1010), (500, 520)), 10), (((0, 0), (0,)), 1), (((), ()), 1),
+                          (((0, 0, -75), (50,)), 25), (((7, 7),), 7), (((12, 18), (9,)), 3),
+                          (((10, 20), (30, 41)), 1)):
+        assert step_of(columns) == step, columns
 
 
 def test_a_reader_takes_any_mode():

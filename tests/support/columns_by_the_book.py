@@ -12,19 +12,20 @@ import cbor2
 from gateway.core.reading import Absent
 from gateway.core.record import EventRecord, ScanRecord
 
-# 6.7, second table: target -> rank, rules
+# 6.9, second table: target -> rank, rules
 TABLE = {
-    10: (1, [("sum", 7, 8, 9)]), 14: (1, [("sum", 11, 12, 13)]),
-    15: (1, [("product", 1, 7)]), 16: (1, [("product", 2, 8)]), 17: (1, [("product", 3, 9)]),
-    18: (2, [("sum", 15, 16, 17), ("product", 1, 7)]),
-    19: (2, [("leg", 15, 11)]), 20: (2, [("leg", 16, 12)]), 21: (2, [("leg", 17, 13)]),
-    22: (3, [("sum", 19, 20, 21), ("leg", 18, 14)]),
+    **dict.fromkeys((1, 2, 3, 4, 5, 6, 29), (0, [("neighbour",)])),
+    7: (3, [("ratio", 15, 1), ("ratio", 18, 1)]),
+    8: (3, [("ratio", 16, 2), ("ratio", 18, 2)]), 9: (3, [("ratio", 17, 3), ("ratio", 18, 3)]),
+    10: (4, [("sum", 7, 8, 9)]), 14: (1, [("sum", 11, 12, 13)]),
+    15: (1, [("root", 11, 19)]), 16: (1, [("root", 12, 20)]), 17: (1, [("root", 13, 21)]),
+    18: (2, [("sum", 15, 16, 17), ("root", 14, 22)]), 22: (1, [("sum", 19, 20, 21)]),
     23: (2, [("ratio", 11, 15)]), 24: (2, [("ratio", 12, 16)]), 25: (2, [("ratio", 13, 17)]),
-    26: (3, [("ratio", 14, 18)]), 27: (3, [("ratio", 14, 18)]),
+    26: (3, [("ratio", 14, 18)]), 27: (3, [("ratio", 14, 18)]), 28: (2, [("angle", 14, 22)]),
     43: (1, [("sum", 40, 41, 42)]), 47: (1, [("sum", 44, 45, 46)]),
-    51: (2, [("sum", 43, 47), ("sum", 48, 49, 50)]),
+    48: (1, [("sum", 40, 44)]), 49: (1, [("sum", 41, 45)]), 50: (1, [("sum", 42, 46)]),
+    51: (2, [("sum", 43, 47), ("sum", 48, 49, 50)]), 54: (1, [("sum", 52, 53)]),
 }
-NUMBER = {"sum": 1, "product": 2, "leg": 3, "ratio": 4}
 
 
 class Bytes:
@@ -60,26 +61,54 @@ def decode(schema, first_seq, data):
         step += reader.signed()
         steps[s] = step
     holes = {s: read_absences(reader) for s in present}                             # 6.4
-    places = [(s, None) for s in present] + series_order(schema, present)
+    points_order = series_order(schema, present)
+    places = [(s, None) for s in present] + points_order
     modes = []
     while len(modes) < len(places):                                                 # 6.5
         number = reader.varint()
-        modes += [number % 32] * (number // 32)
-    cells, bases = {}, {}
-    for (s, p), mode in zip(places, modes, strict=True):                            # 6.6
-        scans = [i for i in range(order.count(s)) if (p, i) not in holes[s]]
-        family = ("ticks",) if p is None else (schema[s].points, p, mode // 4)
-        values = read_series(reader, mode % 4, len(scans), family, bases)
+        modes += [number % 8] * (number // 8)
+    scans = {(s, p): [i for i in range(order.count(s)) if (p, i) not in holes[s]]
+             for s, p in places}
+    each = read_steps(reader, schema, points_order)                                 # 6.6
+    bases = read_bases(reader, schema, zip(places, modes, strict=True), scans)      # 6.7
+    cells = {(s, p, i): Absent(reason) for s in present for (p, i), reason in holes[s].items()}
+    before = {}
+    for (s, p), mode in zip(places, modes, strict=True):                            # 6.8
+        numbers = read_series(reader, mode % 4, len(scans[s, p]), bases.get((s, p)))
         if p is None:
-            values = [value + i * steps[s] for i, value in enumerate(values)]
-        for i, value in zip(scans, values, strict=True):
-            if mode // 4:
-                value += predicted(mode // 4, schema[s].points, p, lambda q, s=s, i=i:
-                                   cells[s, q, i])
-            cells[s, p, i] = value
-        for (q, i), reason in holes[s].items():
-            cells[s, q, i] = Absent(reason)
-    return records(schema, first_seq, order, cells, cbor2.loads(data[reader.at:]))  # 6.8
+            cells.update({(s, p, i): number + i * steps[s] for i, number in enumerate(numbers)})
+            continue
+        points = schema[s].points
+        last, step = before.get((points, p)), each[points, p]
+        for k, i in enumerate(scans[s, p]):
+            expected = 0
+            if mode >= 4:                                                           # 6.9
+                expected = predicted(points, p, lambda q, s=s, i=i: cells[s, q, i],
+                                     lambda k=k, last=last: cells[(*last, scans[last][k])])
+            cells[s, p, i] = (numbers[k] + expected // step) * step
+        if numbers:
+            before[points, p] = s, p
+    return records(schema, first_seq, order, cells, cbor2.loads(data[reader.at:]))  # 6.10
+
+
+def read_steps(reader, schema, order):
+    """Return {(points, place): step} of section 6.6."""
+    places = list(dict.fromkeys((schema[s].points, p) for s, p in order))
+    found, at = dict.fromkeys(places, 1), -1
+    for _ in range(reader.varint()):
+        at += reader.varint() + 1
+        found[places[at]] = reader.varint()
+    return found
+
+
+def read_bases(reader, schema, places, scans):
+    """Return {(stream, point): base} of section 6.7."""
+    found, latest = {}, {}
+    for (s, p), mode in places:
+        family = "ticks" if p is None else (schema[s].points, p, mode // 4)
+        if scans[s, p]:
+            found[s, p] = latest[family] = latest.get(family, 0) + reader.signed()
+    return found
 
 
 def read_order(reader, count, streams):
@@ -130,11 +159,10 @@ def series_order(schema, present):
     return found
 
 
-def read_series(reader, mode, count, family, bases):
-    """Return the numbers of one series, section 6.6."""
+def read_series(reader, mode, count, base):
+    """Return the numbers of one series, section 6.8."""
     if count == 0:
         return []
-    base = bases[family] = bases.get(family, 0) + reader.signed()
     if mode == 0:
         return [base] * count
     if mode == 1:
@@ -146,37 +174,39 @@ def read_series(reader, mode, count, family, bases):
     return values
 
 
-def predicted(number, points, p, cell):
-    """Return the whole number that section 6.7 predicts."""
+def predicted(points, p, cell, neighbour):
+    """Return the whole number that section 6.9 predicts."""
     target = points[p]
     for name, *measurands in TABLE[target.measurand][1]:
+        if name == "neighbour":
+            return neighbour()
         sources = [next((q for q, point in enumerate(points) if
                          (point.measurand, point.item) == (m, target.item)), None)
                    for m in measurands]
         if None not in sources and usable(name, [points[q].exponent for q in sources], target):
             break
-    if number not in (NUMBER[name], 5 if name == "leg" else None):
-        raise ValueError(f"prediction {number} at a {name}")
+    else:
+        raise ValueError(f"no rule for {target}")
     values = [cell(q) for q in sources]
     if name == "sum":
         return sum(values)
-    if name == "product":
-        places = target.exponent - points[sources[0]].exponent - points[sources[1]].exponent
-        return math.floor(Fraction(values[0] * values[1], 10 ** places) + Fraction(1, 2))
-    if name == "leg":
-        square = values[0] ** 2 - values[1] ** 2
-        root = (math.isqrt(4 * square) + 1) // 2 if square > 0 else 0
-        return root if number == 3 else -root
-    scale = 10 ** -target.exponent * (100 if target.measurand == 27 else 1)
+    if name == "root":
+        return (math.isqrt(4 * (values[0] ** 2 + values[1] ** 2)) + 1) // 2
+    if name == "angle":
+        a, b = abs(values[0]), abs(values[1])
+        top = 90 * 10 ** -target.exponent * values[1] * (11 * b + 7 * a)
+        return math.floor(Fraction(top, 11 * a ** 2 + 14 * a * b + 11 * b ** 2)) if a + b else 0
+    power = points[sources[0]].exponent - points[sources[1]].exponent - target.exponent
+    scale = 10 ** power * (100 if target.measurand == 27 else 1)
     top, bottom = values
-    return (2 * top * scale + bottom) // (2 * bottom) if bottom > 0 else scale
+    return math.floor(Fraction(top * scale, bottom) + Fraction(1, 2)) if bottom > 0 else scale
 
 
 def usable(name, exponents, target):
-    """Return whether the third column of the first table of 6.7 holds."""
-    if name == "product":
-        return sum(exponents) <= target.exponent
+    """Return whether the third column of the first table of 6.9 holds."""
     if name == "ratio":
+        return exponents[0] - exponents[1] >= target.exponent
+    if name == "angle":
         return len(set(exponents)) == 1 and target.exponent <= 0
     return {*exponents} == {target.exponent}
 

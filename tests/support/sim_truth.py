@@ -8,12 +8,14 @@ raises `Violation`, which names the invariant of docs/simulation.md.
 from hashlib import sha256
 from typing import NamedTuple
 
-from gateway.core import batch, chain, coarse, columns
+from gateway.core import batch, cbor, chain, coarse, columns
 from gateway.core.reading import CLOCK_UNKNOWN, utc_ms
 from gateway.core.record import GAP, is_event
 from gateway.resume import inflate
 from tests.support import sim_coarse
+from tests.support.columns_by_the_book import decode as by_the_book
 
+READ_TWICE = 8                  # one batch in so many is decoded by the book as well
 ORIGIN_S = sim_coarse.ORIGIN_MS // 1000     # virtual second 0
 
 
@@ -78,6 +80,8 @@ class Witness:
         message, content = batch.open_sealed(data)
         schema, records = batch.open_body(content, inflate)
         self._fits(content)
+        if number % READ_TWICE == 1:
+            self._read_twice(content, schema, records)
         scans = {item.seq: self._stated(item) for item in records if not is_event(item)}
         events = {item.seq: (item.ticks_ms, item.kind, tuple(item.body)) for item in records
                   if is_event(item)}
@@ -108,6 +112,11 @@ class Witness:
             if number not in covered and known.content.last_seq > self.receipt_max and (
                     number != unsure):
                 self._fail("I1", f"batch {number} is gone, no receipt covers it")
+
+    def _read_twice(self, content, schema, records):
+        body = inflate(content.body, batch.INFLATED_MAX) if content.codec else content.body
+        if by_the_book(schema, content.first_seq, cbor.decode(body, 1)[1]) != records:
+            self._fail("I6", f"batch {content.number}: the decoder by the book reads otherwise")
 
     def _fits(self, content):
         before = self.batches.get(content.number - 1)
