@@ -152,7 +152,7 @@ def readings(job):
     beside a quarter hour's boundary or an impossible step.  Rule and role are those of the
     configuration that the batch itself names."""
     sealed, sites, clocks = job
-    said, _, config, boot, clock, columns = content(cbor(sealed)[1][2])
+    said, _, config, boot, clock, columns, _ = content(cbor(sealed)[1][2])
     site = sites[config]
     roles = {one["name"]: one.get("role") for one in site["devices"]}
     clock, found = clock if clock[0] else clocks.get((said[1], boot)), {}

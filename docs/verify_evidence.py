@@ -13,24 +13,21 @@ from functools import lru_cache, partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-RANK = {**dict.fromkeys((14, 15, 16, 17, 22, 43, 47, 48, 49, 50, 54), 1), 10: 4,     # 6.9; others: 0
+RANK = {**dict.fromkeys((14, 15, 16, 17, 22, 43, 47, 48, 49, 50, 54), 1), 10: 4,    # 6.9; others: 0
         **dict.fromkeys((18, 23, 24, 25, 28, 51), 2), **dict.fromkeys((7, 8, 9, 26, 27), 3)}
 LAST = bytes([1] * 128 + [0] * 128)         # marks the last byte of each varint
 def need(truth, text="not as docs/formats.md says"):
     if not truth:
         raise ValueError(text)
-def item(data, at, depth):
-    """Return (value, offset behind it) of a CBOR item (section 1); a tag is (number, value)."""
+def item(data, at, depth):  # (value, offset behind it) of CBOR (section 1); a tag: (number, value)
     major, n, at = data[at] >> 5, data[at] & 31, at + 1
     if n > 23:
         need(n < 28 and major < 7, "CBOR: head")
         size = 1 << n - 24
         n, at = int.from_bytes(data[at:at + size], "big"), at + size
         need(n >= (24 if size == 1 else 1 << 4 * size) and at <= len(data), "CBOR: head")
-    if major < 2:
-        return -1 - n if major else n, at
-    if major == 7:
-        return {20: False, 21: True, 22: None}[n], at
+    if major in (0, 1, 7):
+        return {0: n, 1: -1 - n}[major] if major < 7 else {20: False, 21: True, 22: None}[n], at
     need((major == 6 or n <= len(data) - at) and (major < 4 or depth), "CBOR: cut short or deep")
     if major < 4:
         return (data[at:at + n] if major == 2 else data[at:at + n].decode()), at + n
@@ -45,8 +42,7 @@ def item(data, at, depth):
     return (values if major == 4 else dict(values) if major == 5 else (n, *values)), at
 def cbor(data, depth=8):
     value, end = item(data, 0, depth)
-    need(end == len(data), "CBOR: bytes behind the end")
-    return value
+    return need(end == len(data), "CBOR: bytes behind the end") or value
 def mark(major, n):
     size = 0 if n < 24 else next(size for size in (1, 2, 4, 8) if n < 1 << 8 * size)
     return bytes([major << 5 | (23 + size.bit_length() if size else n)]) + n.to_bytes(8)[8 - size:]
@@ -70,8 +66,7 @@ def opened(data, key, rebuilt=None, kind=-1):
         payload = rebuilt(*cbor(proof, 2))
     verify(key, signature, protected, b"", payload)
     return payload
-def climb(leaf, index, size, path):
-    """Return the root an inclusion path leads to (RFC 9162 2.1.3, in its recursive words)."""
+def climb(leaf, index, size, path):     # to the root of an inclusion path: RFC 9162 2.1.3
     if size == 1:
         need(index == 0 and not path, "the proof has another length")
         return leaf
@@ -79,8 +74,7 @@ def climb(leaf, index, size, path):
     if index < half:
         return sha(b"\1", climb(leaf, index, half, rest), top)
     return sha(b"\1", top, climb(leaf, index - half, size - half, rest))
-def extend(known, old, new, path):
-    """Return (old root, new root) of a consistency path; known: the old root, on its own spine."""
+def extend(known, old, new, path):      # (old root, new root); known: the old, on its own spine
     if old == new:
         need(len(path) == (known is None), "the proof has another length")
         return (known or path[0],) * 2
@@ -92,8 +86,7 @@ def extend(known, old, new, path):
     return sha(b"\1", top, before), sha(b"\1", top, after)
 @lru_cache(maxsize=64)          # of few schemas in a year
 def layout(schema, present):
-    """Return [(device name, points)] of a schema's bytes (section 4), and [(stream, point or None
-    for its ticks)] of the streams that are present, in the order of series (6.5)."""
+    """Return [(device, points)] (section 4), and [(stream, point or None: ticks)] by 6.5."""
     lists, streams = cbor(schema, 4)
     lists = [tuple(map(tuple, points)) for points in lists]
     series = [(s, None) for s in present]
@@ -103,8 +96,7 @@ def layout(schema, present):
                    for s in present if streams[s][1] == index]
     return [(device, lists[index]) for device, index in streams], series
 class Columns:
-    """Section 6.  Series are counted here; recount_energy.py decodes them.  there: {stream: for
-    each point (number of values, runs of absences: first scan, scan behind the last, reason)}."""
+    """Section 6, but values: recount_energy.py.  there: {stream: [(values, runs of absences)]}."""
     def __init__(self, schema, data):
         self.schema, self.data, self.at = layout(schema, ())[0], data, 0
         self.scans = self.order(len(self.schema), self.number())
@@ -164,33 +156,37 @@ class Columns:
             found[point - width - 1:point] = [(left, tuple(runs))] * (width + 1)
         return found
 def content(payload):
-    """Return (first fields, prev, config, boot, clock, columns) of a batch (section 3)."""
-    version, *said, prev, config, clock, codec, body = cbor(payload, 2)
-    boot, machine = said.pop(3), zlib.decompressobj(-15)
+    """Return (row, prev, config, boot, clock, columns, replaced) of a batch (sections 3, 13)."""
+    version, device, journal, rows, boot, *said, prev, config, clock, codec, body = cbor(payload, 3)
+    rows, machine = [[rows, *said, None]] if version == 3 else rows, zlib.decompressobj(-15)
     body = machine.decompress(body, 16 << 20) if codec else body
-    need(version == 3 and (codec == 0 or codec == 1 and machine.eof), "deflate, or another version")
-    columns = Columns(*cbor(body, 1))
-    need(sum(columns.scans) == said[4] - said[3] + 1, "another number of records than it says")
-    return said, prev, config, boot, clock, columns
-def examine(job):       # a batch's (fault, what `follow` needs); runs in a process of its own
+    need(version in (2, 3) and (codec == 0 or codec == 1 and machine.eof), "deflate, or version")
+    parts, row = cbor(body, 2), [device, journal, rows[-1][0], rows[0][1], rows[-1][2]]
+    columns, most = Columns(*parts[:2]), row[4] - row[3] + 1
+    need(sum(columns.scans) in ((most,), range(most + 1))[version == 2], "number of records")
+    return row, prev, config, boot, clock, columns, rows
+def examine(job):       # a batch's (fault, what `take` needs); runs in a process of its own
     key, about, sealed = job
     try:
         need(key and sealed and len(sealed) <= 1 << 20, "no key for its device, or too long")
         payload = opened(sealed, key)
-        said, prev, config, _, _, columns = content(payload)
+        said, prev, config, _, _, columns, rows = content(payload)
         need(said == about, f"exchanged for batch {said[2]}, records {said[3]}..{said[4]}")
-        gaps = [(said[0], *body[1:4]) for _, kind, body in columns.events if kind == 2]
-        return None, (sha(payload), prev, config, gaps)
+        gaps = [gap(said[0], *body[1:4]) for _, kind, body in columns.events if kind == 2]
+        return None, (prev, config, gaps, [(*row, link or sha(payload)) for *row, link in rows])
     except Exception as error:
         return str(error) or "changed: the signature does not fit", None
 def utc(ms):
     return "?" if ms is None else datetime.fromtimestamp(ms // 1000, UTC).isoformat()[:19] + "Z"
+def gap(device, begin, end, why):
+    return f"gap         {device}, {utc(begin)} to {utc(end)}: {why}"
 def name(row):
     return f"{row[0]}, journal {row[1].hex()[:8]}, records {row[3]}..{row[4]} (batch {row[2]})"
 class Bundle:
     """Section 10.  faults, notes: lines of text; parts: [about, sealed, receipt] of each batch."""
     def __init__(self, data, fleet_key=None, kept=()):
         self.faults, self.notes, self.parts, self.last, self.all = [], [], [], {}, "the whole file"
+        self.places = {}
         self.attempt("the whole file: contents", self.lay_out, data)
         if self.parts:
             self.attempt(self.all, self.authorities, fleet_key, kept)
@@ -258,26 +254,36 @@ class Bundle:
         jobs = [(self.keys.get(about[1].hex()), about, sealed) for about, sealed, _ in self.parts]
         run = partial(ProcessPoolExecutor(2).map, chunksize=50) if len(jobs) > 500 else map
         for (about, sealed, receipt), found in zip(self.parts, run(examine, jobs), strict=True):
-            self.attempt(name(about), self.follow, about, *found)
+            self.attempt(name(about), self.take, about, *found)
             if sealed and receipt is not None:
                 self.attempt(name(about), opened, receipt, self.said["key"],
                              lambda *proof, sealed=sealed: self.in_tree(sealed, *proof))
+        for place in sorted(self.places):
+            self.attempt(self.places[place][0], self.follow, *place, *self.places[place][1:])
     def in_tree(self, sealed, size, index, path):
         need(climb(sha(b"\0", sealed), index, size, path) == self.heads[size], "not in the tree")
         return self.heads[size]
-    def follow(self, about, fault, found):
-        device, journal, number, first, last = about
-        end, link = self.last.get(journal, (first - 1, found and found[1]))
-        if number == 1 and journal not in self.last:
-            end, link = 0, sha(b"wattproof-chain-1", put(device, journal))
-        self.last[journal] = last, found and found[0]
-        hole = f": records {end + 1}..{first - 1}" if first > end + 1 else ""
+    def take(self, about, fault, found):        # places: what stands at each number of a journal
+        prev, config, gaps, rows = found or (None, None, [], [(*about[2:], None)])
+        before = len(self.places)
+        for number, *span, link in rows:
+            said = [name(about), *span, prev, link]
+            held = self.places.setdefault((*about[:2], number), said)
+            need(held[1:] == said[1:], f"does not name batch {number} as it is")
+            prev = link
         need(fault is None, fault)
-        need(link in (None, found[1]) and first > end, f"does not continue the batch before{hole}")
-        need(found[2] in self.configs, "its site descriptor is missing")
-        need(device == self.said["cabinet"], "is of another cabinet")
-        for one in [*found[3], *[(device, None, None, f"never sealed{hole}")] * bool(hole)]:
-            self.notes.append(f"gap         {one[0]}, {utc(one[1])} to {utc(one[2])}: {one[3]}")
+        need(len(self.places) > before, "stands there twice")
+        need(config in self.configs and about[0] == self.said["cabinet"],
+             "is of another cabinet, or its site descriptor is missing")
+        self.notes += gaps
+    def follow(self, device, journal, n, first, last, prev, link):
+        begin = 0, sha(b"wattproof-chain-1", put(device, journal))
+        end, before = begin if n == 1 else self.last.get(journal, (first - 1, prev))
+        self.last[journal] = last, link
+        hole = f": records {end + 1}..{first - 1}" if first > end + 1 else ""
+        good = first > end and (before == prev or None in (before, prev))
+        need(good, f"does not continue the batch before{hole}")
+        self.notes += [gap(device, None, None, f"never sealed{hole}")] * bool(hole)
 def main():
     parser = argparse.ArgumentParser(description="Check a Wattproof evidence bundle offline.")
     parser.add_argument("file", type=argparse.FileType("rb"), help="the bundle")

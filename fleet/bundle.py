@@ -30,8 +30,11 @@ Proven = namedtuple("Proven", ("about", "sealed", "receipt"))
 
 
 def write(subject: Subject, papers: Papers, batches: Iterable[Proven], signer: Signer) -> bytes:
-    """Return the bundle; the batches may come in any order."""
-    ordered = sorted(batches, key=lambda one: one.about)
+    """Return the bundle; the batches may come in any order.
+
+    Of one number the whole batch stands before a coarsened one that ends with it.
+    """
+    ordered = sorted(batches, key=lambda one: (*one.about[:3], -one.about[3]))
     parts = [part for one in ordered for part in (one.sealed, one.receipt)]
     table = [[*one.about, [len(one.sealed), len(one.receipt)],
               [_sha256(one.sealed), _sha256(one.receipt)]] for one in ordered]

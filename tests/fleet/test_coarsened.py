@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fleet import incidents, registry, report, verify
+from fleet import evidence, incidents, registry, report, verify
 from fleet.desk import Desk
 from fleet.reader import Reader, opened
 from fleet.store import FILE, Store
@@ -13,6 +13,7 @@ from gateway.core import coarse, receipt, record
 from gateway.core.journal_coarse import CoarseBatches
 from tests.fleet.maker import ORIGIN_MS, SCHEMA, PaperGateway
 from tests.support.coarse_world import coarse_of, shelf_of, until_rule
+from tests.support.evidence_world import verifier
 
 BATCHES = 30                    # quarter hours; 22 of them may be made coarser, 16 + 6
 KEY = Ed25519PrivateKey.from_private_bytes(b"f" * 32)
@@ -98,7 +99,7 @@ def test_quarter_hours_come_out_the_same_to_the_bit_from_coarsened_batches(tmp_p
     gateway, sealed = shop
     messages = coarser(gateway, sealed)
     assert len(messages) == 2 + 8
-    assert sum(map(len, messages[:2])) < sum(map(len, sealed[:22])) / 4
+    assert sum(map(len, messages[:2])) < sum(map(len, sealed[:22])) / 3
     _, codes, _ = received(tmp_path / "whole", gateway, sealed)
     _, coarse_codes, outcomes = received(tmp_path / "coarse", gateway, messages)
     assert set(codes) == set(coarse_codes) == {"admit"}
@@ -230,3 +231,37 @@ def test_a_report_says_the_same_of_coarsened_batches(tmp_path, shop):
     received(tmp_path / "coarse", gateway, coarser(gateway, sealed))
     whole, thin = statement(tmp_path / "whole"), statement(tmp_path / "coarse")
     assert whole["meters"] and whole == thin
+
+
+def bundled(folder):
+    """Return the bundle of a shop's first six hours, and what the auditor's programs say of it."""
+    device = report.device_of(registry.Registry(folder).sites(), "shop")
+    question = report.Question(device, None, ORIGIN_MS, ORIGIN_MS + 6 * 3_600_000)
+    with opened(folder) as reader:
+        data = evidence.build(reader, question, registry.registry_file(folder, device), KEY)
+    checker, counter = verifier(), verifier("recount_energy")
+    bundle = checker.Bundle(data)
+    bundle.attempt("statement", counter.compare, bundle)
+    return data, bundle
+
+
+@pytest.mark.parametrize("held", [(), (0, 3, 15, 18)])
+def test_the_auditors_programs_check_and_count_coarsened_batches(tmp_path, shop, held):
+    gateway, sealed = shop
+    desk, _, _ = received(tmp_path, gateway, [sealed[place] for place in held])
+    for message in coarser(gateway, sealed):
+        desk.receive("shop-1", message)
+    _, bundle = bundled(tmp_path)
+    assert bundle.faults == []
+    assert sum(note.startswith("energy") for note in bundle.notes) > 5
+
+
+def test_the_auditors_program_names_a_coarsened_batch_that_says_otherwise(tmp_path, shop):
+    gateway, sealed = shop
+    received(tmp_path, gateway, coarser(gateway, sealed))
+    twin = PaperGateway(key=gateway.key)
+    other = coarser(twin, [twin.seal() for _ in range(BATCHES)])[0]
+    with sqlite3.connect(tmp_path / FILE) as link:              # somebody rewrites history
+        link.execute("UPDATE batches SET sealed = ? WHERE number = 1", (other,))
+    _, bundle = bundled(tmp_path)
+    assert any("(batch 16)" in fault for fault in bundle.faults)

@@ -74,7 +74,7 @@ def case(below, gateway):
     body = deflate(either(below, body) if layer == 3 else cbor.encode(body))
     if layer == 4:
         body = damaged(below, body)
-    said = [1, gateway.device, gateway.journal_id, 1, 1, 1, items[-1].seq, gateway.prev,
+    said = [batch.VERSION, gateway.device, gateway.journal_id, 1, 1, 1, items[-1].seq, gateway.prev,
             items[0].body[0], [CLOCK_SIMULATED, 0, ORIGIN_MS, UNCERTAINTY_MS],
             batch.CODEC_DEFLATE, body]
     payload = either(below, said) if layer == 5 else cbor.encode(said)
