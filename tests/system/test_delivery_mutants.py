@@ -17,6 +17,8 @@ from gateway.core import batch, coarsen, columns, journal_batches, journal_coars
 from gateway.core.errors import WattproofError
 from tests.support import sim_world
 
+# Generous: a time-out would be taken for a mistake that was found.
+pytestmark = pytest.mark.timeout(1800)
 SEEDS, HOURS = range(10), 8
 SMALL_SEEDS, SMALL_HOURS = range(1, 15, 2), 24      # with so little flash that batches get coarser
 OUTBOX, UPLINK, DESK = outbox.Outbox, uplink.Uplink, fleet_desk.Desk
