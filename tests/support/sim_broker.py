@@ -47,8 +47,11 @@ class Broker:
 
     def calm(self):
         """End every fault now."""
-        self.down_s = self.frozen_s = self.lying_s = self.lossy_s = 0.0
-        self.cut_s, self.refused_s = {}, {}
+        now = self.world.now()
+        self.down_s, self.frozen_s = min(self.down_s, now), min(self.frozen_s, now)
+        self.lying_s, self.lossy_s = min(self.lying_s, now), min(self.lossy_s, now)
+        for ends in (self.cut_s, self.refused_s):
+            ends.update({name: min(end, now) for name, end in ends.items()})
 
     def is_calm(self, since_s):
         """Return whether no fault was active at since_s or later."""

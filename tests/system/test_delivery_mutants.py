@@ -17,7 +17,9 @@ from gateway.core import batch, coarsen, columns, journal_batches, journal_coars
 from gateway.core.errors import WattproofError
 from tests.support import sim_world
 
-SEEDS, HOURS = range(6), 8
+# Generous: a time-out would be taken for a mistake that was found.
+pytestmark = pytest.mark.timeout(1800)
+SEEDS, HOURS = range(10), 8
 SMALL_SEEDS, SMALL_HOURS = range(1, 15, 2), 24      # with so little flash that batches get coarser
 OUTBOX, UPLINK, DESK = outbox.Outbox, uplink.Uplink, fleet_desk.Desk
 
@@ -306,10 +308,11 @@ def coarse_replaces_what_it_does_not_name(patch):
     may never have become durable."""
     def adopt(self, last, span):
         for number in range(span.first, last + 1):
-            if number in self._files:
+            if self._numbers.has(number) and number not in self._spans:
                 self._torn += self._paths(number)
-                self._files.pop(number)
+                journal_batches.Batches._drop(self, number)
         self._spans[last] = span
+        self._numbers.add(last)
     patch.setattr(journal_coarse.CoarseBatches, "_adopt", adopt)
 
 
