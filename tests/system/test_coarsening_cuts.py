@@ -78,8 +78,9 @@ def planted_coarse_wins(patch):
     def adopt(self, last, span):
         for number in range(span.first, last + 1):
             self._torn += self._paths(number)
-            self._files.pop(number, None)
+            journal_batches.Batches._drop(self, number)
         self._spans[last] = span
+        self._numbers.add(last)
     patch.setattr(journal_coarse.CoarseBatches, "_adopt", adopt)
 
 
