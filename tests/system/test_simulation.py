@@ -69,7 +69,6 @@ def test_a_loop_in_which_nothing_can_happen_any_more_raises():
 
 
 @pytest.mark.proof
-@pytest.mark.both_cores
 @pytest.mark.timeout(3600)
 def test_simulated_days_of_faults_break_no_promise(capsys):
     wanted = sim_run.kept_seeds()
