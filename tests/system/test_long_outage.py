@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.live import unpack
 from tests.support import sim_cabinet, sim_loop
 from tests.support.sim_line import ThinBroker
 
@@ -74,7 +75,7 @@ class Drain:
         if topic.endswith("/up"):
             self.fleet.take(payload)
         elif topic.endswith("/live"):
-            self.newest_s, self.lives = json.loads(payload)["at"], self.lives + 1
+            self.newest_s, self.lives = json.loads(unpack(payload))["at"], self.lives + 1
 
     async def run(self, hours):
         """Wait so long, let the line come back, and return how long the drain took, in s."""
