@@ -163,7 +163,7 @@ def content(payload):
     need(version in (2, 3) and (codec == 0 or codec == 1 and machine.eof), "deflate, or version")
     parts, row = cbor(body, 2), [device, journal, rows[-1][0], rows[0][1], rows[-1][2]]
     columns, most = Columns(*parts[:2]), row[4] - row[3] + 1
-    need(sum(columns.scans) in ((most,), range(most + 1))[version == 2], "number of records")
+    need((n := sum(columns.scans)) == most or version == 2 and n < most, "number of records")
     return row, prev, config, boot, clock, columns, rows
 def examine(job):       # a batch's (fault, what `take` needs); runs in a process of its own
     key, about, sealed = job

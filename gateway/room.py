@@ -79,7 +79,6 @@ class Room:
         if not self._journal.out_of_room or self.spent:
             return False
         self.spent, self._whole, self.due = True, False, True
-        self._journal.out_of_room = False
         self._journal.refuse_scans(True)
         LOG.error("flash is full: the reserve is used for events, scans are refused and "
                   "declared; next: restore the uplink or take a larger card")

@@ -77,7 +77,7 @@ class Writer:
         self._waiting: list[Scan | Event] = []
         # Appended, not yet durable; while flash fails only the newest are kept for showing.
         self._scans: deque[Scan] = deque(maxlen=WAITING_MAX)
-        self._wake, self._room = Flag(), asyncio.Event()
+        self._wake, self._space = Flag(), asyncio.Event()
         self._stopping = False
         self._alarm = False
         self._alarm_sealed_ms = -ALARM_SEAL_MS
@@ -93,9 +93,9 @@ class Writer:
     async def put(self, item: Scan | Event) -> None:
         """Take a scan or an event; waits while the waiting room is full."""
         while len(self._waiting) >= WAITING_MAX:
-            self._room.clear()
+            self._space.clear()
             self._wake.set()
-            await self._room.wait()
+            await self._space.wait()
         self._waiting.append(item)
         first = self._dirty_since_ms is None
         if first:
@@ -191,7 +191,7 @@ class Writer:
     def _take(self) -> bool:
         """Append everything that waits; return whether something of it is urgent."""
         waiting, self._waiting = self._waiting, []
-        self._room.set()
+        self._space.set()
         urgent = False
         for item in waiting:
             if isinstance(item, Event):

@@ -83,8 +83,8 @@ class Journal:
         self.epoch = found.mark.epoch if found.mark else 0
         self._marked_seq = self.acknowledged_seq
         self.state = OK
-        self.out_of_room = False            # a write found the disk full; whoever makes room
-        self._error_noted = False           # sets it back
+        self.out_of_room = False            # since the last commit a write found the disk full
+        self._error_noted = False
         self._counts = {"commits": 0, "batches": 0, "errors": 0, "cursor_writes": 0,
                         "lost_pieces": 0}
 
@@ -136,7 +136,7 @@ class Journal:
                 continue
             self._counts["commits"] += 1
             self.state = OK
-            self._error_noted = False
+            self._error_noted = self.out_of_room = False
             self._buffer.declare_gaps()
             return self.durable_seq
         self.state = FULL if failed.errno == ENOSPC else DEGRADED_RAM

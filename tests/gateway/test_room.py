@@ -156,6 +156,24 @@ def test_on_a_full_disk_events_are_kept_and_scans_are_refused_and_declared():
     assert [(body[0], body[3]) for body in gaps] == [(0, "no room: 1 scans dropped")]
 
 
+def test_only_a_full_disk_spends_the_reserve_not_an_error_after_one_that_was_survived():
+    cabinet = Cabinet(Shelf())
+    cabinet.tend()
+    failing = iter([ENOSPC])
+    write = cabinet.store.write
+
+    def refuses(name, offset, data):
+        for errno in failing:
+            raise StoreError("no", errno)
+        write(name, offset, data)
+    cabinet.store.write = refuses
+    cabinet.quarter()                               # full once, then the second try went well
+    assert cabinet.journal.state == OK
+    failing = iter([5] * 9)                         # now the flash is broken, not full
+    cabinet.quarter()
+    assert cabinet.room.status()["reserve"] == "whole"
+
+
 def test_a_disk_that_fills_up_is_made_room_on_before_scans_are_lost():
     disk = Disk(4 << 20)
     cabinet = Cabinet(disk)
