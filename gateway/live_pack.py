@@ -9,7 +9,7 @@ LEVEL, WINDOW_BITS, MEMORY_LEVEL = 9, -12, 5
 
 
 def pack_live(text: bytes) -> bytes:
-    """Return the message of a JSON text (docs/formats.md, 13)."""
+    """Return the message of a JSON text (docs/formats.md, 14)."""
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, WINDOW_BITS, MEMORY_LEVEL,
                               zlib.Z_DEFAULT_STRATEGY, live_words.WORDS)
     return live_words.FORMAT + packer.compress(text) + packer.flush()
