@@ -45,6 +45,8 @@ proof: $(STAMP) ## power cuts, simulated days, the demo's hour (about half an ho
 	$(BIN)/python -m pytest -m proof --durations=10
 
 soak: $(STAMP) ## 20 million power cuts, 5,000 simulated days, fuzzing (hours)
+	$(BIN)/python -m pytest -n 2 -m 'not proof and not soak' --hypothesis-profile=explore \
+		-o timeout=1800
 	$(BIN)/python -m pytest -m soak --durations=0
 
 bench: $(STAMP) ## measure the figures that stand in docs/, with the load they belong to

@@ -45,7 +45,7 @@ class Series:
         steps, at, order = {}, -1, list(dict.fromkeys(kind for kind in kinds if kind))
         for skipped, step in columns.told:
             at += skipped + 1
-            need(at < len(order) and 1 < step <= 1 << 63, "columns: step")
+            need(at < len(order) and 1 < step < 1 << 64, "columns: step")
             steps[order[at]] = step
         for place, kind, n, mode in zip(columns.series, kinds, columns.counts, columns.modes,
                                         strict=True):

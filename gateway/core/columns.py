@@ -41,7 +41,7 @@ KIND_MAX = 255              # event kinds
 MODE_BITS = 3               # residual mode in the lower two, above them 1 if predicted
 PREDICTED = 4
 STEP_VALUES_MIN = 4         # a step found in fewer numbers is mostly chance
-STEP_MAX = 1 << 63
+STEP_MAX = INT_END - 1      # all values may be 2**64 - 1, as a register that hangs reads
 
 
 def encode(schema, records):

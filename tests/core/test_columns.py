@@ -263,10 +263,18 @@ def root(a, b):
 
 def test_steps_that_no_writer_gives_are_refused():
     for steps, why in (("01 04 00", "0"), ("01 04 01", "1"), ("01 06 0a", "no such point"),
-                       ("01 04 8180808080808080 8001", "more than 2^63"), ("07", "too many"),
+                       ("01 04 8080808080808080 8002", "more than 2^64 - 1"), ("07", "too many"),
                        ("02 04 0a 01 0a", "the second one outside")):
         text = (PREDICTED_HEAD + PREDICTED_MODES + PREDICTED_REST).replace("01 040a", steps)
         assert refused(PREDICTED, bytes.fromhex(text.replace(" ", ""))), why
+
+
+def test_a_step_beyond_63_bits_comes_back():
+    """A register of 64 bits that reads all ones, or near, scan after scan."""
+    schema = (Stream("a", (Point(43, 0, ""),)), Stream("b", (Point(43, 0, ""),)))
+    for most in (2 ** 64 - 1, 2 ** 63 + 1, 2 ** 63, -(2 ** 63)):
+        records = [ScanRecord(1 + i, 1000 * i, i % 2, (0 if i == 5 else most,)) for i in range(8)]
+        assert list(decode(schema, 1, encode(schema, records))) == records, most
 
 
 def test_more_records_than_the_limit_are_refused_before_memory_is_taken():

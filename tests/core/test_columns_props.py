@@ -18,6 +18,8 @@ from tests.support.columns_by_the_book import decode as by_the_book
 VALUES = st.one_of(
     st.integers(-70, 70), st.integers(-70, 70), st.integers(-(2 ** 63), 2 ** 64 - 1),
     st.builds(Absent, st.integers(1, 255)))
+STUCK = st.sampled_from((0, -(2 ** 63), 2 ** 63 + 1, 2 ** 64 - 1)).map(     # registers that hang
+    lambda stuck: st.sampled_from((0, stuck, stuck)))
 NAMES = st.text(min_size=1, max_size=12)
 POINTS = st.lists(st.builds(Point, st.integers(1, 126), st.integers(-9, 9), st.text(max_size=5)),
                   min_size=1, max_size=4).map(tuple)
@@ -30,6 +32,7 @@ def journals(draw):
     """Return (schema, first seq, records)."""
     schema = draw(SCHEMAS)
     first = draw(st.integers(0, 2 ** 40))
+    numbers = draw(st.one_of(st.just(VALUES), STUCK))
     records = []
     for i in range(draw(st.integers(0, 25))):
         ticks = draw(st.one_of(st.integers(0, 2 ** 53), st.just(i * 1000)))
@@ -38,7 +41,7 @@ def journals(draw):
                                        draw(BODIES)))
         else:
             s = draw(st.integers(0, len(schema) - 1))
-            values = tuple(draw(VALUES) for _ in schema[s].points)
+            values = tuple(draw(numbers) for _ in schema[s].points)
             records.append(ScanRecord(first + i, ticks, s, values))
     return schema, first, records
 
