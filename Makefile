@@ -42,7 +42,8 @@ test: $(STAMP) ## every test that takes seconds (under 6 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2 -m 'not proof and not soak'
 
 proof: $(STAMP) ## power cuts, simulated days, the demo's hour (about half an hour on 2 cores)
-	$(BIN)/python -m pytest -m proof --durations=10
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'proof and not both_cores' --durations=10
+	$(BIN)/python -m pytest -m 'proof and both_cores' --durations=3
 
 soak: $(STAMP) ## 20 million power cuts, 5,000 simulated days, fuzzing (hours)
 	$(BIN)/python -m pytest -n 2 -m 'not proof and not soak' --hypothesis-profile=explore \

@@ -37,6 +37,7 @@ def test_flash_errors_while_batches_are_made_coarser_lose_nothing_that_counts():
 
 
 @pytest.mark.proof
+@pytest.mark.both_cores
 @pytest.mark.timeout(600)
 def test_every_operation_of_coarsening_may_be_cut_or_fail(capsys):
     jobs = [(size, part, PARTS, size != SIZES[2]) for size in SIZES for part in range(PARTS)]

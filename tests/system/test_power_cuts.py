@@ -78,6 +78,7 @@ def test_each_kind_of_soak_case_runs_for_a_seed_of_its_own():
 
 
 @pytest.mark.proof
+@pytest.mark.both_cores
 @pytest.mark.timeout(900)
 def test_three_hundred_thousand_cuts_and_errors_lose_nothing(capsys):
     started = time.perf_counter()
