@@ -11,12 +11,9 @@ import ssl
 from collections.abc import Iterable
 from typing import Any
 
-import aiomqtt
-from aiomqtt.exceptions import MqttConnectError
-from paho.mqtt.reasoncodes import ReasonCode
-
 from gateway.config_values import UplinkSettings
 from gateway.core.errors import ConfigError, Offline, Rejected, UplinkError
+from gateway.mqtt import MqttConnectError, ReasonCode, aiomqtt
 
 CIPHERS_12 = "ECDHE+AESGCM:ECDHE+CHACHA20"      # of TLS 1.2: authenticated ones only
 NO_CHECK_TIME = 0x200000                        # OpenSSL: X509_V_FLAG_NO_CHECK_TIME

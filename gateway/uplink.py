@@ -15,8 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import aiomqtt
-
 from gateway import pacing
 from gateway.clock import Clock
 from gateway.config_values import UplinkSettings
@@ -36,6 +34,7 @@ from gateway.core.live_words import MESSAGE_BYTES_MAX
 from gateway.core.record import ALARM
 from gateway.flag import Flag
 from gateway.live_pack import pack_live
+from gateway.mqtt import aiomqtt
 from gateway.poller import Event
 from gateway.signer import Verifier
 from gateway.together import together

@@ -1,0 +1,38 @@
+"""The door to aiomqtt, without what paho loads for proxies of WebSockets.
+
+paho imports urllib.request, and that http.client, email and tempfile: 1.7 MiB of a gateway's
+memory and a tenth of its start, for something no gateway does.  Here that module is loaded when
+somebody looks into it.
+"""
+
+import importlib
+import sys
+import types
+import urllib
+from typing import Any
+
+
+class _Later(types.ModuleType):
+    """Stands for a module until one of its names is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the module itself has; only interpreters ask for names with underscores."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def later(name: str) -> types.ModuleType:
+    """Return a module; one that nobody has loaded is loaded at its first use."""
+    return sys.modules.setdefault(name, _Later(name))
+
+
+urllib.request = later("urllib.request")
+
+import aiomqtt  # noqa: E402
+from aiomqtt.exceptions import MqttConnectError  # noqa: E402
+from paho.mqtt.reasoncodes import ReasonCode  # noqa: E402
+
+__all__ = ("MqttConnectError", "ReasonCode", "aiomqtt")
