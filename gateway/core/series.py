@@ -9,7 +9,8 @@ The mode with the smallest residuals is taken, because a compressor behind makes
 A series may hold numbers of any sign up to 68 bits: predictions and deltas of 64 bits fit.
 """
 
-from .errors import FormatError
+from .cbor import INT_END, INT_MIN
+from .errors import Bug, FormatError
 
 CONSTANT, VALUE, DELTA, DELTA2 = 0, 1, 2, 3
 
@@ -124,6 +125,32 @@ def choose(values, low, high):
         if other < cost:
             return other, DELTA2, first, deltas[:1] + second
     return cost, mode, base, best
+
+
+def put_deltas(coded, series):
+    """Add one point's series, one for each stream, to (modes, bases, body) as their deltas."""
+    modes, bases, body = coded
+    before, residuals = 0, []
+    for values in series:
+        if not values:
+            modes.append(CONSTANT)
+            continue
+        first, low, high = values[0], min(values), max(values)
+        check_range(low, high)
+        bases.append(first - before)
+        before = first
+        if low == high:
+            modes.append(CONSTANT)
+            continue
+        modes.append(DELTA)
+        residuals.extend([b - a for a, b in zip(values, values[1:])])
+    put_residuals(body, residuals)
+
+
+def check_range(low, high):
+    """Raise Bug for values beyond what a record can hold."""
+    if low < INT_MIN or high >= INT_END:
+        raise Bug("columns: a value is out of range")
 
 
 def step_of(columns):

@@ -58,6 +58,8 @@ def test_every_journal_comes_back_equal_and_encodes_equally_twice(journal):
                for v in r.values)
     assert columns.encode(schema, back) == data
     assert by_the_book(schema, first, data) == records
+    plain = columns.encode(schema, records, True)
+    assert columns.decode(schema, first, plain) == by_the_book(schema, first, plain) == records
 
 
 ELECTRIC = (1, 2, 3, *range(7, 30), 40, 41, 42, 43, 44, 47, 48, 49, 50, 51, 52, 53, 54)
