@@ -14,7 +14,7 @@ returns {"manufacturer", "model", "serial", ...} as far as the device tells and 
 and BadFrame pass.
 """
 
-from drivers import point_map, pylontech, scrape, sunspec
+from drivers import point_map, pylontech, registers, scrape, sunspec
 from gateway.core.errors import Bug, ConfigError, DeviceError
 
 BUILDERS = {
@@ -32,6 +32,7 @@ class Setup:
     unit: address on the bus.  fine: False for the measurands' default resolution, True for
     their fine one.  workloads: names whose series a compute node is asked for.
     everything: all points, not only the journal's, with as many digits as the device has.
+    floats: registers.floats; who has links/doubles.py sets that, which says the same sooner.
     """
 
     def __init__(self, wire, unit=1, fine=False, workloads=(), everything=False):
@@ -40,6 +41,7 @@ class Setup:
         self.fine = fine
         self.workloads = tuple(workloads)
         self.everything = everything
+        self.floats = registers.floats
 
 
 def build(profile, setup):

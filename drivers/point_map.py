@@ -101,6 +101,7 @@ class RegisterDriver:
                   exponent_of(made.points[i].measurand, setup), "") for i in self._places])
         self._wanted = profile.wanted(made, groups)
         self._known = profile.wanted(made)
+        self._floats = setup.floats
         self._asker = Asker(setup, made.transport.min_gap_ms, self._probe())
         self._planned = [self._part(span) for span in planner.plan(
             self._wanted, made.limits, self._known)]
@@ -131,7 +132,7 @@ class RegisterDriver:
             quick.append((one, place, low))
             rows.append((one.address - span.address, step))
             end = one.address + one.width
-        return Part(span, quick, registers.floats(rows), rest)
+        return Part(span, quick, self._floats(rows), rest)
 
     def poll(self):
         """Yield transactions; return the values by position.  See driver.py."""

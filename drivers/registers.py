@@ -92,14 +92,11 @@ def floats(rows):
     `decode` can tell: from 2**31 on, infinite, not a number.  One unpack for all: cell by cell
     this was a fifth of the gateway's CPU at a reading a second.
     """
-    layout, at = ">", 0
-    for register, _ in rows:
-        layout += "xx" * (register - at) + "I"
-        at = register + 2
+    form = layout(rows, "I")
     scales = [2 * 10 ** -exponent << LAST_EXPONENT - 150 for _, exponent in rows]
 
     def read(cells):
-        raws = struct.unpack_from(layout, cells, 0)
+        raws = struct.unpack_from(form, cells, 0)
         # The shift down leaves nothing of zero and of subnormals, whose first bit is not implied.
         numbers = [
             None if raw & MAGNITUDE >= TOO_BIG else
@@ -110,6 +107,15 @@ def floats(rows):
         return [-number if number and raw & SIGN else number
                 for number, raw in zip(numbers, raws)]
     return read
+
+
+def layout(rows, letter):
+    """Return the struct layout of the rows of `floats`; letter: of one number."""
+    form, at = ">", 0
+    for register, _ in rows:
+        form += "xx" * (register - at) + letter
+        at = register + 2
+    return form
 
 
 def encode(value, name, exponent):

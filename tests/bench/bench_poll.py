@@ -11,7 +11,7 @@ from pathlib import Path
 from pymodbus.client import AsyncModbusSerialClient
 
 from drivers import driver
-from drivers.links import BusConfig, open_link, profile_files, wire_for
+from drivers.links import BusConfig, doubles, open_link, profile_files, wire_for
 from gateway.clock import Clock
 from tests.bench import meter, rig
 from tests.bench.figure import Figure
@@ -83,7 +83,9 @@ def _rtu(folder: Path, baud: int, goal: float) -> Iterator[Figure]:
 async def _both(path: str, baud: int) -> tuple[float, float]:
     bus = BusConfig("line", "rtu", port=path, baud=baud)
     link = open_link(bus, Clock())
-    made = driver.build(profile_files.find(STEM), driver.Setup(wire_for(bus), 1))
+    setup = driver.Setup(wire_for(bus), 1)
+    setup.floats = doubles.floats
+    made = driver.build(profile_files.find(STEM), setup)
 
     async def ours() -> None:
         steps = made.poll()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers import driver
-from drivers.links import BusConfig, open_link, profile_files, wire_for
+from drivers.links import BusConfig, doubles, open_link, profile_files, wire_for
 from gateway.clock import Clock
 from gateway.poller import BusPoller, Line
 from gateway.poller_unit import Timeout, Unit
@@ -33,7 +33,9 @@ class Sink:
 async def poll(port: int, at_once: int, clock: Clock, sink: Sink) -> None:
     """Poll one meter for ever."""
     bus = BusConfig(f"bus-{port}", "tcp", host="127.0.0.1", tcp_port=port, at_once=at_once)
-    made = driver.build(profile_files.find(STEM), driver.Setup(wire_for(bus), 1))
+    setup = driver.Setup(wire_for(bus), 1)
+    setup.floats = doubles.floats
+    made = driver.build(profile_files.find(STEM), setup)
     unit = Unit("meter", 0, made, Timeout(2.0))
     poller = BusPoller(Line(bus, clock, open_link), [unit], clock, sink.put)
     while True:

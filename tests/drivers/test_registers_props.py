@@ -1,5 +1,6 @@
 """What is decoded at once is what the plain rules give, for any bits."""
 
+import math
 import struct
 from fractions import Fraction
 
@@ -7,15 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers import driver, modbus, point_map, profile, registers
+from drivers.links import doubles
 from gateway.core.measurand import BY_NAME, COUNTER
 from gateway.core.reading import Absent
 
-CELLS = st.binary(min_size=4, max_size=4)
+NUMBERS = st.one_of(
+    st.floats(width=32, min_value=-2.0**31, max_value=2.0**31 - 128),
+    st.integers(-2000, 2000).map(lambda n: n / 2),          # ties
+    st.sampled_from((0.0, -0.0, 2.0**31 - 128, 2.0**31, -2.0**31, 2.0**-149, math.inf, math.nan)))
+CELLS = st.one_of(NUMBERS.map(lambda number: struct.pack(">f", number)),
+                  st.binary(min_size=4, max_size=4))
+EXPONENTS = st.one_of(st.integers(-3, 0), st.integers(-13, 0), st.integers(-30, 0))
 NAMES = ("voltage_l1_n", "power_active_total", "energy_active_import_total", "frequency",
          "power_factor_total", "energy_active_export_total")
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-30, 0), CELLS), max_size=8))
+@given(st.lists(st.tuples(st.integers(0, 3), EXPONENTS, CELLS), max_size=8))
 def test_floats_at_once_are_the_floats_one_by_one(rows):
     cells, places = b"", []
     for hole, exponent, number in rows:
@@ -23,6 +31,7 @@ def test_floats_at_once_are_the_floats_one_by_one(rows):
         places.append((len(cells) // 2, exponent))
         cells += number
     found = registers.floats(places)(cells + b"\xff\xff")
+    assert doubles.floats(places)(cells + b"\xff\xff") == found
     assert len(found) == len(rows)
     for (_, exponent, number), value in zip(rows, found, strict=True):
         plain = registers.decode(number, "float32", exponent)
@@ -34,8 +43,9 @@ def test_floats_at_once_are_the_floats_one_by_one(rows):
 def test_a_float_is_rounded_half_away_from_zero(number, exponent):
     exact = abs(Fraction(number)) / Fraction(10) ** exponent
     whole = (exact * 2 + 1) // 2
-    assert registers.floats([(0, exponent)])(struct.pack(">f", number)) == [
-        -whole if number < 0 else whole]
+    for floats in (registers.floats, doubles.floats):
+        assert floats([(0, exponent)])(struct.pack(">f", number)) == [
+            -whole if number < 0 else whole]
 
 
 def meter(rows):

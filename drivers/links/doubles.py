@@ -1,0 +1,36 @@
+"""Float registers as whole numbers on machines with doubles: registers.floats in half the time.
+
+A float32 has 24 bits and 5**12 has 28, so a product with a power of ten up to 10**12 is exact in
+the 53 bits of a double, and so is twice that: nothing is rounded before the rounding that is meant
+(half away from zero).  What is not a plain number goes the way of all machines.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+
+from drivers import registers
+
+LOWEST_EXPONENT = -12
+END = 2.0**31                   # from here on only registers.decode can tell
+
+Read = Callable[[bytes], list[int | None]]
+
+
+def floats(rows: Sequence[tuple[int, int]]) -> Read:
+    """Return the function that registers.floats returns; see there."""
+    whole: Read = registers.floats(rows)
+    if not rows or min(exponent for _, exponent in rows) < LOWEST_EXPONENT:
+        return whole
+    unpack = struct.Struct(registers.layout(rows, "f")).unpack_from
+    scales = [float(10**-exponent) for _, exponent in rows]
+
+    def read(cells: bytes) -> list[int | None]:
+        numbers = unpack(cells)
+        if not (-END < min(numbers) and max(numbers) < END):
+            return whole(cells)
+        try:
+            return [int(2 * number) - int(number) for number in [
+                number * scale for number, scale in zip(numbers, scales, strict=True)]]
+        except ValueError:                  # one is not a number at all
+            return whole(cells)
+    return read
