@@ -14,14 +14,30 @@ returns {"manufacturer", "model", "serial", ...} as far as the device tells and 
 and BadFrame pass.
 """
 
-from drivers import point_map, pylontech, registers, scrape, sunspec
+from drivers import point_map, registers
 from gateway.core.errors import Bug, ConfigError, DeviceError
+
+
+def _sunspec(profile, setup):
+    from drivers import sunspec  # loaded with the first device of its kind, like those below:
+    return sunspec.SunspecDriver(profile, setup)        # a cabinet has memory for what it has
+
+
+def _pylontech(profile, setup):
+    from drivers import pylontech
+    return pylontech.StackDriver(profile, setup)
+
+
+def _scrape(profile, setup):
+    from drivers import scrape
+    return scrape.ScrapeDriver(profile, setup)
+
 
 BUILDERS = {
     "modbus": point_map.RegisterDriver,
-    "sunspec": sunspec.SunspecDriver,
-    "pylontech": pylontech.StackDriver,
-    "scrape": scrape.ScrapeDriver,
+    "sunspec": _sunspec,
+    "pylontech": _pylontech,
+    "scrape": _scrape,
 }
 
 

@@ -132,7 +132,7 @@ class RegisterDriver:
             quick.append((one, place, low))
             rows.append((one.address - span.address, step))
             end = one.address + one.width
-        return Part(span, quick, self._floats(rows), rest)
+        return Part(span, quick, self._floats(tuple(rows)), rest)
 
     def poll(self):
         """Yield transactions; return the values by position.  See driver.py."""

@@ -5,6 +5,7 @@ live message.  No I/O and no clock: moments come in.  A value is None when its s
 is older than three intervals: missing is not zero and not the last value either.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from gateway.core.reading import (
     REASON_NAMES,
     Absent,
     ClockState,
+    Point,
     Scan,
     Stream,
     utc_ms,
@@ -52,8 +54,7 @@ class Board:
 
     def __init__(self, cabinet: Cabinet) -> None:
         """Start with nothing read."""
-        self._places = [{(measurand.BY_ID[p.measurand].name, p.item): (i, p.exponent)
-                         for i, p in enumerate(stream.points)} for stream in cabinet.schema]
+        self._places = [_places(stream.points) for stream in cabinet.schema]
         self._streams = {device.name: i for i, device in enumerate(cabinet.devices)}
         self._ratios = [float(device.ct_ratio) for device in cabinet.devices]
         self.stale_ms = STALE_INTERVALS * cabinet.journal.interval_s * 1000
@@ -254,6 +255,13 @@ def source_name(clock: ClockState) -> str:
     if clock.source == CLOCK_UNKNOWN:
         return "unknown"
     return SOURCES[clock.source] if clock.source < len(SOURCES) else "simulated"
+
+
+@functools.cache
+def _places(points: tuple[Point, ...]) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return {(measurand, item): (place, exponent)}; meters of one profile share theirs."""
+    return {(measurand.BY_ID[p.measurand].name, p.item): (i, p.exponent)
+            for i, p in enumerate(points)}
 
 
 def _names(stream: Stream) -> set[str]:

@@ -8,9 +8,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from drivers import modbus, pylontech, scrape
+from drivers import modbus
 from drivers.links.base import BusConfig, Link, LinkClock
-from drivers.links.http import HttpLink, place
 from drivers.links.tcp import TcpLink
 from gateway.core.errors import ConfigError
 
@@ -22,8 +21,15 @@ def _serial(bus: Any, clock: LinkClock) -> Link:
     return SerialLink(bus, clock)
 
 
+
+def _http(bus: Any, clock: LinkClock) -> Link:
+    """Return a link to compute nodes."""
+    from drivers.links.http import HttpLink
+    return HttpLink(bus, clock)
+
+
 LINKS: dict[str, Callable[[Any, LinkClock], Link]] = {
-    "rtu": _serial, "pylontech": _serial, "tcp": TcpLink, "http": HttpLink}
+    "rtu": _serial, "pylontech": _serial, "tcp": TcpLink, "http": _http}
 
 
 def open_link(bus: Any, clock: LinkClock) -> Link:
@@ -43,8 +49,11 @@ def wire_for(bus: Any, path: str = "") -> Any:
     if bus.kind == "tcp":
         return modbus.TcpReads(bus.at_once)
     if bus.kind == "pylontech":
+        from drivers import pylontech
         return pylontech.Frames()
     if bus.kind == "http":
+        from drivers import scrape
+        from drivers.links.http import place
         host, port, default = place(str(bus.url))
         return scrape.Gets(f"{host}:{port}", path or default)
     raise ConfigError(f"{bus.name}: kind = {bus.kind!r}; allowed: {', '.join(sorted(LINKS))}")

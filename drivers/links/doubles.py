@@ -5,8 +5,9 @@ the 53 bits of a double, and so is twice that: nothing is rounded before the rou
 (half away from zero).  What is not a plain number goes the way of all machines.
 """
 
+import functools
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from drivers import registers
 
@@ -16,8 +17,9 @@ END = 2.0**31                   # from here on only registers.decode can tell
 Read = Callable[[bytes], list[int | None]]
 
 
-def floats(rows: Sequence[tuple[int, int]]) -> Read:
-    """Return the function that registers.floats returns; see there."""
+@functools.cache
+def floats(rows: tuple[tuple[int, int], ...]) -> Read:
+    """Return the function that registers.floats returns; see there.  Equal meters share one."""
     whole: Read = registers.floats(rows)
     if not rows or min(exponent for _, exponent in rows) < LOWEST_EXPONENT:
         return whole

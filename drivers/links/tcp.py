@@ -16,7 +16,7 @@ from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 MISSES_MAX = 3                  # unanswered in a row before the connection is given up
 KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 UNREAD_MAX = 4096               # bytes nobody asked for; more is not a Modbus server
-RECEIVE_BYTES = 4096            # room for the answers of a burst: 16 x 260
+RECEIVE_BYTES = 1024            # three of the longest answers; of a burst the rest comes next
 
 
 class Connection(asyncio.BufferedProtocol):

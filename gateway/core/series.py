@@ -188,6 +188,7 @@ def restore(mode, base, data, at, count):
     values = [base]
     append = values.append
     for number in residuals:
-        base += number
+        if number:                          # else the same object again, which saves memory
+            base += number
         append(base)
     return values, at

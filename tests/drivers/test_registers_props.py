@@ -31,7 +31,7 @@ def test_floats_at_once_are_the_floats_one_by_one(rows):
         places.append((len(cells) // 2, exponent))
         cells += number
     found = registers.floats(places)(cells + b"\xff\xff")
-    assert doubles.floats(places)(cells + b"\xff\xff") == found
+    assert doubles.floats(tuple(places))(cells + b"\xff\xff") == found
     assert len(found) == len(rows)
     for (_, exponent, number), value in zip(rows, found, strict=True):
         plain = registers.decode(number, "float32", exponent)
@@ -44,7 +44,7 @@ def test_a_float_is_rounded_half_away_from_zero(number, exponent):
     exact = abs(Fraction(number)) / Fraction(10) ** exponent
     whole = (exact * 2 + 1) // 2
     for floats in (registers.floats, doubles.floats):
-        assert floats([(0, exponent)])(struct.pack(">f", number)) == [
+        assert floats(((0, exponent),))(struct.pack(">f", number)) == [
             -whole if number < 0 else whole]
 
 
