@@ -47,10 +47,10 @@ STEP_MAX = INT_END - 1      # all values may be 2**64 - 1, as a register that ha
 
 
 def encode(schema, records, plain=False):
-    """Return the bytes of records (contiguous seq, at least none) under a schema.
+    """Return the bytes of records (contiguous seq, maybe none) under a schema.
 
     plain: every series as deltas, in a third of the time, for what is read back once and soon.
-    Records that do not fit the schema or the limits are a Bug of the caller.
+    records: read once; those that do not fit the schema or the limits are a caller's Bug.
     """
     order, ticks, rows, events = _split(schema, records)
     present = [s for s in range(len(schema)) if rows[s]]
@@ -60,7 +60,7 @@ def encode(schema, records, plain=False):
     _put_ticks(out, coded, [ticks[s] for s in present])
     there = [None] * len(schema)
     for s in present:
-        there[s] = put_absences(out, rows[s], len(schema[s].points))
+        there[s], rows[s] = put_absences(out, rows[s], len(schema[s].points)), None
     steps = []
     for group in _groups(schema, present):
         points = schema[group[0]].points
@@ -117,15 +117,15 @@ def decode(schema, first_seq, data):
 
 def _split(schema, records):
     """Return (order, ticks and rows by stream, events) of records, checked."""
-    if len(records) > RECORDS_MAX:
-        raise Bug("columns: %d records, at most %d" % (len(records), RECORDS_MAX))
-    order, events, cells = [], [], 0
+    order, events, cells, seq = [], [], 0, 0
     ticks, rows = [[] for _ in schema], [[] for _ in schema]
     widths = [len(stream.points) for stream in schema]
-    seq = records[0].seq if records else 0
     for record in records:
+        seq = seq or record.seq             # of the first
         if record.seq != seq or not 0 <= record.ticks_ms <= TICKS_MS_MAX:
             raise Bug("columns: record %d where %d was due, or its ticks" % (record.seq, seq))
+        if len(order) == RECORDS_MAX:
+            raise Bug("columns: more than %d records" % RECORDS_MAX)
         seq += 1
         if isinstance(record, EventRecord):
             encode_body(record.body)            # its limit

@@ -16,7 +16,7 @@ from .errors import Bug, JournalError, StoreError
 from .journal_batches import Batches
 from .journal_buffer import Buffer, make_entry
 from .journal_recovery import Unsure, recover
-from .journal_search import Piece, columns_of, records_of
+from .journal_search import Piece, columns_of, emptied, records_of
 from .tail import SEGMENT_BYTES
 
 OK, DEGRADED_RAM, FULL = "ok", "degraded-ram", "full"
@@ -370,10 +370,11 @@ class Journal:
     def _encode_batch(self, records, context, sealer):
         number, first_seq, last_seq = self._sealed.number + 1, records[0].seq, records[-1].seq
         schema = columns.decode_schema(context.schema)
+        records.reverse()
         payload = batch.encode_payload(batch.Batch(
             self._device, self.journal_id, number, context.boot, first_seq, last_seq,
             self._sealed.chain, context.config_hash, context.clock, sealer.codec,
-            batch.make_body(schema, records, sealer.codec, sealer.compress)))
+            batch.make_body(schema, emptied(records), sealer.codec, sealer.compress)))
         data = batch.seal(payload, sealer.kid, sealer.sign)
         return Unsure(number, first_seq, last_seq, chain.link(payload), data)
 
