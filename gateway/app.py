@@ -237,6 +237,7 @@ async def run(cabinet: Cabinet, witness: Path | None = None) -> None:
     gateway = Gateway(cabinet, witness)
     # What was built lives as long as the process, and scans hold no cycles: a collector that
     # looks at all of it again and again would take a fifth of the CPU.
+    gc.collect()                    # what building left in circles would stay for ever
     gc.freeze()
     gc.set_threshold(*COLLECT)
     await gateway.run()
