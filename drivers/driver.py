@@ -17,10 +17,11 @@ and BadFrame pass.
 from drivers import point_map, registers
 from gateway.core.errors import Bug, ConfigError, DeviceError
 
+# Loaded with the first device of their kind: boards and cabinets have memory for what they have.
 
 def _sunspec(profile, setup):
-    from drivers import sunspec  # loaded with the first device of its kind, like those below:
-    return sunspec.SunspecDriver(profile, setup)        # a cabinet has memory for what it has
+    from drivers import sunspec
+    return sunspec.SunspecDriver(profile, setup)
 
 
 def _pylontech(profile, setup):

@@ -24,12 +24,7 @@ class _Later(types.ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
-def later(name: str) -> types.ModuleType:
-    """Return a module; one that nobody has loaded is loaded at its first use."""
-    return sys.modules.setdefault(name, _Later(name))
-
-
-urllib.request = later("urllib.request")
+urllib.request = sys.modules.setdefault("urllib.request", _Later("urllib.request"))
 
 import aiomqtt  # noqa: E402
 from aiomqtt.exceptions import MqttConnectError  # noqa: E402

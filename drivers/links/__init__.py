@@ -21,7 +21,6 @@ def _serial(bus: Any, clock: LinkClock) -> Link:
     return SerialLink(bus, clock)
 
 
-
 def _http(bus: Any, clock: LinkClock) -> Link:
     """Return a link to compute nodes."""
     from drivers.links.http import HttpLink

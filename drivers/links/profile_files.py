@@ -22,7 +22,6 @@ def find(stem: str) -> Any:
     """Return the Profile of that name; raises ConfigError with the nearest names."""
     if stem not in names():
         import difflib  # only for whoever has mistyped a name
-
         near = difflib.get_close_matches(stem, names(), 3, 0.4) or names()
         raise ConfigError(f"profile {stem!r} does not exist; did you mean: {', '.join(near)}?")
     return load(FOLDER / f"{stem}.toml")

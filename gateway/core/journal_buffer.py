@@ -133,7 +133,7 @@ class Buffer:
 
     def _pack_some(self, records):
         """Pack records into one entry, or into halves until each fits a frame."""
-        data = columns.encode(self._schema, records, True)
+        data = columns.encode(self._schema, records, plain=True)
         if len(data) > frame.PAYLOAD_AIM - 64 and len(records) > 1:
             middle = len(records) // 2
             self._pack_some(records[:middle])

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from pymodbus.client import AsyncModbusSerialClient
 
-from drivers import driver
-from drivers.links import BusConfig, doubles, open_link, profile_files, wire_for
+from drivers.links import BusConfig, open_link, profile_files
 from gateway.clock import Clock
 from tests.bench import meter, rig
 from tests.bench.figure import Figure
 from tests.bench.load import METERS, NAMES
-from tests.bench.meter import SPANS, STEM
+from tests.bench.meter import SPANS
+from tests.bench.poll_loop import meter_on
 from tests.bench.process import Process, compile_all, python, running
 from tests.bench.rtu_line import read_s
 
@@ -83,9 +83,7 @@ def _rtu(folder: Path, baud: int, goal: float) -> Iterator[Figure]:
 async def _both(path: str, baud: int) -> tuple[float, float]:
     bus = BusConfig("line", "rtu", port=path, baud=baud)
     link = open_link(bus, Clock())
-    setup = driver.Setup(wire_for(bus), 1)
-    setup.floats = doubles.floats
-    made = driver.build(profile_files.find(STEM), setup)
+    made = meter_on(bus)
 
     async def ours() -> None:
         steps = made.poll()

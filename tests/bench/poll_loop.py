@@ -30,13 +30,17 @@ class Sink:
             self.polls += 1
 
 
+def meter_on(bus: BusConfig) -> Any:
+    """Return the driver of the bench's meter, made as the gateway makes it."""
+    setup = driver.Setup(wire_for(bus), 1)
+    setup.floats = doubles.floats
+    return driver.build(profile_files.find(STEM), setup)
+
+
 async def poll(port: int, at_once: int, clock: Clock, sink: Sink) -> None:
     """Poll one meter for ever."""
     bus = BusConfig(f"bus-{port}", "tcp", host="127.0.0.1", tcp_port=port, at_once=at_once)
-    setup = driver.Setup(wire_for(bus), 1)
-    setup.floats = doubles.floats
-    made = driver.build(profile_files.find(STEM), setup)
-    unit = Unit("meter", 0, made, Timeout(2.0))
+    unit = Unit("meter", 0, meter_on(bus), Timeout(2.0))
     poller = BusPoller(Line(bus, clock, open_link), [unit], clock, sink.put)
     while True:
         await poller.poll(unit, clock.ticks_ms())

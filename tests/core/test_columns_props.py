@@ -58,7 +58,7 @@ def test_every_journal_comes_back_equal_and_encodes_equally_twice(journal):
                for v in r.values)
     assert columns.encode(schema, back) == data
     assert by_the_book(schema, first, data) == records
-    plain = columns.encode(schema, records, True)
+    plain = columns.encode(schema, records, plain=True)
     assert columns.decode(schema, first, plain) == by_the_book(schema, first, plain) == records
 
 

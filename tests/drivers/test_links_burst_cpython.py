@@ -49,6 +49,23 @@ async def test_a_burst_goes_out_in_one_piece_and_its_answers_may_come_in_any_ord
     await opened(handle, work)
 
 
+async def test_a_burst_longer_than_one_reading_of_the_socket_comes_whole():
+    async def handle(reader, writer):
+        requests = await reader.readexactly(12 * 16)
+        writer.write(b"".join(tcp_answer(requests[i:i + 12]) for i in range(0, 12 * 16, 12)))
+        await reader.read()
+        writer.close()
+
+    async def work(link, wire):
+        made = wire.burst([wire.read(1, 3, address, 125) for address in range(0, 2000, 125)])
+        assert await link.exchange(made, 2) == 1000
+        assert made.result == tuple(
+            b"".join(a.to_bytes(2, "big") for a in range(address, address + 125))
+            for address in range(0, 2000, 125))
+
+    await opened(handle, work)
+
+
 async def test_answers_of_a_burst_that_timed_out_fit_neither_the_next_burst_nor_a_read():
     async def handle(reader, writer):
         first = await reader.readexactly(24)

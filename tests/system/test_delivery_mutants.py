@@ -155,10 +155,10 @@ def absent_becomes_zero(patch):
     """A silent meter's values are sealed as zero."""
     real = columns.encode
 
-    def encode(schema, records, *how):
+    def encode(schema, records, **how):
         return real(schema, [item._replace(values=tuple(
             value if isinstance(value, int) else 0 for value in item.values))
-            if hasattr(item, "values") else item for item in records], *how)
+            if hasattr(item, "values") else item for item in records], **how)
     patch.setattr(columns, "encode", encode)
 
 
