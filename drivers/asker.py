@@ -24,6 +24,7 @@ class Asker:
         self._last = None               # (function, count) of the last request
         self._suspect = False           # it failed: its answer may still come
         self._questions = {}            # (function, address, count) -> transaction, used again
+        self._spans, self._bursts = [], []      # what was asked at once last, and its bursts
         self._alone = 0                 # polls left without bursts
         self._alone_next = ALONE_MIN
 
@@ -33,24 +34,35 @@ class Asker:
         Nothing is asked where bursts are not allowed now.  What was refused or damaged is None,
         to be asked alone.
         """
-        most, cells, silent = self._setup.wire.at_once, [None] * len(spans), False
+        cells, silent = [None] * len(spans), False
         if self._alone:
             self._alone -= 1
-        elif most > 1 and not self._gap_ms:
-            for start in range(0, len(spans) - 1, most):
-                reads = [self._question(span.function, span.address, span.counts[0])
-                         for span in spans[start:start + most]]
-                try:
-                    yield self._setup.wire.burst(reads)
-                    self._alone_next = ALONE_MIN
-                except (NoReply, BadFrame) as error:
-                    self._alone = self._alone_next
-                    self._alone_next = min(2 * self._alone_next, ALONE_MAX)
-                    silent = isinstance(error, NoReply)
-                cells[start:start + most] = [read.result for read in reads]
-                if self._alone:
-                    break
+            return cells, silent
+        if spans != self._spans:
+            self._spans, self._bursts = spans, self._bursts_of(spans)
+        for start, burst in self._bursts:
+            self._setup.wire.burst_again(burst)
+            try:
+                yield burst
+                self._alone_next = ALONE_MIN
+            except (NoReply, BadFrame) as error:
+                self._alone = self._alone_next
+                self._alone_next = min(2 * self._alone_next, ALONE_MAX)
+                silent = isinstance(error, NoReply)
+            cells[start:start + len(burst.reads)] = [read.result for read in burst.reads]
+            if self._alone:
+                break
         return cells, silent
+
+    def _bursts_of(self, spans):
+        """Return (place of its first span, burst) for each burst; building them costs more than
+        asking them again."""
+        wire = self._setup.wire
+        if wire.at_once < 2 or self._gap_ms:
+            return []
+        return [(start, wire.burst([self._question(span.function, span.address, span.counts[0])
+                                    for span in spans[start:start + wire.at_once]]))
+                for start in range(0, len(spans) - 1, wire.at_once)]
 
     def read(self, function, address, counts):
         """Yield the transactions for one span; return its cells (at least counts[0] long)."""

@@ -159,7 +159,9 @@ class TcpRead(_Read):
             raise Bug("transaction id %d: 0 is never used" % tid)
         self.again()
         self.tid = tid
-        self.request = struct.pack(">H", tid) + self._tail
+        number = struct.pack(">H", tid)
+        self.request = number + self._tail
+        self.head = number + self._head     # of a good answer; its registers follow
 
     @property
     def rest(self):
@@ -207,9 +209,14 @@ class TcpBurst:
     def __init__(self, reads):
         """reads: TcpRead of this connection with different ids, at least two."""
         self.reads = tuple(reads)
-        self.request = b"".join([read.request for read in reads])
+        self._size = sum([9 + 2 * read.count for read in reads])    # of all good answers
+        self.again()
+
+    def again(self):
+        """Ask anew, the reads having new ids."""
+        self.request = b"".join([read.request for read in self.reads])
         self.result = None
-        self._open = {read.tid: read for read in reads}
+        self._open = None               # the reads by id, once answers do not simply come in turn
         self._buffer = b""
         self.heard = False
 
@@ -231,6 +238,10 @@ class TcpBurst:
             raise Bug("fed after the answer")
         self._buffer += bytes(data)
         self.heard = self.heard or len(data) > 0
+        if self._open is None:
+            if len(self._buffer) == self._size and self._in_turn():
+                return True
+            self._open = {read.tid: read for read in self.reads}
         while self._open:
             size = frame_size(self._buffer)
             if size is None:
@@ -244,6 +255,21 @@ class TcpBurst:
             except Refused:
                 pass
         self.result = tuple([read.result for read in self.reads])
+        return True
+
+    def _in_turn(self):
+        """Take good answers that stand there in the order of the questions, as nearly always;
+        return False, with nothing taken, if they do not."""
+        buffer, at, cells = self._buffer, 0, []
+        for read in self.reads:
+            if not buffer.startswith(read.head, at):
+                return False
+            start = at + len(read.head)
+            at = start + 2 * read.count
+            cells.append(buffer[start:at])
+        for read, one in zip(self.reads, cells):
+            read.result = one
+        self.result, self._buffer = tuple(cells), b""
         return True
 
 
@@ -296,6 +322,12 @@ class TcpReads:
     def again(self, question):
         """Make a question that was asked before a new one, with the next id."""
         question.number(self._next())
+
+    def burst_again(self, burst):
+        """Make a burst that was asked before a new one, with the next ids."""
+        for read in burst.reads:
+            read.number(self._next())
+        burst.again()
 
     def _next(self):
         self._tid = self._tid % 0xFFFF + 1

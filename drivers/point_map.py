@@ -32,8 +32,10 @@ LOWEST = -(1 << 62)             # below every float that is decoded at once
 GATEWAY_SILENT = (10, 11)       # exceptions by which a gateway reports that the unit is silent
 
 # One planned read.  quick: (Wanted, place, lowest value) of its points that are decoded at once,
-# by numbers(cells); rest: (Wanted, place) of the others.
-Part = namedtuple("Part", ("span", "quick", "numbers", "rest"))
+# by numbers(cells); first: their first place if they follow each other, else None; counters: which
+# of them must not be below zero.  rest: (Wanted, place) of the others.
+Part = namedtuple("Part", ("span", "quick", "numbers", "first", "counters", "rest"))
+UNASKED = Absent(NOT_ASKED)
 
 
 def reason_of(error):
@@ -88,6 +90,16 @@ def _is_quick(point, step):
             and -30 <= step <= 0)
 
 
+def _are_plain(numbers, counters):
+    """Return True if all numbers are there and those of counters are not below zero."""
+    if None in numbers:
+        return False
+    for i in counters:
+        if numbers[i] < 0:
+            return False
+    return True
+
+
 class RegisterDriver:
     """One device with a modbus profile."""
 
@@ -132,21 +144,28 @@ class RegisterDriver:
             quick.append((one, place, low))
             rows.append((one.address - span.address, step))
             end = one.address + one.width
-        return Part(span, quick, self._floats(tuple(rows)), rest)
+        places = [place for _, place, _ in quick]
+        first = places[0] if places else None
+        if places != list(range(first or 0, (first or 0) + len(places))):
+            first = None
+        counters = tuple([i for i, one in enumerate(quick) if one[2] == 0])
+        return Part(span, quick, self._floats(tuple(rows)), first, counters, rest)
 
     def poll(self):
         """Yield transactions; return the values by position.  See driver.py."""
         self._polls += 1
         if self._polls > POLLS_UNTIL_RETRY:
             self._begin()
-        values = [Absent(NOT_ASKED)] * len(self.points)
+        values = [UNASKED] * len(self.points)
         for place in self._off:
             values[self._order[place]] = Absent(REFUSED)
         found, silent = yield from self._asker.together([part.span for part in self._parts])
+        todo = []
         for part, cells in zip(self._parts, found):
-            if cells is not None:
+            if cells is None:
+                todo.append(part)
+            else:
                 self._decode(values, part, cells)
-        todo = [part for part, cells in zip(self._parts, found) if cells is None]
         if silent:
             self._fill_all(values, todo, NO_REPLY)
         elif todo:
@@ -209,10 +228,14 @@ class RegisterDriver:
             self._fill(values, part, reason)
 
     def _decode(self, values, part, cells):
-        for (one, place, low), number in zip(part.quick, part.numbers(cells)):
-            if number is None or number < low:
-                number = self._single(part, one, cells)
-            values[place] = number
+        numbers = part.numbers(cells)
+        if part.first is not None and _are_plain(numbers, part.counters):
+            values[part.first:part.first + len(numbers)] = numbers
+        else:
+            for (one, place, low), number in zip(part.quick, numbers):
+                if number is None or number < low:
+                    number = self._single(part, one, cells)
+                values[place] = number
         for one, place in part.rest:
             values[place] = self._single(part, one, cells)
 

@@ -1,11 +1,13 @@
 """Float registers as whole numbers on machines with doubles: registers.floats in half the time.
 
-A float32 has 24 bits and 5**12 has 28, so a product with a power of ten up to 10**12 is exact in
-the 53 bits of a double, and so is twice that: nothing is rounded before the rounding that is meant
-(half away from zero).  What is not a plain number goes the way of all machines.
+A float32 has 24 bits and 5**12 has 28, so a product with a power of ten up to 10**12 has 52 and is
+exact in a double.  Adding a half is exact too, or too small to reach the next whole number: nothing
+is rounded before the rounding that is meant (half away from zero).  What is not a plain number goes
+the way of all machines.
 """
 
 import functools
+import operator
 import struct
 from collections.abc import Callable
 
@@ -31,8 +33,8 @@ def floats(rows: tuple[tuple[int, int], ...]) -> Read:
         if not (-END < min(numbers) and max(numbers) < END):
             return whole(cells)
         try:
-            return [int(2 * number) - int(number) for number in [
-                number * scale for number, scale in zip(numbers, scales, strict=True)]]
+            return [int(number + 0.5) if number >= 0.0 else int(number - 0.5)
+                    for number in map(operator.mul, numbers, scales)]
         except ValueError:                  # one is not a number at all
             return whole(cells)
     return read
