@@ -1,4 +1,4 @@
-"""An event that one task waits for, with a limit: a future and a timer, nothing else.
+"""An event that one task waits for, with a limit: a future and its limit, nothing else.
 
 asyncio.Event within asyncio.timeout makes a task's cancellation and an exception of every
 limit that passes; here the limit passes each second on every bus.
@@ -6,6 +6,7 @@ limit that passes; here the limit passes each second on every bus.
 
 import asyncio
 
+from drivers.links.limits import limit
 from gateway.core.errors import Bug
 
 
@@ -37,14 +38,12 @@ class Flag:
             return True
         if self._waiter is not None:
             raise Bug("two tasks wait for one flag")
-        loop = asyncio.get_running_loop()
-        waiter = self._waiter = loop.create_future()
-        timer = loop.call_later(limit_s, _wake, waiter)
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        limit(waiter, limit_s, _wake)
         try:
             await waiter
         finally:
             self._waiter = None
-            timer.cancel()
         return self._is_set
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import serial
 
 from drivers.links.base import BackOff, Counts, LinkClock, uninterrupted
+from drivers.links.limits import limit
 from gateway.core.errors import BadFrame, NoReply, Refused
 
 BITS_PER_CHARACTER = 11         # start, 8 data, parity or second stop, stop
@@ -144,13 +145,11 @@ class SerialLink:
 
     async def _wait(self, seconds: float) -> None:
         """Wait for a byte, at most so many real seconds."""
-        loop = asyncio.get_running_loop()
-        waiter = self._waiter = loop.create_future()
-        timer = loop.call_later(seconds, _wake, waiter)
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        limit(waiter, seconds, _wake)
         try:
             await waiter
         finally:
-            timer.cancel()
             self._waiter = None
 
     async def _settle(self) -> None:

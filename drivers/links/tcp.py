@@ -2,8 +2,8 @@
 
 Old answers are dropped by their id until the time-out; what does not frame as Modbus TCP closes
 the connection.  Three time-outs in a row close it too: the peer may be gone without a FIN.
-A question costs one future and one timer, no task: at 1 Hz the questions are most of the CPU.
-Several at once are one transaction (modbus.TcpBurst) and go the same way.
+A question costs one future, no task and no timer of its own: at 1 Hz the questions are most of the
+CPU.  Several at once are one transaction (modbus.TcpBurst) and go the same way.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import socket
 from typing import Any
 
 from drivers.links.base import BackOff, Counts, LinkClock
+from drivers.links.limits import limit
 from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 
 MISSES_MAX = 3                  # unanswered in a row before the connection is given up
@@ -44,18 +45,16 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self._transport is None:
             raise Bug("asked without a connection")
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[int] = loop.create_future()
+        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiter = waiter
         self._transaction, unread, self._unread = transaction, self._unread, b""
         if unread:
             self._take(unread)
         self._transport.write(transaction.request)
-        timer = loop.call_later(timeout_s, _expire, waiter)
+        limit(waiter, timeout_s, _expire)
         try:
             return await waiter
         finally:
-            timer.cancel()
             self._waiter = None
             after, self._unread = transaction.rest + self._unread, b""
             if after:

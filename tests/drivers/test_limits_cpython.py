@@ -1,0 +1,83 @@
+"""Waits with a limit under one timer: each ends at its own time, ended ones cost nothing."""
+
+import asyncio
+
+from drivers.links import limits
+from tests.support import sim_loop
+from tests.support.virtual_time import run
+
+
+def late(waiter):
+    """End a wait as its limit."""
+    waiter.set_result("late")
+
+
+async def waited(seconds):
+    """Return the loop's time when a wait of so many seconds was over."""
+    loop = asyncio.get_running_loop()
+    waiter = loop.create_future()
+    limits.limit(waiter, seconds, late)
+    assert await waiter == "late"
+    return round(loop.time(), 6)
+
+
+def test_each_wait_ends_at_its_own_limit_whatever_the_order_of_asking():
+    async def go():
+        return await asyncio.gather(*[waited(s) for s in (3.0, 1.0, 2.5, 1.0, 0.25)])
+    for loop_run in (run, lambda work: sim_loop.run(lambda: work)):
+        assert loop_run(go()) == [3.0, 1.0, 2.5, 1.0, 0.25]
+
+
+def test_a_wait_that_ended_is_not_ended_again_and_delays_none():
+    async def go():
+        loop = asyncio.get_running_loop()
+        answered = loop.create_future()
+        limits.limit(answered, 1.0, late)
+        loop.call_later(0.5, answered.set_result, "answer")
+        cancelled = loop.create_future()
+        limits.limit(cancelled, 1.5, late)
+        cancelled.cancel()
+        return await waited(2.0), await answered
+    assert run(go()) == (2.0, "answer")
+
+
+def test_many_waits_of_one_moment_take_one_timer(monkeypatch):
+    async def go():
+        loop, made = asyncio.get_running_loop(), []
+        call_at = loop.call_at
+        monkeypatch.setattr(loop, "call_at", lambda *given: made.append(given) or call_at(*given))
+        waiters = [loop.create_future() for _ in range(50)]
+        for i, waiter in enumerate(waiters):
+            limits.limit(waiter, 2.0 + i / 1000, late)
+        for waiter in waiters[:-1]:
+            waiter.set_result("answer")
+        await waiters[-1]
+        return [round(given[0], 6) for given in made]
+    assert run(go()) == [2.0, 2.049]
+
+
+def test_waits_that_ended_early_are_not_kept_until_their_limit():
+    async def go():
+        loop = asyncio.get_running_loop()
+        kept = limits.Limits(loop)
+        alive = [loop.create_future() for _ in range(10)]
+        for waiter in alive:
+            kept.add(waiter, 60.0, late)
+        for _ in range(10_000):
+            waiter = loop.create_future()
+            kept.add(waiter, 60.0, late)
+            waiter.set_result("answer")
+        most = len(kept._waits)
+        await asyncio.wait(alive)
+        return most, {waiter.result() for waiter in alive}, round(loop.time(), 6)
+    most, results, end_s = run(go())
+    assert most <= limits.ENDED_MAX + 1 and results == {"late"} and end_s == 60.0
+
+
+def test_no_limit_is_too_short_for_a_clock_that_stands_still():
+    async def go():
+        began_s = asyncio.get_running_loop().time()
+        for _ in range(3):
+            await waited(0.0)
+        return asyncio.get_running_loop().time() - began_s
+    assert 0 < sim_loop.run(go) < 1e-5
