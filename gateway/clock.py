@@ -162,16 +162,18 @@ class Clock:
         self.sources = sources or system_sources()
         self.scale = scale
         self.speed = scale.speed if scale else 1
+        self._ticks_per_s = 1000 * self.speed
+        self._monotonic = self.sources.monotonic
         self.floor_ms = max(floor_ms, BUILD_FLOOR_MS)
         self.temperature_c: Callable[[], float | None] = _unmeasured
         self._held = holdover.Holdover()
-        self._start_s = self.sources.monotonic()
+        self._start_s = self._monotonic()
         self._state = ClockState(CLOCK_UNKNOWN, 0, 0, 0)
         self._state = self._anchor(*self._look())
 
     def real_s(self) -> float:
         """Return real monotonic seconds, for time-outs and line budgets only."""
-        return self.sources.monotonic()
+        return self._monotonic()
 
     def unix_s(self) -> float:
         """Return real UNIX seconds, for the age of files and certificates only."""
@@ -179,12 +181,16 @@ class Clock:
 
     def ticks_ms(self) -> int:
         """Return scaled monotonic milliseconds since this clock was made."""
-        return int((self.sources.monotonic() - self._start_s) * 1000 * self.speed)
+        return int((self._monotonic() - self._start_s) * self._ticks_per_s)
+
+    def offset_ms(self) -> int:
+        """Return UTC minus ticks, as best guessed; it changes only in `observe`."""
+        offset_ms: int = self._state.anchor_utc_ms - self._state.anchor_ticks_ms
+        return offset_ms
 
     def utc_ms(self) -> int:
         """Return the best guess of UTC in ms; say it only together with `state()`."""
-        now_ms: int = self._state.anchor_utc_ms + self.ticks_ms() - self._state.anchor_ticks_ms
-        return now_ms
+        return self.ticks_ms() + self.offset_ms()
 
     def state(self) -> ClockState:
         """Return the state in force; it changes only in `observe`."""

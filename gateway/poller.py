@@ -7,6 +7,7 @@ bus restarted with back-off; the others do not notice.
 """
 
 import asyncio
+import functools
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Generator
@@ -110,16 +111,11 @@ class Line:
         return NoReply(f"bus {self._bus.name}: {text}")
 
 
-class Reply(NamedTuple):
-    """What one scan gave.  heard: whether the unit answered anything at all."""
-
-    scan: Scan
-    heard: bool
-    error: str
-
-
 class _Asker:
-    """Runs one driver generator over the line and remembers how it went."""
+    """Runs one driver generator over the line and remembers how it went.
+
+    began_ms: when the first usable answer (or exception reply) began to come; None without one.
+    """
 
     def __init__(self, line: Line, unit: Unit, clock: Clock) -> None:
         self._line, self._unit, self._clock = line, unit, clock
@@ -127,11 +123,6 @@ class _Asker:
         self.error: DeviceError | None = None
         self._asked = self._bad = 0
         self._silent = False
-
-    @property
-    def heard(self) -> bool:
-        """Return whether any usable answer (or exception reply) came."""
-        return self.began_ms is not None
 
     async def drive(self, generator: Generator[Any, Any, Any]) -> Any:
         """Return what the generator returns; DeviceErrors are thrown into it."""
@@ -228,17 +219,18 @@ class BusPoller:
             stamp_ms = max(slot_ms, 0)
             await self._put(_nothing_asked(unit, stamp_ms))
             return
-        began_s, began_ms = self.clock.real_s(), self.clock.ticks_ms()
-        reply = await self._scan(unit, began_ms)
+        began_ms, asker = self.clock.ticks_ms(), _Asker(self.line, unit, self.clock)
+        scan = await self._scan(asker, unit, began_ms)
         self.counts["scans"] += 1
-        await self._put(reply.scan)
-        if reply.heard:
+        await self._put(scan)
+        if asker.began_ms is not None:
             if unit.answered():
                 await self._identify(unit)
         else:
-            cost_s = self.clock.real_s() - began_s
-            unit.failed(self.clock.ticks_ms(), cost_s + unit.timeout.widen())
-            unit.last_error = reply.error
+            now_ms = self.clock.ticks_ms()
+            cost_s = self.clock.seconds((now_ms - began_ms) / 1000)
+            unit.failed(now_ms, cost_s + unit.timeout.widen())
+            unit.last_error = str(asker.error or "")
             self.budget.spend(self.clock.real_s(), cost_s)
         if unit.state != unit.reported:
             await self._tell(unit)
@@ -246,8 +238,7 @@ class BusPoller:
     def _affordable(self, unit: Unit) -> bool:
         return self.budget.allows(self.clock.real_s(), unit.cost_s)
 
-    async def _scan(self, unit: Unit, started_ms: int) -> Reply:
-        asker = _Asker(self.line, unit, self.clock)
+    async def _scan(self, asker: _Asker, unit: Unit, started_ms: int) -> Scan:
         points = len(unit.driver.points)
         try:
             values = await asker.drive(unit.driver.poll())
@@ -257,8 +248,7 @@ class BusPoller:
         if len(values) != points:
             raise Bug(f"{unit.name}: {len(values)} values for {points} points")
         stamp_ms = started_ms if asker.began_ms is None else asker.began_ms
-        return Reply(Scan(unit.stream, stamp_ms, tuple(values)), asker.heard,
-                     str(asker.error or ""))
+        return Scan(unit.stream, stamp_ms, tuple(values))
 
     async def _identify(self, unit: Unit) -> None:
         asker = _Asker(self.line, unit, self.clock)
@@ -299,10 +289,10 @@ class BusPoller:
     async def _after(self, due_ms: int, interval_ms: int) -> int:
         """Return the next slot; slots that passed meanwhile are declared, not invented."""
         next_ms = due_ms + interval_ms
-        offset_ms = self.clock.utc_ms() - self.clock.ticks_ms()
+        now_ms, offset_ms = self.clock.ticks_ms(), self.clock.offset_ms()
         astray_ms = (next_ms + offset_ms) % interval_ms     # after a clock step or slew
         next_ms -= astray_ms if 2 * astray_ms <= interval_ms else astray_ms - interval_ms
-        missed = (self.clock.ticks_ms() - next_ms) // interval_ms
+        missed = (now_ms - next_ms) // interval_ms
         if missed > 0:
             await self._declare(next_ms + offset_ms, missed * interval_ms)
             self.counts["missed_slots"] += missed
@@ -338,7 +328,8 @@ class BusPoller:
                 if is_late:
                     await asyncio.sleep(0)      # a late bus must not starve the others
                 return True
-            self.beat()
+            if not is_late:
+                self.beat()                     # one step of a long wait
             await self.stop.wait(min(left_s, WAIT_S_MAX))
             is_late = False
         return False
@@ -356,7 +347,7 @@ async def supervise(poller: BusPoller, name: str, interval_ms: int, progress: Pr
     """Run a bus for ever: a crash is logged and counted, the bus starts again with back-off."""
     task = f"bus:{name}"
     progress.expect(task, 4 * WAIT_S_MAX)
-    poller.beat = lambda: progress.beat(task)
+    poller.beat = functools.partial(progress.beat, task)
     wait_s = 1.0
     while not poller.stop.is_set():
         try:

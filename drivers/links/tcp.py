@@ -135,7 +135,9 @@ class TcpLink:
     async def exchange(self, transaction: Any, timeout_s: float) -> int:
         """Ask and hear: see base.Link.  A cancelled caller costs the connection."""
         async with self._lock:
-            connection = await self._connect(timeout_s)
+            connection = self._connection
+            if connection is None or connection.is_lost:
+                connection = await self._connect(timeout_s)
             if transaction.gap_ms:
                 await self._pace(connection, transaction.gap_ms)
             self.counts.asked += 1
@@ -171,9 +173,7 @@ class TcpLink:
             self._shut()
 
     async def _connect(self, timeout_s: float) -> Connection:
-        """Return the open connection; raises NoReply while there can be none."""
-        if self._connection is not None and not self._connection.is_lost:
-            return self._connection
+        """Return a new connection; raises NoReply while there can be none."""
         self._shut()
         loop = asyncio.get_running_loop()
         wait_s = self._back_off.wait_s(loop.time())
