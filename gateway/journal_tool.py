@@ -96,7 +96,7 @@ def listing(view: View) -> list[dict[str, Any]]:
         rows.append(row)
     rows += [{"what": "tail", "number": piece.place[0], "wrong": "",
               "boot": piece.context.boot, "first_seq": piece.first_seq,
-              "last_seq": piece.last_seq, "body_bytes": len(piece.columns or b""),
+              "last_seq": piece.last_seq, "body_bytes": piece.size,
               "acknowledged": False} for piece in view.found.pieces]
     return rows
 

@@ -41,9 +41,10 @@ BLOCK_BYTES, BLOCKS = 4096, 448         # LittleFS: 1.75 MiB, as gateway/micro/h
 # Bounds that fit a board's heap, in place of those that fit a computer's.
 NUMBERS = {
     "gateway.core.journal.BATCH_READINGS_MAX": 128,
-    "gateway.core.journal.CACHE_BYTES": 2048,
+    "gateway.core.journal.KEPT_READINGS": 0,
     "gateway.core.journal_batches.INFO_MAX": 12,
     "gateway.core.journal_buffer.ENTRY_BYTES": 400,
+    "gateway.core.journal_buffer.KEPT_ENTRIES": 0,
     "gateway.core.journal_buffer.EVENT_READINGS": 16,
     "gateway.core.journal_buffer.EVENT_ROOM_BYTES": 1024,
     "gateway.core.journal_search.COLUMNS_BYTES": 2048,

@@ -26,7 +26,7 @@ SCRUB_BATCHES = 6           # per seal: 30 days of quarter hours are read within
 SEAL_TRIES = 3              # seals that may fail to read a piece before it is declared lost
 COMMIT_TRIES = 3            # each in a new segment; then records stay in RAM
 RAM_BYTES = 4194304         # what may wait in RAM while flash fails
-CACHE_BYTES = 1048576       # columns of unsealed records kept for sealing; the rest is read
+KEPT_READINGS = 81920       # unsealed records of so many readings stay in RAM; the rest is read
 BATCH_BYTES_AIM = 393216    # columns in one batch; sealed it stays far below 1 MiB
 BATCH_READINGS_MAX = 1048576
 
@@ -69,7 +69,7 @@ class Journal:
         self._found = found.pieces          # of earlier boots, to be written again
         self._pieces = []                   # durable, not sealed
         self._unsure = found.unsure         # sealed bytes still to be made durable
-        self._cached = 0
+        self._kept = 0                      # readings of pieces that have their records
         self._failures = {}                 # place -> seal attempts that could not read it
         self._mark_utc_ms = found.mark.utc_ms if found.mark else 0
         self._context = segment.Context(
@@ -307,7 +307,7 @@ class Journal:
                     break
                 entries.append(make_entry(
                     piece.context, entries[0].commit_seq if entries else piece.base_seq,
-                    (segment.DATA, piece.base_seq, piece.last_seq), piece.readings, data))
+                    (segment.DATA, piece.base_seq, piece.last_seq), piece.readings, (data, None)))
             if entries:
                 self._found = self._found[self._put(entries):]
 
@@ -320,15 +320,15 @@ class Journal:
         return len(places)
 
     def _add_piece(self, entry, place):
-        data = entry.columns if self._cached + len(entry.columns) <= CACHE_BYTES else None
-        self._cached += len(data) if data else 0
+        records = entry.records if self._kept + entry.readings <= KEPT_READINGS else None
+        self._kept += entry.readings if records else 0
         first_seq = max(entry.first_seq, self._sealed.last_seq + 1)
-        self._pieces.append(Piece(entry.context, entry.first_seq, first_seq,
-                                  entry.last_seq, entry.readings, data, place))
+        self._pieces.append(Piece(entry.context, entry.first_seq, first_seq, entry.last_seq,
+                                  entry.readings, len(entry.payload), place, None, records))
 
     def _drop_pieces(self, last_seq):
         kept = [piece for piece in self._pieces if piece.last_seq > last_seq]
-        self._cached = sum([len(piece.columns) for piece in kept if piece.columns])
+        self._kept = sum([piece.readings for piece in kept if piece.records])
         self._pieces = kept
 
     def _make_batch(self, sealer):
@@ -353,7 +353,7 @@ class Journal:
                 continue
             records += found
             readings, before = readings + piece.readings, piece
-            size += len(piece.columns or b"") or 8 * len(found)
+            size += piece.size
             if size >= BATCH_BYTES_AIM:
                 break
         return self._encode_batch(records, before.context, sealer) if before else None

@@ -12,15 +12,16 @@ from .errors import Bug
 from .reading import utc_ms
 
 PACK_READINGS = 8192        # loose records are packed into columns from here on
+KEPT_ENTRIES = 4            # waiting entries that keep their records as well, for sealing
 READING_BYTES = 16          # what one loose reading is taken to cost in RAM
 ENTRY_BYTES = 0             # what a packed entry is taken to cost beside its payload
 EVENT_READINGS = 4          # an event is taken to cost as much as so many readings
 EVENT_ROOM_BYTES = 65536    # events may go beyond the bound by this much
 
 # A frame's worth of records on its way to flash.  payload: the frame's bytes, never
-# encoded a second time.
+# encoded a second time.  records: what they say, or None.
 Entry = namedtuple("Entry", (
-    "context", "commit_seq", "first_seq", "last_seq", "readings", "columns", "payload"))
+    "context", "commit_seq", "first_seq", "last_seq", "readings", "payload", "records"))
 
 
 class Buffer:
@@ -145,13 +146,16 @@ class Buffer:
         self.queue.append(make_entry(
             self._context, self._commit_seq,
             (segment.DATA_STOP if stop else segment.DATA, records[0].seq, last.seq),
-            readings, data))
+            readings, (data, records if len(self.queue) < KEPT_ENTRIES else None)))
         self._queue_bytes += len(self.queue[-1].payload) + ENTRY_BYTES
 
 
-def make_entry(context, commit_seq, span, readings, data):
-    """Return the Entry of columns.  span: (payload kind, first sequence, last sequence)."""
+def make_entry(context, commit_seq, span, readings, content):
+    """Return an Entry.  span: (payload kind, first sequence, last sequence).
+
+    content: (bytes of the columns, list of the records or None).
+    """
     kind, first_seq, last_seq = span
     payload = segment.encode_block(segment.Block(
-        kind, context.boot, first_seq, last_seq, commit_seq, readings, data))
-    return Entry(context, commit_seq, first_seq, last_seq, readings, data, payload)
+        kind, context.boot, first_seq, last_seq, commit_seq, readings, content[0]))
+    return Entry(context, commit_seq, first_seq, last_seq, readings, payload, content[1])

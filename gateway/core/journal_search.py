@@ -21,11 +21,12 @@ STALE_MAX = 64          # earlier generations tried before bytes are called torn
 HELD_BYTES = 4194304    # segment bytes kept in RAM between the two looks; the rest is read again
 COLUMNS_BYTES = 1048576     # columns kept in RAM; the rest is read when it is sealed
 
-# Records on flash that no batch holds yet.  columns: bytes of columns.encode from base_seq on
-# over context.schema, or None = read them at place (see tail.put).  Records below first_seq
-# in them count as sealed already.
+# Records on flash that no batch holds yet, from base_seq on.  size: bytes of the frame's payload.
+# columns: of columns.encode over context.schema; records: the list of them; where both are None,
+# they are read at place (see tail.put).  Records below first_seq count as sealed already.
 Piece = namedtuple("Piece", (
-    "context", "base_seq", "first_seq", "last_seq", "readings", "columns", "place"))
+    "context", "base_seq", "first_seq", "last_seq", "readings", "size", "place", "columns",
+    "records"))
 
 # A segment file as found.  data: its bytes, or None = read it again.
 Slot = namedtuple("Slot", ("name", "size", "data", "header", "start"))
@@ -135,7 +136,7 @@ class Search:
         kept = block.columns if self._columns <= COLUMNS_BYTES else None
         self.pieces.append(Piece(
             slot.header.context, block.first_seq, first_seq, block.last_seq, block.readings,
-            kept, (slot.name, offset, slot.header.generation)))
+            len(block.columns), (slot.name, offset, slot.header.generation), kept, None))
 
     def _again(self, slot):
         return slot.data if slot.data is not None else self._read(slot.name)
@@ -152,15 +153,16 @@ class Search:
 
 def records_of(tail_files, piece):
     """Return the records of a Piece, None if its bytes changed.  Raises StoreError."""
-    data = piece.columns
+    data, found = piece.columns, piece.records
     try:
-        if data is None:
+        if found is None and data is None:
             payload = tail_files.read(piece.place)
             if payload is None:
                 return None
             data = segment.decode_block(payload).columns
-        schema = columns.decode_schema(piece.context.schema)
-        found = columns.decode(schema, piece.base_seq, data)
+        if found is None:
+            schema = columns.decode_schema(piece.context.schema)
+            found = columns.decode(schema, piece.base_seq, data)
     except FormatError:
         return None
     return [item for item in found if item.seq >= piece.first_seq]
