@@ -6,7 +6,7 @@ limit that passes; here the limit passes each second on every bus.
 
 import asyncio
 
-from drivers.links.limits import limit
+from drivers.links.limits import limits
 from gateway.core.errors import Bug
 
 
@@ -38,8 +38,9 @@ class Flag:
             return True
         if self._waiter is not None:
             raise Bug("two tasks wait for one flag")
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
-        limit(waiter, limit_s, _wake)
+        ends = limits()
+        waiter = self._waiter = ends.loop.create_future()
+        ends.add(waiter, limit_s, _wake)
         try:
             await waiter
         finally:

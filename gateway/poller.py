@@ -160,15 +160,13 @@ class _Asker:
             raise
         except Refused:
             unit.count("refused")
-            self._note(self._clock.ticks_ms())
+            if self.began_ms is None:
+                self.began_ms = self._clock.ticks_ms()
             raise
         unit.timeout.learn(self._clock.real_s() - sent_s)
-        self._note(began_ms)
-        return transaction.result
-
-    def _note(self, began_ms: int) -> None:
         if self.began_ms is None:
             self.began_ms = began_ms
+        return transaction.result
 
 
 def reason_of(error: DeviceError | None) -> int:

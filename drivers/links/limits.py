@@ -15,6 +15,7 @@ Waiter = asyncio.Future[Any]
 SHORTEST_S = 1e-6               # or who waits for a rounding error would find the clock unmoved
 CLOCK_S = 1e-9                  # what a loop's clock is exact to
 ENDED_MAX = 64                  # waits kept that have ended before their limit, at the least
+IDLE_S = 0.05                   # a timer that strikes so much too early is worth setting anew
 
 
 class Limits:
@@ -39,6 +40,14 @@ class Limits:
             heapify(self._waits)
             self._sweep_at = max(2 * len(self._waits), ENDED_MAX)
 
+    def ended(self) -> None:
+        """Take note that a wait has ended: the timer need not strike for it."""
+        waits = self._waits
+        while waits and waits[0][2].done():
+            heappop(waits)
+        if self._timer is not None and waits and waits[0][0] > self._timer_s + IDLE_S:
+            self._arm(waits[0][0])
+
     def _arm(self, due_s: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -59,10 +68,10 @@ class Limits:
 _newest: Limits | None = None
 
 
-def limit(waiter: Waiter, seconds: float, late: Callable[[Waiter], None]) -> None:
-    """Call late(waiter) on the running loop after so many seconds, unless it is done by then."""
+def limits() -> Limits:
+    """Return the limits of the running loop."""
     global _newest
-    found, loop = _newest, waiter.get_loop()
+    found, loop = _newest, asyncio.get_running_loop()
     if found is None or found.loop is not loop:
         found = _newest = Limits(loop)
-    found.add(waiter, seconds, late)
+    return found

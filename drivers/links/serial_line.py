@@ -13,7 +13,7 @@ from typing import Any
 import serial
 
 from drivers.links.base import BackOff, Counts, LinkClock, uninterrupted
-from drivers.links.limits import limit
+from drivers.links.limits import limits
 from gateway.core.errors import BadFrame, NoReply, Refused
 
 BITS_PER_CHARACTER = 11         # start, 8 data, parity or second stop, stop
@@ -145,8 +145,9 @@ class SerialLink:
 
     async def _wait(self, seconds: float) -> None:
         """Wait for a byte, at most so many real seconds."""
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
-        limit(waiter, seconds, _wake)
+        ends = limits()
+        waiter = self._waiter = ends.loop.create_future()
+        ends.add(waiter, seconds, _wake)
         try:
             await waiter
         finally:

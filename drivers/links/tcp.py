@@ -11,7 +11,7 @@ import socket
 from typing import Any
 
 from drivers.links.base import BackOff, Counts, LinkClock
-from drivers.links.limits import limit
+from drivers.links.limits import limits
 from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 
 MISSES_MAX = 3                  # unanswered in a row before the connection is given up
@@ -45,17 +45,19 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self._transport is None:
             raise Bug("asked without a connection")
-        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        ends = limits()
+        waiter: asyncio.Future[int] = ends.loop.create_future()
         self._waiter = waiter
         self._transaction, unread, self._unread = transaction, self._unread, b""
         if unread:
             self._take(unread)
         self._transport.write(transaction.request)
-        limit(waiter, timeout_s, _expire)
+        ends.add(waiter, timeout_s, _expire)
         try:
             return await waiter
         finally:
             self._waiter = None
+            ends.ended()
             after, self._unread = transaction.rest + self._unread, b""
             if after:
                 self._keep(after)

@@ -69,6 +69,8 @@ def put_residuals(out, residuals):
             append(table[number])
             continue
         number = number << 1 if number >= 0 else (~number << 1) | 1
+        append(number & 127 | 128)
+        number >>= 7
         while number > 127:
             append(number & 127 | 128)
             number >>= 7
@@ -114,11 +116,13 @@ def choose(values, low, high):
     cost = sum(map(abs, deltas))
     mode, base, best = DELTA, first, deltas
     if cost > high - low:                       # it turns back
-        middle = sorted(values)[len(values) >> 1]
-        level = [value - middle for value in values]
-        other = sum(map(abs, level))
+        ordered, half = sorted(values), len(values) >> 1
+        middle = ordered[half]
+        # What the values are away from their middle, in all; there is one more above it if odd.
+        other = sum(ordered[half:]) - sum(ordered[:half]) - (len(values) & 1) * middle
         if other <= cost:
-            cost, mode, base, best = other, VALUE, middle, level
+            cost, mode, base = other, VALUE, middle
+            best = [value - middle for value in values]
     if cost <= TURNS * (high - low):            # but seldom
         second = [b - a for a, b in zip(deltas, deltas[1:])]
         other = abs(deltas[0]) + sum(map(abs, second))
@@ -157,7 +161,7 @@ def step_of(columns):
     """Return the largest whole number >= 1 that divides every number of all columns."""
     step = 0
     for column in columns:
-        for number in column:
+        for number in set(column):          # counters hold few numbers in a minute
             if step == 0 or number % step:
                 step = _divisor(step, abs(number))
             if step == 1:

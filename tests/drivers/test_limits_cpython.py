@@ -16,7 +16,7 @@ async def waited(seconds):
     """Return the loop's time when a wait of so many seconds was over."""
     loop = asyncio.get_running_loop()
     waiter = loop.create_future()
-    limits.limit(waiter, seconds, late)
+    limits.limits().add(waiter, seconds, late)
     assert await waiter == "late"
     return round(loop.time(), 6)
 
@@ -32,10 +32,10 @@ def test_a_wait_that_ended_is_not_ended_again_and_delays_none():
     async def go():
         loop = asyncio.get_running_loop()
         answered = loop.create_future()
-        limits.limit(answered, 1.0, late)
+        limits.limits().add(answered, 1.0, late)
         loop.call_later(0.5, answered.set_result, "answer")
         cancelled = loop.create_future()
-        limits.limit(cancelled, 1.5, late)
+        limits.limits().add(cancelled, 1.5, late)
         cancelled.cancel()
         return await waited(2.0), await answered
     assert run(go()) == (2.0, "answer")
@@ -48,12 +48,30 @@ def test_many_waits_of_one_moment_take_one_timer(monkeypatch):
         monkeypatch.setattr(loop, "call_at", lambda *given: made.append(given) or call_at(*given))
         waiters = [loop.create_future() for _ in range(50)]
         for i, waiter in enumerate(waiters):
-            limits.limit(waiter, 2.0 + i / 1000, late)
+            limits.limits().add(waiter, 2.0 + i / 1000, late)
         for waiter in waiters[:-1]:
             waiter.set_result("answer")
         await waiters[-1]
         return [round(given[0], 6) for given in made]
     assert run(go()) == [2.0, 2.049]
+
+
+def test_a_timer_does_not_strike_for_waits_that_have_ended(monkeypatch):
+    async def go():
+        loop, struck = asyncio.get_running_loop(), []
+        kept = limits.limits()
+        strike = kept._strike
+        monkeypatch.setattr(kept, "_strike", lambda: struck.append(round(loop.time(), 6)) or strike())
+        flag, answers = loop.create_future(), [loop.create_future() for _ in range(20)]
+        for answer in answers:
+            kept.add(answer, 0.1, late)
+        kept.add(flag, 1.0, late)
+        for answer in answers:
+            answer.set_result("answer")
+            kept.ended()
+        await flag
+        return struck
+    assert run(go()) == [1.0]
 
 
 def test_waits_that_ended_early_are_not_kept_until_their_limit():
