@@ -21,6 +21,7 @@ REGISTERS_MAX = 125             # one read: the byte count is one byte (V1.1b3, 
 GLITCH_BYTES_MAX = 8            # stray bytes at the turn of the line that are forgiven
 MBAP = 7                        # bytes of the TCP header
 MBAP_LENGTH_MAX = 254           # unit + PDU of 253 bytes
+TCP_HEAD = 9                    # bytes before the registers of a good answer over TCP
 
 EXCEPTIONS = {
     1: "illegal function",
@@ -151,6 +152,7 @@ class TcpRead(_Read):
         self._tail = struct.pack(">HHB", 0, 1 + len(self._pdu), unit) + self._pdu
         # All of a good answer but its id and its registers.
         self._head = struct.pack(">HHBBB", 0, 3 + 2 * count, unit, function, 2 * count)
+        self.size = TCP_HEAD + 2 * count    # of a good answer
         self.number(tid)
 
     def number(self, tid):
@@ -187,8 +189,8 @@ class TcpRead(_Read):
 
     def take(self, frame):
         """Take one whole frame that has our transaction id.  Raises BadFrame, Refused."""
-        if frame[2:9] == self._head and len(frame) == 9 + 2 * self.count:
-            self.result = frame[9:]
+        if frame[2:TCP_HEAD] == self._head and len(frame) == self.size:
+            self.result = frame[TCP_HEAD:]
             return True
         if frame[6] != self.unit:
             raise self._bad("a reply of unit %d" % frame[6])
@@ -209,7 +211,7 @@ class TcpBurst:
     def __init__(self, reads):
         """reads: TcpRead of this connection with different ids, at least two."""
         self.reads = tuple(reads)
-        self._size = sum([9 + 2 * read.count for read in reads])    # of all good answers
+        self._size = sum([read.size for read in reads])     # of all good answers
         self.again()
 
     def again(self):
@@ -258,18 +260,16 @@ class TcpBurst:
         return True
 
     def _in_turn(self):
-        """Take good answers that stand there in the order of the questions, as nearly always;
-        return False, with nothing taken, if they do not."""
-        buffer, at, cells = self._buffer, 0, []
+        """Return True if all good answers stand there in the order of the questions, as nearly
+        always; nothing is taken out of the buffer if they do not."""
+        buffer, at = self._buffer, 0
         for read in self.reads:
             if not buffer.startswith(read.head, at):
-                return False
-            start = at + len(read.head)
-            at = start + 2 * read.count
-            cells.append(buffer[start:at])
-        for read, one in zip(self.reads, cells):
-            read.result = one
-        self.result, self._buffer = tuple(cells), b""
+                return False            # those before it stay answered, and well
+            end = at + read.size
+            read.result = buffer[at + TCP_HEAD:end]
+            at = end
+        self.result, self._buffer = tuple([read.result for read in self.reads]), b""
         return True
 
 
@@ -325,8 +325,11 @@ class TcpReads:
 
     def burst_again(self, burst):
         """Make a burst that was asked before a new one, with the next ids."""
+        tid = self._tid
         for read in burst.reads:
-            read.number(self._next())
+            tid = tid % 0xFFFF + 1
+            read.number(tid)
+        self._tid = tid
         burst.again()
 
     def _next(self):

@@ -94,6 +94,8 @@ def _are_plain(numbers, counters):
     """Return True if all numbers are there and those of counters are not below zero."""
     if None in numbers:
         return False
+    if min(numbers) >= 0:
+        return True
     for i in counters:
         if numbers[i] < 0:
             return False

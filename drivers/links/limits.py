@@ -7,6 +7,7 @@ are real: they are the loop's.
 
 import asyncio
 import itertools
+import math
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -27,13 +28,13 @@ class Limits:
         self._orders = itertools.count()
         self._sweep_at = ENDED_MAX
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_s = 0.0
+        self._timer_s = math.inf        # when it strikes
 
     def add(self, waiter: Waiter, seconds: float, late: Callable[[Waiter], None]) -> None:
         """Call late(waiter) after so many seconds, unless the waiter is done by then."""
         due_s = self.loop.time() + max(seconds, SHORTEST_S)
         heappush(self._waits, (due_s, next(self._orders), waiter, late))
-        if self._timer is None or due_s < self._timer_s:
+        if due_s < self._timer_s:
             self._arm(due_s)
         if len(self._waits) > self._sweep_at:
             self._waits = [wait for wait in self._waits if not wait[2].done()]
@@ -45,7 +46,7 @@ class Limits:
         waits = self._waits
         while waits and waits[0][2].done():
             heappop(waits)
-        if self._timer is not None and waits and waits[0][0] > self._timer_s + IDLE_S:
+        if waits and waits[0][0] > self._timer_s + IDLE_S:
             self._arm(waits[0][0])
 
     def _arm(self, due_s: float) -> None:
@@ -55,7 +56,7 @@ class Limits:
 
     def _strike(self) -> None:
         """End the waits whose time has come, and sleep until the next."""
-        self._timer = None
+        self._timer, self._timer_s = None, math.inf
         waits, now_s = self._waits, self.loop.time() + CLOCK_S
         while waits and (waits[0][2].done() or waits[0][0] <= now_s):
             _, _, waiter, late = heappop(waits)
