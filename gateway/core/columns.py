@@ -117,30 +117,28 @@ def decode(schema, first_seq, data):
 
 def _split(schema, records):
     """Return (order, ticks and rows by stream, events) of records, checked."""
-    order, events, cells, seq = [], [], 0, 0
+    order, events, seq = [], [], 0
     ticks, rows = [[] for _ in schema], [[] for _ in schema]
     widths = [len(stream.points) for stream in schema]
     for record in records:
-        seq = seq or record.seq             # of the first
-        if record.seq != seq or not 0 <= record.ticks_ms <= TICKS_MS_MAX:
-            raise Bug("columns: record %d where %d was due, or its ticks" % (record.seq, seq))
-        if len(order) == RECORDS_MAX:
-            raise Bug("columns: more than %d records" % RECORDS_MAX)
+        number, tick, s, values = record        # of an event: its kind and its body
+        seq = seq or number                     # of the first
+        if number != seq or not 0 <= tick <= TICKS_MS_MAX:
+            raise Bug("columns: record %d where %d was due, or its ticks" % (number, seq))
         seq += 1
         if isinstance(record, EventRecord):
-            encode_body(record.body)            # its limit
+            encode_body(values)                 # its limit
             order.append(len(schema))
-            events.append([record.ticks_ms, record.kind, record.body])
+            events.append([tick, s, values])
             continue
-        s = record.stream
-        if not 0 <= s < len(widths) or len(record.values) != widths[s]:
-            raise Bug("columns: record %d does not fit stream %d" % (record.seq, s))
-        cells += widths[s]
+        if not 0 <= s < len(widths) or len(values) != widths[s]:
+            raise Bug("columns: record %d does not fit stream %d" % (number, s))
         order.append(s)
-        ticks[s].append(record.ticks_ms)
-        rows[s].append(record.values)
-    if cells > CELLS_MAX:
-        raise Bug("columns: %d values, at most %d" % (cells, CELLS_MAX))
+        ticks[s].append(tick)
+        rows[s].append(values)
+    cells = sum([len(column) * width for column, width in zip(ticks, widths)])
+    if cells > CELLS_MAX or len(order) > RECORDS_MAX:
+        raise Bug("columns: %d records of %d values are too many" % (len(order), cells))
     return order, ticks, rows, events
 
 
@@ -324,13 +322,14 @@ def _read_series(data, at, coded, bases, count):
 
 def _put_modes(out, modes):
     """Write modes as runs: run << 5 | mode."""
-    at = 0
-    while at < len(modes):
-        end = at + 1
-        while end < len(modes) and modes[end] == modes[at]:
-            end += 1
-        put_varint(out, end - at << MODE_BITS | modes[at])
-        at = end
+    last, run = -1, 0
+    for mode in modes:
+        if mode != last and run:
+            put_varint(out, run << MODE_BITS | last)
+            run = 0
+        last, run = mode, run + 1
+    if run:
+        put_varint(out, run << MODE_BITS | last)
 
 
 def _read_modes(data, at, count):

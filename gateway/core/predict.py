@@ -42,6 +42,9 @@ RULES = {
 }
 PERCENT = 27            # the one ratio that counts in hundredths
 
+_plans = {}             # points -> what `plan` says of them: a schema has few kinds of device
+PLANS_MAX = 8
+
 # Points are coded in order of rank, so that sources come before what they predict.
 RANK = {7: 3, 8: 3, 9: 3, 10: 4, 14: 1, 15: 1, 16: 1, 17: 1, 18: 2, 22: 1, 23: 2, 24: 2, 25: 2,
         26: 3, 27: 3, 28: 2, 43: 1, 47: 1, 48: 1, 49: 1, 50: 1, 51: 2, 54: 1}
@@ -52,6 +55,15 @@ def plan(points):
 
     points: tuple of reading.Point.  number: 0 = no prediction fits the point.
     """
+    found = _plans.get(points)
+    if found is None:
+        if len(_plans) >= PLANS_MAX:
+            _plans.clear()
+        found = _plans[points] = _plan(points)
+    return found
+
+
+def _plan(points):
     first = {}
     for place, point in enumerate(points):
         key = (point.measurand, point.item)

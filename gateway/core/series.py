@@ -134,20 +134,22 @@ def choose(values, low, high):
 def put_deltas(coded, series):
     """Add one point's series, one for each stream, to (modes, bases, body) as their deltas."""
     modes, bases, body = coded
-    before, residuals = 0, []
+    before, residuals, every = 0, [], []
     for values in series:
+        every += values
         if not values:
             modes.append(CONSTANT)
             continue
-        first, low, high = values[0], min(values), max(values)
-        check_range(low, high)
+        first = values[0]
         bases.append(first - before)
         before = first
-        if low == high:
+        if values.count(first) == len(values):
             modes.append(CONSTANT)
             continue
         modes.append(DELTA)
-        residuals.extend([b - a for a, b in zip(values, values[1:])])
+        residuals += [b - a for a, b in zip(values, values[1:])]
+    if every:
+        check_range(min(every), max(every))
     put_residuals(body, residuals)
 
 
@@ -161,7 +163,7 @@ def step_of(columns):
     """Return the largest whole number >= 1 that divides every number of all columns."""
     step = 0
     for column in columns:
-        for number in set(column):          # counters hold few numbers in a minute
+        for number in column:
             if step == 0 or number % step:
                 step = _divisor(step, abs(number))
             if step == 1:

@@ -61,7 +61,8 @@ def test_a_timer_does_not_strike_for_waits_that_have_ended(monkeypatch):
         loop, struck = asyncio.get_running_loop(), []
         kept = limits.limits()
         strike = kept._strike
-        monkeypatch.setattr(kept, "_strike", lambda: struck.append(round(loop.time(), 6)) or strike())
+        monkeypatch.setattr(
+            kept, "_strike", lambda: struck.append(round(loop.time(), 6)) or strike())
         flag, answers = loop.create_future(), [loop.create_future() for _ in range(20)]
         for answer in answers:
             kept.add(answer, 0.1, late)
