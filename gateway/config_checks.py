@@ -8,7 +8,6 @@ import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
-from zoneinfo import ZoneInfo, available_timezones
 
 from gateway.config_read import Document, nearest
 from gateway.config_table import BAUDS
@@ -19,6 +18,7 @@ from gateway.signer import permission_fault
 
 Values = Mapping[str, Any]
 ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+ZONES = Path("/usr/share/zoneinfo")     # of this machine; a zone's file begins with TZif (RFC 8536)
 
 # bus kind -> (keys it needs, keys that would do nothing on it)
 BUS_KEYS = {
@@ -73,8 +73,9 @@ def check_all(document: Document, values: Values, folder: Path, catalogue: Catal
 
 def _check_zone(document: Document, values: Values) -> None:
     zone = values.get("site", {}).get("timezone")
-    if not zone:
+    if not zone or _has_zone(zone):
         return
+    from zoneinfo import ZoneInfo, available_timezones      # a megabyte, for nothing else here
     try:
         ZoneInfo(zone)
     except (OSError, ValueError, KeyError):
@@ -84,6 +85,14 @@ def _check_zone(document: Document, values: Values) -> None:
         hint = nearest(zone, known)
         document.fault(("site", "timezone"), f'"{zone}" is not a known time zone{hint}; '
                                              "write an IANA name, e.g. Europe/Berlin")
+
+
+def _has_zone(zone: str) -> bool:
+    path = ZONES / zone
+    if not ZONE.fullmatch(zone) or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"TZif"
 
 
 def _check_files(document: Document, values: Values, folder: Path) -> None:
