@@ -39,31 +39,40 @@ class Absences:
 NONE = Absences(())
 
 
-def put_absences(out, rows, points):
-    """Append a stream's absences; return (columns without them, their runs) by point.
+def apart(rows, points):
+    """Return (columns of the numbers that are there, their runs, (lowest, highest number)).
 
-    rows: tuples of int or Absent, each as long as `points`.
+    rows: tuples of int or Absent, each as long as `points`.  Columns and runs: lists by point.
     """
     columns = list(zip(*rows))
     try:
-        sum([sum(row) for row in rows])     # the fastest question "is all of it a number?"
-        put_varint(out, 0)
-        return columns, [()] * points
+        sum([sum(row) for row in rows])         # the fastest question "is all of it a number?"
+        return columns, [()] * points, (
+            min([min(row) for row in rows]), max([max(row) for row in rows]))
     except TypeError:
         pass
-    groups, last, every = [], (), []
+    every, last, low, high = [], (), 0, 0
     for p in range(points):
-        column, runs = columns[p], ()
-        try:
-            sum(column)
-        except TypeError:
-            columns[p], runs = _runs(column)
-        if runs and runs == last:
-            groups[-1][1] += 1
-        elif runs:
-            groups.append([p, 1, runs])
-        last = runs
+        columns[p], runs = _runs(columns[p])
+        if runs == last:
+            runs = last                         # one object for neighbours
+        if columns[p]:
+            low, high = min(low, min(columns[p])), max(high, max(columns[p]))
         every.append(runs)
+        last = runs
+    return columns, every, (low, high)
+
+
+def put_absences(out, every):
+    """Append a stream's absences: the runs of each point."""
+    groups, last = [], ()
+    if any(every):
+        for p, runs in enumerate(every):
+            if runs and runs == last:
+                groups[-1][1] += 1
+            elif runs:
+                groups.append([p, 1, runs])
+            last = runs
     put_varint(out, len(groups))
     at = 0
     for start, width, runs in groups:
@@ -71,7 +80,6 @@ def put_absences(out, rows, points):
         put_varint(out, width - 1)
         _put_runs(out, runs)
         at = start + width
-    return columns, every
 
 
 def read_absences(data, at, rows, points):

@@ -39,7 +39,7 @@ Batch = namedtuple("Batch", (
 
 
 def make_body(schema, records, codec, compress):
-    """Return the body bytes of records under a schema.
+    """Return the body bytes of records, or of their Sheet, under a schema.
 
     compress: callable from bytes to raw deflate bytes; not called for CODEC_RAW.
     """

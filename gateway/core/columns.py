@@ -18,11 +18,10 @@ from .cbor import encode as cbor_encode
 from .errors import Bug, FormatError
 from .order import put_order, read_order
 from .predict import NEIGHBOUR, plan, predict
-from .record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX, EventRecord, ScanRecord, encode_body
+from .record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX, EventRecord, ScanRecord
 from .schema import decode_schema, encode_schema, is_int
 from .series import (
     CONSTANT,
-    check_range,
     choose,
     put_deltas,
     put_residuals,
@@ -34,11 +33,10 @@ from .series import (
     varint,
     zigzag,
 )
+from .sheet import CELLS_MAX, RECORDS_MAX, Sheet, numbers, sheet_of
 
 __all__ = ("RECORDS_MAX", "CELLS_MAX", "encode", "decode", "encode_schema", "decode_schema")
 
-RECORDS_MAX = 1 << 17       # 32 meters at 1 Hz for an hour
-CELLS_MAX = 1 << 22         # values of one batch; 20 meters x 34 points at 1 Hz for an hour: 2.4 M
 KIND_MAX = 255              # event kinds
 MODE_BITS = 3               # residual mode in the lower two, above them 1 if predicted
 PREDICTED = 4
@@ -50,21 +48,20 @@ def encode(schema, records, plain=False):
     """Return the bytes of records (contiguous seq, maybe none) under a schema.
 
     plain: every series as deltas, in a third of the time, for what is read back once and soon.
-    records: read once; those that do not fit the schema or the limits are a caller's Bug.
+    records: as sheet_of takes them, or their Sheet.
     """
-    order, ticks, rows, events = _split(schema, records)
-    present = [s for s in range(len(schema)) if rows[s]]
+    sheet = records if isinstance(records, Sheet) else sheet_of(schema, records)
+    present = [s for s in range(len(schema)) if sheet.columns[s]]
     out, coded = bytearray(), ([], [], bytearray())
-    put_varint(out, len(order))
-    put_order(out, len(schema), order)
-    _put_ticks(out, coded, [ticks[s] for s in present])
-    there = [None] * len(schema)
+    put_varint(out, len(sheet.order))
+    put_order(out, len(schema), sheet.order)
+    _put_ticks(out, coded, [sheet.ticks[s] for s in present])
     for s in present:
-        there[s], rows[s] = put_absences(out, rows[s], len(schema[s].points)), None
+        put_absences(out, sheet.runs[s])
     steps = []
     for group in _groups(schema, present):
         points = schema[group[0]].points
-        streams = [there[s] for s in group]
+        streams = [(sheet.columns[s], sheet.runs[s]) for s in group]
         for step in plan(points):
             if plain:
                 put_deltas(coded, [columns[step[0]] for columns, _ in streams])
@@ -74,7 +71,7 @@ def encode(schema, records, plain=False):
     _put_steps(out, steps)
     put_residuals(out, coded[1])
     out.extend(coded[2])
-    out.extend(cbor_encode(events))
+    out.extend(cbor_encode(sheet.events))
     return bytes(out)
 
 
@@ -113,33 +110,6 @@ def decode(schema, first_seq, data):
     for i, s in enumerate(present):
         scans[s] = iter(list(zip(ticks[i], zip(*columns[s]))))
     return _join(first_seq, order, scans, iter(events))
-
-
-def _split(schema, records):
-    """Return (order, ticks and rows by stream, events) of records, checked."""
-    order, events, seq = [], [], 0
-    ticks, rows = [[] for _ in schema], [[] for _ in schema]
-    widths = [len(stream.points) for stream in schema]
-    for record in records:
-        number, tick, s, values = record        # of an event: its kind and its body
-        seq = seq or number                     # of the first
-        if number != seq or not 0 <= tick <= TICKS_MS_MAX:
-            raise Bug("columns: record %d where %d was due, or its ticks" % (number, seq))
-        seq += 1
-        if isinstance(record, EventRecord):
-            encode_body(values)                 # its limit
-            order.append(len(schema))
-            events.append([tick, s, values])
-            continue
-        if not 0 <= s < len(widths) or len(values) != widths[s]:
-            raise Bug("columns: record %d does not fit stream %d" % (number, s))
-        order.append(s)
-        ticks[s].append(tick)
-        rows[s].append(values)
-    cells = sum([len(column) * width for column, width in zip(ticks, widths)])
-    if cells > CELLS_MAX or len(order) > RECORDS_MAX:
-        raise Bug("columns: %d records of %d values are too many" % (len(order), cells))
-    return order, ticks, rows, events
 
 
 def _groups(schema, present):
@@ -195,16 +165,14 @@ def _put_point(coded, which, streams):
     which: (points, step of the plan).  streams: (columns, runs of absences) of each.
     """
     points, (place, number, sources) = which
-    there = [columns[place] for columns, _ in streams]
+    there = [numbers(columns[place]) for columns, _ in streams]
     step = step_of(there) if sum(map(len, there)) >= STEP_VALUES_MIN else 1
     bases, before = [0, 0], ()              # neighbours: one chain of the values, one of the rest
-    for columns, runs in streams:
-        values = columns[place]
+    for (columns, runs), values in zip(streams, there):
         if not values:
             coded[0].append(CONSTANT)
             continue
         low, high = min(values), max(values)
-        check_range(low, high)
         if low == high:                     # nothing is shorter than a constant
             before = values
             _put_series(coded, 0, (0, CONSTANT, low // step, ()), bases)
@@ -248,7 +216,7 @@ def _best(values, expected, ends):
 def _expected(number, points, places, columns):
     place, sources = places
     return predict(number, [points[source] for source in sources], points[place],
-                   [columns[source] for source in sources])
+                   [numbers(columns[source]) for source in sources])
 
 
 def _put_series(coded, predicted, series, bases):

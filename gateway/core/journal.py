@@ -16,7 +16,8 @@ from .errors import Bug, JournalError, StoreError
 from .journal_batches import Batches
 from .journal_buffer import Buffer, make_entry
 from .journal_recovery import Unsure, recover
-from .journal_search import Piece, columns_of, emptied, records_of
+from .journal_search import Piece, columns_of, records_of, sheet_of_piece
+from .sheet import joined
 from .tail import SEGMENT_BYTES
 
 OK, DEGRADED_RAM, FULL = "ok", "degraded-ram", "full"
@@ -69,7 +70,7 @@ class Journal:
         self._found = found.pieces          # of earlier boots, to be written again
         self._pieces = []                   # durable, not sealed
         self._unsure = found.unsure         # sealed bytes still to be made durable
-        self._kept = 0                      # readings of pieces that have their records
+        self._kept = 0                      # readings of pieces that have their sheet
         self._failures = {}                 # place -> seal attempts that could not read it
         self._mark_utc_ms = found.mark.utc_ms if found.mark else 0
         self._context = segment.Context(
@@ -320,28 +321,29 @@ class Journal:
         return len(places)
 
     def _add_piece(self, entry, place):
-        records = entry.records if self._kept + entry.readings <= KEPT_READINGS else None
-        self._kept += entry.readings if records else 0
-        first_seq = max(entry.first_seq, self._sealed.last_seq + 1)
+        first_seq, sheet = max(entry.first_seq, self._sealed.last_seq + 1), entry.sheet
+        if self._kept + entry.readings > KEPT_READINGS or first_seq > entry.first_seq:
+            sheet = None
+        self._kept += entry.readings if sheet else 0
         self._pieces.append(Piece(entry.context, entry.first_seq, first_seq, entry.last_seq,
-                                  entry.readings, len(entry.payload), place, None, records))
+                                  entry.readings, len(entry.payload), place, None, sheet))
 
     def _drop_pieces(self, last_seq):
         kept = [piece for piece in self._pieces if piece.last_seq > last_seq]
-        self._kept = sum([piece.readings for piece in kept if piece.records])
+        self._kept = sum([piece.readings for piece in kept if piece.sheet])
         self._pieces = kept
 
     def _make_batch(self, sealer):
         """Return the next Unsure batch made of the oldest pieces, None if there are none."""
         self._drop_pieces(self._sealed.last_seq)
-        records, readings, size, before = [], 0, 0, None
+        sheets, readings, size, first, before = [], 0, 0, None, None
         for piece in list(self._pieces):
             if before and (piece.context != before.context
                            or piece.first_seq != before.last_seq + 1
                            or readings + piece.readings > BATCH_READINGS_MAX):
                 break
             try:
-                found = records_of(self._tail, piece)
+                found = sheet_of_piece(self._tail, piece)
             except StoreError as error:
                 if before or not self._given_up(piece, error):
                     break
@@ -351,12 +353,13 @@ class Journal:
             if found is None:
                 self._lose(piece)
                 continue
-            records += found
+            first = first or piece
+            sheets.append(found)
             readings, before = readings + piece.readings, piece
             size += piece.size
             if size >= BATCH_BYTES_AIM:
                 break
-        return self._encode_batch(records, before.context, sealer) if before else None
+        return self._encode_batch(joined(sheets), (first, before), sealer) if before else None
 
     def _given_up(self, piece, error):
         """Note that a piece could not be read; return True after SEAL_TRIES such seals."""
@@ -367,14 +370,14 @@ class Journal:
             self._failures.pop(piece.place)
         return tries >= SEAL_TRIES
 
-    def _encode_batch(self, records, context, sealer):
-        number, first_seq, last_seq = self._sealed.number + 1, records[0].seq, records[-1].seq
+    def _encode_batch(self, sheet, ends, sealer):
+        context, number = ends[0].context, self._sealed.number + 1
+        first_seq, last_seq = ends[0].first_seq, ends[1].last_seq
         schema = columns.decode_schema(context.schema)
-        records.reverse()
         payload = batch.encode_payload(batch.Batch(
             self._device, self.journal_id, number, context.boot, first_seq, last_seq,
             self._sealed.chain, context.config_hash, context.clock, sealer.codec,
-            batch.make_body(schema, emptied(records), sealer.codec, sealer.compress)))
+            batch.make_body(schema, sheet, sealer.codec, sealer.compress)))
         data = batch.seal(payload, sealer.kid, sealer.sign)
         return Unsure(number, first_seq, last_seq, chain.link(payload), data)
 

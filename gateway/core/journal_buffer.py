@@ -10,18 +10,19 @@ from collections import namedtuple
 from . import columns, frame, record, segment
 from .errors import Bug
 from .reading import utc_ms
+from .sheet import packed, sheet_of
 
 PACK_READINGS = 8192        # loose records are packed into columns from here on
-KEPT_ENTRIES = 4            # waiting entries that keep their records as well, for sealing
+KEPT_ENTRIES = 4            # waiting entries that keep their records in RAM as well, for sealing
 READING_BYTES = 16          # what one loose reading is taken to cost in RAM
 ENTRY_BYTES = 0             # what a packed entry is taken to cost beside its payload
 EVENT_READINGS = 4          # an event is taken to cost as much as so many readings
 EVENT_ROOM_BYTES = 65536    # events may go beyond the bound by this much
 
 # A frame's worth of records on its way to flash.  payload: the frame's bytes, never
-# encoded a second time.  records: what they say, or None.
+# encoded a second time.  sheet: its records, packed (sheet.py), or None.
 Entry = namedtuple("Entry", (
-    "context", "commit_seq", "first_seq", "last_seq", "readings", "payload", "records"))
+    "context", "commit_seq", "first_seq", "last_seq", "readings", "payload", "sheet"))
 
 
 class Buffer:
@@ -134,7 +135,8 @@ class Buffer:
 
     def _pack_some(self, records):
         """Pack records into one entry, or into halves until each fits a frame."""
-        data = columns.encode(self._schema, records, plain=True)
+        sheet = sheet_of(self._schema, records)
+        data = columns.encode(self._schema, sheet, plain=True)
         if len(data) > frame.PAYLOAD_AIM - 64 and len(records) > 1:
             middle = len(records) // 2
             self._pack_some(records[:middle])
@@ -146,14 +148,14 @@ class Buffer:
         self.queue.append(make_entry(
             self._context, self._commit_seq,
             (segment.DATA_STOP if stop else segment.DATA, records[0].seq, last.seq),
-            readings, (data, records if len(self.queue) < KEPT_ENTRIES else None)))
+            readings, (data, packed(sheet) if len(self.queue) < KEPT_ENTRIES else None)))
         self._queue_bytes += len(self.queue[-1].payload) + ENTRY_BYTES
 
 
 def make_entry(context, commit_seq, span, readings, content):
     """Return an Entry.  span: (payload kind, first sequence, last sequence).
 
-    content: (bytes of the columns, list of the records or None).
+    content: (bytes of the columns, packed Sheet or None).
     """
     kind, first_seq, last_seq = span
     payload = segment.encode_block(segment.Block(

@@ -13,6 +13,7 @@ from collections import namedtuple
 
 from . import columns, frame, record, segment, tail
 from .errors import FormatError, StoreError
+from .sheet import sheet_of
 
 READ_TRIES = 3
 SKIP = 1 << 20          # sequences left out when a file cannot be read: never reuse one
@@ -22,11 +23,11 @@ HELD_BYTES = 4194304    # segment bytes kept in RAM between the two looks; the r
 COLUMNS_BYTES = 1048576     # columns kept in RAM; the rest is read when it is sealed
 
 # Records on flash that no batch holds yet, from base_seq on.  size: bytes of the frame's payload.
-# columns: of columns.encode over context.schema; records: the list of them; where both are None,
-# they are read at place (see tail.put).  Records below first_seq count as sealed already.
+# columns: bytes of columns.encode over context.schema; sheet: the records, packed; where both are
+# None, they are read at place (see tail.put).  Records below first_seq count as sealed already.
 Piece = namedtuple("Piece", (
     "context", "base_seq", "first_seq", "last_seq", "readings", "size", "place", "columns",
-    "records"))
+    "sheet"))
 
 # A segment file as found.  data: its bytes, or None = read it again.
 Slot = namedtuple("Slot", ("name", "size", "data", "header", "start"))
@@ -153,26 +154,28 @@ class Search:
 
 def records_of(tail_files, piece):
     """Return the records of a Piece, None if its bytes changed.  Raises StoreError."""
-    data, found = piece.columns, piece.records
+    data = piece.columns
     try:
-        if found is None and data is None:
+        if data is None:
             payload = tail_files.read(piece.place)
             if payload is None:
                 return None
             data = segment.decode_block(payload).columns
-        if found is None:
-            schema = columns.decode_schema(piece.context.schema)
-            found = columns.decode(schema, piece.base_seq, data)
+        schema = columns.decode_schema(piece.context.schema)
+        found = columns.decode(schema, piece.base_seq, data)
     except FormatError:
         return None
     return [item for item in found if item.seq >= piece.first_seq]
 
 
-def emptied(items):
-    """Yield the items of a list from its end, and forget them: sealing a batch needs a quarter less
-    memory when its records go as its columns come."""
-    while items:
-        yield items.pop()
+def sheet_of_piece(tail_files, piece):
+    """Return the Sheet of a Piece, None if its bytes changed.  Raises StoreError."""
+    if piece.sheet is not None:
+        return piece.sheet
+    found = records_of(tail_files, piece)
+    if found is None or len(found) != piece.last_seq - piece.first_seq + 1:
+        return None
+    return sheet_of(columns.decode_schema(piece.context.schema), found)
 
 
 def columns_of(tail_files, piece):

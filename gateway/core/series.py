@@ -134,9 +134,8 @@ def choose(values, low, high):
 def put_deltas(coded, series):
     """Add one point's series, one for each stream, to (modes, bases, body) as their deltas."""
     modes, bases, body = coded
-    before, residuals, every = 0, [], []
+    before, residuals = 0, []
     for values in series:
-        every += values
         if not values:
             modes.append(CONSTANT)
             continue
@@ -148,8 +147,6 @@ def put_deltas(coded, series):
             continue
         modes.append(DELTA)
         residuals += [b - a for a, b in zip(values, values[1:])]
-    if every:
-        check_range(min(every), max(every))
     put_residuals(body, residuals)
 
 

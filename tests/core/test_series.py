@@ -1,6 +1,6 @@
 """Series, orders and absences by hand: which mode is chosen, what is refused; both interpreters."""
 
-from gateway.core.absence import put_absences, read_absences
+from gateway.core.absence import apart, put_absences, read_absences
 from gateway.core.errors import FormatError
 from gateway.core.order import put_order, read_order
 from gateway.core.reading import Absent
@@ -116,7 +116,9 @@ def test_absences_of_neighbouring_points_are_told_once():
     gone = Absent(4)
     rows = [(1, gone, gone, 5), (2, 3, 4, 6), (3, gone, gone, Absent(7))]
     out = bytearray()
-    columns, _ = put_absences(out, rows, 4)
+    columns, runs, ends = apart(rows, 4)
+    put_absences(out, runs)
+    assert ends == (0, 6)
     assert [list(column) for column in columns] == [[1, 2, 3], [3], [4], [5, 6]]
     assert bytes(out) == bytes.fromhex("02 01 01 02 000004 010004 00 00 01 020007".replace(" ", ""))
     found, at = read_absences(bytes(out), 0, 3, 4)

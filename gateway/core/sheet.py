@@ -1,0 +1,130 @@
+"""Records as columns in RAM: what the encoder writes, and what is kept of commits until sealing.
+
+Each point of a stream has a column of the numbers that are there, and runs that say where none
+are.  A packed column is bytes, eight for each number: a fifth of what the numbers take one by one.
+"""
+
+import struct
+from collections import namedtuple
+
+from . import absence
+from .errors import Bug
+from .record import TICKS_MS_MAX, EventRecord, encode_body
+from .series import check_range
+
+RECORDS_MAX = 1 << 17       # 32 meters at 1 Hz for an hour
+CELLS_MAX = 1 << 22         # values of one batch; 20 meters x 34 points at 1 Hz for an hour: 2.4 M
+
+# order: of the records, each its stream, or the number of streams for an event.  By stream: ticks:
+# list of ms; columns: list by point; runs: list by point, see absence.py; the last two are None for
+# a stream without a scan.  events: list of [ticks, kind, body].  fits: all numbers may be packed.
+Sheet = namedtuple("Sheet", ("order", "ticks", "columns", "runs", "events", "fits"))
+
+
+def sheet_of(schema, records):
+    """Return the Sheet of records (contiguous seq, maybe none) under a schema.
+
+    records: read once; those that do not fit the schema or the limits are a caller's Bug.
+    """
+    order, ticks, rows, events = _split(schema, records)
+    columns, runs, low, high = [None] * len(schema), [None] * len(schema), 0, 0
+    for s, stream in enumerate(schema):
+        if rows[s]:
+            columns[s], runs[s], ends = absence.apart(rows[s], len(stream.points))
+            rows[s], low, high = None, min(low, ends[0]), max(high, ends[1])
+    check_range(low, high)
+    return Sheet(order, ticks, columns, runs, events, -1 << 63 <= low and high < 1 << 63)
+
+
+def packed(sheet):
+    """Return the Sheet with its columns packed, None if one number has more than 63 bits."""
+    if not sheet.fits:
+        return None
+    columns = [None if column is None else
+               [struct.pack("%dq" % len(one), *one) for one in column] for column in sheet.columns]
+    return Sheet(sheet.order, sheet.ticks, columns, sheet.runs, sheet.events, True)
+
+
+def numbers(column):
+    """Return the numbers of a column, packed or not."""
+    if isinstance(column, bytes):
+        return struct.unpack("%dq" % (len(column) >> 3), column)
+    return column
+
+
+def joined(sheets):
+    """Return the Sheet of all records of sheets of one schema, one after the other."""
+    if len(sheets) == 1:
+        return sheets[0]
+    streams = len(sheets[0].ticks)
+    order, events, ticks = [], [], [[] for _ in range(streams)]
+    columns, runs = [None] * streams, [None] * streams
+    for sheet in sheets:
+        order += sheet.order
+        events += sheet.events
+    for s in range(streams):
+        parts = [sheet for sheet in sheets if sheet.columns[s]]
+        for sheet in parts:
+            ticks[s] += sheet.ticks[s]
+        if parts:
+            columns[s] = [_end_to_end(column) for column in zip(*[one.columns[s] for one in parts])]
+            runs[s] = [_runs_end_to_end(parts, s, p) for p in range(len(columns[s]))]
+    return Sheet(order, ticks, columns, runs, events, False)
+
+
+def _end_to_end(columns):
+    """Return columns of one point as one."""
+    for column in columns:
+        if not isinstance(column, bytes):
+            whole = []
+            for one in columns:
+                whole += numbers(one)
+            return whole
+    return b"".join(columns)
+
+
+def _runs_end_to_end(parts, s, p):
+    """Return the runs of one point over several sheets."""
+    if not any([sheet.runs[s][p] for sheet in parts]):
+        return ()
+    runs, there = [], 0                 # there: scans with a number since the last run
+    for sheet in parts:
+        rest = len(sheet.ticks[s])
+        for skipped, scans, reason in sheet.runs[s][p]:
+            rest -= skipped + scans
+            there += skipped
+            if runs and there == 0 and runs[-1][2] == reason:
+                before, more, _ = runs.pop()        # it goes on from the sheet before
+                runs.append((before, more + scans, reason))
+            else:
+                runs.append((there, scans, reason))
+            there = 0
+        there += rest
+    return tuple(runs)
+
+
+def _split(schema, records):
+    """Return (order, ticks and rows by stream, events) of records, checked."""
+    order, events, seq = [], [], 0
+    ticks, rows = [[] for _ in schema], [[] for _ in schema]
+    widths = [len(stream.points) for stream in schema]
+    for record in records:
+        number, tick, s, values = record        # of an event: its kind and its body
+        seq = seq or number                     # of the first
+        if number != seq or not 0 <= tick <= TICKS_MS_MAX:
+            raise Bug("columns: record %d where %d was due, or its ticks" % (number, seq))
+        seq += 1
+        if isinstance(record, EventRecord):
+            encode_body(values)                 # its limit
+            order.append(len(schema))
+            events.append([tick, s, values])
+            continue
+        if not 0 <= s < len(widths) or len(values) != widths[s]:
+            raise Bug("columns: record %d does not fit stream %d" % (number, s))
+        order.append(s)
+        ticks[s].append(tick)
+        rows[s].append(values)
+    cells = sum([len(column) * width for column, width in zip(ticks, widths)])
+    if cells > CELLS_MAX or len(order) > RECORDS_MAX:
+        raise Bug("columns: %d records of %d values are too many" % (len(order), cells))
+    return order, ticks, rows, events
