@@ -37,17 +37,18 @@ class Absences:
 
 
 NONE = Absences(())
+_nones = {}
 
 
 def apart(rows, points):
     """Return (columns of the numbers that are there, their runs, (lowest, highest number)).
 
-    rows: tuples of int or Absent, each as long as `points`.  Columns and runs: lists by point.
+    rows: tuples of int or Absent, each as long as `points`.  Columns and runs: by point.
     """
     columns = list(zip(*rows))
     try:
         sum([sum(row) for row in rows])         # the fastest question "is all of it a number?"
-        return columns, [()] * points, (
+        return columns, _none(points), (
             min([min(row) for row in rows]), max([max(row) for row in rows]))
     except TypeError:
         pass
@@ -61,6 +62,11 @@ def apart(rows, points):
         every.append(runs)
         last = runs
     return columns, every, (low, high)
+
+
+def _none(points):
+    """Return no runs for each of so many points: one object for all scans of a kind."""
+    return _nones.setdefault(points, ((),) * points)
 
 
 def put_absences(out, every):

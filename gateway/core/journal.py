@@ -16,7 +16,7 @@ from .errors import Bug, JournalError, StoreError
 from .journal_batches import Batches
 from .journal_buffer import Buffer, make_entry
 from .journal_recovery import Unsure, recover
-from .journal_search import Piece, columns_of, records_of, sheet_of_piece
+from .journal_search import Piece, bare, columns_of, records_of, sheet_of_piece
 from .sheet import joined
 from .tail import SEGMENT_BYTES
 
@@ -321,9 +321,9 @@ class Journal:
         return len(places)
 
     def _add_piece(self, entry, place):
-        first_seq, sheet = max(entry.first_seq, self._sealed.last_seq + 1), entry.sheet
-        if self._kept + entry.readings > KEPT_READINGS or first_seq > entry.first_seq:
-            sheet = None
+        first_seq = max(entry.first_seq, self._sealed.last_seq + 1)
+        is_kept = self._kept + entry.readings <= KEPT_READINGS and first_seq == entry.first_seq
+        sheet = entry.sheet if is_kept else None
         self._kept += entry.readings if sheet else 0
         self._pieces.append(Piece(entry.context, entry.first_seq, first_seq, entry.last_seq,
                                   entry.readings, len(entry.payload), place, None, sheet))
@@ -336,30 +336,30 @@ class Journal:
     def _make_batch(self, sealer):
         """Return the next Unsure batch made of the oldest pieces, None if there are none."""
         self._drop_pieces(self._sealed.last_seq)
-        sheets, readings, size, first, before = [], 0, 0, None, None
+        taken, sheets, readings, size = [], [], 0, 0
         for piece in list(self._pieces):
-            if before and (piece.context != before.context
-                           or piece.first_seq != before.last_seq + 1
-                           or readings + piece.readings > BATCH_READINGS_MAX):
+            if taken and (piece.context != taken[0].context
+                          or piece.first_seq != taken[-1].last_seq + 1
+                          or readings + piece.readings > BATCH_READINGS_MAX):
                 break
             try:
                 found = sheet_of_piece(self._tail, piece)
             except StoreError as error:
-                if before or not self._given_up(piece, error):
+                if taken or not self._given_up(piece, error):
                     break
                 found = None
-            if found is None and before:
-                break
             if found is None:
+                if taken:
+                    break
                 self._lose(piece)
                 continue
-            first = first or piece
+            taken.append(piece)
             sheets.append(found)
-            readings, before = readings + piece.readings, piece
-            size += piece.size
+            self._pieces[self._pieces.index(piece)] = bare(piece)   # its sheet is used up
+            readings, size = readings + piece.readings, size + piece.size
             if size >= BATCH_BYTES_AIM:
                 break
-        return self._encode_batch(joined(sheets), (first, before), sealer) if before else None
+        return self._encode_batch(joined(sheets), taken, sealer) if taken else None
 
     def _given_up(self, piece, error):
         """Note that a piece could not be read; return True after SEAL_TRIES such seals."""
@@ -370,9 +370,9 @@ class Journal:
             self._failures.pop(piece.place)
         return tries >= SEAL_TRIES
 
-    def _encode_batch(self, sheet, ends, sealer):
-        context, number = ends[0].context, self._sealed.number + 1
-        first_seq, last_seq = ends[0].first_seq, ends[1].last_seq
+    def _encode_batch(self, sheet, pieces, sealer):
+        context, number = pieces[0].context, self._sealed.number + 1
+        first_seq, last_seq = pieces[0].first_seq, pieces[-1].last_seq
         schema = columns.decode_schema(context.schema)
         payload = batch.encode_payload(batch.Batch(
             self._device, self.journal_id, number, context.boot, first_seq, last_seq,

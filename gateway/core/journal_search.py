@@ -178,6 +178,12 @@ def sheet_of_piece(tail_files, piece):
     return sheet_of(columns.decode_schema(piece.context.schema), found)
 
 
+def bare(piece):
+    """Return a Piece of this boot without its sheet: to be read again if need be."""
+    return Piece(piece.context, piece.base_seq, piece.first_seq, piece.last_seq, piece.readings,
+                 piece.size, piece.place, piece.columns, None)
+
+
 def columns_of(tail_files, piece):
     """Return the columns of a Piece, None if they cannot be read."""
     if piece.columns is not None:

@@ -1,7 +1,7 @@
 """Records as columns in RAM: what the encoder writes, and what is kept of commits until sealing.
 
 Each point of a stream has a column of the numbers that are there, and runs that say where none
-are.  A packed column is bytes, eight for each number: a fifth of what the numbers take one by one.
+are.  Packed, a number is eight bytes: a fifth of what it takes as an object.
 """
 
 import struct
@@ -16,8 +16,9 @@ RECORDS_MAX = 1 << 17       # 32 meters at 1 Hz for an hour
 CELLS_MAX = 1 << 22         # values of one batch; 20 meters x 34 points at 1 Hz for an hour: 2.4 M
 
 # order: of the records, each its stream, or the number of streams for an event.  By stream: ticks:
-# list of ms; columns: list by point; runs: list by point, see absence.py; the last two are None for
-# a stream without a scan.  events: list of [ticks, kind, body].  fits: all numbers may be packed.
+# list of ms; columns: list by point, or bytes with one after the other (packed); runs: by point,
+# see absence.py; the last two are None for a stream without a scan.  events: list of [ticks, kind,
+# body].  fits: all numbers may be packed.
 Sheet = namedtuple("Sheet", ("order", "ticks", "columns", "runs", "events", "fits"))
 
 
@@ -37,11 +38,10 @@ def sheet_of(schema, records):
 
 
 def packed(sheet):
-    """Return the Sheet with its columns packed, None if one number has more than 63 bits."""
+    """Return the Sheet with its streams packed, None if one number has more than 63 bits."""
     if not sheet.fits:
         return None
-    columns = [None if column is None else
-               [struct.pack("%dq" % len(one), *one) for one in column] for column in sheet.columns]
+    columns = [None if stream is None else _pack(_end_to_end(stream)) for stream in sheet.columns]
     return Sheet(sheet.order, sheet.ticks, columns, sheet.runs, sheet.events, True)
 
 
@@ -53,40 +53,62 @@ def numbers(column):
 
 
 def joined(sheets):
-    """Return the Sheet of all records of sheets of one schema, one after the other."""
-    if len(sheets) == 1:
-        return sheets[0]
+    """Return the Sheet of all records of sheets of one schema, one after the other.
+
+    Its columns are packed one by one.  The sheets are used up: what they hold goes as the whole
+    comes, for memory's sake.
+    """
     streams = len(sheets[0].ticks)
     order, events, ticks = [], [], [[] for _ in range(streams)]
     columns, runs = [None] * streams, [None] * streams
+    fits = min([sheet.fits for sheet in sheets])
     for sheet in sheets:
         order += sheet.order
         events += sheet.events
     for s in range(streams):
-        parts = [sheet for sheet in sheets if sheet.columns[s]]
+        parts = [sheet for sheet in sheets if sheet.columns[s] is not None]
+        if not parts:
+            continue
+        opened = [_columns(sheet, s) for sheet in parts]
+        points = range(len(opened[0]))
+        columns[s] = [_end_to_end([one[p] for one in opened]) for p in points]
+        if fits:
+            columns[s] = [_pack(column) for column in columns[s]]
+        runs[s] = parts[0].runs[s]
+        if any([any(sheet.runs[s]) for sheet in parts]):
+            runs[s] = [_runs_end_to_end(parts, s, p) for p in points]
         for sheet in parts:
             ticks[s] += sheet.ticks[s]
-        if parts:
-            columns[s] = [_end_to_end(column) for column in zip(*[one.columns[s] for one in parts])]
-            runs[s] = [_runs_end_to_end(parts, s, p) for p in range(len(columns[s]))]
-    return Sheet(order, ticks, columns, runs, events, False)
+            sheet.columns[s] = None
+    return Sheet(order, ticks, columns, runs, events, fits)
+
+
+def _columns(sheet, s):
+    """Return the columns of a stream that has scans, its numbers as numbers."""
+    stream, columns, at = sheet.columns[s], [], 0
+    if not isinstance(stream, bytes):
+        return stream
+    every, scans = numbers(stream), len(sheet.ticks[s])
+    for runs in sheet.runs[s]:
+        end = at + scans - sum([run[1] for run in runs])
+        columns.append(every[at:end])
+        at = end
+    return columns
+
+
+def _pack(column):
+    return struct.pack("%dq" % len(column), *column)
 
 
 def _end_to_end(columns):
-    """Return columns of one point as one."""
+    whole = []
     for column in columns:
-        if not isinstance(column, bytes):
-            whole = []
-            for one in columns:
-                whole += numbers(one)
-            return whole
-    return b"".join(columns)
+        whole += column
+    return whole
 
 
 def _runs_end_to_end(parts, s, p):
     """Return the runs of one point over several sheets."""
-    if not any([sheet.runs[s][p] for sheet in parts]):
-        return ()
     runs, there = [], 0                 # there: scans with a number since the last run
     for sheet in parts:
         rest = len(sheet.ticks[s])
