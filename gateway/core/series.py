@@ -14,7 +14,6 @@ from .errors import Bug, FormatError
 
 CONSTANT, VALUE, DELTA, DELTA2 = 0, 1, 2, 3
 
-TURNS = 3
 VARINT_BYTES_MAX = 10   # 70 bits: a delta of deltas of 64-bit counters needs 67
 
 # Zigzag of -64..63 and back.
@@ -123,7 +122,7 @@ def choose(values, low, high):
         if other <= cost:
             cost, mode, base = other, VALUE, middle
             best = [value - middle for value in values]
-    if cost <= TURNS * (high - low):            # but seldom
+    if cost == high - low:                      # it never does, as counters do not
         second = [b - a for a, b in zip(deltas, deltas[1:])]
         other = abs(deltas[0]) + sum(map(abs, second))
         if other < cost:
@@ -160,6 +159,8 @@ def step_of(columns):
     """Return the largest whole number >= 1 that divides every number of all columns."""
     step = 0
     for column in columns:
+        if column and column.count(column[0]) == len(column):
+            column = column[:1]
         for number in column:
             if step == 0 or number % step:
                 step = _divisor(step, abs(number))
