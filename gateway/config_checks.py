@@ -75,7 +75,7 @@ def _check_zone(document: Document, values: Values) -> None:
     zone = values.get("site", {}).get("timezone")
     if not zone or _has_zone(zone):
         return
-    from zoneinfo import ZoneInfo, available_timezones      # a megabyte, for nothing else here
+    from zoneinfo import ZoneInfo, available_timezones  # a megabyte, for nothing else here
     try:
         ZoneInfo(zone)
     except (OSError, ValueError, KeyError):

@@ -15,7 +15,7 @@ from .absence import put_absences, read_absences
 from .cbor import INT_END, INT_MIN
 from .cbor import decode as cbor_decode
 from .cbor import encode as cbor_encode
-from .errors import Bug, FormatError
+from .errors import FormatError
 from .order import put_order, read_order
 from .predict import NEIGHBOUR, plan, predict
 from .record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX, EventRecord, ScanRecord
