@@ -17,8 +17,11 @@ from tests.bench.figure import Figure
 from tests.bench.load import METERS, NAMES
 from tests.bench.process import Process, compile_all, python, running
 
-WARM_S, WINDOW_S = 8.0, 60.0
+WARM_S, WINDOW_S = 8.0, 120.0     # two whole batches of a minute: memory is at its most
 STARTS = 3
+# Machines differ, and one machine by the hour.  The goal was set beside this: pymodbus' client, one
+# read for each island of registers, took so many percent of a core of the goals' machine.
+GOALS_PYMODBUS = 0.82
 
 
 class Spent(NamedTuple):
@@ -60,12 +63,13 @@ def measure() -> Iterator[Figure]:
         fast = _site(stack, folder / "fast", ports, {"interval_s": 1, "batch_minutes": 1}, 2)
         alone = _site(stack, folder / "alone", ports, {"interval_s": 1, "batch_minutes": 1}, 1)
         slow = _site(stack, folder / "slow", ports, {"interval_s": 10}, 1)
-        peer = stack.enter_context(running("pymodbus", python(
-            "tests.bench.pymodbus_loop", "1", *map(str, ports)), folder / "peer.log"))
+        peers = [stack.enter_context(running("pymodbus", python(
+            "tests.bench.pymodbus_loop", "1", reads, *map(str, ports)), folder / "peers.log"))
+            for reads in ("2", "3")]
         ours = [stack.enter_context(running("gateway", rig.gateway_command(one),
                                             one.folder / "gateway.log"))
                 for one in (fast, alone, slow)]
-        spent = observe([*ours, peer])
+        spent = observe([*ours, *peers])
         states = [status(one) for one in (fast, alone, slow)]
     yield from _figures(spent, states)
 
@@ -94,13 +98,16 @@ def _starts(folder: Path, ports: list[int], meters: Process) -> Iterator[Figure]
 
 
 def _figures(spent: list[Spent], states: list[dict[str, Any]]) -> Iterator[Figure]:
-    fast, alone, slow, peer = spent
+    fast, alone, slow, peer, islands = spent
+    scale = GOALS_PYMODBUS / islands.percent
     what = f"{METERS} Modbus TCP meters x {len(NAMES)} points, {WINDOW_S:g} s"
     l1 = f"L1: {what} at 1 Hz, journal, batch a minute, signature, TLS, receipts, live figures"
     load = f"{l1}, both reads of a poll at once"
     readings = METERS * len(NAMES)
     yield Figure("gateway, CPU", fast.percent, "% of a core", 0.4, load)
+    yield Figure("the same on the goals' machine", fast.percent * scale, "% of a core", 0.4, load)
     yield Figure("raw pymodbus, CPU", peer.percent, "% of a core", None, load)
+    yield Figure("raw pymodbus, a read for each island", islands.percent, "% of a core", None, load)
     yield Figure("gateway / pymodbus", fast.percent / peer.percent, "ratio", 1.0, load)
     yield Figure("gateway", fast.percent / 100 / readings * 1e6, "CPU-s/M", None, load)
     yield Figure("gateway, RSS", fast.rss_mib, "MiB", 40.0, load)
@@ -108,6 +115,7 @@ def _figures(spent: list[Spent], states: list[dict[str, Any]]) -> Iterator[Figur
     yield from _live(states[0], load)
     load = f"{l1}, one read at a time"
     yield Figure("gateway, CPU", alone.percent, "% of a core", 0.4, load)
+    yield Figure("the same on the goals' machine", alone.percent * scale, "% of a core", 0.4, load)
     yield Figure("gateway / pymodbus", alone.percent / peer.percent, "ratio", 1.0, load)
     yield Figure("gateway, RSS", alone.rss_mib, "MiB", 40.0, load)
     yield from _flash(states[1], readings, load)

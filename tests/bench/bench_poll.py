@@ -43,7 +43,7 @@ def _tcp(folder: Path, profiles: Path) -> Iterator[Figure]:
         ports = [str(port) for port in meters.line()["ports"]]
         ours = [python("tests.bench.poll_loop", str(profiles), at_once, *ports) for at_once in "12"]
         commands = (("our poller, both at once", ours[1]), ("our poller, one by one", ours[0]),
-                    ("raw pymodbus", python("tests.bench.pymodbus_loop", "0", *ports)))
+                    ("raw pymodbus", python("tests.bench.pymodbus_loop", "0", "2", *ports)))
         load = (f"{METERS} Modbus TCP meters x {len(NAMES)} points, {len(SPANS)} reads a poll, "
                 f"as fast as it goes, {WINDOW_LINES} s each")
         costs = []

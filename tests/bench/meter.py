@@ -20,7 +20,9 @@ maturity = "simulated"
 ADDRESSES = (*range(0, 36, 2), *range(48, 66, 2), *range(342, 356, 2))
 REGISTERS = 356
 GAP_MAX = 12                        # one read over the hole of the first two islands
-SPANS = ((0, 66), (342, 14))        # what the planner makes of it: (address, count)
+Spans = tuple[tuple[int, int], ...]             # (address, count) of each read
+SPANS: Spans = ((0, 66), (342, 14))             # what the planner makes of it
+ISLANDS: Spans = ((0, 36), (48, 18), (342, 14))
 
 
 def write_profile(folder: Path) -> Path:
