@@ -16,8 +16,10 @@ CONSTANT, VALUE, DELTA, DELTA2 = 0, 1, 2, 3
 
 VARINT_BYTES_MAX = 10   # 70 bits: a delta of deltas of 64-bit counters needs 67
 
-# Zigzag of -64..63 and back.
-_ZIGZAG = dict([(i, 2 * i if i >= 0 else -2 * i - 1) for i in range(-64, 64)])
+WIDE = 1024             # residuals of -WIDE .. WIDE-1 are looked up; 0 = none, to save memory
+
+# The zigzag of -64 .. 63, each at its own index: a negative one counts from the end.  And back.
+_ZIGZAG = tuple(range(0, 128, 2)) + tuple(range(127, 0, -2))
 _SIGNED = tuple([i >> 1 if i & 1 == 0 else -(i >> 1) - 1 for i in range(128)])
 
 
@@ -56,24 +58,33 @@ def signed(number):
 
 def put_residuals(out, residuals):
     """Append signed numbers as zigzag varints."""
-    table = _ZIGZAG
-    try:
-        out.extend(bytes([table[number] for number in residuals]))
+    if not residuals:
         return
-    except KeyError:
-        pass                            # one of them needs more than a byte
-    append = out.append
-    for number in residuals:
-        if -64 <= number < 64:
-            append(table[number])
-            continue
-        number = number << 1 if number >= 0 else (~number << 1) | 1
-        append(number & 127 | 128)
-        number >>= 7
-        while number > 127:
-            append(number & 127 | 128)
-            number >>= 7
-        append(number)
+    low, high, table = min(residuals), max(residuals), _VARINTS
+    if -64 <= low and high < 64:
+        table = _ZIGZAG
+        out.extend(bytes([table[number] for number in residuals]))
+    elif -WIDE <= low and high < WIDE:
+        out.extend(b"".join([table[number] for number in residuals]))
+    else:
+        for number in residuals:
+            if -WIDE <= number < WIDE:
+                out.extend(table[number])
+            else:
+                put_varint(out, number << 1 if number >= 0 else (~number << 1) | 1)
+
+
+def _varints(wide):
+    """Return the bytes of the numbers 0 .. wide-1 and, behind them, -wide .. -1."""
+    found = []
+    for number in list(range(wide)) + list(range(-wide, 0)):
+        out = bytearray()
+        put_varint(out, zigzag(number))
+        found.append(bytes(out))
+    return tuple(found)
+
+
+_VARINTS = _varints(WIDE)
 
 
 def read_residuals(data, at, count):

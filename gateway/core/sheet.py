@@ -89,6 +89,8 @@ def _columns(sheet, s):
     if not isinstance(stream, bytes):
         return stream
     every, scans = numbers(stream), len(sheet.ticks[s])
+    if not any(sheet.runs[s]):
+        return [every[at:at + scans] for at in range(0, len(every), scans)]
     for runs in sheet.runs[s]:
         end = at + scans - sum([run[1] for run in runs])
         columns.append(every[at:end])
