@@ -322,8 +322,7 @@ class Journal:
 
     def _add_piece(self, entry, place):
         first_seq = max(entry.first_seq, self._sealed.last_seq + 1)
-        is_kept = self._kept + entry.readings <= KEPT_READINGS and first_seq == entry.first_seq
-        sheet = entry.sheet if is_kept else None
+        sheet = entry.sheet if self._kept + entry.readings <= KEPT_READINGS else None
         self._kept += entry.readings if sheet else 0
         self._pieces.append(Piece(entry.context, entry.first_seq, first_seq, entry.last_seq,
                                   entry.readings, len(entry.payload), place, None, sheet))

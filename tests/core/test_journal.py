@@ -121,6 +121,25 @@ def test_batches_hold_all_records_and_chain_to_each_other():
     assert journal.unsealed_readings == 0
 
 
+def test_a_seal_that_broke_off_is_made_anew_with_all_its_records():
+    shelf = Shelf()
+    journal = start(shelf)
+    for i in range(6):
+        journal.append_scan(10 * i, 0, (7, i))
+        journal.commit()
+
+    def broken(_data):
+        raise ValueError("no key today")
+    try:
+        journal.seal(Sealer(b"kid-0001", broken, None, batch.CODEC_RAW))
+    except ValueError:
+        pass
+    content = batch.open_sealed(journal.read_batch(journal.seal(SEALER)))[1]
+    found = [item.values for item in batch.open_body(content, None)[1] if isinstance(
+        item, record.ScanRecord)]
+    assert found == [(7, i) for i in range(6)]
+
+
 def test_a_change_of_clock_begins_another_batch():
     shelf = Shelf()
     journal = start(shelf)

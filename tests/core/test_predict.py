@@ -3,11 +3,13 @@
 from gateway.core.predict import (
     ANGLE,
     NEIGHBOUR,
+    PLANS_MAX,
     RANK,
     RATIO,
     ROOT,
     RULES,
     SUM,
+    _plans,
     plan,
     predict,
 )
@@ -85,3 +87,9 @@ def test_no_rule_needs_a_source_that_is_coded_after_it():
         for _, sources in RULES[measurand]:
             for source in sources:
                 assert RANK.get(source, 0) < RANK[measurand], (measurand, source)
+
+
+def test_plans_of_many_kinds_of_device_are_not_all_kept():
+    for i in range(1, 4 * PLANS_MAX):
+        assert plan((Point(14, 0, "item %d" % i),)) == ((0, 0, ()),)
+        assert len(_plans) <= PLANS_MAX

@@ -58,6 +58,20 @@ def test_bytes_behind_the_last_answer_are_kept_for_the_next_question():
     assert made.rest == b"\x00\x09"
 
 
+def test_answers_to_the_asking_before_are_for_nobody_though_they_come_whole_and_in_turn():
+    wire = TcpReads(4)
+    made = wire.burst([wire.read(1, 4, address, count) for address, count in SPANS])
+    late = [good(read) for read in made.reads]
+    assert made.feed(b"".join(late))
+    wire.burst_again(made)
+    assert [read.tid for read in made.reads] == [4, 5, 6]
+    for data in (b"".join(late), late[0] * 3):
+        assert not made.feed(data) and made.result is None
+        assert [read.result for read in made.reads] == [None, None, None]
+    assert made.feed(b"".join([good(read) for read in made.reads]))
+    assert made.result == tuple([registers(read) for read in made.reads])
+
+
 def test_an_answer_that_is_missing_leaves_its_question_without_a_value():
     for missing in range(3):
         made = burst()

@@ -46,6 +46,28 @@ def test_markers_and_impossible_counters_become_reasons():
         Absent(NOT_IMPLEMENTED), 0, Absent(OUT_OF_RANGE))
 
 
+def test_floats_that_are_none_or_impossible_are_found_among_those_decoded_at_once():
+    rows = (("power_active_total", 0), ("energy_active_import_total", 2), ("frequency", 4))
+    device = built(meter(rows, kind="float32"))
+    plain = {0: 0xC2C8, 1: 0, 2: 0x42C8, 3: 0, 4: 0x4248, 5: 0}         # -100, 100, 50
+    values = (-100, 100, 5000)
+    assert driver.run(device.poll(), Line(plain).answer) == values
+    for place, words, reason in ((1, {2: 0xC2C8}, OUT_OF_RANGE), (0, {0: 0x7FC0}, NOT_IMPLEMENTED),
+                                 (2, {4: 0x7F80}, NOT_IMPLEMENTED)):
+        image = dict(plain)
+        image.update(words)
+        expected = list(values)
+        expected[place] = Absent(reason)
+        assert driver.run(device.poll(), Line(image).answer) == tuple(expected)
+
+
+def test_floats_go_to_their_own_places_whatever_their_addresses():
+    rows = (("power_active_total", 4), ("energy_active_import_total", 0), ("frequency", 2))
+    words = {4: 0xC2C8, 5: 0, 0: 0x42C8, 1: 0, 2: 0x4248, 3: 0}
+    device = built(meter(rows, kind="float32"))
+    assert driver.run(device.poll(), Line(words).answer) == (-100, 100, 5000)
+
+
 def test_silence_ends_the_poll_after_one_question():
     line = Line({0: 1, 1: 2, 2: 3}, (NoReply("silent"),))
     device = built(meter((("frequency", 0), ("power_active_total", 15))))

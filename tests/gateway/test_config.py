@@ -31,6 +31,7 @@ MISTAKES = (
     ("baud = 9600\n\n[[bus]]\nname = \"rtu-2\"", "baud = 9601\n\n[[bus]]\nname = \"rtu-2\"",
      "9601 is not a usual rate"),
     ('timezone = "Europe/Berlin"', 'timezone = "Europe/Berln"', 'did you mean "Europe/Berlin"?'),
+    ('timezone = "Europe/Berlin"', 'timezone = "leapseconds"', "is not a known time zone"),
     ('cabinet = "cab-0001"', 'cabinet = "Cab 1"', "use a-z, 0-9 and -"),
     ('cabinet = "cab-0001"', 'cabinet = "c1"', "allowed: 3 to 40"),
     ("[battery]", "[batery]", 'did you mean "battery"?'),

@@ -1,10 +1,10 @@
-"""A meter that exists on paper only: a profile of int16 registers, and Modbus TCP frames."""
+"""A meter that exists on paper only: its profile, and Modbus TCP frames."""
 
 from drivers import profile
 
 
-def meter(rows, limits=None, gap_ms=60):
-    """Return a profile of int16 registers: rows of (measurand, address)."""
+def meter(rows, limits=None, gap_ms=60, kind="int16"):
+    """Return a profile of registers of one format: rows of (measurand, address)."""
     reading = {"function": 4, "registers_max": 20, "gap_max": 5, "source": ["a"]}
     reading.update(limits or {})
     return profile.make("meter", {
@@ -13,8 +13,9 @@ def meter(rows, limits=None, gap_ms=60):
         "transport": {"kinds": ["rtu"], "min_gap_ms": gap_ms, "source": ["a"]}, "reading": reading,
         "identity": [{"name": "serial", "function": 3, "address": 900, "format": "uint32",
                       "source": ["a"]}],
-        "point": [{"measurand": name, "address": address, "format": "int16", "group": "journal",
-                   "absent": [0x8000], "source": ["a"]} for name, address in rows]})
+        "point": [{"measurand": name, "address": address, "format": kind, "group": "journal",
+                   "absent": [0x8000] if kind == "int16" else [], "source": ["a"]}
+                  for name, address in rows]})
 
 
 def frame(tid, pdu, unit=1):
