@@ -49,7 +49,6 @@ NUMBERS = {
     "gateway.core.journal_buffer.EVENT_ROOM_BYTES": 1024,
     "gateway.core.journal_search.COLUMNS_BYTES": 2048,
     "gateway.core.journal_search.HELD_BYTES": 0,
-    "gateway.core.series.WIDE": 0,
     "gateway.core.tail.PIECE_BYTES": 512,
 }
 # Errors that only our own code looks at: they carry the line that made them instead of a text.
