@@ -13,7 +13,14 @@ from fleet import admission, coarsened
 from fleet import desk as fleet_desk
 from fleet import store as fleet_store
 from gateway import clock, poller, signer, uplink, writer
-from gateway.core import batch, coarsen, columns, journal_batches, journal_coarse, outbox
+from gateway.core import (
+    batch,
+    coarsen,
+    journal_batches,
+    journal_buffer,
+    journal_coarse,
+    outbox,
+)
 from gateway.core.errors import WattproofError
 from tests.support import sim_world
 
@@ -153,13 +160,13 @@ def clock_claims_too_much(patch):
 
 def absent_becomes_zero(patch):
     """A silent meter's values are sealed as zero."""
-    real = columns.encode
+    real = journal_buffer.sheet_of
 
-    def encode(schema, records, **how):
+    def sheet_of(schema, records):
         return real(schema, [item._replace(values=tuple(
             value if isinstance(value, int) else 0 for value in item.values))
-            if hasattr(item, "values") else item for item in records], **how)
-    patch.setattr(columns, "encode", encode)
+            if hasattr(item, "values") else item for item in records])
+    patch.setattr(journal_buffer, "sheet_of", sheet_of)
 
 
 def receipt_before_the_commit(patch):
