@@ -159,7 +159,7 @@ class TcpRead(_Read):
         """Make this a new question: the same read under another transaction id."""
         if not 1 <= tid <= 0xFFFF:
             raise Bug("transaction id %d: 0 is never used" % tid)
-        self.result, self._buffer = None, b""
+        self.again()
         self.tid = tid
         number = struct.pack(">H", tid)
         self.request = number + self._tail

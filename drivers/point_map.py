@@ -146,10 +146,9 @@ class RegisterDriver:
             quick.append((one, place, low))
             rows.append((one.address - span.address, step))
             end = one.address + one.width
-        places = [place for _, place, _ in quick]
-        first = places[0] if places else None
-        if places != list(range(first or 0, (first or 0) + len(places))):
-            first = None
+        first, places = None, [place for _, place, _ in quick]
+        if places and places == list(range(places[0], places[0] + len(places))):
+            first = places[0]
         counters = tuple([i for i, one in enumerate(quick) if one[2] == 0])
         return Part(span, quick, self._floats(tuple(rows)), first, counters, rest)
 

@@ -1,5 +1,6 @@
 """Where the gateway's work goes at L1, in byte codes a second: the same on every machine."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +19,14 @@ PARTS = {
     "asyncio": ("asyncio/", "selectors.py"),
     "the rest": ("",),
 }
+LIBRARY = Path(asyncio.__file__).parents[1]
 LOAD = ("L1: 20 meters x 34 points at 1 Hz, batch a minute, both reads of a poll at once, "
         f"{SECONDS:g} s")
 
 
 def part_of(file: str) -> str:
     """Return the part that a source file belongs to."""
-    path = file.removeprefix(f"{Path.cwd()}/").rpartition("/lib/python3.11/")[2]
+    path = file.removeprefix(f"{Path.cwd()}/").removeprefix(f"{LIBRARY}/")
     return next(part for part, heads in PARTS.items() if path.startswith(heads))
 
 
