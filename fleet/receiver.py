@@ -73,7 +73,16 @@ class Receiver:
         self.last_receipt_ms: dict[str, int] = {}
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Serve for ever; a lost connection is retried."""
+        """Serve for ever; a lost connection is retried.
+
+        When it is cancelled it ends after the commit under way: the store may be closed then.
+        """
+        try:
+            await self._serve(sleep)
+        finally:
+            self._thread.shutdown()
+
+    async def _serve(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         pause_s = PAUSE_S_MIN
         while True:
             try:

@@ -234,8 +234,7 @@ class SerialLink:
 
 
 def _wake(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+    waiter.set_result(None)
 
 
 def _unit(transaction: Any) -> int:

@@ -116,8 +116,7 @@ class Connection(asyncio.BufferedProtocol):
 
 
 def _expire(waiter: "asyncio.Future[int]") -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
+    waiter.set_exception(TimeoutError())
 
 
 class TcpLink:

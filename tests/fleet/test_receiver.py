@@ -6,6 +6,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import threading
 from collections import namedtuple
 
 import aiomqtt
@@ -234,3 +235,19 @@ def test_a_lost_certificate_is_named(place):
     shutil.move(place.data / "keys/client.crt", place.data / "elsewhere")
     with pytest.raises(ConfigError, match=r"client\.crt does not exist"):
         settings.load(place.data)
+
+
+async def test_a_cancelled_receiver_ends_after_the_commit_under_way(monkeypatch):
+    began, go, ended = asyncio.Event(), threading.Event(), []
+    loop, receiver = asyncio.get_running_loop(), Receiver(None, None, None)
+
+    def commit():
+        loop.call_soon_threadsafe(began.set)
+        ended.append(go.wait(10))
+    monkeypatch.setattr(receiver, "_session", lambda: receiver._on_thread(commit))
+    task = asyncio.create_task(receiver.run())
+    await began.wait()
+    task.cancel()
+    threading.Timer(0.05, go.set).start()
+    await asyncio.wait({task})
+    assert task.cancelled() and ended == [True]
