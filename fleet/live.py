@@ -1,6 +1,7 @@
 """The latest figures of each gateway, in memory only: shown, never stored, never evidence."""
 
 import asyncio
+import contextlib
 import json
 import zlib
 from collections import namedtuple
@@ -80,8 +81,6 @@ class LiveTable:
 
     async def changed(self, timeout_s: float) -> None:
         """Return at the next change, or after timeout_s."""
-        event = self._changed
-        try:
-            await asyncio.wait_for(event.wait(), timeout_s)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()

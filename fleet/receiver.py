@@ -22,7 +22,7 @@ from fleet import clock
 from fleet.desk import Desk, Message
 from fleet.live import LiveTable
 from fleet.settings import Settings
-from fleet.together import together
+from fleet.together import heed_stop, together
 
 UP, LIVE = "wp/1/+/up", "wp/1/+/live"
 # The broker is the fleet's own: one client knocking every few seconds does it no harm.
@@ -94,6 +94,7 @@ class Receiver:
                             self._settings.host, self._settings.port, cause(group), pause_s)
             finally:
                 self.connected = False
+            heed_stop()
             await sleep(random.uniform(PAUSE_S_MIN / 2, pause_s))
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
 
@@ -108,6 +109,7 @@ class Receiver:
     async def _session(self) -> None:
         async with self._client() as client:
             granted = await client.subscribe([(UP, 1), (LIVE, 0)])
+            heed_stop()
             codes: list[Any] = list(granted or ())
             if any(getattr(code, "value", code) >= REFUSED for code in codes):
                 raise OSError(f"the broker does not let us listen to {UP} and {LIVE}: its access "

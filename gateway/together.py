@@ -1,8 +1,9 @@
 """Tasks that belong together: when one fails, the others end, and the failure is told.
 
-An asyncio.TaskGroup of Python 3.11 and 3.12 forgets that its own task was told to stop if a
-task of it fails at that very moment; a session that is begun anew after each failure would
-then go on for ever.  (fleet/together.py is the same: the two rooms share no code.)
+Two parts of asyncio forget that their task was told to stop, and a session that is begun anew
+after each failure would then go on for ever: a TaskGroup of Python 3.11 and 3.12 if a task of
+it fails at that very moment, and wait_for of 3.11, which aiomqtt uses, if what it waits for
+comes at that very moment.  (fleet/together.py is the same: the two rooms share no code.)
 """
 
 import asyncio
@@ -22,3 +23,10 @@ async def together(*work: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
+
+
+def heed_stop() -> None:
+    """Raise CancelledError if the running task was told to stop and has forgotten it."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -37,7 +37,7 @@ from gateway.live_pack import pack_live
 from gateway.mqtt import aiomqtt
 from gateway.poller import Event
 from gateway.signer import Verifier
-from gateway.together import together
+from gateway.together import heed_stop, together
 from gateway.trust import FOREIGN, check_granted, tls_context, translate
 from gateway.writer import Writer
 
@@ -127,6 +127,7 @@ class Uplink:
                 await self._session()
             except* FOREIGN as group:
                 self._lost(translate(group))
+            heed_stop()
             await self._back_off()
 
     async def drained(self, limit_s: float) -> bool:
@@ -142,6 +143,7 @@ class Uplink:
             granted = await client.subscribe(self.topic("receipt"), qos=1,
                                              timeout=self.patience.connect_s)
             check_granted(granted or (), self.topic("receipt"))
+            heed_stop()
             self._online()
             await together(self._hear(client), self._send(client), self._send_live(client))
 

@@ -102,7 +102,8 @@ class Processes:
         if running.alive:
             running.process.send_signal(how)
         try:
-            return await asyncio.wait_for(running.process.wait(), STOP_S)
+            async with asyncio.timeout(STOP_S):
+                return await running.process.wait()
         except TimeoutError:
             running.process.kill()
             return await running.process.wait()

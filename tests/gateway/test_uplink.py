@@ -27,6 +27,7 @@ from gateway.core.reading import Scan
 from gateway.live_pack import pack_live
 from gateway.resume import inflate
 from gateway.signer import Signer, Verifier
+from gateway.together import heed_stop
 from gateway.trust import tls_context, translate
 from gateway.uplink import Patience, Uplink
 from provisioning import site
@@ -113,6 +114,7 @@ class Fleet:
         while True:
             with contextlib.suppress(aiomqtt.MqttError):
                 await self.serve()
+            heed_stop()
             await asyncio.sleep(0.05)
 
     async def serve(self):
@@ -122,6 +124,7 @@ class Fleet:
             await client.subscribe("wp/1/+/live")
             async for message in client.messages:
                 await self.take(client, message)
+                heed_stop()
 
     async def take(self, client, message):
         """Store a batch and give a receipt; keep a live message."""
