@@ -3,11 +3,14 @@
 One at a time, a late answer to one request never fits the next: the next read of the unit has
 another length than the failed one, or a short probe of another length goes before it.
 
-At once needs transaction ids (TCP), a far end that takes several questions (the bus says so)
-and a device without a pause between them.  When a burst fails, what was answered counts and the
-unit is asked one at a time for the next polls: the far end may take one question only.
+Several reads are one transaction where there are transaction ids (TCP) and the device wants no
+pause between them: a burst if the far end takes several questions (the bus says so), else each in
+turn.  When a burst fails, what was answered counts and the unit is asked one at a time for the
+next polls: the far end may take one question only.  Reads in turn are asked one at a time again
+until the unit has answered: a gateway to a serial line may hand out late answers with new ids.
 """
 
+from drivers.modbus import UNIT_SILENT
 from gateway.core.errors import BadFrame, NoReply, Refused
 
 ALONE_MIN, ALONE_MAX = 360, 23_040      # polls after a failed burst: at 10 s an hour, then longer
@@ -29,34 +32,48 @@ class Asker:
         self._alone_next = ALONE_MIN
 
     def together(self, spans):
-        """Yield bursts; return (cells of each span, None if not answered; True if silent).
+        """Yield transactions of several reads; return (cells of each span, None if not answered;
+        True if silent).
 
-        Nothing is asked where bursts are not allowed now.  What was refused or damaged is None,
-        to be asked alone.
+        Nothing is asked where they are not allowed now.  What was refused or damaged is None, to
+        be asked alone.
         """
         cells, silent = [None] * len(spans), False
         if self._alone:
             self._alone -= 1
             return cells, silent
+        if self._suspect:
+            return cells, silent
         if spans != self._spans:
             self._spans, self._bursts = spans, self._bursts_of(spans)
         for start, burst in self._bursts:
             self._setup.wire.burst_again(burst)
+            failed = True
             try:
                 yield burst
-                self._alone_next = ALONE_MIN
+                failed, self._alone_next = False, ALONE_MIN
             except (NoReply, BadFrame) as error:
-                self._alone = self._alone_next
-                self._alone_next = min(2 * self._alone_next, ALONE_MAX)
+                self._broke_off(burst)
                 silent = isinstance(error, NoReply)
+            except Refused as error:                # of reads in turn
+                silent = error.exception in UNIT_SILENT
             cells[start:start + len(burst.reads)] = [read.result for read in burst.reads]
-            if self._alone:
+            if failed:
                 break
         return cells, silent
 
+    def _broke_off(self, burst):
+        """Take note that an answer is missing: what is asked next must not fit it."""
+        if burst.turns > 1:
+            self._last = burst.current.function, burst.current.count
+            self._suspect = True
+        else:
+            self._alone = self._alone_next
+            self._alone_next = min(2 * self._alone_next, ALONE_MAX)
+
     def _bursts_of(self, spans):
-        """Return (place of its first span, burst) for each burst; building them costs more than
-        asking them again."""
+        """Return (place of its first span, burst) for each; building them costs more than asking
+        them again."""
         wire = self._setup.wire
         if wire.at_once < 2 or self._gap_ms:
             return []

@@ -5,7 +5,7 @@ A driver has `points` (the schema of its stream: a tuple of core Point), `poll()
 transport: send them the transaction's result, or throw the DeviceError in.
 
     steps = device.poll()
-    question = next(steps)                        # has .request, .feed(data), .result, .gap_ms
+    question = next(steps)                        # .request, .feed(data), .result, .gap_ms, .turns
     question = steps.send(question.result)        # or steps.throw(NoReply("..."))
     ...                                           # StopIteration.value is the tuple of values
 

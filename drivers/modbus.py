@@ -34,6 +34,7 @@ EXCEPTIONS = {
     10: "gateway path unavailable",
     11: "gateway target did not respond",
 }
+UNIT_SILENT = (10, 11)          # by these a gateway reports that the unit says nothing
 
 
 def refused(unit, function, code):
@@ -46,6 +47,7 @@ class _Read:
     """What both flavours share: the request's PDU and the check of the answer's PDU."""
 
     gap_ms = 0                  # silence the device wants before this; its driver sets it
+    turns = 1                   # answers that are waited for, one after the other
 
     def __init__(self, unit, function, address, count):
         if function not in (READ_HOLDING, READ_INPUT):
@@ -207,6 +209,7 @@ class TcpBurst:
     """
 
     gap_ms = 0
+    turns = 1
 
     def __init__(self, reads):
         """reads: TcpRead of this connection with different ids, at least two."""
@@ -303,8 +306,9 @@ class RtuReads:
 class TcpReads:
     """Builds reads with transaction ids 1..65535 in turn: one of these per connection.
 
-    at_once: how many questions the far end may be sent before it answered the first; 1 unless
-    its maker says more (Messaging on TCP/IP V1.0b, NumberMaxOfServerTransaction: 1 to 16).
+    at_once: how many reads are one transaction: of this class, how many questions the far end
+    may be sent before it answered the first; 1 unless its maker says more (Messaging on TCP/IP
+    V1.0b, NumberMaxOfServerTransaction: 1 to 16).
     """
 
     def __init__(self, at_once=1):

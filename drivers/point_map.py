@@ -29,7 +29,6 @@ DIGITS_MAX = 15                 # 10**15 of any unit: beyond is a broken float, 
 EVERYTHING_EXPONENT = -9        # digits for people: more than a float32 has
 REASONS = ((NoReply, NO_REPLY), (BadFrame, BAD_FRAME), (Refused, REFUSED))
 LOWEST = -(1 << 62)             # below every float that is decoded at once
-GATEWAY_SILENT = (10, 11)       # exceptions by which a gateway reports that the unit is silent
 
 # One planned read.  quick: (Wanted, place, lowest value) of its points that are decoded at once,
 # by numbers(cells); first: their first place if they follow each other, else None; counters: which
@@ -42,7 +41,7 @@ def reason_of(error):
     """Return the reason code in a reading for a DeviceError."""
     for kind, reason in REASONS:
         if isinstance(error, kind):
-            return NO_REPLY if getattr(error, "exception", 0) in GATEWAY_SILENT else reason
+            return NO_REPLY if getattr(error, "exception", 0) in modbus.UNIT_SILENT else reason
     return BAD_FRAME
 
 

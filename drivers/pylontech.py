@@ -160,6 +160,7 @@ class FrameRead:
     """One question to a stack; result: the INFO bytes of the answer."""
 
     gap_ms = 0
+    turns = 1
 
     def __init__(self, address, command, info=b""):
         if command not in QUESTIONS:

@@ -23,6 +23,7 @@ class HttpGet:
     """One GET; result: the body.  HTTP/1.0 is asked, so that no server sends chunks."""
 
     gap_ms = 0
+    turns = 1
 
     def __init__(self, host, path):
         self._name = "GET %s%s" % (host, path)

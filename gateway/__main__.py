@@ -11,9 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway import config, journal_cli, status
+from gateway import config, status
 from gateway.clock import system_sources
 from gateway.core.errors import WattproofError
+
+JOURNAL = ("doctor", "export", "ls", "show", "verify")      # what journal_cli.COMMANDS has
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +47,14 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="list every mistake in a cabinet.toml")
     check.add_argument("file", type=Path, metavar="cabinet.toml")
     check.set_defaults(command=_check)
-    journal_cli.add_to(commands)
+    look = commands.add_parser("journal", help="look into the journal, changing nothing")
+    look.add_argument("what", choices=JOURNAL)
+    look.add_argument("number", type=int, nargs="?", default=0,
+                      help="show: a batch by its number; 0 = what no batch holds yet")
+    look.add_argument("--config", type=Path, required=True, metavar="cabinet.toml")
+    look.add_argument("--out", type=Path, metavar="FOLDER", help="export: where to")
+    look.add_argument("--json", action="store_true", help="as JSON")
+    look.set_defaults(command=_journal)
     return parser
 
 
@@ -83,6 +92,11 @@ def _check(arguments: argparse.Namespace) -> int:
             print(f"note: bus {bus.name}: {bus.port} does not exist now; the gateway starts "
                   "without it and tries on")
     return 0
+
+
+def _journal(arguments: argparse.Namespace) -> int:
+    from gateway import journal_cli  # not loaded beside a running gateway's own work
+    return journal_cli.run(arguments)
 
 
 if __name__ == "__main__":

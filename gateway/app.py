@@ -25,7 +25,7 @@ from gateway.core.journal_coarse import CoarseBatches
 from gateway.core.reading import CLOCK_UNKNOWN, Scan
 from gateway.core.series import look_up
 from gateway.deflate import deflate
-from gateway.health import Notifier, Progress, cpu_s, rss_kib, watch, write_status
+from gateway.health import Notifier, Progress, cpu_s, pause, rss_kib, watch, write_status
 from gateway.ledger import factors
 from gateway.live import Live, Moment, source_name
 from gateway.poller import BusPoller, Line, supervise
@@ -173,14 +173,14 @@ class Gateway:
             self.live.advance(self.clock.ticks_ms(), self.clock.state())
             self.progress.beat("figures")
             left_s = max(self.clock.seconds(self.cabinet.uplink.live_s), LIVE_S_MIN)
-            await asyncio.sleep(min(left_s, 20.0))
+            await pause(min(left_s, 20.0))
 
     async def _statuses(self) -> None:
         """Replace the status file every few seconds."""
         while True:
             write_status(self.cabinet.status_file, self.status("running"))
             self.progress.beat("status")
-            await asyncio.sleep(STATUS_S)
+            await pause(STATUS_S)
 
     def _committed(self, scans: list[Scan]) -> None:
         """Show what is durable now."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 LOG = logging.getLogger("wattproof.health")
+PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 class Progress:
@@ -62,6 +63,13 @@ class Notifier:
             LOG.warning("sd_notify: %s", error)
 
 
+async def pause(period_s: float) -> None:
+    """Sleep until the loop's clock is at a multiple of a period, half a period at least: what is
+    due in one moment wakes the gateway once, and a wake costs as much as asking five meters."""
+    left_s = period_s - asyncio.get_running_loop().time() % period_s
+    await asyncio.sleep(left_s if left_s >= period_s / 2 else left_s + period_s)
+
+
 async def watch(progress: Progress, notifier: Notifier) -> None:
     """Feed the watchdog for ever, but only while no task is stalled."""
     period_s = notifier.watchdog_s / 3 if notifier.watchdog_s else 5.0
@@ -73,7 +81,7 @@ async def watch(progress: Progress, notifier: Notifier) -> None:
         elif stalled != told:
             LOG.error("no progress in %s: the watchdog is not fed", ", ".join(stalled))
         told = stalled
-        await asyncio.sleep(period_s)
+        await pause(period_s)
 
 
 def write_status(path: Path, status: Mapping[str, Any]) -> bool:
@@ -82,9 +90,10 @@ def write_status(path: Path, status: Mapping[str, Any]) -> bool:
     No sync: the file describes a running process and may die with it, so it can lie in a
     tmpfs and costs no flash.
     """
-    part = path.with_name(path.name + ".part")
+    part = f"{path}.part"
     try:
-        part.write_text(json.dumps(status) + "\n", encoding="utf-8")
+        with open(part, "wb", buffering=0) as file:
+            file.write(json.dumps(status).encode() + b"\n")
         os.replace(part, path)
     except OSError as error:
         LOG.warning("status file %s: %s", path, error.strerror)
@@ -95,10 +104,10 @@ def write_status(path: Path, status: Mapping[str, Any]) -> bool:
 def rss_kib() -> int:
     """Return this process' resident memory in KiB, 0 where /proc does not tell."""
     try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        with open("/proc/self/statm", "rb", buffering=0) as file:
+            return int(file.read(100).split()[1]) * PAGE_KIB    # proc_pid_statm(5)
     except OSError:
         return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), 0)
 
 
 def cpu_s() -> float:

@@ -19,18 +19,6 @@ from gateway.journal_tool import View
 from gateway.signer import Signer, Verifier
 
 
-def add_to(commands: Any) -> None:
-    """Add the command `journal` to the gateway's parser."""
-    parser = commands.add_parser("journal", help="look into the journal, changing nothing")
-    parser.add_argument("what", choices=sorted(COMMANDS))
-    parser.add_argument("number", type=int, nargs="?", default=0,
-                        help="show: a batch by its number; 0 = what no batch holds yet")
-    parser.add_argument("--config", type=Path, required=True, metavar="cabinet.toml")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="export: where to")
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    parser.set_defaults(command=run)
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Run one journal command; raises WattproofError if the journal cannot be read."""
     cabinet = config.load(arguments.config)

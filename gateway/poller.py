@@ -163,7 +163,7 @@ class _Asker:
             if self.began_ms is None:
                 self.began_ms = self._clock.ticks_ms()
             raise
-        unit.timeout.learn(self._clock.real_s() - sent_s)
+        unit.timeout.learn((self._clock.real_s() - sent_s) / transaction.turns)
         if self.began_ms is None:
             self.began_ms = began_ms
         return transaction.result

@@ -34,7 +34,7 @@ from gateway.core.live_words import MESSAGE_BYTES_MAX
 from gateway.core.record import ALARM
 from gateway.flag import Flag
 from gateway.live_pack import pack_live
-from gateway.mqtt import aiomqtt
+from gateway.mqtt import Client, aiomqtt
 from gateway.poller import Event
 from gateway.signer import Verifier
 from gateway.together import heed_stop, together
@@ -148,7 +148,7 @@ class Uplink:
             await together(self._hear(client), self._send(client), self._send_live(client))
 
     def _client(self) -> aiomqtt.Client:
-        return aiomqtt.Client(
+        return Client(
             self.settings.host, self.settings.port, identifier=self.cabinet,
             tls_context=tls_context(self.settings, self.clock.certificate_floor_ms()),
             clean_session=True, timeout=self.patience.connect_s,

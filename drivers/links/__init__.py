@@ -10,6 +10,7 @@ from typing import Any
 
 from drivers import modbus
 from drivers.links.base import BusConfig, Link, LinkClock
+from drivers.links.in_turn import READS_MAX, ReadsInTurn
 from drivers.links.tcp import TcpLink
 from gateway.core.errors import ConfigError
 
@@ -46,7 +47,7 @@ def wire_for(bus: Any, path: str = "") -> Any:
     if bus.kind == "rtu":
         return modbus.RtuReads()
     if bus.kind == "tcp":
-        return modbus.TcpReads(bus.at_once)
+        return modbus.TcpReads(bus.at_once) if bus.at_once > 1 else ReadsInTurn(READS_MAX)
     if bus.kind == "pylontech":
         from drivers import pylontech
         return pylontech.Frames()

@@ -23,6 +23,7 @@ class Transaction(Protocol):
 
     request: bytes
     gap_ms: int
+    turns: int                  # answers that are waited for, one after the other
     heard: bool
 
     def feed(self, data: bytes) -> bool:

@@ -35,11 +35,12 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._transaction: Any = None
         self._waiter: asyncio.Future[int] | None = None
+        self._timeout_s = self._until_s = 0.0   # of the question under way; until: the loop's
         self._unread = b""              # of an answer that came after its time-out
         self._began_ms = 0
 
     async def ask(self, transaction: Any, timeout_s: float) -> int:
-        """Return the ticks at which the reply began.
+        """Return the ticks at which the (first) reply began; the time-out is that of each.
 
         Raises TimeoutError, ConnectionResetError, BadFrame, Refused.
         """
@@ -47,12 +48,12 @@ class Connection(asyncio.BufferedProtocol):
             raise Bug("asked without a connection")
         ends = limits()
         waiter: asyncio.Future[int] = ends.loop.create_future()
-        self._waiter = waiter
+        self._waiter, self._timeout_s, self._until_s = waiter, timeout_s, 0.0
         self._transaction, unread, self._unread = transaction, self._unread, b""
         if unread:
             self._take(unread)
         self._transport.write(transaction.request)
-        ends.add(waiter, timeout_s, _expire)
+        ends.add(waiter, timeout_s, self._expire)
         try:
             return await waiter
         finally:
@@ -94,13 +95,30 @@ class Connection(asyncio.BufferedProtocol):
         if waiter is None or waiter.done():
             self._keep(data)
             return
-        if not transaction.rest:
+        if not transaction.rest and not self._until_s:
             self._began_ms = self.heard_ms
         try:
-            if transaction.feed(data):
+            done = transaction.feed(data)
+            if done is True:
                 waiter.set_result(self._began_ms)
+            elif done:
+                self._ask_on(done)
         except (BadFrame, Refused) as error:
             waiter.set_exception(error)
+
+    def _ask_on(self, request: bytes) -> None:
+        """Send the next request of the transaction under way, with its own limit."""
+        self._until_s = limits().loop.time() + self._timeout_s
+        if self._transport is not None:
+            self._transport.write(request)
+
+    def _expire(self, waiter: "asyncio.Future[int]") -> None:
+        ends = limits()
+        left_s = self._until_s - ends.loop.time()
+        if left_s > 0:                  # a later question of this transaction is under way
+            ends.add(waiter, left_s, self._expire)
+        else:
+            waiter.set_exception(TimeoutError())
 
     def _keep(self, data: bytes) -> None:
         self._unread += data
@@ -113,10 +131,6 @@ class Connection(asyncio.BufferedProtocol):
         if self._waiter is not None and not self._waiter.done():
             why = str(error or "closed by the other side")
             self._waiter.set_exception(ConnectionResetError(why))
-
-
-def _expire(waiter: "asyncio.Future[int]") -> None:
-    waiter.set_exception(TimeoutError())
 
 
 class TcpLink:
@@ -135,7 +149,8 @@ class TcpLink:
 
     async def exchange(self, transaction: Any, timeout_s: float) -> int:
         """Ask and hear: see base.Link.  A cancelled caller costs the connection."""
-        async with self._lock:
+        await self._lock.acquire()          # `async with` would cost three calls more
+        try:
             connection = self._connection
             if connection is None or connection.is_lost:
                 connection = await self._connect(timeout_s)
@@ -167,6 +182,8 @@ class TcpLink:
             self.counts.answered += 1
             self._answered()
             return began_ms
+        finally:
+            self._lock.release()
 
     async def close(self) -> None:
         """Close the connection; the next exchange opens it again."""

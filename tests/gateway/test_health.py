@@ -4,7 +4,15 @@ import asyncio
 import json
 import socket
 
-from gateway.health import Notifier, Progress, open_metrics, rss_kib, watch, write_status
+from gateway.health import (
+    Notifier,
+    Progress,
+    open_metrics,
+    pause,
+    rss_kib,
+    watch,
+    write_status,
+)
 from tests.support.gateway_fakes import virtual_clock
 from tests.support.virtual_time import run
 
@@ -42,6 +50,20 @@ def test_the_watchdog_starves_when_one_task_stops_making_progress():
     fed, total, stalled = run(go())
     assert fed in (5, 6)            # one each 2 s, ends included
     assert total - fed <= 6 and stalled == ["b"]
+
+
+def test_pauses_of_one_period_end_in_one_moment_whenever_they_began():
+    async def go():
+        loop, ends = asyncio.get_running_loop(), []
+
+        async def service(begins_s):
+            await asyncio.sleep(begins_s)
+            for _ in range(3):
+                await pause(5)
+                ends.append(round(loop.time(), 6))
+        await asyncio.gather(service(0.1), service(2.4), service(3.0), service(4.9999999999))
+        return ends
+    assert run(go()) == [5, 5, 10, 10, 10, 10, 15, 15, 15, 15, 20, 20]
 
 
 def test_notifications_reach_the_service_managers_socket(tmp_path):

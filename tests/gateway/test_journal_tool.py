@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from gateway import config
-from gateway.__main__ import main
+from gateway import config, journal_cli
+from gateway.__main__ import JOURNAL, main
 from gateway.core import batch
 from gateway.core.journal import Journal, Opening, Sealer
 from gateway.core.journal_coarse import CoarseBatches
@@ -117,3 +117,7 @@ def test_nothing_in_the_directory_is_changed(path, capsys):
     for words in (["ls"], ["show"], ["verify"], ["doctor"]):
         main(["journal", *words, "--config", str(path)])
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_the_help_names_the_words_there_are():
+    assert sorted(JOURNAL) == sorted(journal_cli.COMMANDS)

@@ -1,7 +1,15 @@
 """The door to aiomqtt: what paho does not need is not loaded, and is there when asked for."""
 
+import asyncio
 import subprocess
 import sys
+from types import SimpleNamespace
+
+import aiomqtt
+from paho.mqtt.enums import MQTTErrorCode
+
+from gateway.mqtt import Client
+from tests.support.virtual_time import run
 
 PROGRAM = """
 import sys
@@ -23,3 +31,19 @@ def test_a_gateway_starts_without_what_paho_loads_for_proxies_and_has_it_when_as
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
                               check=False, timeout=60)
         assert done.returncode == 0, done.stderr
+
+
+def test_the_keep_alive_is_looked_after_six_times_in_its_period_until_the_line_is_lost():
+    async def go():
+        loop, looks = asyncio.get_running_loop(), []
+
+        def loop_misc():
+            looks.append(loop.time())
+            return (MQTTErrorCode.MQTT_ERR_SUCCESS if len(looks) < 8
+                    else MQTTErrorCode.MQTT_ERR_CONN_LOST)
+        client = Client("broker", keepalive=30)
+        client._client = SimpleNamespace(loop_misc=loop_misc)
+        await client._misc_loop()
+        return looks
+    assert run(go()) == [0, 5, 10, 15, 20, 25, 30, 35]
+    assert callable(aiomqtt.Client._misc_loop)      # or ours would be called by nobody

@@ -9,7 +9,14 @@ from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_ASKED, Absent, Scan
 from gateway.health import Progress
 from gateway.poller import DEVICE, GAP, BusPoller, Event, Line, supervise
 from gateway.poller_unit import LineBudget, Timeout
-from tests.support.gateway_fakes import FakeLink, garbage, silent, unit, virtual_clock
+from tests.support.gateway_fakes import (
+    FakeLink,
+    FakeTransaction,
+    garbage,
+    silent,
+    unit,
+    virtual_clock,
+)
 from tests.support.virtual_time import run
 
 
@@ -73,6 +80,13 @@ def test_a_scaled_clock_polls_in_scaled_time():
     made = bench(1, {0: lambda n: 7}, speed=60, reply_s=0.001)
     assert len(made.scans(0)) == 6
     assert [scan.ticks_ms // 10_000 for scan in made.scans(0)] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("turns", [1, 5])
+def test_the_time_out_is_learned_of_one_turn_of_a_transaction(monkeypatch, turns):
+    monkeypatch.setattr(FakeTransaction, "turns", turns)
+    made = bench(65, {0: lambda n: 7}, reply_s=0.2 * turns)
+    assert made.units[0].timeout.value_s == pytest.approx(0.8)      # four times the latency
 
 
 @pytest.mark.parametrize("timeout_s", [0.3, 1.0, 2.0])

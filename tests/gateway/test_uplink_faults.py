@@ -21,7 +21,7 @@ from gateway.core.errors import Rejected
 from gateway.core.reading import CLOCK_UNKNOWN
 from gateway.core.record import ALARM
 from gateway.signer import Verifier
-from gateway.trust import check_granted, tls_context
+from gateway.trust import check_granted, date_ms, tls_context
 from gateway.uplink import SHORT_TOLD, Uplink
 from tests.gateway.test_uplink import (
     CABINET,
@@ -298,3 +298,10 @@ def test_dates_are_judged_by_the_wall_with_a_clock_and_by_the_floor_without(tmp_
     assert tls_context(settings, 1).verify_flags & 0x200000
     assert tls_context(settings, 1).verify_mode == ssl.CERT_REQUIRED
     assert tls_context(settings, 1).check_hostname
+
+
+@pytest.mark.parametrize("day", range(0, 27_000, 617))
+def test_a_certificates_date_is_what_the_standard_library_takes_it_for(day):
+    date = datetime.datetime(1970, 1, 1) + datetime.timedelta(days=day, seconds=day * 7)
+    text = f"{date:%b} {date.day:2} {date:%H:%M:%S %Y} GMT"
+    assert date_ms(text) == ssl.cert_time_to_seconds(text) * 1000

@@ -22,6 +22,8 @@ def virtual_clock(speed=None, offset_s=0.0):
 class FakeTransaction:
     """One question to one unit; the result is the number that stands for its answer."""
 
+    turns = 1
+
     def __init__(self, unit, number):
         self.unit, self.number, self.result = unit, number, None
 

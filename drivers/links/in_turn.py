@@ -1,0 +1,77 @@
+"""The reads of a poll as one transaction of Modbus TCP, each sent when the one before is answered.
+
+The far end sees one question at a time, as without it; the poller asks and hears once a poll, not
+once a read.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from drivers import modbus
+from gateway.core.errors import BadFrame, Bug
+
+READS_MAX = 64                  # of one transaction; a poll has fewer
+
+
+class InTurn:
+    """Reads of one unit, one under way at a time.
+
+    When it ends early, the reads that have a result have a good one.  A refusal ends it.
+    """
+
+    gap_ms = 0
+
+    def __init__(self, reads: Sequence[modbus.TcpRead]) -> None:
+        """reads: of one connection, with different ids."""
+        self.reads = tuple(reads)
+        self.turns = len(self.reads)
+        self.again()
+
+    def again(self) -> None:
+        """Ask anew, the reads having new ids."""
+        self._at = 0
+        self.request: bytes = self.reads[0].request
+        self.result: tuple[Any, ...] | None = None        # the registers of each read
+
+    @property
+    def current(self) -> modbus.TcpRead:
+        """The read under way, the last one in the end."""
+        return self.reads[self._at]
+
+    @property
+    def rest(self) -> bytes:
+        """Bytes behind the last answer, or of a frame not yet whole."""
+        rest: bytes = self.reads[self._at].rest
+        return rest
+
+    def describe(self) -> str:
+        """Return the question under way in words, for messages."""
+        return str(self.reads[self._at].describe())
+
+    def feed(self, data: bytes) -> bool | bytes:
+        """Take bytes of the stream; return True when each read was answered, or the next
+        request, to be sent now.  Raises BadFrame and Refused as TcpRead.feed does."""
+        if self.result is not None:
+            raise Bug("fed after the answer")
+        read = self.reads[self._at]
+        if not read.rest and len(data) == read.size and data.startswith(read.head):
+            read.result = data[modbus.TCP_HEAD:]        # nearly always
+        elif not read.feed(data):
+            return False
+        if self._at + 1 == self.turns:
+            self.result = tuple([read.result for read in self.reads])
+            return True
+        self._at += 1
+        following = self.reads[self._at]
+        if read.rest and following.feed(read.rest):
+            raise BadFrame(f"{following.describe()}: answered before it was asked")
+        request: bytes = following.request
+        return request
+
+
+class ReadsInTurn(modbus.TcpReads):
+    """Builds the reads of a connection whose far end takes one question at a time."""
+
+    def burst(self, reads: Sequence[modbus.TcpRead]) -> InTurn:
+        """Return the transaction that asks several reads in turn."""
+        return InTurn(reads)
