@@ -83,7 +83,8 @@ def test_a_changed_entry_is_not_believed(boards):
     assert hand_over(*boards) == 0
     path = data / "registry/shop-1.json"
     entry = json.loads(path.read_text())
-    entry["handovers"][0]["statement_hex"] = entry["handovers"][0]["statement_hex"][:-2] + "00"
+    statement = bytes.fromhex(entry["handovers"][0]["statement_hex"])
+    entry["handovers"][0]["statement_hex"] = (statement[:-1] + bytes([statement[-1] ^ 1])).hex()
     path.write_text(json.dumps(entry))
     with pytest.raises(Exception, match="hand-over 1 does not hold"):
         Registry(data)

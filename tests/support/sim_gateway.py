@@ -168,6 +168,8 @@ class SimJournal(Journal):
 class Transaction:
     """One question to one meter."""
 
+    turns = 1
+
     def __init__(self, stream):
         self.stream, self.result = stream, None
 
