@@ -1,8 +1,9 @@
-"""The door to aiomqtt: without what paho loads for proxies of WebSockets, and seldom awake.
+"""The door to aiomqtt: without what is loaded for things no gateway does, and seldom awake.
 
-paho imports urllib.request, and that http.client, email and tempfile: 1.7 MiB of a gateway's
-memory and a tenth of its start, for something no gateway does.  Here that module is loaded when
-somebody looks into it.
+paho imports urllib.request for proxies of WebSockets, and that http.client, email and tempfile:
+1.7 MiB of a gateway's memory and a tenth of its start.  Whoever looks a host up loads a codec for
+names that are not ASCII, with tables of Unicode: 0.3 MiB.  Here both are loaded when somebody
+looks into them.
 """
 
 import importlib
@@ -24,6 +25,31 @@ class _Later(types.ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
+class _Idna(_Later):
+    """The codec of hosts' names; those in ASCII it knows itself."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the codec has; it has no aliases, for which the interpreter looks."""
+        if name == "getaliases":
+            raise AttributeError(name)
+        return super().__getattr__(name)
+
+    def getregentry(self) -> tuple[Any, ...]:
+        """Return what codecs.register wants of a search function."""
+        return self._encode, self._decode, None, None
+
+    def _encode(self, text: str, errors: str = "strict") -> tuple[bytes, int]:
+        if text.isascii() and all(0 < len(label) < 64 for label in text.split(".")):
+            return text.encode(), len(text)             # as it is: RFC 3490, 4.1
+        coded: tuple[bytes, int] = self.Codec().encode(text, errors)
+        return coded
+
+    def _decode(self, data: bytes, errors: str = "strict") -> tuple[str, int]:
+        text: tuple[str, int] = self.Codec().decode(data, errors)
+        return text
+
+
+sys.modules.setdefault("encodings.idna", _Idna("encodings.idna"))
 urllib.request = sys.modules.setdefault("urllib.request", _Later("urllib.request"))
 
 import aiomqtt  # noqa: E402

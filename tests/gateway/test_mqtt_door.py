@@ -23,11 +23,30 @@ assert sys.modules["urllib.request"] is urllib.request and "http.client" in sys.
 from urllib.request import urlopen
 assert callable(urlopen)
 """
+HOSTS = """
+import sys
+import gateway.mqtt
+name = "broker-1.example"
+assert name.encode("idna") == b"broker-1.example" == bytes(name, "idna")
+import socket
+assert socket.getaddrinfo("127.0.0.1", 8883) and "unicodedata" not in sys.modules
+for wrong in ("a..example", "x" * 64 + ".example"):
+    try:
+        wrong.encode("idna")
+    except UnicodeError as error:
+        assert "label" in str(error)
+    else:
+        raise AssertionError(wrong)
+assert "b\\u00fccher.example.".encode("idna") == b"xn--bcher-kva.example."
+assert b"xn--bcher-kva.example".decode("idna") == "b\\u00fccher.example" and name.encode("idna")
+from encodings.idna import ToASCII
+assert ToASCII("b\\u00fccher") == b"xn--bcher-kva"
+"""
 LOADED = "import urllib.request as real, gateway.mqtt, urllib; assert urllib.request is real"
 
 
 def test_a_gateway_starts_without_what_paho_loads_for_proxies_and_has_it_when_asked():
-    for program in (PROGRAM, LOADED):
+    for program in (PROGRAM, HOSTS, LOADED):
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
                               check=False, timeout=60)
         assert done.returncode == 0, done.stderr
