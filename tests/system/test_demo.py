@@ -105,9 +105,12 @@ def processes_of(folder: Path) -> list[str]:
 def test_a_demo_that_is_told_to_end_leaves_no_process_behind(tmp_path, how):
     need("mosquitto")
     out = tmp_path / "demo"
+    # What a shell starts in the background ignores SIGINT, and so would its children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     demo = subprocess.Popen(
         [sys.executable, "-m", "simulator", "demo", "--out", str(out), "--port",
          str(free_port())], stdout=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     assert demo.stdout is not None
     for line in demo.stdout:
         if "the page:" in line:
