@@ -65,7 +65,7 @@ class Notifier:
 
 async def pause(period_s: float) -> None:
     """Sleep until the loop's clock is at a multiple of a period, half a period at least: what is
-    due in one moment wakes the gateway once, and a wake costs as much as asking five meters."""
+    due in one moment wakes the gateway once, and each wake finds the caches cold."""
     left_s = period_s - asyncio.get_running_loop().time() % period_s
     await asyncio.sleep(left_s if left_s >= period_s / 2 else left_s + period_s)
 
@@ -92,7 +92,7 @@ def write_status(path: Path, status: Mapping[str, Any]) -> bool:
     """
     part = f"{path}.part"
     try:
-        with open(part, "wb", buffering=0) as file:
+        with open(part, "wb") as file:          # buffered: all of it, or an error
             file.write(json.dumps(status).encode() + b"\n")
         os.replace(part, path)
     except OSError as error:

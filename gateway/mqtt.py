@@ -64,8 +64,8 @@ LOOKS = 6
 
 
 class Client(aiomqtt.Client):
-    """A client that looks after its keep-alive so many times in the period, not every second: a
-    look wakes the gateway, which costs as much as asking five meters."""
+    """A client that looks after its keep-alive so many times in the period, not every second: each
+    look wakes the gateway, which costs more than the look."""
 
     async def _misc_loop(self) -> None:
         while self._client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS:

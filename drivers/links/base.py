@@ -27,7 +27,10 @@ class Transaction(Protocol):
     heard: bool
 
     def feed(self, data: bytes) -> bool:
-        """Take bytes; True when the answer is whole.  Raises BadFrame, Refused."""
+        """Take bytes; True when the answer is whole.  Raises BadFrame, Refused.
+
+        in_turn.InTurn, of TCP only, also returns bytes: the next request, to be sent now.
+        """
 
     def describe(self) -> str:
         """Return the question in words."""

@@ -35,7 +35,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._transaction: Any = None
         self._waiter: asyncio.Future[int] | None = None
-        self._timeout_s = self._until_s = 0.0   # of the question under way; until: the loop's
+        self._timeout_s = 0.0           # of each question
+        self._until_s = 0.0             # end of the wait, loop's time; 0 before a first answer
         self._unread = b""              # of an answer that came after its time-out
         self._began_ms = 0
 

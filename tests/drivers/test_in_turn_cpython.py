@@ -5,14 +5,16 @@ import asyncio
 import pytest
 
 from drivers import driver
-from drivers.links import BusConfig, open_link, wire_for
+from drivers.links import BusConfig, wire_for
 from drivers.links.in_turn import READS_MAX, InTurn, ReadsInTurn
 from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 from gateway.core.reading import NO_REPLY, REFUSED, Absent
 from tests.drivers import test_asker as at_once
+from tests.drivers import test_links_burst_cpython as burst_links
+from tests.drivers.test_asker import FarEnd
 from tests.drivers.test_burst import good, registers
-from tests.drivers.test_links_burst_cpython import cells
-from tests.drivers.test_links_cpython import server, tcp_answer
+from tests.drivers.test_links_burst_cpython import burst, cells
+from tests.drivers.test_links_cpython import tcp_answer
 from tests.support.paper_meter import frame, meter
 
 SPANS = ((100, 2), (200, 3), (300, 2))
@@ -80,21 +82,6 @@ def test_asked_again_it_begins_anew_under_new_ids():
     assert [read.tid for read in made.reads] == [4, 5, 6] and made.reads[0].result is None
     assert made.request == made.reads[0].request
     assert made.feed(before[0] + before[1]) is False
-
-
-class FarEnd(at_once.FarEnd):
-    """A TCP server as a driver sees it, asked in turn."""
-
-    def answer(self, question):
-        """Answer one transaction; each question of it counts."""
-        if not isinstance(question, InTurn):
-            return super().answer(question)
-        self.asked.append(len(question.reads))
-        for read in question.reads[:self.answered]:
-            question.feed(self._frame(read))
-        if self.fault:
-            raise self.fault
-        return question.result
 
 
 def built(gap_ms=0, rows=at_once.ROWS):
@@ -170,20 +157,9 @@ class Ticks:
         """Nobody sleeps here."""
 
 
-async def opened(handle, work, clock=None):
-    """Run work(link, wire) against a server."""
-    async with server(handle) as port:
-        bus = BusConfig("pv", "tcp", host="127.0.0.1", tcp_port=port)
-        link = open_link(bus, clock or Ticks())
-        try:
-            await work(link, wire_for(bus))
-        finally:
-            await link.close()
-
-
-def asking(wire, *addresses):
-    """Return reads in turn of two registers."""
-    return wire.burst([wire.read(1, 3, address, 2) for address in addresses])
+def opened(handle, work):
+    """Run work(link, wire) against a server that is asked one question at a time."""
+    return burst_links.opened(handle, work, at_once=1, clock=Ticks())
 
 
 async def test_over_a_socket_one_question_is_under_way_at_a_time():
@@ -200,7 +176,7 @@ async def test_over_a_socket_one_question_is_under_way_at_a_time():
         writer.close()
 
     async def work(link, wire):
-        made = asking(wire, 100, 200, 300)
+        made = burst(wire, 100, 200, 300)
         assert await link.exchange(made, 2) == 1            # the moment of the first answer
         assert made.result == cells(100, 200, 300)
         assert link.counts.asked == link.counts.answered == link.counts.opened == 1
@@ -221,7 +197,7 @@ async def test_the_time_out_is_that_of_each_question():
         writer.close()
 
     async def work(link, wire):
-        made = asking(wire, 100, 200, 300, 400)
+        made = burst(wire, 100, 200, 300, 400)
         await link.exchange(made, 0.5)                      # 0.8 s in all
         assert made.result == cells(100, 200, 300, 400)
 
@@ -240,13 +216,13 @@ async def test_silence_in_the_middle_is_no_reply_in_time_and_what_came_stays():
         writer.close()
 
     async def work(link, wire):
-        first, loop = asking(wire, 100, 200, 300), asyncio.get_running_loop()
+        first, loop = burst(wire, 100, 200, 300), asyncio.get_running_loop()
         began_s = loop.time()
         with pytest.raises(NoReply, match="address 300 count 2: no answer in 0.2 s"):
             await link.exchange(first, 0.2)
         assert 0.2 <= loop.time() - began_s < 2
         assert [read.result for read in first.reads] == [*cells(100, 200), None]
-        second = asking(wire, 400, 500)
+        second = burst(wire, 400, 500)
         await link.exchange(second, 2)
         assert second.result == cells(400, 500) and link.counts.opened == 1
 
@@ -263,7 +239,7 @@ async def test_a_refusal_in_the_middle_keeps_the_connection():
         writer.close()
 
     async def work(link, wire):
-        made = asking(wire, 100, 200, 300)
+        made = burst(wire, 100, 200, 300)
         with pytest.raises(Refused):
             await link.exchange(made, 2)
         assert [read.result for read in made.reads] == [*cells(100), None, None]

@@ -9,11 +9,11 @@ from gateway.core.errors import NoReply, Refused
 from tests.drivers.test_links_cpython import FakeClock, server, tcp_answer
 
 
-async def opened(handle, work):
+async def opened(handle, work, at_once=4, clock=None):
     """Run work(link, wire) against a server."""
     async with server(handle) as port:
-        bus = BusConfig("pv", "tcp", host="127.0.0.1", tcp_port=port, at_once=4)
-        link = open_link(bus, FakeClock())
+        bus = BusConfig("pv", "tcp", host="127.0.0.1", tcp_port=port, at_once=at_once)
+        link = open_link(bus, clock or FakeClock())
         try:
             await work(link, wire_for(bus))
         finally:
@@ -21,7 +21,7 @@ async def opened(handle, work):
 
 
 def burst(wire, *addresses):
-    """Return a burst of reads of two registers."""
+    """Return one transaction of reads of two registers."""
     return wire.burst([wire.read(1, 3, address, 2) for address in addresses])
 
 
