@@ -53,7 +53,10 @@ def _put(out, value, depth):
     if value is None or value is True or value is False:
         out.append(0xF6 if value is None else 0xF5 if value else 0xF4)
     elif isinstance(value, int):
-        out.extend(_int(value))
+        if 0 <= value < 24:             # most of them; UINT's head is the number itself
+            out.append(value)
+        else:
+            out.extend(_int(value))
     elif isinstance(value, (bytes, bytearray)):
         out.extend(head(BYTES, len(value)))
         out.extend(value)
@@ -112,6 +115,8 @@ def _utf8(text):
 
 def _item(data, at, depth):
     """Return (value, offset after it)."""
+    if at < len(data) and data[at] < 24:    # most of them: a small UINT
+        return data[at], at + 1
     major, number, at = _head(data, at)
     if major == UINT:
         return number, at

@@ -66,12 +66,14 @@ def find_header(data):
     leave the old first copy and the new second one; were the old one believed, the new one
     would come to light when the first is torn next time, with records long given up.
     """
-    best = None
+    best = last = None
     for offset in range(0, len(data), frame.SECTOR):
         if data[offset] != 0x82:
             continue
         payload = frame.decode_at(data, offset, 0)
-        header = None if payload is None else _header(payload)
+        if payload is None or payload == last:      # the second of two equal copies
+            continue
+        last, header = payload, _header(payload)
         if header and (best is None or header.generation > best[0].generation):
             size = frame.padded(frame.HEAD + len(payload))
             best = header, (2 * size if offset == 0 else offset + size)
@@ -144,6 +146,9 @@ def _header(payload):
 
 def _fits(parts, types):
     """Return True for a list of values of these types; a bool is no int, and no int is below 0."""
-    return isinstance(parts, list) and len(parts) == len(types) and all([
-        isinstance(part, kind) and not isinstance(part, bool) and (kind is not int or part >= 0)
-        for part, kind in zip(parts, types)])
+    if not isinstance(parts, list) or len(parts) != len(types):
+        return False
+    for part, kind in zip(parts, types):
+        if type(part) is not kind or kind is int and part < 0:
+            return False
+    return True

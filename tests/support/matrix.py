@@ -49,7 +49,7 @@ def _sealing(number):
 
 def _recovery(number):
     life = (cuts.snapshots(cuts.two_hours), cuts.life(1), cuts.life(4))[number // 8 % 3]
-    return cuts.run_pairs(life[number % 8::8], range(1 + (number < 8)))
+    return cuts.run_pairs(life[number % 8::8], range(1))
 
 
 def _two_cuts(number):
@@ -92,11 +92,11 @@ def _lives_errors(seed):
 
 # kind: (function of a job's number, how many jobs in `make proof`, cases of it at least).
 KINDS = {
-    "one cut": (_life, 200, 90_000), "error, then cut": (_life_with_an_error, 100, 60_000),
+    "one cut": (_life, 180, 90_000), "error, then cut": (_life_with_an_error, 100, 60_000),
     "two hours, 10 seeds": (_two_hours, 6, 5_000), "sealing to recycling": (_sealing, 4, 4_000),
     "cut during recovery": (_recovery, 24, 40_000), "pair of cuts": (_two_cuts, 8, 20_200),
     "every byte of frames of 3 sizes": (_frames, 1, sum(FRAME_BYTES)),
-    "torn at every byte": (_byte, 15, 25_000),
+    "torn at every byte": (_byte, 9, 25_000),
     # Each leaves at least one image, and the well store's after it.
     "every error at every operation": (_error, 16, 2 * OPERATIONS * len(ERRORS) * len(TIMES)),
     "kill, then cut": (_kill, 5, 800),

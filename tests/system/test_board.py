@@ -24,7 +24,7 @@ from tests.support.parts import need
 
 SEED = 20261123
 CUTS = 24
-WAITING = 300           # batches: 5 hours of polls each 10 s, 30 hours of polls each minute
+WAITING = 240           # batches: 4 hours of polls each 10 s, a day of polls each minute
 
 
 def arguments(out):

@@ -235,19 +235,19 @@ def hunt():
         operations = len(taken) - 1         # the last one stands behind them all
         errors = [Fault(first, times, EIO) for first in range(operations)
                   for times in (1, 3, 10 ** 9)]
-        return sum((
+        return sum((                        # what finds most in little time comes first
             run(snapshots(two_hours), range(2)),
             run(life(3) + life(4), range(2)),
             run(snapshots(big_batches), range(2)),
-            run(snapshots(sealing), range(2), faults=True),
-            sum(play(("error, then cut", number))[1] for number in (1, 18, 35)),
-            run_faults(two_hours, errors[::2]),
-            run_bytes(snapshots(two_hours), 1, bytes_max=128),
-            run_kills(two_hours, range(operations)),
             run_two(taken, range(0, operations, 12)),
+            run(snapshots(sealing), range(2), faults=True),
+            run_bytes(snapshots(two_hours), 1, bytes_max=128),
+            run_faults(two_hours, errors[::2]),
             run_pairs(snapshots(two_hours)[-16:], range(2)),
-            run_pairs(life(1)[::5], range(2)),
+            run_kills(two_hours, range(operations)),
+            sum(play(("error, then cut", number))[1] for number in (1, 18, 35)),
             run_pairs(snapshots(two_hours)[::3], range(1)),
+            run_pairs(life(1)[::5], range(2)),
         ))
 
 

@@ -17,7 +17,7 @@ from tests.support import sim_cabinet, sim_loop
 from tests.support.sim_line import ThinBroker
 
 ROOT = Path(__file__).resolve().parents[2]
-DAYS, METERS, INTERVAL_S = 30, 4, 60            # L2 has 20 meters every 10 s
+DAYS, METERS, INTERVAL_S = 30, 2, 60            # L2 has 20 meters every 10 s
 GROWTH_KIB = 1024
 LINE_BYTES_S, CAP_KBIT_S, PERCENT = 8_000, 64, 50
 LIVE_S, NOISE = 10, 16_000                      # so noisy that a day is as long as one of L2
