@@ -238,7 +238,7 @@ def _day(view: View) -> str:
                 f'<p class="empty">{escape(view.snapshot.why)}</p></section>')
     today, held = view.snapshot.today, figures_of_day(view.snapshot.today)
     lines = (("Energy of the loads", words.energy(held["loads_wh"])),
-             ("Carbon caused", words.grams(held["carbon_g"])),
+             ("Carbon of grid and genset", words.grams(held["carbon_g"])),
              ("Core-hours reserved", words.figure(held["core_hours"], 1)),
              ("Carbon of a core-hour", words.grams(held["g_per_core_hour"])),
              ("Tasks finished", words.figure(held["tasks"])),
@@ -246,11 +246,14 @@ def _day(view: View) -> str:
              ("All energy / IT energy (PUE)", words.figure(held["pue"], 2)))
     items = "".join(f'<p class="row"><span>{name}</span><b>{value}</b></p>'
                     for name, value in lines)
+    traced = ('<p class="note">Grid and genset: caused today. A core-hour counts energy of the '
+              'battery with the carbon that charged it, which may be older.</p>'
+              if today["energy_wh"].get("battery_discharge") is not None else "")
     factors = today["factors"]
     kind = "estimated" if factors["estimated"] else "published"
     return ('<section class="panel"><h2>Today so far</h2>'
             f'<p class="note">{today["from"][:16].replace("T", " ")} to '
-            f'{today["to"][11:16]} UTC, from signed batches</p>{items}'
+            f'{today["to"][11:16]} UTC, from signed batches</p>{items}{traced}'
             f'<p class="note">Grid factors: {escape(factors["id"])} ({kind})</p></section>')
 
 
