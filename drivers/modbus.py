@@ -44,7 +44,10 @@ def refused(unit, function, code):
 
 
 class _Read:
-    """What both flavours share: the request's PDU and the check of the answer's PDU."""
+    """What both flavours share: the request's PDU and the check of the answer's PDU.
+
+    rest: bytes behind the answer (the next one's beginning), or of a frame not yet whole.
+    """
 
     gap_ms = 0                  # silence the device wants before this; its driver sets it
     turns = 1                   # answers that are waited for, one after the other
@@ -61,12 +64,12 @@ class _Read:
         self.count = count
         self.result = None
         self._pdu = struct.pack(">BHH", function, address, count)
-        self._buffer = b""
+        self.rest = b""
 
     def again(self):
         """Forget the answer, so that the same question can be asked anew."""
         self.result = None
-        self._buffer = b""
+        self.rest = b""
 
     @property
     def registers(self):
@@ -76,7 +79,7 @@ class _Read:
     @property
     def heard(self):
         """True if any byte has come, so that a time-out is a torn frame, not silence."""
-        return len(self._buffer) > 0
+        return len(self.rest) > 0
 
     def describe(self):
         """Return the question in words, for messages."""
@@ -117,8 +120,8 @@ class RtuRead(_Read):
         """
         if self.result is not None:
             raise Bug("fed after the answer")
-        self._buffer += bytes(data)
-        buffer, size = self._buffer, 5 + 2 * self.count
+        self.rest += bytes(data)
+        buffer, size = self.rest, 5 + 2 * self.count
         for start in range(min(len(buffer), GLITCH_BYTES_MAX + 1)):
             if self._is_frame(start, size, self.function):
                 if len(buffer) - start - size > GLITCH_BYTES_MAX:
@@ -130,13 +133,13 @@ class RtuRead(_Read):
         return False
 
     def _is_frame(self, start, size, function):
-        frame = self._buffer[start:start + size]
+        frame = self.rest[start:start + size]
         return (len(frame) == size and frame[0] == self.unit and frame[1] == function
                 and crc_ok(frame))
 
     def _refuse_early(self, size):
         """Do not wait for the time-out if a whole other frame is there, or too much."""
-        buffer = self._buffer
+        buffer = self.rest
         if len(buffer) > size + GLITCH_BYTES_MAX:
             raise self._bad("%d bytes without the answer, expected %d" % (len(buffer), size))
         if len(buffer) >= 5 and buffer[1] & 0x7F in (READ_HOLDING, READ_INPUT):
@@ -161,16 +164,10 @@ class TcpRead(_Read):
         """Make this a new question: the same read under another transaction id."""
         if not 1 <= tid <= 0xFFFF:
             raise Bug("transaction id %d: 0 is never used" % tid)
-        self.again()
-        self.tid = tid
+        self.result, self.rest, self.tid = None, b"", tid       # again(), without a call
         number = struct.pack(">H", tid)
         self.request = number + self._tail
         self.head = number + self._head     # of a good answer; its registers follow
-
-    @property
-    def rest(self):
-        """Bytes behind the answer, or of a frame not yet whole: the next one's beginning."""
-        return self._buffer
 
     def feed(self, data):
         """Take bytes of the stream; return True when the answer is whole.
@@ -180,12 +177,12 @@ class TcpRead(_Read):
         """
         if self.result is not None:
             raise Bug("fed after the answer")
-        self._buffer += bytes(data)
+        self.rest += bytes(data)
         while True:
-            size = frame_size(self._buffer)
+            size = frame_size(self.rest)
             if size is None:
                 return False
-            frame, self._buffer = self._buffer[:size], self._buffer[size:]
+            frame, self.rest = self.rest[:size], self.rest[size:]
             if frame[0] << 8 | frame[1] == self.tid:    # a late or foreign answer is never ours
                 return self.take(frame)
 
@@ -222,13 +219,8 @@ class TcpBurst:
         self.request = b"".join([read.request for read in self.reads])
         self.result = None
         self._open = None               # the reads by id, once answers do not simply come in turn
-        self._buffer = b""
+        self.rest = b""
         self.heard = False
-
-    @property
-    def rest(self):
-        """Bytes behind the last answer, or of a frame not yet whole."""
-        return self._buffer
 
     def describe(self):
         """Return the questions in words, for messages."""
@@ -241,17 +233,17 @@ class TcpBurst:
         """
         if self.result is not None:
             raise Bug("fed after the answer")
-        self._buffer += bytes(data)
+        self.rest += bytes(data)
         self.heard = self.heard or len(data) > 0
         if self._open is None:
-            if len(self._buffer) == self._size and self._in_turn():
+            if len(self.rest) == self._size and self._in_turn():
                 return True
             self._open = {read.tid: read for read in self.reads}
         while self._open:
-            size = frame_size(self._buffer)
+            size = frame_size(self.rest)
             if size is None:
                 return False
-            frame, self._buffer = self._buffer[:size], self._buffer[size:]
+            frame, self.rest = self.rest[:size], self.rest[size:]
             read = self._open.pop(frame[0] << 8 | frame[1], None)
             if read is None:
                 continue                # late, foreign, or a second time
@@ -265,14 +257,14 @@ class TcpBurst:
     def _in_turn(self):
         """Return True if all good answers stand there in the order of the questions, as nearly
         always; nothing is taken out of the buffer if they do not."""
-        buffer, at = self._buffer, 0
+        buffer, at = self.rest, 0
         for read in self.reads:
             if not buffer.startswith(read.head, at):
                 return False            # those before it stay answered, and well
             end = at + read.size
             read.result = buffer[at + TCP_HEAD:end]
             at = end
-        self.result, self._buffer = tuple([read.result for read in self.reads]), b""
+        self.result, self.rest = tuple([read.result for read in self.reads]), b""
         return True
 
 

@@ -163,17 +163,14 @@ class Clock:
         self.scale = scale
         self.speed = scale.speed if scale else 1
         self._ticks_per_s = 1000 * self.speed
-        self._monotonic = self.sources.monotonic
+        # Real monotonic seconds, for time-outs and line budgets only.
+        self.real_s: Callable[[], float] = self.sources.monotonic
         self.floor_ms = max(floor_ms, BUILD_FLOOR_MS)
         self.temperature_c: Callable[[], float | None] = _unmeasured
         self._held = holdover.Holdover()
-        self._start_s = self._monotonic()
+        self._start_s = self.real_s()
         self._state = ClockState(CLOCK_UNKNOWN, 0, 0, 0)
         self._state = self._anchor(*self._look())
-
-    def real_s(self) -> float:
-        """Return real monotonic seconds, for time-outs and line budgets only."""
-        return self._monotonic()
 
     def unix_s(self) -> float:
         """Return real UNIX seconds, for the age of files and certificates only."""
@@ -181,7 +178,7 @@ class Clock:
 
     def ticks_ms(self) -> int:
         """Return scaled monotonic milliseconds since this clock was made."""
-        return int((self._monotonic() - self._start_s) * self._ticks_per_s)
+        return int((self.real_s() - self._start_s) * self._ticks_per_s)
 
     def offset_ms(self) -> int:
         """Return UTC minus ticks, as best guessed; it changes only in `observe`."""

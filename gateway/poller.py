@@ -319,18 +319,21 @@ class BusPoller:
 
     async def _wait_until(self, due_ms: int) -> bool:
         """Wait for a slot in short steps that show life; return False when stopped."""
-        is_late = True
-        while not self.stop.is_set():
-            left_s = self.clock.seconds((due_ms - self.clock.ticks_ms()) / 1000)
-            if left_s <= 0:
-                if is_late:
-                    await asyncio.sleep(0)      # a late bus must not starve the others
-                return True
-            if not is_late:
-                self.beat()                     # one step of a long wait
-            await self.stop.wait(min(left_s, WAIT_S_MAX))
-            is_late = False
-        return False
+        if self.stop.is_set():
+            return False
+        left_s = self._left_s(due_ms)
+        if left_s <= 0:
+            await asyncio.sleep(0)              # a late bus must not starve the others
+            return not self.stop.is_set()
+        while left_s > WAIT_S_MAX:
+            if await self.stop.wait(WAIT_S_MAX):
+                return False
+            self.beat()                         # one step of a long wait
+            left_s = self._left_s(due_ms)
+        return left_s <= 0 or not await self.stop.wait(left_s)
+
+    def _left_s(self, due_ms: int) -> float:
+        return self.clock.seconds((due_ms - self.clock.ticks_ms()) / 1000)
 
 
 def _nothing() -> None:

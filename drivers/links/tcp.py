@@ -11,7 +11,7 @@ import socket
 from typing import Any
 
 from drivers.links.base import BackOff, Counts, LinkClock
-from drivers.links.limits import limits
+from drivers.links.limits import Limits, limits
 from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 
 MISSES_MAX = 3                  # unanswered in a row before the connection is given up
@@ -33,6 +33,7 @@ class Connection(asyncio.BufferedProtocol):
         self._room = memoryview(bytearray(RECEIVE_BYTES))
         self._clock = clock
         self._transport: asyncio.Transport | None = None
+        self._ends: Limits = limits()
         self._transaction: Any = None
         self._waiter: asyncio.Future[int] | None = None
         self._timeout_s = 0.0           # of each question
@@ -47,7 +48,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self._transport is None:
             raise Bug("asked without a connection")
-        ends = limits()
+        ends = self._ends
         waiter: asyncio.Future[int] = ends.loop.create_future()
         self._waiter, self._timeout_s, self._until_s = waiter, timeout_s, 0.0
         self._transaction, unread, self._unread = transaction, self._unread, b""
@@ -96,7 +97,7 @@ class Connection(asyncio.BufferedProtocol):
         if waiter is None or waiter.done():
             self._keep(data)
             return
-        if not transaction.rest and not self._until_s:
+        if not self._until_s and not transaction.rest:
             self._began_ms = self.heard_ms
         try:
             done = transaction.feed(data)
@@ -109,15 +110,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def _ask_on(self, request: bytes) -> None:
         """Send the next request of the transaction under way, with its own limit."""
-        self._until_s = limits().loop.time() + self._timeout_s
+        self._until_s = self._ends.loop.time() + self._timeout_s
         if self._transport is not None:
             self._transport.write(request)
 
     def _expire(self, waiter: "asyncio.Future[int]") -> None:
-        ends = limits()
-        left_s = self._until_s - ends.loop.time()
+        left_s = self._until_s - self._ends.loop.time()
         if left_s > 0:                  # a later question of this transaction is under way
-            ends.add(waiter, left_s, self._expire)
+            self._ends.add(waiter, left_s, self._expire)
         else:
             waiter.set_exception(TimeoutError())
 
