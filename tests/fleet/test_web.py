@@ -69,6 +69,20 @@ def test_evidence_is_told_in_words(browser, table, desk, gateway):
     assert browser.get("/site/shop").text.count("<figure") == 4
 
 
+@pytest.mark.parametrize("discharge_wh", [12.5, None])
+def test_the_day_says_how_a_core_hour_counts_a_battery_where_there_is_one(
+        discharge_wh, desk, gateway, tmp_path):
+    for _ in range(6):
+        desk.receive("shop-1", gateway.seal())
+    device = Registry(tmp_path).find("shop-1")
+    found = Snapshots(tmp_path, None).get(device)
+    found.today["energy_wh"]["battery_discharge"] = discharge_wh
+    shown = text_of(page.live_part(page.View(device, found, None, None, None, None, True)))
+    assert "Carbon of grid and genset" in shown
+    told = "A core-hour counts energy of the battery with the carbon that charged it" in shown
+    assert told == (discharge_wh is not None)
+
+
 def test_a_silent_gateway_is_called_silent_and_its_figures_are_marked_as_old(browser, table):
     table.take("shop-1", live(), clock_now() - 61, 1_780_272_000_000)
     html = browser.get("/").text
