@@ -15,7 +15,7 @@ import pytest
 from tests.support import sim_loop, sim_run, sim_world
 
 ROOT = Path(__file__).resolve().parents[2]
-FINE_DAYS, COARSE_DAYS = 50, 150        # of `make proof`; reliability row 9 has twice as many
+FINE_DAYS, COARSE_DAYS = 40, 120        # of `make proof`; reliability row 9 asks for 100 and 300
 SOAK_DAYS = 5000
 CUTS_PER_DAY = 20                       # at least, on average
 ONE_RUN = """
