@@ -289,3 +289,13 @@ def test_a_header_is_read_from_its_second_copy_when_the_first_is_damaged():
     assert segment.find_header(data) == (header, len(data) - 1024)
     data[20] ^= 1
     assert segment.find_header(data) == (header, len(data) - 1024)
+
+
+def test_of_two_headers_that_differ_the_higher_generation_counts():
+    context = segment.Context(1, b"c" * 32, columns.encode_schema(SCHEMA), NO_CLOCK, "1.0")
+    old, new = [segment.encode_header(segment.Header(
+        "cabinet-1", b"J" * 16, number, context, segment.Sealed(0, 0, b"p" * 32)))
+        for number in (5, 6)]
+    half = len(old) // 2                # recycling, cut between its two copies
+    found, _ = segment.find_header(old[:half] + new[half:] + bytes(1024))
+    assert found.generation == 6

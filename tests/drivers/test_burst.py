@@ -154,3 +154,11 @@ def test_a_burst_fed_after_its_end_is_a_bug():
     except Bug:
         return
     raise AssertionError("fed")
+
+
+def test_a_read_asked_anew_keeps_nothing_of_a_cut_answer():
+    read = TcpReads().read(1, 4, 100, 2)
+    assert read.feed(good(read)[:9]) is False
+    read.number(2)
+    assert read.rest == b"" and read.feed(good(read)) is True
+    assert read.result == registers(read)

@@ -68,6 +68,11 @@ def bench(seconds, answers, interval_ms=10_000, **options):
     return run(go())
 
 
+def test_a_bus_that_waits_long_for_its_slot_shows_life_meanwhile():
+    made = bench(110, {0: lambda n: 7}, interval_ms=120_000)
+    assert made.stalled == [] and len(made.scans(0)) == 1
+
+
 def test_every_unit_is_polled_once_per_interval_on_utc_slots_and_stamped_at_its_reply():
     made = bench(65, {0: lambda n: 7, 1: lambda n: 8})
     assert [scan.values for scan in made.scans(1)] == [(8, 8)] * 7
