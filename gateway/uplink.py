@@ -44,7 +44,7 @@ from gateway.writer import Writer
 LOG = logging.getLogger("wattproof.uplink")
 WINDOW = 4                      # batches without a receipt under way: 4 x 1 MiB at most
 IDLE_S = 1.0                    # real: look at least so often for overdue receipts
-QUIET_S = 10.0                  # ... and at least so often while no batch waits at all
+QUIET_S = 30.0                  # ... and at least so often while no batch waits at all
 LIVE_S_MIN = 0.2                # real: a fast simulation must not flood the broker
 LIVE_QUIET_S = 15.0             # real: a live message at least so often, news or not
 LINE_BYTES_S_MIN = 2_000        # slowest line a batch is given time for: 16 kbit/s

@@ -12,7 +12,7 @@ from typing import Any
 
 from drivers.links.base import BackOff, Counts, LinkClock
 from drivers.links.limits import Limits, limits
-from gateway.core.errors import BadFrame, Bug, NoReply, Refused
+from gateway.core.errors import BadFrame, NoReply, Refused
 
 MISSES_MAX = 3                  # unanswered in a row before the connection is given up
 KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
@@ -20,19 +20,18 @@ UNREAD_MAX = 4096               # bytes nobody asked for; more is not a Modbus s
 RECEIVE_BYTES = 1024            # three of the longest answers; of a burst the rest comes next
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection:
     """One connection: feeds what arrives to the transaction under way.
 
-    heard_ms: ticks of the latest bytes.  Its buffer is its own: asyncio would make one of
-    256 KiB for every read.
+    A socket without a transport of asyncio, which would cost a question a fifth more.
+    heard_ms: ticks of the latest bytes.
     """
 
-    def __init__(self, clock: LinkClock) -> None:
+    def __init__(self, sock: socket.socket, clock: LinkClock) -> None:
+        """sock: connected, not blocking; it is this connection's from now on."""
         self.is_lost = False
         self.heard_ms = 0
-        self._room = memoryview(bytearray(RECEIVE_BYTES))
-        self._clock = clock
-        self._transport: asyncio.Transport | None = None
+        self._socket, self._clock = sock, clock
         self._ends: Limits = limits()
         self._transaction: Any = None
         self._waiter: asyncio.Future[int] | None = None
@@ -40,21 +39,20 @@ class Connection(asyncio.BufferedProtocol):
         self._until_s = 0.0             # end of the wait, loop's time; 0 before a first answer
         self._unread = b""              # of an answer that came after its time-out
         self._began_ms = 0
+        self._ends.loop.add_reader(sock, self._hear)
 
     async def ask(self, transaction: Any, timeout_s: float) -> int:
         """Return the ticks at which the (first) reply began; the time-out is that of each.
 
-        Raises TimeoutError, ConnectionResetError, BadFrame, Refused.
+        Raises TimeoutError, OSError (the connection is gone), BadFrame, Refused.
         """
-        if self._transport is None:
-            raise Bug("asked without a connection")
         ends = self._ends
         waiter: asyncio.Future[int] = ends.loop.create_future()
         self._waiter, self._timeout_s, self._until_s = waiter, timeout_s, 0.0
         self._transaction, unread, self._unread = transaction, self._unread, b""
         if unread:
             self._take(unread)
-        self._transport.write(transaction.request)
+        self._send(transaction.request)
         ends.add(waiter, timeout_s, self._expire)
         try:
             return await waiter
@@ -67,29 +65,41 @@ class Connection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Let the connection go; what still comes is not heard."""
-        self.is_lost = True
-        if self._transport is not None:
-            self._transport.close()
+        if not self.is_lost:
+            self.is_lost = True
+            self._ends.loop.remove_reader(self._socket)
+            self._socket.close()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way out and let the kernel look for a peer that vanished."""
-        if not isinstance(transport, asyncio.Transport):
-            raise Bug("a TCP connection is a stream")
-        self._transport = transport
-        sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in KEEPALIVE:
-            if hasattr(socket, option):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    def _hear(self) -> None:
+        """Take what has come; no bytes and an error are the end."""
+        try:
+            data = self._socket.recv(RECEIVE_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lose(str(error))
+            return
+        if data:
+            self.heard_ms = self._clock.ticks_ms()
+            self._take(data)
+        else:
+            self._lose("closed by the other side")
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Return where the next bytes go."""
-        return self._room
+    def _send(self, request: bytes) -> None:
+        """Send a request as a whole, as the kernel's empty buffer takes it, or lose it all."""
+        try:
+            if self._socket.send(request) == len(request):
+                return
+            why = "the other side reads nothing"
+        except OSError as error:
+            why = str(error)
+        self._lose(why)
 
-    def buffer_updated(self, count: int) -> None:
-        """Take count bytes."""
-        self.heard_ms = self._clock.ticks_ms()
-        self._take(bytes(self._room[:count]))
+    def _lose(self, why: str) -> None:
+        """Close, and tell whoever waits that no answer can come."""
+        self.close()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(ConnectionResetError(why))
 
     def _take(self, data: bytes) -> None:
         """Feed the transaction under way; without one, keep the bytes for the next."""
@@ -103,16 +113,11 @@ class Connection(asyncio.BufferedProtocol):
             done = transaction.feed(data)
             if done is True:
                 waiter.set_result(self._began_ms)
-            elif done:
-                self._ask_on(done)
+            elif done:                          # the next request, with its own limit
+                self._until_s = self._ends.loop.time() + self._timeout_s
+                self._send(done)
         except (BadFrame, Refused) as error:
             waiter.set_exception(error)
-
-    def _ask_on(self, request: bytes) -> None:
-        """Send the next request of the transaction under way, with its own limit."""
-        self._until_s = self._ends.loop.time() + self._timeout_s
-        if self._transport is not None:
-            self._transport.write(request)
 
     def _expire(self, waiter: "asyncio.Future[int]") -> None:
         left_s = self._until_s - self._ends.loop.time()
@@ -126,12 +131,43 @@ class Connection(asyncio.BufferedProtocol):
         if len(self._unread) > UNREAD_MAX:
             self.close()
 
-    def connection_lost(self, error: Exception | None) -> None:
-        """Tell whoever waits that no answer can come."""
-        self.is_lost = True
-        if self._waiter is not None and not self._waiter.done():
-            why = str(error or "closed by the other side")
-            self._waiter.set_exception(ConnectionResetError(why))
+
+async def connect(host: str, port: int) -> socket.socket:
+    """Return a connected socket that does not block; raises OSError of the last address tried."""
+    loop = asyncio.get_running_loop()
+    error: OSError = OSError(f"{host}: no address")
+    for family, kind, protocol, _, address in await _addresses(host, port):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            _prepare(sock)
+            await loop.sock_connect(sock, address)
+            return sock
+        except BaseException as why:
+            sock.close()
+            if not isinstance(why, OSError):
+                raise
+            error = why
+    raise error
+
+
+async def _addresses(host: str, port: int) -> list[Any]:
+    """Return what getaddrinfo says; only names need a thread, for the answer can take long."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM,
+                                  flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM)
+
+
+def _prepare(sock: socket.socket) -> None:
+    """Send small requests at once, and let the kernel look for a peer that vanished."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE:
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 class TcpLink:
@@ -200,8 +236,7 @@ class TcpLink:
             raise NoReply(f"{self.name}: not connected, next try in {wait_s:.0f} s")
         try:
             async with asyncio.timeout(timeout_s):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self._clock), self._host, self._port)
+                connection = Connection(await connect(self._host, self._port), self._clock)
         except OSError as error:        # TimeoutError is one
             self._back_off.failed(loop.time())
             why = str(error) or f"no connection in {timeout_s:g} s"

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core import batch
 from gateway.core.reading import CLOCK_GNSS, CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Scan
-from gateway.core.record import ALARM, BOOT, CLOCK, DEVICE, STOP
+from gateway.core.record import ALARM, BOOT, CLOCK, DEVICE, STOP, ScanRecord
 from gateway.poller import Event
 from tests.support.virtual_time import run
 from tests.support.writer_desk import Desk
@@ -29,6 +29,7 @@ def test_a_scan_is_durable_within_the_loss_window_and_then_witnessed(tmp_path):
     seen = []
 
     async def script(desk):
+        await asyncio.sleep(1)              # the quarter hour that just began has its batch
         before, shown = desk.witness()[-1], []
         desk.writer.on_commit = shown.extend
         await desk.writer.put(Scan(0, desk.clock.ticks_ms(), (1, 2)))
@@ -54,7 +55,19 @@ def test_the_commit_count_follows_the_window_not_the_scans(tmp_path):
     async def script(desk):
         await desk.feed(300, step_s=1)
     desk = with_desk(tmp_path, script)
-    assert 28 <= desk.journal.stats()["commits"] <= 36
+    assert desk.journal.stats()["commits"] == 32, "29 of ten slots each; start, quarter, stop"
+
+
+def test_a_batch_ends_with_the_slot_that_ends_its_span(tmp_path):
+    async def script(desk):
+        await asyncio.sleep(10.02)          # an answer takes a while
+        await desk.feed(900)
+    desk = with_desk(tmp_path, script)
+    scans = [record for number in desk.journal.batch_numbers() for record in desk.records(number)
+             if isinstance(record, ScanRecord)]
+    ends = [desk.records(number)[-1] for number in desk.journal.batch_numbers()]
+    assert [end.ticks_ms for end in ends if isinstance(end, ScanRecord)] == [900_020]
+    assert len(scans) == 90
 
 
 def test_batches_end_on_the_quarter_hour_and_at_the_stop(tmp_path):
