@@ -89,12 +89,8 @@ def _is_quick(point, step):
             and -30 <= step <= 0)
 
 
-def _are_plain(numbers, counters):
-    """Return True if all numbers are there and those of counters are not below zero."""
-    if None in numbers:
-        return False
-    if min(numbers) >= 0:
-        return True
+def _count_up(numbers, counters):
+    """Return True if no number of a counter is below zero."""
     for i in counters:
         if numbers[i] < 0:
             return False
@@ -128,9 +124,14 @@ class RegisterDriver:
 
     def _begin(self):
         """Ask as planned, whatever was refused before."""
-        self._parts = list(self._planned)
+        self._take_up(self._planned)
         self._off = []
         self._polls = 0
+
+    def _take_up(self, parts):
+        """Ask these from now on."""
+        self._parts = parts
+        self._spans = [part.span for part in parts]
 
     def _part(self, span):
         """Return a span with the places of its points, floats and others apart."""
@@ -159,7 +160,7 @@ class RegisterDriver:
         values = [UNASKED] * len(self.points)
         for place in self._off:
             values[self._order[place]] = Absent(REFUSED)
-        found, silent = yield from self._asker.together([part.span for part in self._parts])
+        found, silent = yield from self._asker.together(self._spans)
         todo = []
         for part, cells in zip(self._parts, found):
             if cells is None:
@@ -170,7 +171,7 @@ class RegisterDriver:
             self._fill_all(values, todo, NO_REPLY)
         elif todo:
             kept = [part for part, cells in zip(self._parts, found) if cells is not None]
-            self._parts = kept + (yield from self._one_by_one(values, todo))
+            self._take_up(kept + (yield from self._one_by_one(values, todo)))
         return tuple(values)
 
     def _one_by_one(self, values, todo):
@@ -228,8 +229,9 @@ class RegisterDriver:
             self._fill(values, part, reason)
 
     def _decode(self, values, part, cells):
-        numbers = part.numbers(cells)
-        if part.first is not None and _are_plain(numbers, part.counters):
+        numbers, lowest = part.numbers(cells)
+        if part.first is not None and lowest is not None and (
+                lowest >= 0 or _count_up(numbers, part.counters)):
             values[part.first:part.first + len(numbers)] = numbers
         else:
             for (one, place, low), number in zip(part.quick, numbers):

@@ -89,8 +89,9 @@ def floats(rows):
 
     rows: (register in the reply, exponent from -30 to 0) of each point, apart and ascending, high
     register first.  The function gives the list of what `decode` gives, with None where only
-    `decode` can tell: from 2**31 on, infinite, not a number.  One unpack for all: cell by cell
-    this was a fifth of the gateway's CPU at a reading a second.
+    `decode` can tell (from 2**31 on, infinite, not a number), and the lowest of them, None if one
+    is None.  One unpack for all: cell by cell this was a fifth of the gateway's CPU at a reading a
+    second.
     """
     form = layout(rows, "I")
     scales = [2 * 10 ** -exponent << LAST_EXPONENT - 150 for _, exponent in rows]
@@ -102,10 +103,10 @@ def floats(rows):
             None if raw & MAGNITUDE >= TOO_BIG else
             ((raw & FRACTION | IMPLIED) * scale >> LAST_EXPONENT - (raw >> 23 & 255)) + 1 >> 1
             for raw, scale in zip(raws, scales)]
-        if not raws or max(raws) < SIGN:
-            return numbers
-        return [-number if number and raw & SIGN else number
-                for number, raw in zip(numbers, raws)]
+        if raws and max(raws) >= SIGN:
+            numbers = [-number if number and raw & SIGN else number
+                       for number, raw in zip(numbers, raws)]
+        return numbers, None if not raws or None in numbers else min(numbers)
     return read
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.links import open_link
-from gateway import anew, carry
+from gateway import anew, carry, native
 from gateway import status as statuses
 from gateway.clock import Clock, rfc3339
 from gateway.config_values import Cabinet
@@ -23,7 +23,6 @@ from gateway.core.batch import CODEC_DEFLATE
 from gateway.core.journal import Journal, Opening, Sealer
 from gateway.core.journal_coarse import CoarseBatches
 from gateway.core.reading import CLOCK_UNKNOWN, Scan
-from gateway.core.series import look_up
 from gateway.deflate import deflate
 from gateway.health import Notifier, Progress, cpu_s, fall_in, pause, rss_kib, watch, write_status
 from gateway.ledger import factors
@@ -45,7 +44,6 @@ BUS_STOP_S = 5.0                # real: the longest exchange, drain included
 DRAIN_S = 10.0                  # real: at a stop, until the fleet has everything
 RESTART_S_MAX = 60.0
 MIB = 1 << 20
-RESIDUALS = 1024                # numbers of either sign whose bytes are at hand
 COLLECT = (20_000, 20, 20)      # container objects between looks for cycles, by generation
 
 
@@ -238,7 +236,7 @@ class Gateway:
 
 async def run(cabinet: Cabinet, witness: Path | None = None) -> None:
     """Build and run a gateway until it is asked to stop."""
-    look_up(RESIDUALS)
+    native.use()
     gateway = Gateway(cabinet, witness)
     # What was built lives as long as the process, and scans hold no cycles: a collector that
     # looks at all of it again and again would take a fifth of the CPU.

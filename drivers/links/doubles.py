@@ -7,16 +7,16 @@ the way of all machines.
 """
 
 import functools
-import operator
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import floor
 
 from drivers import registers
 
 LOWEST_EXPONENT = -12
-END = 2.0**31                   # from here on only registers.decode can tell
+END = 1 << 31                   # from here on only registers.decode can tell
 
-Read = Callable[[bytes], list[int | None]]
+Read = Callable[[bytes], tuple[Sequence[int | None], int | None]]
 
 
 @functools.cache
@@ -28,13 +28,15 @@ def floats(rows: tuple[tuple[int, int], ...]) -> Read:
     unpack = struct.Struct(registers.layout(rows, "f")).unpack_from
     scales = [float(10**-exponent) for _, exponent in rows]
 
-    def read(cells: bytes) -> list[int | None]:
+    def read(cells: bytes) -> tuple[Sequence[int | None], int | None]:
         numbers = unpack(cells)
-        if not (-END < min(numbers) and max(numbers) < END):
+        try:                                # floor is the quickest way from a double to an int
+            found = [floor(number * scale + 0.5) if number >= 0.0 else -floor(0.5 - number * scale)
+                     for number, scale in zip(numbers, scales, strict=True)]
+        except (ValueError, OverflowError):     # one is not a number, or infinite
             return whole(cells)
-        try:
-            return [int(number + 0.5) if number >= 0.0 else int(number - 0.5)
-                    for number in map(operator.mul, numbers, scales)]
-        except ValueError:                  # one is not a number at all
-            return whole(cells)
+        lowest = min(found)
+        if -END < lowest and max(found) < END or -END < min(numbers) and max(numbers) < END:
+            return found, lowest
+        return whole(cells)
     return read

@@ -22,6 +22,7 @@ from .record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX, EventRecord, ScanReco
 from .schema import decode_schema, encode_schema, is_int
 from .series import (
     CONSTANT,
+    DELTA,
     choose,
     put_deltas,
     put_residuals,
@@ -55,7 +56,7 @@ def encode(schema, records, plain=False):
     out, coded = bytearray(), ([], [], bytearray())
     put_varint(out, len(sheet.order))
     put_order(out, len(schema), sheet.order)
-    _put_ticks(out, coded, [sheet.ticks[s] for s in present])
+    _put_ticks(out, coded, [sheet.ticks[s] for s in present], plain)
     for s in present:
         put_absences(out, sheet.runs[s])
     steps = []
@@ -125,16 +126,23 @@ def _groups(schema, present):
     return groups
 
 
-def _put_ticks(out, coded, ticks):
+def _put_ticks(out, coded, ticks, plain):
     """Write each stream's usual step to out and what departs from it to coded."""
     before, bases = 0, [0, 0]
     for column in ticks:
-        steps = sorted([b - a for a, b in zip(column, column[1:])])
-        nominal = steps[len(steps) >> 1] if steps else before
+        steps = [b - a for a, b in zip(column, column[1:])]
+        nominal = sorted(steps)[len(steps) >> 1] if steps else before
         put_varint(out, zigzag(nominal - before))
         before = nominal
-        grid = [tick - i * nominal for i, tick in enumerate(column)]
-        _put_series(coded, 0, choose(grid, min(grid), max(grid)), bases)
+        astray = [step - nominal for step in steps]
+        if not any(astray):
+            series = 0, CONSTANT, column[0], ()
+        elif plain:
+            series = 0, DELTA, column[0], astray
+        else:
+            grid = [tick - i * nominal for i, tick in enumerate(column)]
+            series = choose(grid, min(grid), max(grid))
+        _put_series(coded, 0, series, bases)
 
 
 def _read_nominal(data, at, count):

@@ -69,11 +69,9 @@ def joined(sheets):
         parts = [sheet for sheet in sheets if sheet.columns[s] is not None]
         if not parts:
             continue
-        opened = [_columns(sheet, s) for sheet in parts]
-        points = range(len(opened[0]))
-        columns[s] = [_end_to_end([one[p] for one in opened]) for p in points]
-        if fits:
-            columns[s] = [_pack(column) for column in columns[s]]
+        opened = [_columns(sheet, s, fits) for sheet in parts]
+        points, together = range(len(opened[0])), b"".join if fits else _end_to_end
+        columns[s] = [together([one[p] for one in opened]) for p in points]
         runs[s] = parts[0].runs[s]
         if any([any(sheet.runs[s]) for sheet in parts]):
             runs[s] = [_runs_end_to_end(parts, s, p) for p in points]
@@ -83,19 +81,19 @@ def joined(sheets):
     return Sheet(order, ticks, columns, runs, events, fits)
 
 
-def _columns(sheet, s):
-    """Return the columns of a stream that has scans, its numbers as numbers."""
+def _columns(sheet, s, fits):
+    """Return the columns of a stream that has scans, each packed if it fits, else as numbers."""
     stream, columns, at = sheet.columns[s], [], 0
     if not isinstance(stream, bytes):
-        return stream
-    every, scans = numbers(stream), len(sheet.ticks[s])
-    if not any(sheet.runs[s]):
-        return [every[at:at + scans] for at in range(0, len(every), scans)]
+        return [_pack(column) for column in stream] if fits else stream
+    size = 8 * len(sheet.ticks[s])
     for runs in sheet.runs[s]:
-        end = at + scans - sum([run[1] for run in runs])
-        columns.append(every[at:end])
+        end = at + size
+        if runs:
+            end -= 8 * sum([run[1] for run in runs])
+        columns.append(stream[at:end])
         at = end
-    return columns
+    return columns if fits else [numbers(column) for column in columns]
 
 
 def _pack(column):

@@ -10,7 +10,6 @@ from gateway.core.series import (
     DELTA2,
     VALUE,
     choose,
-    look_up,
     put_residuals,
     put_varint,
     read_residuals,
@@ -140,17 +139,3 @@ def test_absences_that_no_writer_gives_are_refused():
         except FormatError:
             continue
         raise AssertionError(why)
-
-
-def test_bytes_at_hand_are_those_that_are_computed():
-    lists = (list(range(-1024, 1024)), list(range(-1200, 1200, 7)) + [1 << 40, -(1 << 40)],
-             [-64, 64], [-65, 63], [-1024, 1023], [-1025], [1024])
-    expected = [residuals_bytes(numbers) for numbers in lists]
-    for numbers, data in zip(lists, expected):
-        assert read_residuals(data, 0, len(numbers)) == (numbers, len(data))
-    try:
-        for wide in (80, 1024):
-            look_up(wide)
-            assert [residuals_bytes(numbers) for numbers in lists] == expected
-    finally:
-        look_up(0)

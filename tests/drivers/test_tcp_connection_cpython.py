@@ -1,0 +1,135 @@
+"""How a Modbus TCP connection is made and lost: addresses in turn, nothing left open."""
+
+import asyncio
+import os
+import socket
+
+import pytest
+
+from drivers import modbus
+from drivers.links import BusConfig, open_link, tcp, wire_for
+from gateway.core.errors import NoReply
+from tests.drivers.test_links_cpython import FakeClock
+
+
+def open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def listener(backlog=5):
+    sock = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+    sock.setblocking(False)
+    return sock
+
+
+def rows(*ports):
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
+
+
+def given(monkeypatch, addresses):
+    async def say(host, port):
+        return addresses
+    monkeypatch.setattr(tcp, "_addresses", say)
+
+
+async def test_the_addresses_of_a_name_are_tried_in_turn(monkeypatch):
+    with listener() as taken, listener() as closed:
+        port = closed.getsockname()[1]
+        closed.close()
+        given(monkeypatch, rows(port, taken.getsockname()[1]))
+        before = open_files()
+        with await tcp.connect("twice", 502) as sock:
+            assert sock.getpeername() == taken.getsockname()
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert open_files() == before + 1
+        given(monkeypatch, rows(port, port))
+        with pytest.raises(ConnectionRefusedError):
+            await tcp.connect("twice", 502)
+        assert open_files() == before
+        given(monkeypatch, [])
+        with pytest.raises(OSError, match="nowhere: no address"):
+            await tcp.connect("nowhere", 502)
+
+
+async def test_names_and_numbers_are_found():
+    with listener() as taken:
+        port = taken.getsockname()[1]
+        for host in ("127.0.0.1", "localhost"):
+            with await tcp.connect(host, port) as sock:
+                assert sock.getpeername() == taken.getsockname()
+    assert (await tcp._addresses("::1", 502))[0][0] == socket.AF_INET6
+
+
+async def test_a_name_nobody_knows_is_silence_that_says_so():
+    link = open_link(BusConfig("lan", "tcp", host="no.such.meter.invalid"), FakeClock())
+    wire = wire_for(BusConfig("lan", "tcp"))
+    with pytest.raises(NoReply, match=r"lan: no\.such\.meter\.invalid:502: "):
+        await link.exchange(wire.read(1, modbus.READ_INPUT, 0, 2), 5.0)
+
+
+async def test_a_peer_that_never_takes_the_connection_leaves_no_socket_open():
+    with listener(backlog=0) as full:
+        address = full.getsockname()
+        crowd = [socket.socket() for _ in range(4)]
+        for one in crowd:                       # more than it holds: the next one waits
+            one.setblocking(False)
+            one.connect_ex(address)
+        before = open_files()
+        link = open_link(BusConfig("lan", "tcp", host=address[0], tcp_port=address[1]), FakeClock())
+        question = wire_for(BusConfig("lan", "tcp")).read(1, modbus.READ_INPUT, 0, 2)
+        with pytest.raises(NoReply, match=r"no connection in 0\.1 s"):
+            await link.exchange(question, 0.1)
+        assert open_files() == before
+        for one in crowd:
+            one.close()
+
+
+async def test_a_peer_that_reads_nothing_costs_the_connection():
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    with far:
+        connection = tcp.Connection(near, FakeClock())
+        with pytest.raises(BlockingIOError):
+            while True:
+                near.send(bytes(65536))
+        question = wire_for(BusConfig("lan", "tcp")).read(1, modbus.READ_INPUT, 0, 2)
+        with pytest.raises(ConnectionResetError):
+            await connection.ask(question, 5.0)
+        assert connection.is_lost and near.fileno() == -1
+        connection.close()                      # a second time does nothing
+
+
+async def test_a_request_that_is_taken_in_part_costs_the_connection():
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    with far:
+        connection = tcp.Connection(near, FakeClock())
+        question = wire_for(BusConfig("lan", "tcp")).read(1, modbus.READ_INPUT, 0, 2)
+        connection._socket = Stingy(near)
+        with pytest.raises(ConnectionResetError, match="the other side reads nothing"):
+            await connection.ask(question, 5.0)
+        assert connection.is_lost
+
+
+class Stingy:
+    """A socket that takes five bytes."""
+
+    def __init__(self, sock):
+        self._sock = sock
+        self.fileno, self.close = sock.fileno, sock.close
+
+    def send(self, data):
+        """Take five bytes."""
+        return self._sock.send(data[:5])
+
+
+async def test_a_peer_gone_while_asked_is_told_at_once():
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    connection = tcp.Connection(near, FakeClock())
+    question = wire_for(BusConfig("lan", "tcp")).read(1, modbus.READ_INPUT, 0, 2)
+    asyncio.get_running_loop().call_later(0.02, far.close)
+    with pytest.raises(ConnectionResetError):       # by the other side, or as the kernel says
+        await asyncio.wait_for(connection.ask(question, 5.0), 2.0)
+    assert connection.is_lost
