@@ -57,7 +57,8 @@ class Asker:
                 silent = isinstance(error, NoReply)
             except Refused as error:                # of reads in turn
                 silent = error.exception in UNIT_SILENT
-            cells[start:start + len(burst.reads)] = [read.result for read in burst.reads]
+            cells[start:start + len(burst.reads)] = burst.result or [
+                read.result for read in burst.reads]
             if failed:
                 break
         return cells, silent

@@ -112,7 +112,7 @@ class BackOff:
 
     def __init__(self, name: str) -> None:
         self._spread = 0.75 + sum(name.encode()) % 51 / 100
-        self._failures = 0
+        self.failures = 0
         self._next_s = 0.0
 
     def wait_s(self, now_s: float) -> float:
@@ -121,10 +121,10 @@ class BackOff:
 
     def failed(self, now_s: float) -> None:
         """Note a failed attempt."""
-        self._failures += 1
-        pause_s = min(self.LONGEST_S, 2.0 ** min(self._failures - 1, 6))
+        self.failures += 1
+        pause_s = min(self.LONGEST_S, 2.0 ** min(self.failures - 1, 6))
         self._next_s = now_s + min(self.LONGEST_S, pause_s * self._spread)
 
     def worked(self) -> None:
         """Note a success."""
-        self._failures, self._next_s = 0, 0.0
+        self.failures, self._next_s = 0, 0.0

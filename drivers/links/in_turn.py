@@ -30,6 +30,7 @@ class InTurn:
     def again(self) -> None:
         """Ask anew, the reads having new ids."""
         self._at = 0
+        self.rest = b""                 # behind the last answer, or of a frame not yet whole
         self.request: bytes = self.reads[0].request
         self.result: tuple[Any, ...] | None = None        # the registers of each read
 
@@ -37,12 +38,6 @@ class InTurn:
     def current(self) -> modbus.TcpRead:
         """The read under way, the last one in the end."""
         return self.reads[self._at]
-
-    @property
-    def rest(self) -> bytes:
-        """Bytes behind the last answer, or of a frame not yet whole."""
-        rest: bytes = self.reads[self._at].rest
-        return rest
 
     def describe(self) -> str:
         """Return the question under way in words, for messages."""
@@ -54,19 +49,25 @@ class InTurn:
         if self.result is not None:
             raise Bug("fed after the answer")
         read = self.reads[self._at]
-        if not read.rest and len(data) == read.size and data.startswith(read.head):
+        if not self.rest and len(data) == read.size and data.startswith(read.head):
             read.result = data[modbus.TCP_HEAD:]        # nearly always
-        elif not read.feed(data):
+        elif not self._take(read, data):
             return False
         if self._at + 1 == self.turns:
             self.result = tuple([read.result for read in self.reads])
             return True
         self._at += 1
         following = self.reads[self._at]
-        if read.rest and following.feed(read.rest):
+        if self.rest and self._take(following, self.rest):
             raise BadFrame(f"{following.describe()}: answered before it was asked")
         request: bytes = following.request
         return request
+
+    def _take(self, read: modbus.TcpRead, data: bytes) -> bool:
+        try:
+            return bool(read.feed(data))
+        finally:
+            self.rest = read.rest
 
 
 class ReadsInTurn(modbus.TcpReads):

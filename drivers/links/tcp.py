@@ -12,7 +12,7 @@ from typing import Any
 
 from drivers.links.base import BackOff, Counts, LinkClock
 from drivers.links.limits import Limits, limits
-from gateway.core.errors import BadFrame, NoReply, Refused
+from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 
 MISSES_MAX = 3                  # unanswered in a row before the connection is given up
 KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
@@ -63,12 +63,14 @@ class Connection:
             if after:
                 self._keep(after)
 
-    def close(self) -> None:
-        """Let the connection go; what still comes is not heard."""
+    def close(self, why: str = "closed on this side") -> None:
+        """Let the connection go, and tell whoever waits that no answer can come."""
         if not self.is_lost:
             self.is_lost = True
             self._ends.loop.remove_reader(self._socket)
             self._socket.close()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(ConnectionResetError(why))
 
     def _hear(self) -> None:
         """Take what has come; no bytes and an error are the end."""
@@ -77,13 +79,13 @@ class Connection:
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._lose(str(error))
+            self.close(str(error))
             return
         if data:
             self.heard_ms = self._clock.ticks_ms()
             self._take(data)
         else:
-            self._lose("closed by the other side")
+            self.close("closed by the other side")
 
     def _send(self, request: bytes) -> None:
         """Send a request as a whole, as the kernel's empty buffer takes it, or lose it all."""
@@ -93,13 +95,7 @@ class Connection:
             why = "the other side reads nothing"
         except OSError as error:
             why = str(error)
-        self._lose(why)
-
-    def _lose(self, why: str) -> None:
-        """Close, and tell whoever waits that no answer can come."""
-        self.close()
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(ConnectionResetError(why))
+        self.close(why)
 
     def _take(self, data: bytes) -> None:
         """Feed the transaction under way; without one, keep the bytes for the next."""
@@ -178,7 +174,7 @@ class TcpLink:
         self.counts = Counts()
         self._host, self._port = str(bus.host), int(bus.tcp_port)
         self._clock = clock
-        self._lock = asyncio.Lock()
+        self._is_busy = False
         self._back_off = BackOff(self.name)
         self._connection: Connection | None = None
         self._misses = 0
@@ -186,7 +182,9 @@ class TcpLink:
 
     async def exchange(self, transaction: Any, timeout_s: float) -> int:
         """Ask and hear: see base.Link.  A cancelled caller costs the connection."""
-        await self._lock.acquire()          # `async with` would cost three calls more
+        if self._is_busy:
+            raise Bug(f"{self.name}: asked while a question is under way")
+        self._is_busy = True
         try:
             connection = self._connection
             if connection is None or connection.is_lost:
@@ -217,15 +215,15 @@ class TcpLink:
                 self._shut()
                 raise
             self.counts.answered += 1
-            self._answered()
+            if self._misses or self._back_off.failures:
+                self._answered()
             return began_ms
         finally:
-            self._lock.release()
+            self._is_busy = False
 
     async def close(self) -> None:
         """Close the connection; the next exchange opens it again."""
-        async with self._lock:
-            self._shut()
+        self._shut()
 
     async def _connect(self, timeout_s: float) -> Connection:
         """Return a new connection; raises NoReply while there can be none."""
