@@ -98,10 +98,11 @@ class Writer:
             self._wake.set()
             await self._space.wait()
         self._waiting.append(item)
-        first = self._dirty_since_ms is None
-        if first:
+        if self._dirty_since_ms is None:
             self._dirty_since_ms = self.clock.ticks_ms()    # the loss window begins
-        if first or isinstance(item, Event) or len(self._waiting) > WAITING_MAX // 2:
+            if self.clock.seconds(self._window_ms() / 1000) <= SETTLE_S:
+                self._wake.set()                    # a longer window it sees in time by itself
+        if isinstance(item, Event) or len(self._waiting) > WAITING_MAX // 2:
             self._wake.set()
 
     def receipt(self, sequence: int, epoch: int) -> None:
