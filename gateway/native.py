@@ -9,7 +9,6 @@ from math import isqrt
 
 from gateway.core import predict, series
 
-SMALL = 64                      # numbers from -64 to 63 take one byte
 WIDE = 1024                     # numbers of either sign whose bytes are kept: 100 KB
 
 # The zigzag of each signed byte; what needs a second byte of a varint is 128 or more.
