@@ -64,6 +64,13 @@ def test_numbers_that_do_not_fit_are_not_packed_and_join_with_those_that_do():
     assert encode(SCHEMA, both) == encode(SCHEMA, wide + small)
 
 
+def test_what_was_read_again_joins_with_what_was_kept_packed():
+    whole = records()
+    both = joined([sheet_of(SCHEMA, whole[:9]), packed(sheet_of(SCHEMA, whole[9:]))])
+    assert encode(SCHEMA, both) == encode(SCHEMA, whole)
+    assert isinstance(both.columns[0][0], bytes)
+
+
 def test_numbers_no_record_can_hold_are_a_bug_with_and_without_absences():
     for values in ((1 << 64, 0, 0), (-(1 << 63) - 1, GONE, 0), (GONE, GONE, 1 << 64)):
         try:

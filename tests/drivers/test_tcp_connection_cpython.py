@@ -1,6 +1,7 @@
 """How a Modbus TCP connection is made and lost: addresses in turn, nothing left open."""
 
 import asyncio
+import contextlib
 import os
 import socket
 
@@ -8,8 +9,13 @@ import pytest
 
 from drivers import modbus
 from drivers.links import BusConfig, open_link, tcp, wire_for
-from gateway.core.errors import NoReply
-from tests.drivers.test_links_cpython import FakeClock
+from gateway.core.errors import Bug, NoReply
+from tests.drivers.test_links_cpython import FakeClock, server, tcp_answer
+
+
+def question(wire=None):
+    """Return a question, the next one of a wire."""
+    return (wire or wire_for(BusConfig("lan", "tcp"))).read(1, modbus.READ_INPUT, 0, 2)
 
 
 def open_files():
@@ -63,9 +69,8 @@ async def test_names_and_numbers_are_found():
 
 async def test_a_name_nobody_knows_is_silence_that_says_so():
     link = open_link(BusConfig("lan", "tcp", host="no.such.meter.invalid"), FakeClock())
-    wire = wire_for(BusConfig("lan", "tcp"))
     with pytest.raises(NoReply, match=r"lan: no\.such\.meter\.invalid:502: "):
-        await link.exchange(wire.read(1, modbus.READ_INPUT, 0, 2), 5.0)
+        await link.exchange(question(), 5.0)
 
 
 async def test_a_peer_that_never_takes_the_connection_leaves_no_socket_open():
@@ -77,9 +82,8 @@ async def test_a_peer_that_never_takes_the_connection_leaves_no_socket_open():
             one.connect_ex(address)
         before = open_files()
         link = open_link(BusConfig("lan", "tcp", host=address[0], tcp_port=address[1]), FakeClock())
-        question = wire_for(BusConfig("lan", "tcp")).read(1, modbus.READ_INPUT, 0, 2)
         with pytest.raises(NoReply, match=r"no connection in 0\.1 s"):
-            await link.exchange(question, 0.1)
+            await link.exchange(question(), 0.1)
         assert open_files() == before
         for one in crowd:
             one.close()
@@ -93,9 +97,8 @@ async def test_a_peer_that_reads_nothing_costs_the_connection():
         with pytest.raises(BlockingIOError):
             while True:
                 near.send(bytes(65536))
-        question = wire_for(BusConfig("lan", "tcp")).read(1, modbus.READ_INPUT, 0, 2)
         with pytest.raises(ConnectionResetError):
-            await connection.ask(question, 5.0)
+            await connection.ask(question(), 5.0)
         assert connection.is_lost and near.fileno() == -1
         connection.close()                      # a second time does nothing
 
@@ -105,10 +108,9 @@ async def test_a_request_that_is_taken_in_part_costs_the_connection():
     near.setblocking(False)
     with far:
         connection = tcp.Connection(near, FakeClock())
-        question = wire_for(BusConfig("lan", "tcp")).read(1, modbus.READ_INPUT, 0, 2)
         connection._socket = Stingy(near)
         with pytest.raises(ConnectionResetError, match="the other side reads nothing"):
-            await connection.ask(question, 5.0)
+            await connection.ask(question(), 5.0)
         assert connection.is_lost
 
 
@@ -124,12 +126,77 @@ class Stingy:
         return self._sock.send(data[:5])
 
 
-async def test_a_peer_gone_while_asked_is_told_at_once():
+@pytest.mark.parametrize("politely", [True, False])
+async def test_a_peer_gone_while_asked_is_told_at_once(politely):
     near, far = socket.socketpair()
     near.setblocking(False)
     connection = tcp.Connection(near, FakeClock())
-    question = wire_for(BusConfig("lan", "tcp")).read(1, modbus.READ_INPUT, 0, 2)
-    asyncio.get_running_loop().call_later(0.02, far.close)
-    with pytest.raises(ConnectionResetError):       # by the other side, or as the kernel says
-        await asyncio.wait_for(connection.ask(question, 5.0), 2.0)
+
+    def leave():
+        if politely:                        # what it was asked is read first, so nothing is lost
+            far.recv(100)
+        far.close()
+    asyncio.get_running_loop().call_later(0.02, leave)
+    why = "closed by the other side" if politely else "reset"
+    with pytest.raises(ConnectionResetError, match=why):
+        await asyncio.wait_for(connection.ask(question(), 5.0), 2.0)
     assert connection.is_lost
+
+
+@contextlib.asynccontextmanager
+async def asked(*script):
+    """Give a link to a server that answers or does not, as the script says; then ever on."""
+    left = list(script)
+
+    async def handle(reader, writer):
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while request := await reader.readexactly(12):
+                if not left or left.pop(0):
+                    writer.write(tcp_answer(request))
+        writer.close()
+    async with server(handle) as port:
+        link = open_link(BusConfig("lan", "tcp", host="127.0.0.1", tcp_port=port), FakeClock())
+        yield link
+        await link.close()
+
+
+async def test_silences_with_an_answer_between_them_do_not_cost_the_connection():
+    async with asked(True, False, False, True, False, False, True) as link:
+        wire = wire_for(BusConfig("lan", "tcp"))
+        for answers in (True, False, False, True, False, False, True):
+            if answers:
+                await link.exchange(question(wire), 5.0)
+            else:
+                with pytest.raises(NoReply):
+                    await link.exchange(question(wire), 0.05)
+        assert link.counts.opened == 1
+
+
+async def test_an_answer_makes_an_end_of_the_back_off():
+    async with asked() as link:
+        link._back_off.failed(-100.0)       # long ago, and twice: the next pause would be 4 s
+        link._back_off.failed(-100.0)
+        await link.exchange(question(), 5.0)
+        assert link._back_off.failures == 0
+
+
+async def test_a_second_question_beside_the_first_is_a_bug_and_the_first_goes_on():
+    async with asked(False, True) as link:
+        wire = wire_for(BusConfig("lan", "tcp"))
+        first = asyncio.create_task(link.exchange(question(wire), 0.2))
+        await asyncio.sleep(0.05)
+        with pytest.raises(Bug, match="lan: asked while a question is under way"):
+            await link.exchange(question(wire), 5.0)
+        with pytest.raises(NoReply):
+            await first
+        await link.exchange(question(wire), 5.0)
+        assert link.counts.asked == 2
+
+
+async def test_a_link_that_is_closed_tells_who_waits():
+    async with asked(False) as link:
+        waits = asyncio.create_task(link.exchange(question(), 5.0))
+        await asyncio.sleep(0.05)
+        await link.close()
+        with pytest.raises(NoReply, match="closed on this side"):
+            await asyncio.wait_for(waits, 2.0)

@@ -37,6 +37,14 @@ def test_residuals_have_the_bytes_of_the_core_or_are_left_to_it(numbers):
     assert series.read_residuals(expected, 0, len(numbers)) == (numbers, len(expected))
 
 
+def test_each_number_whose_bytes_are_kept_and_the_next_ones_have_those_of_the_core():
+    for number in range(-1030, 1030):
+        native.leave()
+        expected = coded([number])
+        native.use()
+        assert coded([number]) == expected, number
+
+
 def test_no_residuals_are_no_bytes():
     native.use()
     assert coded([]) == b""

@@ -42,6 +42,19 @@ def test_a_scan_is_durable_within_the_loss_window_and_then_witnessed(tmp_path):
     assert [scan.values for scan in seen] == [(1, 2)]
 
 
+@pytest.mark.parametrize("window_s", [1, 4, 5, 6])
+def test_a_short_loss_window_is_kept_too(tmp_path, window_s):
+    async def script(desk):
+        await asyncio.sleep(1)
+        for _ in range(4):
+            before = desk.journal.durable_seq
+            await desk.writer.put(Scan(0, desk.clock.ticks_ms(), (1, 2)))
+            await asyncio.sleep(window_s)
+            assert desk.journal.durable_seq == before + 1
+            await asyncio.sleep(3.3)
+    with_desk(tmp_path, script, loss_window_s=window_s)
+
+
 def test_an_event_is_durable_at_once(tmp_path):
     async def script(desk):
         before = desk.journal.durable_seq

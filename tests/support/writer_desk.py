@@ -36,7 +36,7 @@ def opening_of(clock, random16):
 class Desk:
     """A writer on a real store in a folder."""
 
-    def __init__(self, folder, minutes=15, clock=None, keep_bytes=64 << 20):
+    def __init__(self, folder, minutes=15, clock=None, keep_bytes=64 << 20, loss_window_s=10):
         self.folder = folder
         self.clock = clock or virtual_clock()
         self.store = FlashStore(folder / "journal")
@@ -45,7 +45,7 @@ class Desk:
         sealer = Sealer(signer.kid, signer.sign, deflate, batch.CODEC_DEFLATE)
         room = Room(self.journal, self.store, keep_bytes, sealer, Limits(bytes(32), b"\xa0"))
         self.writer = Writer(self.journal, self.clock, Rules(
-            10, minutes, sealer, folder / "witness"), room)
+            loss_window_s, minutes, sealer, folder / "witness"), room)
 
     def opening(self, journal_id):
         """Return the Opening of a journal with this id, now."""
