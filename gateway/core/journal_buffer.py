@@ -53,6 +53,8 @@ class Buffer:
         if self._refuses or self._used() + READING_BYTES * len(values) > self._ram_bytes:
             self._drop(ticks_ms, stream)
             return 0
+        if stream in self._gaps:        # before the scan that ends it: none stands there without
+            self._declare(stream)
         self._keep(record.ScanRecord(self.last_seq + 1, ticks_ms, stream, values), len(values))
         return self.last_seq
 
@@ -101,11 +103,14 @@ class Buffer:
         if self._refuses:
             return
         for stream in sorted(self._gaps):
-            first, last, count = self._gaps.pop(stream)
-            clock = self._context.clock
-            self.event(self.ticks_ms, record.GAP, [
-                stream, utc_ms(clock, first), utc_ms(clock, last),
-                "no room: %d scans dropped" % count])
+            self._declare(stream)
+
+    def _declare(self, stream):
+        first, last, count = self._gaps.pop(stream)
+        clock = self._context.clock
+        self.event(self.ticks_ms, record.GAP, [
+            stream, utc_ms(clock, first), utc_ms(clock, last),
+            "no room: %d scans dropped" % count])
 
     def _used(self):
         return self._queue_bytes + READING_BYTES * self._loose_readings

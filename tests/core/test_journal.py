@@ -214,6 +214,21 @@ def test_a_full_disk_keeps_records_in_bounded_ram_and_declares_what_did_not_fit(
     assert events_of(journal, record.IO_ERROR) == [["commit", 28, "full"]]
 
 
+def test_the_gap_of_refused_scans_stands_before_the_scan_that_ends_it_in_one_commit():
+    shelf = Shelf()
+    journal = start(shelf)
+    journal.append_scan(1, 0, (1, 1))
+    journal.refuse_scans(True)
+    assert [journal.append_scan(2, 0, (2, 2)), journal.append_scan(2, 1, (2,))] == [0, 0]
+    journal.refuse_scans(False)
+    journal.append_scan(3, 0, (3, 3))
+    journal.commit()
+    again = start(shelf)                    # the power went: the next commit never came
+    told = [(one.body[0] if record.is_event(one) else one.values) for one in tail_of(again)
+            if not record.is_event(one) or one.kind == record.GAP]
+    assert told == [(1, 1), 0, (3, 3)]
+
+
 def test_another_devices_journal_is_left_alone_and_named():
     shelf = Shelf()
     other = start(shelf, device="other", name=b"K")
