@@ -41,7 +41,7 @@ run: $(STAMP) ## the demo: a shop's cabinet, live on http://127.0.0.1:8080/ (SCE
 test: $(STAMP) ## every test that takes seconds (under 6 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2 -m 'not proof and not soak'
 
-proof: $(STAMP) ## power cuts, simulated days, the demo's hour (about 19 minutes on 2 cores)
+proof: $(STAMP) ## power cuts, simulated days, the demo's hour (about 17 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'proof and not both_cores' --durations=10
 	$(BIN)/python -m pytest -m 'proof and both_cores' --durations=3
 
