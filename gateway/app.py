@@ -24,7 +24,7 @@ from gateway.core.journal import Journal, Opening, Sealer
 from gateway.core.journal_coarse import CoarseBatches
 from gateway.core.reading import CLOCK_UNKNOWN, Scan
 from gateway.deflate import deflate
-from gateway.health import Notifier, Progress, cpu_s, fall_in, pause, rss_kib, watch, write_status
+from gateway.health import Notifier, Progress, cpu_s, pause, rss_kib, watch, write_status
 from gateway.ledger import factors
 from gateway.live import Live, Moment, source_name
 from gateway.poller import BusPoller, Line, supervise
@@ -35,7 +35,7 @@ from gateway.signer import Signer, Verifier
 from gateway.store import BLOCK_BYTES, FlashStore
 from gateway.trust import tls_context
 from gateway.uplink import LIVE_S_MIN, Uplink
-from gateway.writer import AFTER_SLOT_MS, Rules, Writer
+from gateway.writer import Rules, Writer
 
 LOG = logging.getLogger("wattproof")
 SOFTWARE = "wattproof 0.1.0"
@@ -109,8 +109,6 @@ class Gateway:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop.set)
         interval_ms = self.cabinet.journal.interval_s * 1000
-        since_slot_ms = self.clock.utc_ms() % interval_ms - AFTER_SLOT_MS
-        fall_in(loop.time() - self.clock.seconds(since_slot_ms / 1000))
         async with asyncio.TaskGroup() as group:
             writer = group.create_task(self._watched("writer", 30.0))
             buses = [group.create_task(supervise(poller, name, interval_ms, self.progress))

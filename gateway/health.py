@@ -63,21 +63,10 @@ class Notifier:
             LOG.warning("sd_notify: %s", error)
 
 
-# The newest loop that fell in, and a moment of its clock.
-_fallen_in: tuple[asyncio.AbstractEventLoop | None, float] = (None, 0.0)
-
-
-def fall_in(moment_s: float) -> None:
-    """Let pauses end at this moment of the running loop's clock, and at whole periods from it."""
-    global _fallen_in
-    _fallen_in = asyncio.get_running_loop(), moment_s
-
-
 async def pause(period_s: float) -> None:
-    """Sleep until a common moment of all with such a period, half a period at least: what is due
-    in one moment wakes the gateway once, and each wake finds the caches cold."""
-    loop, (common, moment_s) = asyncio.get_running_loop(), _fallen_in
-    left_s = period_s - (loop.time() - (moment_s if loop is common else 0.0)) % period_s
+    """Sleep until the loop's clock is at a multiple of a period, half a period at least: what is
+    due in one moment wakes the gateway once, and each wake finds the caches cold."""
+    left_s = period_s - asyncio.get_running_loop().time() % period_s
     await asyncio.sleep(left_s if left_s >= period_s / 2 else left_s + period_s)
 
 

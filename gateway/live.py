@@ -68,10 +68,8 @@ class Board:
             if scan.stream in self.latest:
                 self._before[scan.stream] = self.latest[scan.stream]
             self.latest[scan.stream] = scan
-            for value in scan.values:
-                if not isinstance(value, Absent):
-                    self._good_ms[scan.stream] = scan.ticks_ms
-                    break
+            if any(not isinstance(value, Absent) for value in scan.values):
+                self._good_ms[scan.stream] = scan.ticks_ms
 
     def value(self, device: str, name: str, now_ms: int, item: str = "") -> float | None:
         """Return a value in its measurand's unit, CT ratio applied; None if not known now."""

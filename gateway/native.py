@@ -1,4 +1,4 @@
-"""Loops of the core in CPython's own ways: the same numbers and bytes in a third of the time.
+"""Loops of the core in CPython's own ways: the same numbers and bytes in less time.
 
 The core is written for small boards too, and there these ways are missing.  `use` puts them in.
 """
@@ -21,24 +21,17 @@ def use() -> None:
     predict.use(roots)
 
 
-def leave() -> None:
-    """Let the core go its own ways again."""
-    series.use(None)
-    predict.use(None)
-
-
-def residuals(numbers: Sequence[int]) -> bytes | None:
-    """Return series.put_residuals' bytes, None if a number is not near zero."""
+def residuals(numbers: Sequence[int]) -> bytes:
+    """Return the bytes that series.put_residuals appends."""
     try:
         small = struct.pack(f"{len(numbers)}b", *numbers).translate(_ZIGZAG)
-    except struct.error:
-        small = b"\x80"
-    if small.isascii():
-        return small
-    if -WIDE <= min(numbers) and max(numbers) < WIDE:
-        table = _table
-        return b"".join([table[number] for number in numbers])
-    return None
+        if small.isascii():
+            return small
+    except struct.error:                # a number is no signed byte
+        pass
+    table = _table
+    return b"".join([table[number] if -WIDE <= number < WIDE else _varint(number)
+                     for number in numbers])
 
 
 def roots(columns: Sequence[Sequence[int]]) -> list[int]:
@@ -48,10 +41,9 @@ def roots(columns: Sequence[Sequence[int]]) -> list[int]:
 
 def _varint(number: int) -> bytes:
     out = bytearray()
-    series.put_varint(out, number)
+    series.put_varint(out, series.zigzag(number))
     return bytes(out)
 
 
 # By number: a negative one counts from the end.
-_table = [_varint(series.zigzag(number))
-          for number in (*range(WIDE), *range(-WIDE, 0))]
+_table = [_varint(number) for number in (*range(WIDE), *range(-WIDE, 0))]

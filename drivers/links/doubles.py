@@ -35,7 +35,7 @@ def floats(rows: tuple[tuple[int, int], ...]) -> Read:
                      for number, scale in zip(numbers, scales, strict=True)]
         except (ValueError, OverflowError):     # one is not a number, or infinite
             return whole(cells)
-        lowest = min(found)
+        lowest = min(found)             # a scale is at least 1: what is small now was small before
         if -END < lowest and max(found) < END or -END < min(numbers) and max(numbers) < END:
             return found, lowest
         return whole(cells)

@@ -135,9 +135,7 @@ def _put_ticks(out, coded, ticks, plain):
         put_varint(out, zigzag(nominal - before))
         before = nominal
         astray = [step - nominal for step in steps]
-        if not any(astray):
-            series = 0, CONSTANT, column[0], ()
-        elif plain:
+        if plain and any(astray):
             series = 0, DELTA, column[0], astray
         else:
             grid = [tick - i * nominal for i, tick in enumerate(column)]

@@ -59,9 +59,8 @@ def put_residuals(out, residuals):
     """Append signed numbers as zigzag varints."""
     if not residuals:
         return
-    made = _native[0] and _native[0](residuals)
-    if made:
-        out.extend(made)
+    if _native[0]:
+        out.extend(_native[0](residuals))
     elif -64 <= min(residuals) and max(residuals) < 64:
         table = _ZIGZAG
         out.extend(bytes([table[number] for number in residuals]))
@@ -74,7 +73,7 @@ _native = [None]
 
 
 def use(way):
-    """Let a platform's way make residuals' bytes (gateway/native.py), None where it gives none."""
+    """Let a platform's way make the bytes of residuals (gateway/native.py), None = ours again."""
     _native[0] = way
 
 

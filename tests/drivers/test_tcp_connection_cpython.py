@@ -49,6 +49,9 @@ async def test_the_addresses_of_a_name_are_tried_in_turn(monkeypatch):
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             assert open_files() == before + 1
+        nobody = (999, socket.SOCK_STREAM, 6, "", ("::1", 502))     # a family this machine lacks
+        given(monkeypatch, [nobody, *rows(taken.getsockname()[1])])
+        (await tcp.connect("twice", 502)).close()
         given(monkeypatch, rows(port, port))
         with pytest.raises(ConnectionRefusedError):
             await tcp.connect("twice", 502)

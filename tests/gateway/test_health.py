@@ -7,7 +7,6 @@ import socket
 from gateway.health import (
     Notifier,
     Progress,
-    fall_in,
     open_metrics,
     pause,
     rss_kib,
@@ -62,17 +61,9 @@ def test_pauses_of_one_period_end_in_one_moment_whenever_they_began():
             for _ in range(3):
                 await pause(5)
                 ends.append(round(loop.time(), 6))
-        if moment_s:
-            fall_in(moment_s)
         await asyncio.gather(service(0.1), service(2.4), service(3.0), service(4.9999999999))
         return ends
-    moment_s = 0.0
     assert run(go()) == [5, 5, 10, 10, 10, 10, 15, 15, 15, 15, 20, 20]
-    moment_s = 1003.25                      # is to come; only its place in the period counts
-    assert run(go()) == [3.25, 8.25, 8.25, 8.25, 8.25, 13.25, 13.25, 13.25, 13.25,
-                         18.25, 18.25, 18.25]
-    moment_s = 0.0                          # another loop: the moment of the first says nothing
-    assert run(go())[0] == 5
 
 
 def test_notifications_reach_the_service_managers_socket(tmp_path):

@@ -122,6 +122,7 @@ class Fleet:
         async with self.client() as client:
             await client.subscribe("wp/1/+/up", qos=1)
             await client.subscribe("wp/1/+/live")
+            heed_stop()
             async for message in client.messages:
                 await self.take(client, message)
                 heed_stop()
