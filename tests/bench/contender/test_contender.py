@@ -7,9 +7,11 @@ import subprocess
 import sys
 import zipfile
 
+import pytest
+
 from gateway.core import batch
 from gateway.resume import inflate
-from tests.bench.contender import drain, harness, store, uplink
+from tests.bench.contender import drain, harness, poll, store, uplink
 from tests.bench.load import METERS, NAMES, SCHEMA
 from tests.bench.process import ROOT
 
@@ -110,6 +112,21 @@ def test_a_batch_that_comes_twice_is_counted_once(tmp_path):
     entry = struct.pack("<dII", 1.0, 11, len(sealed)) + b"drain/batch" + sealed
     (tmp_path / "sink").write_bytes(entry + entry + entry[:-5])     # stopped in the middle
     assert drain.decode(str(tmp_path / "sink")) == (2 * METERS * 34, 2 * len(sealed))
+
+
+def test_at_full_rate_every_meter_is_polled_and_one_question_is_the_default(tmp_path, monkeypatch):
+    def execute(program, command, environment):
+        raise SystemExit(command)               # exec does not come back
+    monkeypatch.setattr("os.execve", execute)
+    monkeypatch.chdir(tmp_path)                 # it changes into the project
+    cabinet = tmp_path / "cabinet.json"
+    cabinet.write_text(json.dumps({"hz": 0, "devices": [{"port": 5020}, {"port": 5021}]}))
+    monkeypatch.setenv("BENCH_CABINET", str(cabinet))
+    for given, at_once in (([], "1"), (["2"], "2")):
+        monkeypatch.setattr(sys, "argv", ["poll", *given])
+        with pytest.raises(SystemExit) as began:
+            poll.main()
+        assert began.value.code[-3:] == [at_once, "5020", "5021"]
 
 
 def test_the_own_day_stands_in_where_the_harness_has_none(monkeypatch):
