@@ -27,7 +27,7 @@ LOG = logging.getLogger("wattproof.writer")
 WAITING_MAX = 4096              # items; 12 devices at 1 s fill it in five minutes
 READINGS_MAX = 65_536           # unsealed, then a batch is sealed early (about 20 KiB)
 ALARM_SEAL_MS = 60_000          # an alarm seals at most this often
-AFTER_SLOT_MS = 50              # work due at a slot lets its answers come first, on time
+AFTER_SLOT_MS = 50              # real: a seal due at a slot lets its answers come first, on time
 SETTLE_S = 5.0                  # real: between looks at clock and cursor
 WORK_S = 0.05                   # real: between two pieces of work for room; polling goes on
 RETRY_S = 1.0                   # real: after a failed flash operation
@@ -292,7 +292,8 @@ class Writer:
         """Return the ticks of the next end of a batch: just after the slot of a whole UTC
         quarter hour, or what the setting says, so that the batch closes that span."""
         span_ms = self.rules.batch_minutes * 60_000
-        left_ms = span_ms - (self.clock.utc_ms() - AFTER_SLOT_MS) % span_ms
+        after_ms = AFTER_SLOT_MS * self.clock.speed
+        left_ms = span_ms - (self.clock.utc_ms() - after_ms) % span_ms
         return self.clock.ticks_ms() + left_ms
 
 

@@ -98,7 +98,7 @@ def _status(view: View, found: str) -> str:
                 "ones; its journal keeps what it measures.")
     else:
         stamp = str(view.figures.get("utc") or "")[:19].replace("T", " ")
-        text = f"Measured at {stamp} UTC, heard {words.age(view.age_s)}"
+        text = f"Measured at {stamp} UTC, heard {words.age(view.age_s)}."
     if not view.connected:
         text += " The broker is not reached at the moment."
     return (f'<p class="status {found}" role="status"><span class="dot"></span>'

@@ -235,6 +235,17 @@ async def test_live_events_carry_the_page_part_and_the_charts(tmp_path, gateway,
     assert second.startswith("event: charts\n")
 
 
+async def test_a_broker_that_is_away_is_told_in_a_sentence_of_its_own(tmp_path, gateway, table):
+    receiver = SimpleNamespace(connected=False, last_receipt_ms={})
+    registry = Registry(tmp_path)
+    pages = app.Pages(app.Desk(tmp_path, registry, table, receiver, None))
+    table.take("shop-1", live(), clock_now(), 0)
+    stream = pages._stream(registry.find("shop-1"))
+    first = await anext(stream)
+    await stream.aclose()
+    assert "heard just now. The broker is not reached at the moment." in first
+
+
 def test_powers_that_flow_back_become_sinks():
     sources, sinks = page.flows({"grid": -500, "battery": -300, "pv": 900, "it": 100})
     assert dict(sources) == {"grid": 0, "pv": 900, "battery": 0}

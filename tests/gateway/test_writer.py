@@ -8,6 +8,7 @@ from gateway.core import batch
 from gateway.core.reading import CLOCK_GNSS, CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Scan
 from gateway.core.record import ALARM, BOOT, CLOCK, DEVICE, STOP, ScanRecord
 from gateway.poller import Event
+from tests.support.gateway_fakes import virtual_clock
 from tests.support.virtual_time import run
 from tests.support.writer_desk import Desk
 
@@ -92,6 +93,15 @@ def test_batches_end_on_the_quarter_hour_and_at_the_stop(tmp_path):
     assert desk.journal.sealed_seq == desk.journal.last_seq == desk.journal.durable_seq
     assert desk.records(numbers[-1])[-1].kind == STOP
     assert any(getattr(record, "kind", None) == BOOT for record in desk.records(numbers[0]))
+
+
+def test_in_a_fast_simulation_too_a_batch_waits_for_the_answers_of_its_last_slot(tmp_path):
+    async def go():
+        desk = Desk(tmp_path, clock=virtual_clock(60))
+        sealed_ms = desk.writer._next_seal() + desk.clock.offset_ms()
+        desk.store.close()
+        return sealed_ms % 900_000
+    assert run(go()) == 50 * 60
 
 
 def test_an_alarm_is_sealed_at_once_but_not_more_than_once_a_minute(tmp_path):
