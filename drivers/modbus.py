@@ -13,7 +13,7 @@ cannot write cannot do harm (field pitfall 32).
 
 import struct
 
-from gateway.core.crc import crc16_modbus
+from gateway.core.codec.crc import crc16_modbus
 from gateway.core.errors import BadFrame, Bug, Refused
 
 READ_HOLDING, READ_INPUT = 3, 4

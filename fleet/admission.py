@@ -14,9 +14,7 @@ from typing import Any
 
 from fleet import second_reader
 from fleet.registry import Device, key_for, verified
-from gateway.core import batch as batches
-from gateway.core import chain, coarse
-from gateway.core.cose import Sign1
+from gateway.core.codec.cose import Sign1
 from gateway.core.errors import (
     BadSchema,
     BadSignature,
@@ -25,6 +23,8 @@ from gateway.core.errors import (
     Replayed,
     UnknownDevice,
 )
+from gateway.core.evidence import batch as batches
+from gateway.core.evidence import chain, downsampled
 
 ADMIT, DUPLICATE = "admit", "duplicate"
 INFLATED_BYTES_MAX = 16 << 20       # a batch of 15 minutes has some 100 KiB
@@ -160,7 +160,7 @@ def _envelope(sealed: bytes) -> tuple[Sign1, Any, bytes]:
     if len(sealed) > batches.SEALED_MAX:
         raise BadSchema(f"{len(sealed)} bytes; a sealed batch has {batches.SEALED_MAX} at most")
     try:
-        message, batch, link = coarse.open_any(sealed)
+        message, batch, link = downsampled.open_any(sealed)
     except FormatError as error:
         raise BadSchema(f"not a sealed batch: {error}") from error
     return message, batch, link
@@ -168,8 +168,8 @@ def _envelope(sealed: bytes) -> tuple[Sign1, Any, bytes]:
 
 def _as_read(batch: Any) -> list[Any]:
     """Return the payload's parts as our decoder read them."""
-    if isinstance(batch, coarse.Coarse):
-        return [coarse.VERSION, batch.device, batch.journal_id,
+    if isinstance(batch, downsampled.Coarse):
+        return [downsampled.VERSION, batch.device, batch.journal_id,
                 [list(one) for one in batch.replaced], batch.boot, batch.rule, batch.prev,
                 batch.config_hash, list(batch.clock), batch.codec, batch.body]
     return [batches.VERSION, *batch[:8], list(batch.clock), batch.codec, batch.body]
@@ -178,8 +178,8 @@ def _as_read(batch: Any) -> list[Any]:
 def _with_body(opened: Opened, name: str) -> Opened:
     batch = opened.batch
     try:
-        if isinstance(batch, coarse.Coarse):
-            content = coarse.open_body(batch, inflate)
+        if isinstance(batch, downsampled.Coarse):
+            content = downsampled.open_body(batch, inflate)
             return opened._replace(schema=content.schema, records=content.records,
                                    cells=content.cells)
         schema, records = batches.open_body(batch, inflate)

@@ -13,9 +13,9 @@ from typing import Any
 
 from fleet import admission, coarsened, incidents, reduce, site, words
 from fleet.store import NOT_BOOKED, Store
-from gateway.core import batch as batches
 from gateway.core import record
 from gateway.core.errors import AdmissionError, BadSchema
+from gateway.core.evidence import batch as batches
 from gateway.core.interval import QUARTER_MS
 from gateway.core.reading import CLOCK_SIMULATED, CLOCK_UNKNOWN, ClockState
 

@@ -11,7 +11,7 @@ from collections import namedtuple
 from collections.abc import Iterable
 
 from fleet.proofs import Signer
-from gateway.core import cbor, cose
+from gateway.core.codec import cbor, cose
 
 FORMAT = "wattproof-evidence-1"
 

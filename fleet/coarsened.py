@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fleet.admission import Opened
-from gateway.core import coarse
+from gateway.core.evidence import downsampled
 
 # The place of one batch in a journal, with the names that batch.Batch has for it.
 Place = namedtuple("Place", (
@@ -22,7 +22,7 @@ def places(opened: Opened) -> list[Opened]:
     """Return an Opened for each place that a batch takes: itself, or one for each batch that a
     coarsened one stands for, with its own number, sequences, predecessor and chain value."""
     batch = opened.batch
-    if not isinstance(batch, coarse.Coarse):
+    if not isinstance(batch, downsampled.Coarse):
         return [opened]
     found, prev = [], batch.prev
     for one in batch.replaced:
@@ -47,4 +47,4 @@ def only(opened: Opened, numbers: Iterable[int]) -> Opened:
 def told(batch: Any) -> str:
     """Return what a person should know of a coarsened batch."""
     return (f"records {batch.first_seq}..{batch.last_seq}: the gateway's flash was full; kept: "
-            f"{coarse.RULE_NAMES[batch.rule]}")
+            f"{downsampled.RULE_NAMES[batch.rule]}")

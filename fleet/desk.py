@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fleet import admission, coarsened, incidents
 from fleet.booking import Booking
 from fleet.store import Chain, Store
-from gateway.core import coarse, handover, receipt
 from gateway.core.errors import AdmissionError, BadSchema, BrokenChain, Replayed
+from gateway.core.evidence import downsampled, handover, receipt
 
 DUPLICATE = admission.DUPLICATE
 NOT_BOOKED = "received-not-booked"
@@ -98,7 +98,7 @@ class Desk:
         sender may not have heard that this store is an older one, and would wait for ever."""
         if error.code != BrokenChain.code:
             return None
-        batch = coarse.open_any(sealed)[1]
+        batch = downsampled.open_any(sealed)[1]
         if batch.journal_id not in self._store.journals(batch.device):
             return None
         return self._store.advance(batch.device, batch.journal_id)
@@ -146,7 +146,7 @@ class Desk:
     def _keep(self, opened: admission.Opened, new: list[Placed]) -> int:
         """Store a batch, and note what its places in the journal tell; return its id."""
         batch = opened.batch
-        if isinstance(batch, coarse.Coarse):
+        if isinstance(batch, downsampled.Coarse):
             self._note(incidents.COARSENED, batch, batch.first_seq, coarsened.told(batch))
         for first, last in [hole for place in new for hole in admission.holes(*place)]:
             self._note(incidents.GAP, batch, first, f"records {first}..{last} were never sealed: "

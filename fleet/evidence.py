@@ -17,8 +17,8 @@ from fleet.errors import ReportError
 from fleet.evidence_reader import BatchRow, EvidenceReader
 from fleet.reader import Reader
 from fleet.registry import Device
-from gateway.core import receipt
-from gateway.ledger import factors
+from gateway.core.evidence import receipt
+from gateway.ledger.factors import factors
 
 KID_BYTES = 8
 

@@ -5,7 +5,7 @@ from collections import namedtuple
 from collections.abc import Iterator
 
 from fleet.log import Log
-from gateway.core import coarse
+from gateway.core.evidence import downsampled
 from gateway.core.interval import SPREAD_MS_MAX
 
 # A stored batch as a bundle wants it.  journal, config, sealed: bytes.  leaf: index in the log.
@@ -58,7 +58,7 @@ class EvidenceReader:
             "device = ? AND journal = ? AND number BETWEEN ? AND ?) ORDER BY number",
             (device, *span))
         for row in map(BatchRow._make, rows):
-            _, batch, _ = coarse.open_any(row.sealed)
+            _, batch, _ = downsampled.open_any(row.sealed)
             yield row._replace(number=batch.number, first_seq=batch.first_seq,
                                last_seq=batch.last_seq)
 

@@ -7,7 +7,7 @@ import zlib
 from collections import namedtuple
 from typing import Any
 
-from gateway.core.live_words import FORMAT, MESSAGE_BYTES_MAX, WORDS
+from gateway.core.live_dictionary import FORMAT, MESSAGE_BYTES_MAX, WORDS
 
 DEVICES_MAX = 100_000
 ROWS_MAX = 256              # nodes or devices of one cabinet

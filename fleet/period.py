@@ -12,9 +12,9 @@ from typing import Any
 from fleet import meters
 from fleet.reader import ChannelRow, Reader
 from fleet.stretches import History
-from gateway.core import interval
+from gateway.core import counter_limits, interval
 from gateway.core.measurand import BY_ID, COUNTER
-from gateway.ledger import assemble, limits
+from gateway.ledger import assemble
 from gateway.ledger.site import SiteInterval
 
 QUARTER_MS = interval.QUARTER_MS
@@ -68,8 +68,8 @@ def _runs(found: list[tuple[bytes, interval.Part]], channel: ChannelRow,
     unit, runs = BY_ID[channel.measurand].unit, list[Run]()
     agreed = {digest: (
         _worth(history.of(digest), channel, unit),
-        limits.device(history.of(digest), channel.stream).get("role"),
-        limits.rules_for(history.of(digest), channel.stream, channel.measurand, channel.exponent))
+        counter_limits.device(history.of(digest), channel.stream).get("role"),
+        counter_limits.rules_for(history.of(digest), channel.stream, channel.measurand, channel.exponent))
         for digest in {digest for digest, _ in found}}
     for digest, part in found:
         worth, role, rules = agreed[digest]
@@ -79,7 +79,7 @@ def _runs(found: list[tuple[bytes, interval.Part]], channel: ChannelRow,
     return runs
 
 
-def _interval(descriptor: limits.Descriptor, whole: limits.Descriptor, start: int,
+def _interval(descriptor: counter_limits.Descriptor, whole: counter_limits.Descriptor, start: int,
               found: dict[tuple[str, str, str], assemble.Amount]) -> SiteInterval:
     """Return a quarter hour under its own descriptor; a role that only other quarter hours of
     the period have is 0 in it, not missing."""
@@ -92,10 +92,10 @@ def _interval(descriptor: limits.Descriptor, whole: limits.Descriptor, start: in
         quality={**made.quality, **dict.fromkeys(absent, interval.MEASURED)})
 
 
-def _worth(descriptor: limits.Descriptor, channel: ChannelRow, unit: str) -> float:
+def _worth(descriptor: counter_limits.Descriptor, channel: ChannelRow, unit: str) -> float:
     """Return what one count is worth in the measurand's unit."""
     if unit == "Wh":
-        return limits.worth_wh(limits.device(descriptor, channel.stream), channel.exponent)
+        return counter_limits.worth_wh(counter_limits.device(descriptor, channel.stream), channel.exponent)
     return float(Decimal(1).scaleb(channel.exponent))
 
 
@@ -138,7 +138,7 @@ def coverage(reader: Reader, cabinet: str, history: History) -> float:
     """
     since, shares, weights = reader.commissioned_ms(cabinet), 0.0, 0
     for start, to_ms, descriptor in history.stretches():
-        from_ms, period_ms = max(start, since), limits.interval_ms(descriptor)
+        from_ms, period_ms = max(start, since), counter_limits.interval_ms(descriptor)
         expected = (to_ms - from_ms) // period_ms
         if expected <= 0:
             continue

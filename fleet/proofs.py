@@ -9,7 +9,7 @@ from collections import namedtuple
 from collections.abc import Callable, Sequence
 
 from fleet import merkle
-from gateway.core import cbor, cose
+from gateway.core.codec import cbor, cose
 from gateway.core.errors import FormatError
 
 HEADER_PROOF_TYPE, RFC9162_SHA256 = 395, 1      # protected: which data structure

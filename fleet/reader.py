@@ -11,7 +11,8 @@ from fleet.errors import ReportError, StoreDamaged
 from fleet.incidents import Incident, Incidents
 from fleet.store import FILE, connect
 from fleet.stretches import History
-from gateway.core import cbor, interval, record
+from gateway.core import interval, record
+from gateway.core.codec import cbor
 
 # One series of a cabinet.  id: the store's.  stream: device name.  measurand, exponent: as in
 # the schema.  item: "" or a workload.

@@ -16,10 +16,9 @@ from itertools import compress
 from operator import itemgetter, le, lt, sub
 from typing import Any
 
-from gateway.core import interval, record
-from gateway.core.coarsen import GAUGE_MAX, is_counter
+from gateway.core import counter_limits, interval, record
+from gateway.core.journal.downsample import GAUGE_MAX, is_counter
 from gateway.core.reading import Absent, Stream, utc_ms
-from gateway.ledger import limits
 
 # SQLite's numbers are signed and have 64 bits.  No real reading comes near this limit, and
 # the sum of a batch's gauges, each within GAUGE_MAX, stays inside as well.
@@ -94,7 +93,7 @@ def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[R
         if is_counter(point):
             counter = _readings(times, columns[place], 0, COUNTER_MAX)
             if counter[0]:
-                rules = limits.rules(descriptor, stream, place)
+                rules = counter_limits.rules(descriptor, stream, place)
                 reduction.counters[index, place] = _parts(*counter, rules)
         else:
             gauge = _readings(rising, ordered[place], -GAUGE_MAX, GAUGE_MAX)

@@ -10,8 +10,8 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.core import handover
 from gateway.core.errors import ConfigError, FormatError
+from gateway.core.evidence import handover
 
 # device, site, name, timezone: text.  kid: 8 bytes.  public: 32 raw Ed25519 bytes, of the key
 # that signs now.  previous: tuple of Previous, of boards that were replaced.

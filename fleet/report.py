@@ -17,9 +17,10 @@ from fleet.reader import Reader
 from fleet.registry import Device
 from fleet.stretches import History
 from gateway.core.interval import QUARTER_MS
-from gateway.ledger import factors, statement
+from gateway.ledger import statement
 from gateway.ledger.books import Options
-from gateway.ledger.inventory import Inventory
+from gateway.ledger.factors import factors
+from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.site import read_site
 
 WARM_UP_MS = 31 * 24 * 3_600_000

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from fleet import second_reader
-from gateway.core import cbor
+from gateway.core.codec import cbor
 from gateway.core.errors import BadSchema, FormatError
 
 Descriptor = dict[str, Any]

@@ -18,7 +18,8 @@ from fleet.errors import StoreDamaged
 from fleet.incidents import Incidents
 from fleet.log import Log
 from fleet.reduce import Reduction
-from gateway.core import cbor, chain
+from gateway.core.codec import cbor
+from gateway.core.evidence import chain
 
 FILE = "fleet.db"
 # 2: the Merkle log, 3: incidents, 4: coarsened batches; an older store gets what it lacks.

@@ -11,8 +11,8 @@ from fleet import admission, coarsened, words
 from fleet.incidents import Incident
 from fleet.reader import JournalRow, Reader
 from fleet.registry import Device, key_for, verified
-from gateway.core import chain, coarse
 from gateway.core.errors import FormatError
+from gateway.core.evidence import chain, downsampled
 
 # What can be wrong.  MISSING: a hole before a batch, which may still arrive.
 MISSING, UNREADABLE, SIGNATURE, MISPLACED, NOT_BOOKED, REPEATED, LINK, LOST = (
@@ -82,7 +82,7 @@ def _batch_faults(device: Device, journal_id: bytes, number: int, sealed: bytes,
                   deep: bool) -> Iterator[Found]:
     place = f"batch {number}"
     try:
-        message, batch, _ = coarse.open_any(sealed)
+        message, batch, _ = downsampled.open_any(sealed)
     except FormatError as error:
         yield UNREADABLE, f"{place}: cannot be read: {error}"
         return
@@ -98,14 +98,14 @@ def _batch_faults(device: Device, journal_id: bytes, number: int, sealed: bytes,
         return
     if deep:
         try:
-            coarse.open_records(batch, admission.inflate)
+            downsampled.open_records(batch, admission.inflate)
         except FormatError as error:
             yield NOT_BOOKED, f"{place}: received, not booked: {error}"
 
 
 def _place(sealed: bytes, number: int) -> admission.Opened | None:
     """Return the place with this number that a batch takes, None if it has none."""
-    _, batch, link = coarse.open_any(sealed)
+    _, batch, link = downsampled.open_any(sealed)
     opened = admission.Opened(None, sealed, batch, link, (), [], None)
     return next((one for one in coarsened.places(opened) if one.batch.number == number), None)
 

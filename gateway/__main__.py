@@ -11,9 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway import config, status
-from gateway.clock import system_sources
+from gateway.config import load as config
 from gateway.core.errors import WattproofError
+from gateway.service import status
+from gateway.timekeeping.clock import system_sources
 
 JOURNAL = ("doctor", "export", "ls", "show", "verify")      # what journal_cli.COMMANDS has
 
@@ -95,7 +96,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _journal(arguments: argparse.Namespace) -> int:
-    from gateway import journal_cli  # not loaded beside a running gateway's own work
+    from gateway.service import journal_cli  # not loaded beside a running gateway's own work
     return journal_cli.run(arguments)
 
 

@@ -15,27 +15,28 @@ from pathlib import Path
 from typing import Any
 
 from drivers.links import open_link
-from gateway import anew, carry, native
-from gateway import status as statuses
-from gateway.clock import Clock, rfc3339
-from gateway.config_values import Cabinet
-from gateway.core.batch import CODEC_DEFLATE
-from gateway.core.journal import Journal, Opening, Sealer
-from gateway.core.journal_coarse import CoarseBatches
+from gateway.config.values import Cabinet
+from gateway.core.evidence.batch import CODEC_DEFLATE
+from gateway.core.journal.downsampled_files import CoarseBatches
+from gateway.core.journal.journal import Journal, Opening, Sealer
 from gateway.core.reading import CLOCK_UNKNOWN, Scan
-from gateway.deflate import deflate
-from gateway.health import Notifier, Progress, cpu_s, pause, rss_kib, watch, write_status
-from gateway.ledger import factors
-from gateway.live import Live, Moment, source_name
-from gateway.poller import BusPoller, Line, supervise
-from gateway.poller_unit import Timeout, Unit
-from gateway.resume import known_utc_ms, last_read_utc_ms
-from gateway.room import Limits, Room
+from gateway.delivery.tls import tls_context
+from gateway.delivery.uplink import LIVE_S_MIN, Uplink
+from gateway.ledger.factors import factors
+from gateway.live import battery_checkpoint
+from gateway.live.figures import Live, Moment, source_name
+from gateway.polling.poller import BusPoller, Line, supervise
+from gateway.polling.unit import Timeout, Unit
+from gateway.service import status as statuses
+from gateway.service.health import Notifier, Progress, cpu_s, pause, rss_kib, watch, write_status
 from gateway.signer import Signer, Verifier
-from gateway.store import BLOCK_BYTES, FlashStore
-from gateway.trust import tls_context
-from gateway.uplink import LIVE_S_MIN, Uplink
-from gateway.writer import Rules, Writer
+from gateway.storage import cpython_fast_paths, succession
+from gateway.storage.deflate import deflate
+from gateway.storage.restart import known_utc_ms, last_read_utc_ms
+from gateway.storage.retention import Limits, Room
+from gateway.storage.store import BLOCK_BYTES, FlashStore
+from gateway.storage.writer import Rules, Writer
+from gateway.timekeeping.clock import Clock, rfc3339
 
 LOG = logging.getLogger("wattproof")
 SOFTWARE = "wattproof 0.1.0"
@@ -57,7 +58,7 @@ class Gateway:
         tls_context(cabinet.uplink)                 # stop now if the files do not fit
         self.cabinet, self.store = cabinet, FlashStore(cabinet.journal.directory)
         self.clock = Clock(cabinet.scale, floor_ms=known_utc_ms(self.store))
-        self.live = Live(cabinet, factors.load(cabinet.factors), carry.read(
+        self.live = Live(cabinet, factors.load(cabinet.factors), battery_checkpoint.read(
             cabinet.status_file, cabinet.config_hash.hex(), self.clock.state(),
             self.clock.ticks_ms()))
         self.clock.temperature_c = lambda: self.live.temperature_c(self.clock.ticks_ms())
@@ -92,7 +93,7 @@ class Gateway:
         return room
 
     def _renew(self, old: Journal, low_water: int) -> tuple[Journal, Room]:
-        journal = anew.begin(old, self._opening(), low_water)
+        journal = succession.begin(old, self._opening(), low_water)
         return journal, self._room(journal, self.writer.rules.sealer)
 
     def _poller(self, bus: Any) -> BusPoller:
@@ -234,7 +235,7 @@ class Gateway:
 
 async def run(cabinet: Cabinet, witness: Path | None = None) -> None:
     """Build and run a gateway until it is asked to stop."""
-    native.use()
+    cpython_fast_paths.use()
     gateway = Gateway(cabinet, witness)
     # What was built lives as long as the process, and scans hold no cycles: a collector that
     # looks at all of it again and again would take a fifth of the CPU.

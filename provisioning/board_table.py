@@ -10,8 +10,8 @@ from typing import Any
 
 import drivers
 from drivers import planner, profile, registers
-from gateway.config import load
-from gateway.core import cbor
+from gateway.config.load import load
+from gateway.core.codec import cbor
 from gateway.core.errors import ConfigError
 from gateway.core.measurand import BY_ID, COUNTER
 from gateway.core.schema import encode_schema

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from gateway.core import handover
 from gateway.core.errors import ConfigError, FormatError
-from gateway.core.receipt import JOURNAL_ID_BYTES
+from gateway.core.evidence import handover
+from gateway.core.evidence.receipt import JOURNAL_ID_BYTES
 from provisioning import enrol, identity
 
 WHY = "board replaced"

@@ -35,21 +35,21 @@ from provisioning.shake import Shaker
 ROOT = Path(__file__).resolve().parents[1]
 START = "gateway.micro.main"
 # Nothing uses these after a start: gateway/micro/main.py forgets them, and what only they use.
-FORGOTTEN = (("gateway.core.journal_recovery", "recover"),
-             ("gateway.core.journal_search", "Search"))
+FORGOTTEN = (("gateway.core.journal.recovery", "recover"),
+             ("gateway.core.journal.frame_search", "Search"))
 BLOCK_BYTES, BLOCKS = 4096, 448         # LittleFS: 1.75 MiB, as gateway/micro/host.py expects
 # Bounds that fit a board's heap, in place of those that fit a computer's.
 NUMBERS = {
-    "gateway.core.journal.BATCH_READINGS_MAX": 128,
-    "gateway.core.journal.KEPT_READINGS": 0,
-    "gateway.core.journal_batches.INFO_MAX": 12,
-    "gateway.core.journal_buffer.ENTRY_BYTES": 400,
-    "gateway.core.journal_buffer.KEPT_ENTRIES": 0,
-    "gateway.core.journal_buffer.EVENT_READINGS": 16,
-    "gateway.core.journal_buffer.EVENT_ROOM_BYTES": 1024,
-    "gateway.core.journal_search.COLUMNS_BYTES": 2048,
-    "gateway.core.journal_search.HELD_BYTES": 0,
-    "gateway.core.tail.PIECE_BYTES": 512,
+    "gateway.core.journal.journal.BATCH_READINGS_MAX": 128,
+    "gateway.core.journal.journal.KEPT_READINGS": 0,
+    "gateway.core.journal.batch_files.INFO_MAX": 12,
+    "gateway.core.journal.buffer.ENTRY_BYTES": 400,
+    "gateway.core.journal.buffer.KEPT_ENTRIES": 0,
+    "gateway.core.journal.buffer.EVENT_READINGS": 16,
+    "gateway.core.journal.buffer.EVENT_ROOM_BYTES": 1024,
+    "gateway.core.journal.frame_search.COLUMNS_BYTES": 2048,
+    "gateway.core.journal.frame_search.HELD_BYTES": 0,
+    "gateway.core.journal.tail.PIECE_BYTES": 512,
 }
 # Errors that only our own code looks at: they carry the line that made them instead of a text.
 TEXTLESS = frozenset(("Bug", "FormatError", "BadFrame", "BadLength", "NoReply", "Refused"))
@@ -101,7 +101,7 @@ def _code(site: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (path, .mpy bytes) of all code."""
     package = umqtt(site).decode()
     texts = sources(package)
-    predict = "gateway/core/predict.py"
+    predict = "gateway/core/codec/predict.py"
     texts[predict] = rules_for(texts[predict], board_table.measurands(site / "cabinet.toml"))
     merged = merge.Merger(texts).merged((START, "run"), FORGOTTEN)
     with tempfile.TemporaryDirectory() as work:

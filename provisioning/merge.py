@@ -93,7 +93,7 @@ class Merger:
     """All modules of a board.  Order: a module stands behind those that it imports."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
-        """texts: source text by path ("gateway/core/cbor.py")."""
+        """texts: source text by path ("gateway/core/codec/cbor.py")."""
         self._by_name: dict[str, Source] = {}
         for path, text in texts.items():
             name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")

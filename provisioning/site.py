@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gateway import config
+from gateway.config import load as config
 from gateway.core.errors import ConfigError
 from provisioning import broker_files, identity, toml_text
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.core.batch import open_body, open_sealed
+from gateway.core.evidence.batch import open_body, open_sealed
 from gateway.core.reading import utc_ms
 from gateway.core.record import GAP, ScanRecord
 

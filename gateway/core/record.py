@@ -7,8 +7,8 @@ order is the order of seq, never of time.
 
 from collections import namedtuple
 
-from .cbor import encode
-from .errors import Bug
+from gateway.core.codec.cbor import encode
+from gateway.core.errors import Bug
 
 SCAN, EVENT = 0, 1
 

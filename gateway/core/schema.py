@@ -7,9 +7,9 @@ for a cabinet with twenty equal meters would otherwise repeat it twenty times:
     points = [[measurand, exponent, item], ...]
 """
 
-from .cbor import decode, encode
-from .errors import FormatError
-from .reading import Point, Stream
+from gateway.core.codec.cbor import decode, encode
+from gateway.core.errors import FormatError
+from gateway.core.reading import Point, Stream
 
 STREAMS_MAX = 256           # devices of one cabinet
 POINTS_MAX = 1024           # of one device: SunSpec models and workloads of a node

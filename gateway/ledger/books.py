@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from gateway.ledger import inventory as inv
-from gateway.ledger.balance import Adjustment, Flows, Policy, Step, bus_step
-from gateway.ledger.factors import FactorSet
-from gateway.ledger.inventory import Inventory
+from gateway.ledger.factors.factors import FactorSet
+from gateway.ledger.flows import inventory as inv
+from gateway.ledger.flows.balance import Adjustment, Flows, Policy, Step, bus_step
+from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.site import SINK_ROLES, SUPPLY_ROLES, Site, SiteInterval
 
 FUEL = "diesel"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.ledger.balance import Flows, Policy, Step, bus_step
-from gateway.ledger.compute import Host, Workload, full_rate, host_split
-from gateway.ledger.inventory import Inventory
+from gateway.ledger.compute.compute import Host, Workload, full_rate, host_split
+from gateway.ledger.flows.balance import Flows, Policy, Step, bus_step
+from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.series import RENEWABLE_ORIGINS
 
 LOADS = ("it", "cooling", "lighting", "other")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.ledger.books import Entry, Options
-from gateway.ledger.factors import FactorSet
+from gateway.ledger.factors.factors import FactorSet
 from gateway.ledger.site import DEVICE_ROLE, Site
 
 ATTRIBUTION = {

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.ledger.balance import DEFAULT_POLICY, Adjustment, Flows, Policy, Step, bus_step
-from gateway.ledger.identities import carbon_sides, energy_sides, require
-from gateway.ledger.inventory import Inventory
-from gateway.ledger.kpi import pue, ratio
+from gateway.ledger.compute.kpi import pue, ratio
+from gateway.ledger.flows.balance import DEFAULT_POLICY, Adjustment, Flows, Policy, Step, bus_step
+from gateway.ledger.flows.identities import carbon_sides, energy_sides, require
+from gateway.ledger.flows.inventory import Inventory
 
 RENEWABLE_ORIGINS = ("pv", "grid_res", "wind", "hydro")
 

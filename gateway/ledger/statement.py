@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.core.interval import QUALITY_NAMES, QUARTER_MS
-from gateway.ledger import workloads
 from gateway.ledger.books import Books, Entry, Options
-from gateway.ledger.factors import FactorSet
-from gateway.ledger.identities import carbon_sides
-from gateway.ledger.inventory import Inventory
+from gateway.ledger.compute import workloads
+from gateway.ledger.factors.factors import FactorSet
+from gateway.ledger.flows.identities import carbon_sides
+from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.methods import methods, notes
 from gateway.ledger.series import RENEWABLE_ORIGINS, Book, Series, add_up, it_figures
 from gateway.ledger.site import ENERGY_ROLES, Site, SiteInterval, read_site

@@ -5,7 +5,7 @@ directions are generators that yield while they work.  Not constant in time: the
 is protected by its case, not against who can time its signatures.
 """
 
-from .sha512 import digest_steps
+from gateway.micro.sha512 import digest_steps
 
 P = (1 << 255) - 19
 L = (1 << 252) + 27742317777372353535851937790883648493

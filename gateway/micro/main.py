@@ -14,19 +14,20 @@ import os
 import sys
 
 from drivers.modbus import TcpReads
-from gateway.core import batch, cbor, journal
+from gateway.core.codec import cbor
 from gateway.core.errors import DeviceError, WattproofError
+from gateway.core.evidence import batch
+from gateway.core.journal import journal
 from gateway.core.reading import utc_ms
 from gateway.core.record import GAP, is_event
 from gateway.core.schema import decode_schema
-
-from . import mqtt
-from .bus import TcpBus
-from .clock import Clock
-from .meter import Meter
-from .store import Store
-from .uplink import Uplink
-from .writer import Signer, Writer
+from gateway.micro import mqtt
+from gateway.micro.bus import TcpBus
+from gateway.micro.clock import Clock
+from gateway.micro.meter import Meter
+from gateway.micro.store import Store
+from gateway.micro.uplink import Uplink
+from gateway.micro.writer import Signer, Writer
 
 SOFTWARE = "wattproof-micro 0.1.0"
 HEAP_MS = 5000              # real: how often the heap is told

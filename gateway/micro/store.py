@@ -11,7 +11,7 @@ of the last sync.  Batches and cursor marks are written whole.
 import os
 
 from gateway.core.errors import StoreError
-from gateway.core.tail import is_slot
+from gateway.core.journal.tail import is_slot
 
 EEXIST, EINVAL = 17, 22
 

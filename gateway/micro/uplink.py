@@ -1,6 +1,6 @@
 """Batches up, receipts down: the outbox of a board over its MQTT client.
 
-The same rules as gateway/uplink.py: what goes out is read from the journal, only the fleet's
+The same rules as gateway/delivery/uplink.py: what goes out is read from the journal, only the fleet's
 signed receipt moves the mark, and no connection means waiting longer.  One batch is under way
 at a time: a board has no room for more.
 """
@@ -9,12 +9,11 @@ import asyncio
 import gc
 import os
 
-from gateway.core import outbox as box
-from gateway.core import receipt as receipts
 from gateway.core.errors import FormatError, JournalError
-
-from .ed25519 import verify_steps
-from .mqtt import Client, Refusal
+from gateway.core.evidence import receipt as receipts
+from gateway.core.journal import outbox as box
+from gateway.micro.ed25519 import verify_steps
+from gateway.micro.mqtt import Client, Refusal
 
 WINDOW = 4                  # batches under way; one receipt for all of them is enough
 RESEND_MS = 8000            # real, without a receipt

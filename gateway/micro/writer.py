@@ -1,4 +1,4 @@
-"""The task that owns a board's journal: append, commit, seal; the rules of gateway/writer.py.
+"""The task that owns a board's journal: append, commit, seal; the rules of gateway/storage/writer.py.
 
 Signing takes a board up to seconds, so `seal` asks the journal twice: the first time the signer
 only notes what is to be signed, then the signature is made step by step while polling goes on,
@@ -8,11 +8,10 @@ the second time it is there.  Nothing is committed in between, hence both ask fo
 import asyncio
 import gc
 
-from gateway.core.batch import CODEC_RAW
-from gateway.core.journal import Sealer
+from gateway.core.evidence.batch import CODEC_RAW
+from gateway.core.journal.journal import Sealer
 from gateway.core.record import CLOCK, GAP
-
-from .ed25519 import sign_steps
+from gateway.micro.ed25519 import sign_steps
 
 WAITING_MAX = 64            # scans while a batch is signed
 READINGS_MAX = 128          # unsealed, then a batch is sealed early: it must fit in the heap

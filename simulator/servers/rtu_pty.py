@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gateway.core.crc import crc16_modbus
+from gateway.core.codec.crc import crc16_modbus
 from simulator import faults
 from simulator.devices import ILLEGAL_FUNCTION, Blocks, read
 from simulator.servers.pty_line import PtyLine

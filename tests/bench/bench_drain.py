@@ -16,14 +16,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from gateway import config
-from gateway.core.batch import CODEC_DEFLATE
-from gateway.core.journal import Journal, Opening, Sealer
+from gateway.config import load as config
+from gateway.core.evidence.batch import CODEC_DEFLATE
+from gateway.core.journal.journal import Journal, Opening, Sealer
 from gateway.core.reading import CLOCK_NTP, ClockState
 from gateway.core.record import ScanRecord
-from gateway.deflate import deflate
 from gateway.signer import Signer
-from gateway.store import FlashStore
+from gateway.storage.deflate import deflate
+from gateway.storage.store import FlashStore
 from tests.bench import rig
 from tests.bench.figure import Figure
 from tests.bench.load import METERS, NAMES, SEEDS, Plan, day

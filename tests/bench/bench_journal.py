@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.core.batch import CODEC_DEFLATE
-from gateway.core.journal import Journal, Opening, Sealer
+from gateway.core.evidence.batch import CODEC_DEFLATE
+from gateway.core.journal.journal import Journal, Opening, Sealer
 from gateway.core.reading import CLOCK_NTP, ClockState
 from gateway.core.record import ScanRecord
-from gateway.deflate import deflate
-from gateway.store import BLOCK_BYTES, FlashStore
+from gateway.storage.deflate import deflate
+from gateway.storage.store import BLOCK_BYTES, FlashStore
 from tests.bench.figure import Figure
 from tests.bench.load import METERS, SCHEMA, SEEDS, Plan, day
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from pymodbus.client import AsyncModbusSerialClient
 
 from drivers.links import BusConfig, open_link, profile_files
-from gateway.clock import Clock
+from gateway.timekeeping.clock import Clock
 from tests.bench import meter, rig
 from tests.bench.figure import Figure
 from tests.bench.load import METERS, NAMES

@@ -11,14 +11,15 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.core import batch as batches
-from gateway.core import cbor, chain, coarse
-from gateway.core.journal import Sealer
-from gateway.core.journal_coarse import KEPT_WHOLE, CoarseBatches, Coarsening
+from gateway.core.codec import cbor
+from gateway.core.evidence import batch as batches
+from gateway.core.evidence import chain, downsampled
+from gateway.core.journal.downsampled_files import KEPT_WHOLE, CoarseBatches, Coarsening
+from gateway.core.journal.journal import Sealer
 from gateway.core.reading import ClockState
-from gateway.deflate import deflate
-from gateway.resume import inflate
-from gateway.room import Limits
+from gateway.storage.deflate import deflate
+from gateway.storage.restart import inflate
+from gateway.storage.retention import Limits
 from tests.bench.figure import Figure
 from tests.bench.load import SEEDS, Plan, day, schema_of
 from tests.support.shelf import Shelf
@@ -56,7 +57,7 @@ def sizes(seed: str) -> tuple[dict[int, float], float]:
     work = Coarsening(held, sealer, inflate, Limits(CONFIG, cbor.encode(
         {"devices": meters, "interval_s": 10})))
     found, longest = {0: float(held.bytes_of(held.numbers()[:DAY.batches]))}, 0.0
-    for rule in coarse.RULE_NAMES:
+    for rule in downsampled.RULE_NAMES:
         while (goal := held.next_group([], work.refused)) and goal[1] == rule:
             began = time.process_time()
             work.step([])
@@ -69,10 +70,10 @@ def measure() -> Iterator[Figure]:
     """Yield the room of a day under each rule, and of the days that must fit."""
     load = f"load L2, whole days {', '.join(SEEDS)}, blocks of 4 KiB"
     done = [sizes(seed) for seed in SEEDS]
-    for rule in (0, *coarse.RULE_NAMES):
-        name = coarse.RULE_NAMES.get(rule, "every scan")
+    for rule in (0, *downsampled.RULE_NAMES):
+        name = downsampled.RULE_NAMES.get(rule, "every scan")
         yield Figure(name, max(one[0][rule] for one in done) / 1e6, "MB/day", None, load)
-    most = max(FULL_DAYS * one[0][0] + COARSE_DAYS * one[0][coarse.QUARTERS] for one in done)
+    most = max(FULL_DAYS * one[0][0] + COARSE_DAYS * one[0][downsampled.QUARTERS] for one in done)
     yield Figure(f"{FULL_DAYS} days of scans and {COARSE_DAYS} of quarter hours", most / MIB,
                  "MiB", ROOM_MIB, load)
     yield Figure("the longest step", max(one[1] for one in done) * 1000, "ms of CPU", None, load)

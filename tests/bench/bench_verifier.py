@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet import bundle, merkle, proofs
-from gateway.core import batch as batches
-from gateway.core import cbor, chain
+from gateway.core.codec import cbor
+from gateway.core.evidence import batch as batches
+from gateway.core.evidence import chain
 from gateway.core.reading import ClockState, Stream
 from gateway.core.record import ScanRecord
-from gateway.deflate import deflate
+from gateway.storage.deflate import deflate
 from tests.bench.figure import Figure
 from tests.bench.load import SLOW, day, schema_of
 from tests.support.evidence_world import verifier

@@ -17,8 +17,8 @@ import aiomqtt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from gateway.core import batch, chain
-from gateway.core import receipt as receipts
+from gateway.core.evidence import batch, chain
+from gateway.core.evidence import receipt as receipts
 from gateway.signer import Signer
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from drivers import driver
 from drivers.links import BusConfig, doubles, open_link, profile_files, wire_for
-from gateway.clock import Clock
-from gateway.poller import BusPoller, Line
-from gateway.poller_unit import Timeout, Unit
+from gateway.polling.poller import BusPoller, Line
+from gateway.polling.unit import Timeout, Unit
+from gateway.timekeeping.clock import Clock
 from tests.bench.meter import STEM
 
 

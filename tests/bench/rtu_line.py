@@ -11,7 +11,7 @@ import sys
 import time
 import tty
 
-from gateway.core.crc import crc16_modbus
+from gateway.core.codec.crc import crc16_modbus
 from tests.bench.meter import images
 
 BITS = 10                       # of a character: start, eight, stop

@@ -7,7 +7,7 @@ whole frames that answer something else.  One seed; the fault that got through i
 import random
 
 from drivers import modbus
-from gateway.core.crc import crc16_modbus
+from gateway.core.codec.crc import crc16_modbus
 from gateway.core.errors import DeviceError
 
 SEED = 20261123

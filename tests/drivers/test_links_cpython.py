@@ -15,7 +15,7 @@ from drivers import driver, modbus, pylontech
 from drivers.links import BusConfig, open_link, profile_files, wire_for
 from drivers.links.base import BackOff
 from drivers.links.http import place
-from gateway.core.crc import crc16_modbus
+from gateway.core.codec.crc import crc16_modbus
 from gateway.core.errors import BadFrame, ConfigError, NoReply, Refused
 
 

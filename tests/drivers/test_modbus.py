@@ -1,7 +1,7 @@
 """Modbus transactions: which bytes are the answer, and which never are."""
 
 from drivers.modbus import RtuRead, TcpRead, TcpReads
-from gateway.core.crc import crc16_modbus
+from gateway.core.codec.crc import crc16_modbus
 from gateway.core.errors import BadFrame, Bug, Refused
 
 

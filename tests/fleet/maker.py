@@ -10,8 +10,10 @@ import zlib
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.core import batch, cbor, chain, record
-from gateway.core.live_words import FORMAT, WORDS
+from gateway.core import record
+from gateway.core.codec import cbor
+from gateway.core.evidence import batch, chain
+from gateway.core.live_dictionary import FORMAT, WORDS
 from gateway.core.measurand import BY_NAME
 from gateway.core.reading import CLOCK_SIMULATED, Absent, ClockState, Point, Stream
 

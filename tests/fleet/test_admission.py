@@ -7,7 +7,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 
 from fleet.reader import Reader
-from gateway.core import batch, chain, receipt
+from gateway.core.evidence import batch, chain, receipt
 from tests.fleet.maker import CONFIG_HASH, PaperGateway
 
 SHORT_S = 60            # one minute of scans: small batches, quick tests

@@ -12,7 +12,7 @@ from fleet.errors import ReportError
 from fleet.log import Log
 from fleet.registry import signed_by
 from fleet.store import connect
-from gateway.core import cbor
+from gateway.core.codec import cbor
 from gateway.core.errors import FormatError
 from tests.fleet.maker import ORIGIN_MS
 from tests.support.evidence_world import bundle, opened_bundle

@@ -9,8 +9,9 @@ from fleet import evidence, incidents, registry, report, verify
 from fleet.desk import Desk
 from fleet.reader import Reader, opened
 from fleet.store import FILE, Store
-from gateway.core import coarse, receipt, record
-from gateway.core.journal_coarse import CoarseBatches
+from gateway.core import record
+from gateway.core.evidence import downsampled, receipt
+from gateway.core.journal.downsampled_files import CoarseBatches
 from tests.fleet.maker import ORIGIN_MS, SCHEMA, PaperGateway
 from tests.support.coarse_world import coarse_of, shelf_of, until_rule
 from tests.support.evidence_world import verifier
@@ -87,7 +88,7 @@ def received(folder, gateway, messages):
     return desk, [outcome.code for outcome in outcomes], outcomes
 
 
-def coarser(gateway, sealed, rule=coarse.QUARTERS):
+def coarser(gateway, sealed, rule=downsampled.QUARTERS):
     """Return all messages that a gateway sends after it made room, oldest first."""
     _, batches = shelf_of(gateway, sealed)
     until_rule(gateway, batches, rule)
@@ -113,7 +114,7 @@ def test_quarter_hours_come_out_the_same_to_the_bit_from_coarsened_batches(tmp_p
 def test_counters_alone_still_give_the_same_counters_and_scans(tmp_path, shop):
     gateway, sealed = shop
     received(tmp_path / "whole", gateway, sealed)
-    received(tmp_path / "coarse", gateway, coarser(gateway, sealed, coarse.COUNTERS))
+    received(tmp_path / "coarse", gateway, coarser(gateway, sealed, downsampled.COUNTERS))
     whole, thin = books(tmp_path / "whole"), books(tmp_path / "coarse")
     for what in ("counters", "scans", "events"):
         assert whole[what] == thin[what]
@@ -122,7 +123,7 @@ def test_counters_alone_still_give_the_same_counters_and_scans(tmp_path, shop):
 def test_ends_keep_the_whole_energy_between_them(tmp_path, shop):
     gateway, sealed = shop
     received(tmp_path / "whole", gateway, sealed)
-    received(tmp_path / "coarse", gateway, coarser(gateway, sealed, coarse.ENDS))
+    received(tmp_path / "coarse", gateway, coarser(gateway, sealed, downsampled.ENDS))
     spans = [{(row[:3], edge(row)) for row in books(tmp_path / side)["counters"]
               for edge in (lambda row: row[4:6], lambda row: row[6:8])} for side in
              ("whole", "coarse")]
@@ -158,7 +159,7 @@ def test_the_low_water_mark_stands_inside_a_coarsened_batch_that_is_not_here_yet
     desk, _, outcomes = received(tmp_path, gateway, sealed[:3])
     low = receipt.open_sealed(outcomes[-1].receipt)[1]
     _, batches = shelf_of(gateway, sealed)
-    until_rule(gateway, batches, coarse.QUARTERS)
+    until_rule(gateway, batches, downsampled.QUARTERS)
     assert batches.chain_at(batches.numbers()[0], low.low_water) == low.chain
     assert batches.chain_at(batches.numbers()[0], low.low_water - 1) is None
 
@@ -209,8 +210,8 @@ def test_an_older_store_learns_of_coarsened_batches(tmp_path, shop):
 def test_what_does_not_free_a_quarter_of_its_room_is_left_as_it_is(shop):
     gateway, sealed = shop
     _, batches = shelf_of(gateway, sealed, CoarseBatches)
-    done = until_rule(gateway, batches, coarse.ENDS)
-    assert [one.rule for one in done] == [coarse.QUARTERS] * 2      # a block is a block
+    done = until_rule(gateway, batches, downsampled.ENDS)
+    assert [one.rule for one in done] == [downsampled.QUARTERS] * 2      # a block is a block
     assert batches.held_bytes() == 4096 * len(batches.numbers())
 
 

@@ -12,7 +12,8 @@ from fleet.reader import Reader
 from fleet.registry import Registry
 from fleet.web import proof
 from fleet.web.snapshot import EMPTY
-from gateway.core import batch, chain, handover, receipt, record
+from gateway.core import record
+from gateway.core.evidence import batch, chain, handover, receipt
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
 
 SHORT_S = 60

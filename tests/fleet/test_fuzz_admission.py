@@ -14,7 +14,9 @@ from fleet.desk import NOT_BOOKED, Desk
 from fleet.reader import Reader
 from fleet.registry import Registry
 from fleet.store import Store
-from gateway.core import batch, cbor, columns, cose, record
+from gateway.core import record
+from gateway.core.codec import cbor, columns, cose
+from gateway.core.evidence import batch
 from gateway.core.reading import CLOCK_SIMULATED
 from tests.fleet.maker import (
     DESCRIPTOR,

@@ -8,7 +8,8 @@ import pytest
 from fleet.desk import Desk
 from fleet.registry import Registry
 from fleet.store import FILE, Store
-from gateway.core import receipt, record
+from gateway.core import record
+from gateway.core.evidence import receipt
 from tests.fleet.maker import CONFIG_HASH, ORIGIN_MS, PaperGateway
 
 SHORT_S = 60

@@ -20,8 +20,8 @@ from fleet.receiver import Receiver, sender_of, tls
 from fleet.registry import Registry
 from fleet.store import Store
 from fleet.together import together
-from gateway.core import receipt
 from gateway.core.errors import ConfigError
+from gateway.core.evidence import receipt
 from provisioning import enrol, parts, site
 from tests.fleet.maker import ORIGIN_MS, PaperGateway, live
 from tests.provisioning.test_init import NOW, PARTS

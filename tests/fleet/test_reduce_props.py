@@ -5,10 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet import reduce
-from gateway.core import interval
+from gateway.core import counter_limits, interval
 from gateway.core.reading import CLOCK_SIMULATED, Absent, ClockState, Point, Stream
 from gateway.core.record import EventRecord, ScanRecord
-from gateway.ledger import limits
 from tests.fleet.maker import DESCRIPTOR
 
 IMPORT, VOLTAGE = 43, 1
@@ -50,7 +49,7 @@ def by_the_book(records):
             held[:4] = held[0] + 1, held[1] + volt, min(held[2], volt), max(held[3], volt)
             if at >= held[4]:
                 held[4:] = at, volt
-    rules = limits.rules(DESCRIPTOR, STREAM, 0)
+    rules = counter_limits.rules(DESCRIPTOR, STREAM, 0)
     return interval.parts(readings, rules), gauges, scans
 
 

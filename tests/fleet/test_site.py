@@ -7,7 +7,8 @@ import pytest
 
 from fleet import site
 from fleet.__main__ import main
-from gateway.core import cbor, record
+from gateway.core import record
+from gateway.core.codec import cbor
 from gateway.core.errors import BadSchema
 from tests.fleet.maker import DESCRIPTOR
 

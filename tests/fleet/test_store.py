@@ -14,7 +14,7 @@ from fleet.errors import StoreDamaged
 from fleet.reader import Reader
 from fleet.registry import Registry
 from fleet.store import REFUSED_MAX, Store
-from gateway.core import receipt
+from gateway.core.evidence import receipt
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
 
 ROOT = Path(__file__).resolve().parents[2]

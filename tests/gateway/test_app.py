@@ -13,13 +13,14 @@ import tomllib
 
 import pytest
 
-from gateway import app, config
+from gateway import app
 from gateway.__main__ import main
-from gateway.core import batch
+from gateway.config import load as config
 from gateway.core.errors import ConfigError, StoreError
+from gateway.core.evidence import batch
 from gateway.core.reading import utc_ms
 from gateway.core.record import GAP, is_event
-from gateway.resume import inflate
+from gateway.storage.restart import inflate
 from provisioning import site
 from tests.support.cabinet_folder import EXAMPLE
 

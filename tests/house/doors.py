@@ -12,13 +12,13 @@ CLOCK_CALLS = {
 FLASH_CALLS = {("os", "fsync"), ("os", "fdatasync"), ("os", "sync")}
 # room or top folder -> the file that may ask what time it is; absent: time is an argument there.
 CLOCK_DOORS = {
-    "gateway": "gateway/clock.py",
+    "gateway": "gateway/timekeeping/clock.py",
     "gateway.micro": "gateway/micro/clock.py",      # boards have another clock
     "simulator": "simulator/clock.py",
     "fleet": "fleet/clock.py",
     "provisioning": "provisioning/clock.py",
 }
-FLASH_DOOR = "gateway/store.py"
+FLASH_DOOR = "gateway/storage/store.py"
 # Tests wait for events, never for time; the system tests watch real processes.
 MAY_SLEEP = ("tests/system/", "tests/support/")
 

@@ -36,8 +36,8 @@ def test_a_missing_module_docstring_is_a_fault(tmp_path):
 
 def test_the_one_doors_themselves_may_open(tmp_path):
     for path, text in (
-        ("gateway/clock.py", "import time\nNOW = time.time()"),
-        ("gateway/store.py", "import os\nSYNC = os.fdatasync"),
+        ("gateway/timekeeping/clock.py", "import time\nNOW = time.time()"),
+        ("gateway/storage/store.py", "import os\nSYNC = os.fdatasync"),
     ):
         (tmp_path / "gateway").mkdir(exist_ok=True)
         (tmp_path / path).write_text(f'"""A door."""\n{text}\n', encoding="utf-8")

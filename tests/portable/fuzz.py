@@ -1,4 +1,4 @@
-"""Print the verdicts of tests/core/test_fuzz_inner.py for a seed; either interpreter runs this.
+"""Print the verdicts of tests/gateway/core/test_fuzz_inner.py for a seed; either interpreter runs this.
 
     micropython -X heapsize=16M fuzz.py SEED CASES PATH...
 """
@@ -9,7 +9,7 @@ import sys
 def main(seed, cases, places):
     """Print one line for each reader: name, cases read, hash of all verdicts."""
     sys.path[:] = places + sys.path + [".frozen"]
-    from tests.core.test_fuzz_inner import READERS, verdicts
+    from tests.gateway.core.test_fuzz_inner import READERS, verdicts
     for name, reader, _ in READERS:
         read, digest = verdicts(reader, seed, cases)
         print(name, read, digest.hex())

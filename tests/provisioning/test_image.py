@@ -6,7 +6,7 @@ import sys
 import pytest
 from littlefs import LittleFS
 
-from gateway.core import cbor
+from gateway.core.codec import cbor
 from gateway.core.errors import ConfigError
 from provisioning import image, romfs
 from provisioning.__main__ import main
@@ -63,7 +63,7 @@ def test_the_first_partition_holds_the_site_and_the_second_the_code(site, tmp_pa
 
 def test_what_a_board_does_not_need_is_left_out():
     paths = image.sources()
-    assert {"gateway/core/journal.py", "gateway/micro/main.py"} <= set(paths)
+    assert {"gateway/core/journal/journal.py", "gateway/micro/main.py"} <= set(paths)
     for left_out in ("interval", "counter", "measurand", "coarse", "journal_coarse"):
         assert f"gateway/core/{left_out}.py" not in paths
 
@@ -105,9 +105,9 @@ def test_the_receipt_key_is_unpacked_to_the_point_of_the_standard():
 
 def test_only_what_is_reached_stays_and_lines_keep_their_numbers():
     shaker = Shaker(image.ROOT)
-    shaker.run("gateway.core.journal")
+    shaker.run("gateway.core.journal.journal")
     texts = dict(shaker.sources())
-    assert "gateway/core/interval.py" not in texts and "gateway/core/outbox.py" not in texts
+    assert "gateway/core/interval.py" not in texts and "gateway/core/journal/outbox.py" not in texts
     source = (image.ROOT / "gateway/core/record.py").read_text().split("\n")
     kept = texts["gateway/core/record.py"].split("\n")
     assert len(kept) == len(source)

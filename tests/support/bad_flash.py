@@ -4,8 +4,11 @@ Unlike after a power cut, records may be lost here.  What is held: no wrong reco
 twice, no sequence used a second time, every loss declared, and the journal runs.
 """
 
-from gateway.core import batch, cursor, frame, journal_batches, record, segment, tail
+from gateway.core import record
+from gateway.core.codec import frame
 from gateway.core.errors import Corrupt, StoreError
+from gateway.core.evidence import batch
+from gateway.core.journal import batch_files, cursor, segment, tail
 from tests.support.flaky_store import FlakyStore, ReadFault
 from tests.support.journal_world import (
     JOURNAL_ID,
@@ -116,8 +119,8 @@ def meaning(name, data):
     if tail.is_slot(name):
         header, start = segment.find_header(data) or (None, 0)
         return header and (header, segment.scan(data, start, header).blocks)
-    number = journal_batches.parse_name(name)[1]
-    return journal_batches.open_file(data, JOURNAL_ID, number)
+    number = batch_files.parse_name(name)[1]
+    return batch_files.open_file(data, JOURNAL_ID, number)
 
 
 def subset_of(name, said, truth):

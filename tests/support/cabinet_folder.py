@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from gateway.config_checks import ProfileFacts
+from gateway.config.checks import ProfileFacts
 from gateway.core.reading import Point
 
 EXAMPLE = Path(__file__).parent.parent / "gateway" / "data" / "cabinet.toml"

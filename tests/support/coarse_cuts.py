@@ -8,11 +8,12 @@ there, bit for bit, the chain has its values, and the journal goes on.
 
 from typing import NamedTuple
 
-from gateway.core import batch, coarse, record
+from gateway.core import record
 from gateway.core.errors import StoreError
+from gateway.core.evidence import batch, downsampled
 from gateway.core.interval import Rules
-from gateway.core.journal import Journal
-from gateway.core.journal_coarse import CoarseBatches, Coarsening
+from gateway.core.journal.downsampled_files import CoarseBatches, Coarsening
+from gateway.core.journal.journal import Journal
 from gateway.core.reading import NOT_KEPT, Absent
 from tests.support.flaky_store import DAMAGE, FlakyStore, image_after_cut
 from tests.support.journal_world import (
@@ -29,8 +30,8 @@ from tests.support.matrix import faults
 
 QUARTER_MS = 900_000
 COUNTER = 1                         # point of stream 0 that counts
-SPANS_MS = {0: QUARTER_MS, coarse.QUARTERS: QUARTER_MS, coarse.COUNTERS: QUARTER_MS,
-            coarse.HOURS: 4 * QUARTER_MS, coarse.ENDS: None}
+SPANS_MS = {0: QUARTER_MS, downsampled.QUARTERS: QUARTER_MS, downsampled.COUNTERS: QUARTER_MS,
+            downsampled.HOURS: 4 * QUARTER_MS, downsampled.ENDS: None}
 RULES = Rules(1 << 62, 10**9, 60_000, 10_000)
 
 
@@ -69,7 +70,7 @@ def filled(batches, scans):
             journal.append_event(at_ms, record.ALARM, ["test", str(number)])
         journal.commit()
         journal.seal(SEALER)
-        content, link = coarse.open_any(journal.read_batch(number + 1))[1:]
+        content, link = downsampled.open_any(journal.read_batch(number + 1))[1:]
         truth.append((number + 1, content.first_seq, content.last_seq, link,
                       tuple(batch.open_body(content, inflate)[1])))
     store.sync_dir()
@@ -113,7 +114,7 @@ def verify(store, truth):
 def _held_to(journal, truth):
     numbers, rules, found, seen = journal.batch_numbers(), set(), [], []
     for number in numbers:
-        content = coarse.open_any(journal.read_batch(number))[1]
+        content = downsampled.open_any(journal.read_batch(number))[1]
         rule = getattr(content, "rule", 0)
         rules.add(rule)
         for one in getattr(content, "replaced", [None]):
@@ -122,7 +123,7 @@ def _held_to(journal, truth):
             hold(link == truth.batches[seen[-1] - 1][3], "chain", f"batch {seen[-1]}")
             if one:
                 hold(journal.chain_at(number, one.last_seq) == one.link, "chain", number)
-        found.append((rule, content, coarse.open_records(content, inflate)[1]))
+        found.append((rule, content, downsampled.open_records(content, inflate)[1]))
     hold(seen == [one[0] for one in truth.batches], "covered once", seen)
     for rule, content, records in found:
         _same_where_it_counts(rule, records, [
@@ -140,7 +141,7 @@ def _same_where_it_counts(rule, records, whole):
 
 
 def _equal(rule, item, original):
-    if rule in (0, coarse.QUARTERS) or record.is_event(item):
+    if rule in (0, downsampled.QUARTERS) or record.is_event(item):
         return item == original
     kept = tuple(value if SCHEMA[item.stream].points[place].measurand == 43 else Absent(NOT_KEPT)
                  for place, value in enumerate(original.values))

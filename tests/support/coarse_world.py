@@ -1,10 +1,10 @@
 """Batches of a paper gateway on a shelf, made coarser by the gateway's own code."""
 
-from gateway.core import batch, coarse
-from gateway.core.journal import Sealer
-from gateway.core.journal_coarse import CoarseBatches, Coarsening
-from gateway.resume import inflate
-from gateway.room import Limits
+from gateway.core.evidence import batch, downsampled
+from gateway.core.journal.downsampled_files import CoarseBatches, Coarsening
+from gateway.core.journal.journal import Sealer
+from gateway.storage.restart import inflate
+from gateway.storage.retention import Limits
 from tests.fleet.maker import CONFIG_BYTES, CONFIG_HASH, deflate
 from tests.support.shelf import Shelf
 
@@ -48,7 +48,7 @@ def coarse_of(batches):
     """Return {last number: Coarse} of what is coarse."""
     found = {}
     for number in batches.numbers():
-        content = coarse.open_any(batches.read(number))[1]
-        if isinstance(content, coarse.Coarse):
+        content = downsampled.open_any(batches.read(number))[1]
+        if isinstance(content, downsampled.Coarse):
             found[number] = content
     return found

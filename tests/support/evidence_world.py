@@ -18,7 +18,7 @@ from fleet.desk import Desk
 from fleet.reader import opened
 from fleet.registry import Registry, registry_file
 from fleet.store import Store
-from gateway.core import cbor, cose
+from gateway.core.codec import cbor, cose
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "verify_evidence.py"

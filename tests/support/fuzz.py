@@ -3,7 +3,7 @@
 The choices come from a small generator of our own, equal on every machine.
 """
 
-from gateway.core import cbor, columns
+from gateway.core.codec import cbor, columns
 from gateway.core.reading import Absent, Point, Stream
 from gateway.core.record import EventRecord, ScanRecord
 

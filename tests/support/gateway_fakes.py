@@ -2,10 +2,10 @@
 
 import asyncio
 
-from gateway.clock import Clock, Scale, Sources
 from gateway.core.errors import BadFrame, NoReply, Refused
 from gateway.core.reading import CLOCK_NTP, Absent, Point
-from gateway.poller_unit import Timeout, Unit
+from gateway.polling.unit import Timeout, Unit
+from gateway.timekeeping.clock import Clock, Scale, Sources
 
 ORIGIN_S = 1_780_272_000        # 2026-06-01T00:00:00Z
 

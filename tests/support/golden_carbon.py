@@ -4,9 +4,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from gateway.core import counter
-from gateway.ledger import compute, factors, kpi, localtime
-from gateway.ledger.balance import Flows, Policy, bus_step
-from gateway.ledger.inventory import Inventory, anchor, opened
+from gateway.ledger.compute import compute, kpi
+from gateway.ledger.factors import factors, localtime
+from gateway.ledger.flows.balance import Flows, Policy, bus_step
+from gateway.ledger.flows.inventory import Inventory, anchor, opened
 from gateway.ledger.series import it_figures, site_series
 
 

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
 
-from gateway.core import batch, record
+from gateway.core import record
 from gateway.core.errors import Bug, Corrupt, FormatError, WattproofError
-from gateway.core.journal import Journal, Opening, Sealer
+from gateway.core.evidence import batch
+from gateway.core.journal.journal import Journal, Opening, Sealer
 from gateway.core.reading import ClockState, Point, Stream
 
 SCHEMA = (Stream("meter", (Point(14, 0, ""), Point(43, 0, ""))),

@@ -14,8 +14,8 @@ import random
 import time
 from pathlib import Path
 
-from gateway.core import batch
-from gateway.store import FlashStore
+from gateway.core.evidence import batch
+from gateway.storage.store import FlashStore
 from tests.support import loop_disk
 from tests.support.journal_world import (
     GOOD_CLOCK,

@@ -14,13 +14,15 @@ from fleet.desk import Desk
 from fleet.reader import opened
 from fleet.registry import Registry
 from fleet.store import Store
-from gateway import anew
-from gateway.core import batch, chain, outbox, receipt, record
+from gateway.core import record
 from gateway.core.errors import JournalError
-from gateway.core.journal import Journal, Opening, Sealer
-from gateway.core.journal_batches import Batches
+from gateway.core.evidence import batch, chain, receipt
+from gateway.core.journal import outbox
+from gateway.core.journal.batch_files import Batches
+from gateway.core.journal.journal import Journal, Opening, Sealer
 from gateway.core.reading import CLOCK_SIMULATED, ClockState
-from gateway.resume import last_read_utc_ms
+from gateway.storage import succession
+from gateway.storage.restart import last_read_utc_ms
 from tests.fleet import maker
 from tests.support.lying_flash import LyingStore
 
@@ -114,7 +116,7 @@ class Site:
         if self.outbox.divided:
             self.commit()
             self.left |= self._of_earlier_boots(told.low_water)
-            self.journal = anew.begin(self.journal, self._opening(), told.low_water,
+            self.journal = succession.begin(self.journal, self._opening(), told.low_water,
                                       SEGMENT_BYTES)
             self.outbox = outbox.Outbox(DEVICE, self.journal)
             self.seal()
@@ -132,7 +134,7 @@ class Site:
 
     def read_until_s(self, last_read_ms, stream):
         """Return the second up to which a start knew a device as read: from there on its
-        poller declares the absence (gateway/resume.py).  last_read_ms: by device name."""
+        poller declares the absence (gateway/storage/restart.py).  last_read_ms: by device name."""
         at_ms = last_read_ms.get(maker.SCHEMA[stream].device)
         return -1 if at_ms is None else (at_ms - maker.ORIGIN_MS) // 1000
 

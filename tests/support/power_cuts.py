@@ -6,7 +6,7 @@ written, a second cut, and another start.  Images that are equal are run once pe
 
 import random
 
-from gateway.core import frame
+from gateway.core.codec import frame
 from tests.support.flaky_store import (
     DAMAGE,
     EIO,

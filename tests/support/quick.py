@@ -8,7 +8,9 @@ planted mistake stays one.
 from contextlib import contextmanager
 from functools import lru_cache
 
-from gateway.core import batch, columns, segment
+from gateway.core.codec import columns
+from gateway.core.evidence import batch
+from gateway.core.journal import segment
 
 ENTRIES = 4096
 LEAVES = ((segment, "cbor_decode"), (segment, "decode_block"), (segment, "_header"),

@@ -18,10 +18,15 @@ from unittest import mock
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from drivers.links import profile_files
-from gateway import app, clock, config, poller, uplink, writer
-from gateway.core import batch, chain, receipt
+from gateway import app
+from gateway.config import load as config
+from gateway.core.evidence import batch, chain, receipt
 from gateway.core.reading import CLOCK_NTP
+from gateway.delivery import uplink
+from gateway.polling import poller
 from gateway.signer import Signer
+from gateway.storage import writer
+from gateway.timekeeping import clock
 from provisioning import site
 from tests.bench import meter
 from tests.bench.load import NAMES, ROLES

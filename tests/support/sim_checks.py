@@ -5,9 +5,8 @@ import itertools
 from hashlib import sha256
 
 from fleet import site
-from gateway.core import interval
+from gateway.core import counter_limits, interval
 from gateway.core.reading import CLOCK_UNKNOWN
-from gateway.ledger import limits
 from tests.support import sim_coarse
 from tests.support.sim_gateway import NAME, STREAMS, meter
 from tests.support.sim_truth import ORIGIN_S
@@ -130,7 +129,7 @@ def _energy_is_conserved(world):
         parts = [interval.Part(*row) for row in world.fleet.rows(
             "SELECT quarter_ms, first_ms, first, last_ms, last, broken FROM counter_parts "
             "WHERE channel = ?", channel)]
-        rules = limits.rules_for(described, name, measurand, exponent)
+        rules = counter_limits.rules_for(described, name, measurand, exponent)
         for delta in interval.rebuild(parts, rules):
             if delta.quality == interval.MEASURED:
                 near_ms = [worst_ms.get(delta.start_ms + step * interval.QUARTER_MS, 0)

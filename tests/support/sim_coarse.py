@@ -4,15 +4,15 @@
 of a twin that got every batch as it was sealed.
 """
 
-from gateway.core import coarse, interval
-from gateway.core.journal_coarse import CoarseBatches
+from gateway.core import counter_limits, interval
+from gateway.core.evidence import downsampled
+from gateway.core.journal.downsampled_files import CoarseBatches
 from gateway.core.reading import CLOCK_UNKNOWN, NOT_KEPT, Absent, utc_ms
 from gateway.core.record import is_event
-from gateway.ledger import limits
-from gateway.resume import inflate
+from gateway.storage.restart import inflate
 
 ORIGIN_MS = 1_780_272_000_000       # 2026-06-01T00:00:00Z, virtual second 0
-RULES_MAX = (coarse.QUARTERS, coarse.COUNTERS, coarse.ENDS)     # of one small seed after another
+RULES_MAX = (downsampled.QUARTERS, downsampled.COUNTERS, downsampled.ENDS)     # of one small seed after another
 COARSE_POINTS = ("coarsen.before", "coarsen.after", "coarsen.op", "coarsen.op")
 
 
@@ -57,8 +57,8 @@ class SimBatches(CoarseBatches):
 def check(batches, data):
     """Return the Coarse in sealed bytes; batches: {number: Sealed}.  Raises ValueError if it
     says anything but what the batches said that it names."""
-    content = coarse.open_any(data)[1]
-    body = coarse.open_body(content, inflate)
+    content = downsampled.open_any(data)[1]
+    body = downsampled.open_body(content, inflate)
     scans, events, prev = {}, {}, content.prev
     for one in content.replaced:
         known = batches.get(one.number)
@@ -91,7 +91,7 @@ def _kept_is_true(content, body, scans, events):
         if known is None or known[:2] != (item.ticks_ms, item.stream):
             raise ValueError(f"record {item.seq} was never sealed")
         for value, was in zip(item.values, known.values, strict=True):
-            thinned = value == Absent(NOT_KEPT) and content.rule != coarse.QUARTERS
+            thinned = value == Absent(NOT_KEPT) and content.rule != downsampled.QUARTERS
             if value != was and not thinned:
                 raise ValueError(f"record {item.seq} holds {value}, it was {was}")
 
@@ -120,7 +120,7 @@ def energies(link, device, described):
             "SELECT quarter_ms, first_ms, first, last_ms, last, broken FROM counter_parts "
             "WHERE channel = ? ORDER BY quarter_ms, first_ms", (channel,))]
         if parts:
-            rules = limits.rules_for(described, name, kind, exponent)
+            rules = counter_limits.rules_for(described, name, kind, exponent)
             found[name, kind] = {"ends": (parts[0].first, parts[-1].last)} | {
                 delta.start_ms: delta for delta in interval.rebuild(parts, rules)}
     return found
@@ -131,8 +131,8 @@ def thinned_ms(batches, contents):
     hours of ticks, which a later clock cuts elsewhere."""
     found = set()
     for content in contents:
-        if not isinstance(content, coarse.Coarse) or (
-                content.rule < coarse.HOURS and content.clock.source != CLOCK_UNKNOWN):
+        if not isinstance(content, downsampled.Coarse) or (
+                content.rule < downsampled.HOURS and content.clock.source != CLOCK_UNKNOWN):
             continue
         for one in content.replaced:
             known = batches[one.number]

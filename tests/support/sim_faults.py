@@ -10,7 +10,7 @@ import asyncio
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.core import batch, coarse, receipt
+from gateway.core.evidence import batch, downsampled, receipt
 from gateway.signer import Signer
 from tests.support.flaky_store import EIO, ENOSPC, EROFS, Fault
 from tests.support.sim_coarse import COARSE_POINTS
@@ -233,14 +233,14 @@ class Faults:
         content = known.content
         if self._bytes_of(content.number) is None:
             return self._batch_nonsense(known)
-        named = [coarse.Replaced(content.number, content.first_seq, content.last_seq,
+        named = [downsampled.Replaced(content.number, content.first_seq, content.last_seq,
                                  self.chance.randbytes(32))]
-        parts = list(coarse.make_parts(coarse.Content(SCHEMA, [], []), named, coarse.COUNTERS))
-        body = coarse.make_body(parts, batch.CODEC_RAW, None)
-        made = coarse.Coarse(*content[:6], content.prev, content.config_hash, content.clock,
-                             batch.CODEC_RAW, body, coarse.COUNTERS, named)
+        parts = list(downsampled.make_parts(downsampled.Content(SCHEMA, [], []), named, downsampled.COUNTERS))
+        body = downsampled.make_body(parts, batch.CODEC_RAW, None)
+        made = downsampled.Coarse(*content[:6], content.prev, content.config_hash, content.clock,
+                             batch.CODEC_RAW, body, downsampled.COUNTERS, named)
         signer = self.world.machine.signer
-        return NAME, coarse.seal(coarse.encode_payload(made), signer.kid, signer.sign), ("fork",)
+        return NAME, downsampled.seal(downsampled.encode_payload(made), signer.kid, signer.sign), ("fork",)
 
     def _batch_nonsense(self, _known):
         """Bytes."""

@@ -18,8 +18,8 @@ from fleet.live import LiveTable
 from fleet.receiver import QUEUE_MAX, Receiver
 from fleet.registry import Registry
 from fleet.store import Store
-from gateway.core import chain, coarse, receipt
 from gateway.core.errors import FormatError
+from gateway.core.evidence import chain, downsampled, receipt
 from gateway.signer import Signer
 from tests.support.sim_gateway import NAME
 from tests.support.sim_truth import ORIGIN_S
@@ -267,7 +267,7 @@ class Fleet:
         codes = self.known.get(sha256(sealed).digest(), ())
         if "fork" not in codes:
             return False
-        number = coarse.open_any(sealed)[1].number - ("broken-chain" in codes)
+        number = downsampled.open_any(sealed)[1].number - ("broken-chain" in codes)
         return not self.rows("SELECT 1 FROM batches WHERE number = ?", number)
 
     def now_ms(self):

@@ -16,21 +16,22 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway import app
-from gateway.clock import Clock, Sources
-from gateway.config_values import UplinkSettings
-from gateway.core import batch, cbor, receipt
+from gateway.config.values import UplinkSettings
+from gateway.core.codec import cbor
 from gateway.core.errors import BadFrame, FormatError, NoReply
-from gateway.core.journal import Journal, Opening, Sealer
+from gateway.core.evidence import batch, receipt
+from gateway.core.journal.journal import Journal, Opening, Sealer
 from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Absent, Point, Scan, Stream
-from gateway.deflate import deflate
-from gateway.health import Notifier, Progress
-from gateway.poller import BusPoller, Line
-from gateway.poller_unit import Timeout, Unit
-from gateway.resume import known_utc_ms, last_read_utc_ms
-from gateway.room import Limits, Room
+from gateway.delivery.uplink import Uplink
+from gateway.polling.poller import BusPoller, Line
+from gateway.polling.unit import Timeout, Unit
+from gateway.service.health import Notifier, Progress
 from gateway.signer import Signer, Verifier
-from gateway.uplink import Uplink
-from gateway.writer import Rules, Writer
+from gateway.storage.deflate import deflate
+from gateway.storage.restart import known_utc_ms, last_read_utc_ms
+from gateway.storage.retention import Limits, Room
+from gateway.storage.writer import Rules, Writer
+from gateway.timekeeping.clock import Clock, Sources
 from tests.support.flaky_store import DAMAGE, FlakyStore, image_after_cut
 from tests.support.sim_coarse import SimBatches
 from tests.support.sim_truth import ORIGIN_S, Witness

@@ -11,8 +11,9 @@ import json
 import os
 import sys
 
-from gateway import app, uplink
-from gateway.health import cpu_s, rss_kib
+from gateway import app
+from gateway.delivery import uplink
+from gateway.service.health import cpu_s, rss_kib
 from tests.support import sim_cabinet, sim_loop
 from tests.support.sim_broker import Broker
 

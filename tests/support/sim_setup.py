@@ -6,7 +6,9 @@ import random
 from unittest import mock
 
 from fleet import store as fleet_store
-from gateway import poller, room, uplink, writer
+from gateway.delivery import uplink
+from gateway.polling import poller
+from gateway.storage import retention, writer
 from tests.support import sim_gateway
 from tests.support.sim_fleet import Epochs
 
@@ -58,7 +60,7 @@ def knobs(seed, style):
         mock.patch.object(uplink, "IDLE_S", style.look_s),
         mock.patch.object(poller, "WAIT_S_MAX", 60.0),
         mock.patch.object(fleet_store, "secrets", Epochs()),
-        mock.patch.object(room, "RESERVE_BYTES", 8 << 10),
+        mock.patch.object(retention, "RESERVE_BYTES", 8 << 10),
         mock.patch.object(sim_gateway, "KEEP_BYTES",
                           SMALL_FLASH[style.name] if trims(seed) else 1 << 30),
     ]

@@ -8,10 +8,11 @@ raises `Violation`, which names the invariant of docs/simulation.md.
 from hashlib import sha256
 from typing import NamedTuple
 
-from gateway.core import batch, cbor, chain, coarse, columns
+from gateway.core.codec import cbor, columns
+from gateway.core.evidence import batch, chain, downsampled
 from gateway.core.reading import CLOCK_UNKNOWN, utc_ms
 from gateway.core.record import GAP, is_event
-from gateway.resume import inflate
+from gateway.storage.restart import inflate
 from tests.support import sim_coarse
 from tests.support.columns_by_the_book import decode as by_the_book
 
@@ -171,7 +172,7 @@ class Witness:
         """Hold a batch on the wire to what is durable."""
         content = self.contents.get(sha256(data).digest())
         if content is None:
-            number = coarse.open_any(data)[1].number
+            number = downsampled.open_any(data)[1].number
             self._fail("I2", f"batch {number} on the wire was never sealed")
         if content.last_seq > self.durable:
             self._fail("I2", f"batch {content.number} on the wire is not durable")

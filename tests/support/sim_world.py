@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway import writer
 from gateway.core.errors import StoreError
-from gateway.uplink import WINDOW
+from gateway.delivery.uplink import WINDOW
+from gateway.storage import writer
 from tests.support import sim_checks, sim_loop, sim_setup
 from tests.support.sim_broker import Broker
 from tests.support.sim_coarse import RULES_MAX

@@ -6,15 +6,15 @@ import zlib
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.core import batch
-from gateway.core.journal import Journal, Opening, Sealer
-from gateway.core.journal_coarse import CoarseBatches
+from gateway.core.evidence import batch
+from gateway.core.journal.downsampled_files import CoarseBatches
+from gateway.core.journal.journal import Journal, Opening, Sealer
 from gateway.core.reading import Point, Scan, Stream
-from gateway.deflate import deflate
-from gateway.room import Limits, Room
 from gateway.signer import Signer
-from gateway.store import FlashStore
-from gateway.writer import Rules, Writer
+from gateway.storage.deflate import deflate
+from gateway.storage.retention import Limits, Room
+from gateway.storage.store import FlashStore
+from gateway.storage.writer import Rules, Writer
 from tests.support.gateway_fakes import virtual_clock
 
 SCHEMA = (Stream("meter", (Point(43, 0, ""), Point(14, 0, ""))),)

@@ -20,11 +20,11 @@ from fleet.desk import Desk as AdmissionDesk
 from fleet.live import LiveTable
 from fleet.receiver import Receiver
 from fleet.registry import Registry
-from gateway.clock import Clock, Scale
+from gateway.delivery.uplink import Uplink
 from gateway.signer import Signer, Verifier
-from gateway.uplink import Uplink
+from gateway.timekeeping.clock import Clock, Scale
 from provisioning import enrol
-from tests.gateway.test_uplink import (
+from tests.gateway.delivery.test_uplink import (
     CABINET,
     QUICK,
     Broker,

@@ -5,7 +5,9 @@ import os
 
 import pytest
 
-from gateway.core import coarse, coarsen, journal_batches, journal_coarse, record
+from gateway.core import record
+from gateway.core.evidence import downsampled
+from gateway.core.journal import batch_files, downsample, downsampled_files
 from tests.support.coarse_cuts import (
     filled,
     make_coarser,
@@ -27,8 +29,8 @@ SIZES = ((12, 4), (30, 6), (46, 9))         # (batches, scans in each): three fi
 def test_a_power_cut_while_batches_are_made_coarser_loses_nothing_that_counts():
     image, truth = filled(*SIZES[1])
     cases, rules = run_cuts(image, truth, range(1), DAMAGE[::5], every=(0, 3))
-    assert cases > 30 and rules == {0, coarse.QUARTERS, coarse.COUNTERS, coarse.HOURS,
-                                    coarse.ENDS}
+    assert cases > 30 and rules == {0, downsampled.QUARTERS, downsampled.COUNTERS, downsampled.HOURS,
+                                    downsampled.ENDS}
 
 
 def test_flash_errors_while_batches_are_made_coarser_lose_nothing_that_counts():
@@ -49,13 +51,13 @@ def test_every_operation_of_coarsening_may_be_cut_or_fail(capsys):
         print(f"\ncoarsening: {operations} operations, {cuts} cuts, {errors} errors, 0 lost")
     assert cuts == operations * len(DAMAGE)
     assert errors == 18 * sum(len(snapshots(filled(*size)[0])) for size in SIZES[:2])
-    assert set().union(*(one[2] for one in done)) == {0, coarse.QUARTERS, coarse.COUNTERS,
-                                                      coarse.HOURS, coarse.ENDS}
+    assert set().union(*(one[2] for one in done)) == {0, downsampled.QUARTERS, downsampled.COUNTERS,
+                                                      downsampled.HOURS, downsampled.ENDS}
 
 
 def planted_originals_first(patch):
     """Delete what is replaced before what stands for it is durable."""
-    real = journal_coarse.CoarseBatches._put
+    real = downsampled_files.CoarseBatches._put
 
     def put(self, name, number, data):
         for original in [one for one in self.numbers() if one <= number][:16]:
@@ -63,15 +65,15 @@ def planted_originals_first(patch):
                 self._store.remove(path)
         self._store.sync_dir()
         real(self, name, number, data)
-    patch.setattr(journal_coarse.CoarseBatches, "_put", put)
+    patch.setattr(downsampled_files.CoarseBatches, "_put", put)
 
 
 def planted_no_sync(patch):
     """Believe that a written file is durable."""
     def put(self, name, number, data):
         self._store.create(name)
-        self._store.write(name, 0, journal_batches.seal_file(data, self._journal_id, number))
-    patch.setattr(journal_coarse.CoarseBatches, "_put", put)
+        self._store.write(name, 0, batch_files.seal_file(data, self._journal_id, number))
+    patch.setattr(downsampled_files.CoarseBatches, "_put", put)
 
 
 def planted_coarse_wins(patch):
@@ -79,28 +81,28 @@ def planted_coarse_wins(patch):
     def adopt(self, last, span):
         for number in range(span.first, last + 1):
             self._torn += self._paths(number)
-            journal_batches.Batches._drop(self, number)
+            batch_files.Batches._drop(self, number)
         self._spans[last] = span
         self._numbers.add(last)
-    patch.setattr(journal_coarse.CoarseBatches, "_adopt", adopt)
+    patch.setattr(downsampled_files.CoarseBatches, "_adopt", adopt)
 
 
 def planted_last_reading_dropped(patch):
     """Keep the first reading of a quarter hour only."""
-    real = coarsen.thin
+    real = downsample.thin
 
     def thin(content, clock, rule, limits):
         kept = real(content, clock, rule, limits)
-        scans = [item for item in kept if not coarsen.is_event(item)]
-        return [item for item in kept if coarsen.is_event(item) or item in scans[::2]]
-    patch.setattr(coarsen, "thin", thin)
+        scans = [item for item in kept if not downsample.is_event(item)]
+        return [item for item in kept if downsample.is_event(item) or item in scans[::2]]
+    patch.setattr(downsample, "thin", thin)
 
 
 def planted_events_dropped(patch):
     """Keep no events."""
-    real = coarsen.thin
-    patch.setattr(coarsen, "thin", lambda *given: [
-        item for item in real(*given) if not coarsen.is_event(item)])
+    real = downsample.thin
+    patch.setattr(downsample, "thin", lambda *given: [
+        item for item in real(*given) if not downsample.is_event(item)])
 
 
 @pytest.mark.parametrize("plant", [planted_originals_first, planted_no_sync, planted_coarse_wins,

@@ -12,16 +12,14 @@ import pytest
 from fleet import admission, coarsened
 from fleet import desk as fleet_desk
 from fleet import store as fleet_store
-from gateway import clock, poller, signer, uplink, writer
-from gateway.core import (
-    batch,
-    coarsen,
-    journal_batches,
-    journal_buffer,
-    journal_coarse,
-    outbox,
-)
+from gateway import signer
 from gateway.core.errors import WattproofError
+from gateway.core.evidence import batch
+from gateway.core.journal import batch_files, buffer, downsample, downsampled_files, outbox
+from gateway.delivery import uplink
+from gateway.polling import poller
+from gateway.storage import writer
+from gateway.timekeeping import clock
 from tests.support import sim_world
 
 # Generous: a time-out would be taken for a mistake that was found.
@@ -126,8 +124,8 @@ def newest_waits_for_the_next(patch):
 
 def deleted_without_a_receipt(patch):
     """Batches are deleted by size alone."""
-    real = journal_batches.Batches.trim
-    patch.setattr(journal_batches.Batches, "trim", lambda self, keep, seq:
+    real = batch_files.Batches.trim
+    patch.setattr(batch_files.Batches, "trim", lambda self, keep, seq:
                   real(self, keep, 1 << 60))
 
 
@@ -160,13 +158,13 @@ def clock_claims_too_much(patch):
 
 def absent_becomes_zero(patch):
     """A silent meter's values are sealed as zero."""
-    real = journal_buffer.sheet_of
+    real = buffer.sheet_of
 
     def sheet_of(schema, records):
         return real(schema, [item._replace(values=tuple(
             value if isinstance(value, int) else 0 for value in item.values))
             if hasattr(item, "values") else item for item in records])
-    patch.setattr(journal_buffer, "sheet_of", sheet_of)
+    patch.setattr(buffer, "sheet_of", sheet_of)
 
 
 def receipt_before_the_commit(patch):
@@ -273,25 +271,25 @@ def refusals_not_counted(patch):
 
 def boundary_reading_dropped(patch):
     """Coarsening leaves out the last reading of each meter before a quarter hour ends."""
-    real = coarsen.thin
+    real = downsample.thin
 
     def thin(content, *given):
         kept = real(content, *given)
         last = {item.stream: item for item in kept if hasattr(item, "stream")}
         return [item for item in kept if item not in last.values()]
-    patch.setattr(coarsen, "thin", thin)
+    patch.setattr(downsample, "thin", thin)
 
 
 def events_dropped_by_coarsening(patch):
     """A coarse batch leaves out gaps, alarms and starts."""
-    real = coarsen.thin
-    patch.setattr(coarsen, "thin", lambda *given: [
+    real = downsample.thin
+    patch.setattr(downsample, "thin", lambda *given: [
         item for item in real(*given) if hasattr(item, "stream")])
 
 
 def originals_deleted_first(patch):
     """The batches that a coarse one is to stand for are deleted before it is durable."""
-    real = journal_coarse.CoarseBatches.replace
+    real = downsampled_files.CoarseBatches.replace
 
     def replace(self, numbers, rule, data):
         put = self._put
@@ -307,7 +305,7 @@ def originals_deleted_first(patch):
             real(self, numbers, rule, data)
         finally:
             self._put = put
-    patch.setattr(journal_coarse.CoarseBatches, "replace", replace)
+    patch.setattr(downsampled_files.CoarseBatches, "replace", replace)
 
 
 def coarse_replaces_what_it_does_not_name(patch):
@@ -317,10 +315,10 @@ def coarse_replaces_what_it_does_not_name(patch):
         for number in range(span.first, last + 1):
             if self._numbers.has(number) and number not in self._spans:
                 self._torn += self._paths(number)
-                journal_batches.Batches._drop(self, number)
+                batch_files.Batches._drop(self, number)
         self._spans[last] = span
         self._numbers.add(last)
-    patch.setattr(journal_coarse.CoarseBatches, "_adopt", adopt)
+    patch.setattr(downsampled_files.CoarseBatches, "_adopt", adopt)
 
 
 def coarse_counts_beside_its_originals(patch):
@@ -338,8 +336,8 @@ def coarse_link_not_compared(patch):
 
 def coarse_cells_lost(patch):
     """A coarse batch forgets how many scans its last cell stands for."""
-    real = coarsen.cells_of
-    patch.setattr(coarsen, "cells_of", lambda *given: real(*given)[:-1])
+    real = downsample.cells_of
+    patch.setattr(downsample, "cells_of", lambda *given: real(*given)[:-1])
 
 
 MUTANTS = (

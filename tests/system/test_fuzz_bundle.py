@@ -8,7 +8,7 @@ import hashlib
 
 import pytest
 
-from gateway.core import cbor, cose
+from gateway.core.codec import cbor, cose
 from tests.support import evidence_world as forge
 from tests.support.fuzz import altered, damaged, either, lcg
 

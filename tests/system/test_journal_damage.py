@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from gateway.core import record, segment
+from gateway.core import record
+from gateway.core.journal import segment
 from tests.support.bad_flash import (
     flips,
     hold_despite_loss,

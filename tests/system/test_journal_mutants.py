@@ -5,8 +5,9 @@ A mutant that survives means that the harness cannot see that kind of mistake.
 
 import pytest
 
-from gateway.core import cursor, frame, journal, journal_batches, journal_recovery, segment, tail
+from gateway.core.codec import frame
 from gateway.core.errors import StoreError
+from gateway.core.journal import batch_files, cursor, journal, recovery, segment, tail
 from tests.support.flaky_store import EIO, Fault, FlakyStore
 from tests.support.journal_world import Violated
 from tests.support.matrix import play
@@ -68,7 +69,7 @@ def generation_reused(patch):
 
 def batch_checksum_not_checked(patch):
     """A batch torn in the middle counts as whole, and its records in the tail are given up."""
-    patch.setattr(journal_batches, "open_file", lambda data, journal_id, number:
+    patch.setattr(batch_files, "open_file", lambda data, journal_id, number:
                   data[:-5] if len(data) > 5 else None)
 
 
@@ -101,8 +102,8 @@ def cursor_crc_not_checked(patch):
 
 def batch_does_not_win(patch):
     """Records of a sealed batch are taken from the tail a second time."""
-    real = journal_recovery.Search.accept
-    patch.setattr(journal_recovery.Search, "accept", lambda self, slot, expected:
+    real = recovery.Search.accept
+    patch.setattr(recovery.Search, "accept", lambda self, slot, expected:
                   real(self, slot, 1 if not self.pieces else expected))
 
 
@@ -174,14 +175,14 @@ def torn_commit_taken_for_a_gap(patch):
 
 def boot_not_counted(patch):
     """Two lives share a boot number."""
-    real = journal_recovery.recover
+    real = recovery.recover
     patch.setattr(journal, "recover", lambda *given: real(*given)._replace(boot=0))
 
 
 def trims_what_was_not_acknowledged(patch):
     """Batches are deleted by age alone."""
-    real = journal_batches.Batches.trim
-    patch.setattr(journal_batches.Batches, "trim", lambda self, keep, seq:
+    real = batch_files.Batches.trim
+    patch.setattr(batch_files.Batches, "trim", lambda self, keep, seq:
                   real(self, keep, 1 << 60))
 
 

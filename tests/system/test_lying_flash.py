@@ -12,7 +12,7 @@ import pytest
 
 from fleet import incidents
 from gateway.core import record
-from gateway.core.journal_batches import parse_name
+from gateway.core.journal.batch_files import parse_name
 from tests.support.lying_flash import K_MAX
 from tests.support.lying_site import Site
 

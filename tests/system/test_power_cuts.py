@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from gateway.core import frame
+from gateway.core.codec import frame
 from tests.support.flaky_store import EIO, Fault
 from tests.support.matrix import KINDS, SOAK, faults, play, run_all, soak
 from tests.support.power_cuts import (

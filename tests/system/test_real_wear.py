@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from gateway.core.batch import CODEC_DEFLATE
-from gateway.core.journal import Sealer
-from gateway.deflate import deflate
-from gateway.store import BLOCK_BYTES, FlashStore
+from gateway.core.evidence.batch import CODEC_DEFLATE
+from gateway.core.journal.journal import Sealer
+from gateway.storage.deflate import deflate
+from gateway.storage.store import BLOCK_BYTES, FlashStore
 from tests.bench import bench_journal
 from tests.support import loop_disk
 from tests.support.journal_world import World, opening

@@ -5,12 +5,12 @@ import sys
 import pytest
 from hypothesis import given, settings
 
-from gateway.core import columns
+from gateway.core.codec import columns
 from gateway.core.reading import Absent
 from gateway.core.record import EventRecord
 from gateway.core.schema import encode_schema
 from tests.bench import load
-from tests.core.test_columns_props import journals, meters
+from tests.gateway.core.codec.test_columns_props import journals, meters
 from tests.support import evidence_world as forge
 
 checker = forge.verifier()

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fleet.desk import Desk
 from fleet.registry import Registry
 from fleet.store import Store
-from gateway.core import handover
+from gateway.core.evidence import handover
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
 from tests.support import evidence_world as forge
 

@@ -15,15 +15,17 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway import journal_tool
-from gateway.core import coarse, columns, segment
-from gateway.core.batch import CODEC_DEFLATE
-from gateway.core.journal import Journal, Opening, Sealer
+from gateway.core.codec import columns
+from gateway.core.evidence import downsampled
+from gateway.core.evidence.batch import CODEC_DEFLATE
+from gateway.core.journal import segment
+from gateway.core.journal.journal import Journal, Opening, Sealer
 from gateway.core.reading import CLOCK_NTP, ClockState
 from gateway.core.record import ScanRecord
-from gateway.deflate import deflate
-from gateway.resume import inflate
-from gateway.store import FlashStore
+from gateway.storage import inspect
+from gateway.storage.deflate import deflate
+from gateway.storage.restart import inflate
+from gateway.storage.store import FlashStore
 from tests.bench.contender.harness import memory_mib, records, say
 from tests.bench.load import METERS, SCHEMA
 
@@ -92,12 +94,12 @@ def fill(folder: Path, commit: int, count: int, pace: float, acknowledged: Path)
         payload_bytes=count * (HEAD_BYTES + VALUE_BYTES * len(SCHEMA[0].points)))
 
 
-def numbers(view: journal_tool.View) -> list[int]:
+def numbers(view: inspect.View) -> list[int]:
     """Return the number (from 0) of every scan that stands in a journal."""
     found = []
-    for _, content, _ in journal_tool.batches(view):
+    for _, content, _ in inspect.batches(view):
         if content is not None:
-            found += coarse.open_records(content, inflate)[1]
+            found += downsampled.open_records(content, inflate)[1]
     for piece in view.found.pieces:
         schema = columns.decode_schema(piece.context.schema)
         data = piece.columns or segment.decode_block(view.found.tail.read(piece.place)).columns
@@ -109,7 +111,7 @@ def numbers(view: journal_tool.View) -> list[int]:
 def count(folder: Path) -> None:
     """Say what a journal holds, and how long it took to find out."""
     base_mib, began_s = memory_mib(), time.perf_counter()
-    view = journal_tool.look(folder / "journal", DEVICE)
+    view = inspect.look(folder / "journal", DEVICE)
     open_s, open_mib = time.perf_counter() - began_s, memory_mib()
     found = numbers(view)
     distinct = set(found)

@@ -9,8 +9,8 @@ import zipfile
 
 import pytest
 
-from gateway.core import batch
-from gateway.resume import inflate
+from gateway.core.evidence import batch
+from gateway.storage.restart import inflate
 from tests.bench.contender import drain, harness, poll, store, uplink
 from tests.bench.load import METERS, NAMES, SCHEMA
 from tests.bench.process import ROOT

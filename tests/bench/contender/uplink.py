@@ -7,11 +7,11 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.core import batch as batches
-from gateway.core import chain
+from gateway.core.evidence import batch as batches
+from gateway.core.evidence import chain
 from gateway.core.reading import ClockState
 from gateway.core.record import ScanRecord
-from gateway.deflate import deflate
+from gateway.storage.deflate import deflate
 from tests.bench.contender.harness import schema_of
 
 DEVICE, JOURNAL = "shop-7-cabinet", bytes(range(16))

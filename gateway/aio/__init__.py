@@ -1,0 +1,1 @@
+"""Asyncio helpers, the only shared floor of CPython rooms: waking, task groups, deadlines."""

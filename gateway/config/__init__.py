@@ -1,0 +1,1 @@
+"""cabinet.toml: read, checked as a whole, and turned into frozen values and a device schema."""

@@ -1,0 +1,143 @@
+"""From checked values to a Cabinet: dataclasses, the schema, and the site descriptor.
+
+The descriptor is what the fleet needs to account: a CBOR map of text keys with whole numbers
+and decimal texts, no floats.  It travels in the CONFIG event; its SHA-256 is the config hash
+that every batch names.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from gateway.config.values import (
+    Battery,
+    Bus,
+    Cabinet,
+    Device,
+    JournalSettings,
+    Site,
+    UplinkSettings,
+)
+from gateway.core import measurand
+from gateway.core.codec import cbor
+from gateway.core.reading import Stream
+from gateway.timekeeping.clock import Scale
+
+Values = Mapping[str, Any]
+DESCRIPTOR_VERSION = 1
+POINTS_MAX = 512            # of one device: keeps a scan within a journal frame
+STREAM_POINTS_MAX = 4096    # of one cabinet: one commit stays in memory many times over
+DESCRIPTOR_BYTES_MAX = 8000     # an event's body holds 8 KiB, hash and heads included
+BAUD_DEFAULT = {"rtu": 9600, "pylontech": 115_200}
+
+
+def build(values: Values, folder: Path) -> Cabinet:
+    """Return the cabinet of values without mistakes; drivers and schema are still empty."""
+    uplink, journal = dict(values["uplink"]), dict(values["journal"])
+    for name in ("ca", "certificate", "key", "receipt_key"):
+        uplink[name] = folder / uplink[name]
+    journal["directory"] = folder / journal["directory"]
+    factors = values["factors"]
+    return Cabinet(
+        site=Site(**values["site"]),
+        journal=JournalSettings(**journal),
+        evidence_key=folder / values["keys"]["evidence"],
+        uplink=UplinkSettings(**uplink),
+        status_file=folder / values["status"]["file"],
+        factors=str(folder / factors["file"]) if factors["file"] else factors["id"],
+        battery=Battery(**values["battery"]) if "battery" in values else None,
+        scale=Scale(**_scale(values["clock"])) if "clock" in values else None,
+        buses=tuple(_bus(bus, folder) for bus in values["bus"]),
+        devices=tuple(Device(**device) for device in values["device"]),
+    )
+
+
+def _scale(clock: Values) -> dict[str, int]:
+    return {"speed": clock["speed"], "origin_utc_ms": clock["origin_utc"],
+            "started_unix_ms": clock["started_unix_ms"]}
+
+
+def _bus(values: Values, folder: Path) -> Bus:
+    bus = dict(values)
+    if isinstance(bus["port"], int):            # port = 1502 on a tcp bus
+        bus["tcp_port"], bus["port"] = bus["port"], ""
+    elif bus["port"]:
+        bus["port"] = str(folder / bus["port"])
+    bus["baud"] = bus["baud"] or BAUD_DEFAULT.get(bus["kind"], 0)
+    bus["timeout_s"] = float(bus["timeout_s"])
+    return Bus(**bus)
+
+
+def schema_of(devices: tuple[Device, ...], drivers: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the schema: one Stream per device, in the order of the file."""
+    return tuple(Stream(device.name, tuple(driver.points))
+                 for device, driver in zip(devices, drivers, strict=True))
+
+
+def counter_step_mwh(points: tuple[Any, ...]) -> int:
+    """Return the step of a device's energy counters in mWh, 0 if it has none.
+
+    The coarsest of the counted steps: a bound must not promise more than the worst counter.
+    """
+    steps = [0]
+    for point in points:
+        known = measurand.BY_ID[point.measurand]
+        if known.kind == measurand.COUNTER and known.unit == "Wh":
+            steps.append(int(Decimal(1000).scaleb(point.exponent)))
+    return max(steps)
+
+
+def descriptor(cabinet: Cabinet, kinds: tuple[str, ...]) -> bytes:
+    """Return the site descriptor as CBOR.  kinds: meter | pv | bms | climate | node, by device."""
+    site = cabinet.site
+    devices = [_device_entry(device, kind, counter_step_mwh(stream.points))
+               for device, kind, stream in zip(cabinet.devices, kinds, cabinet.schema,
+                                               strict=True)]
+    nodes = [device for device in cabinet.devices if device.is_node]
+    encoded: bytes = cbor.encode({
+        "v": DESCRIPTOR_VERSION,
+        "site": site.id, "name": site.name, "cabinet": site.cabinet, "timezone": site.timezone,
+        "interval_s": cabinet.journal.interval_s,
+        "interval_ms_step": cabinet.journal.interval_s * 1000,
+        "batch_minutes": cabinet.journal.batch_minutes,
+        "devices": devices,
+        "battery": _battery_entry(cabinet.battery),
+        "nodes": [{"name": node.name, "cores": plain(node.cores), "idle_w": plain(node.idle_w),
+                   "meter": node.meter} for node in nodes],
+        "workloads": [{"node": node.name, "name": name}
+                      for node in nodes for name in node.workloads],
+        "factor_set": Path(cabinet.factors).stem if "/" in cabinet.factors else cabinet.factors,
+    })
+    return encoded
+
+
+def _device_entry(device: Device, kind: str, step_mwh: int) -> dict[str, Any]:
+    return {
+        "name": device.name, "profile": device.profile, "kind": kind,
+        "role": None if device.role == "none" else device.role,
+        "rated_w": device.rated_w, "counter_step_mwh": step_mwh,
+        "ct_ratio": plain(device.ct_ratio), "meter_class": device.meter_class,
+        "ct_class": device.ct_class, "feeds": list(device.feeds),
+    }
+
+
+def _battery_entry(battery: Battery | None) -> dict[str, Any] | None:
+    if battery is None:
+        return None
+    return {"capacity_wh": battery.capacity_wh, "eta_charge": plain(battery.eta_charge),
+            "eta_discharge": plain(battery.eta_discharge),
+            "standby_w": plain(battery.standby_w)}
+
+
+def plain(number: Decimal) -> int | str:
+    """Return an int where the number is whole, else its shortest decimal text, e.g. "0.96"."""
+    if number == number.to_integral_value():
+        return int(number)
+    return format(number.normalize(), "f")
+
+
+def hash_of(encoded: bytes) -> bytes:
+    """Return the 32-byte config hash of a descriptor."""
+    return hashlib.sha256(encoded).digest()

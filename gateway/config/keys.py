@@ -1,0 +1,58 @@
+"""Whether the keys of a cabinet.toml are what the gateway needs: opened as a start would.
+
+For `check` only: `status` runs as users who may not read keys, and a start opens them anyway.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from gateway.config.checks import readable_fault
+from gateway.config.parse import Document
+from gateway.config.values import UplinkSettings
+from gateway.core.errors import ConfigError
+from gateway.signer import Signer, Verifier, permission_fault
+
+Values = Mapping[str, Any]
+
+
+def check_keys(document: Document, values: Values, folder: Path) -> None:
+    """Add a mistake for each key or certificate that a start would refuse.
+
+    Files that cannot be read at all are left out: those are told already.
+    """
+    evidence = _usable(values, folder, "keys", "evidence")
+    receipt = _usable(values, folder, "uplink", "receipt_key")
+    if evidence:
+        _try(document, ("keys", "evidence"), lambda: Signer.load(evidence))
+    if receipt:
+        _try(document, ("uplink", "receipt_key"), lambda: Verifier.load(receipt))
+    ca, certificate, key = (_usable(values, folder, "uplink", name)
+                            for name in ("ca", "certificate", "key"))
+    if ca and certificate and key:
+        _check_tls(document, ca, certificate, key)
+
+
+def _check_tls(document: Document, ca: Path, certificate: Path, key: Path) -> None:
+    from gateway.delivery.tls import tls_context  # brings MQTT, which `status` does without
+    settings = UplinkSettings("", 0, ca, certificate, key, ca, 0, 0, Decimal(0), Decimal(0))
+    _try(document, ("uplink", "certificate"), lambda: tls_context(settings))
+
+
+def _usable(values: Values, folder: Path, table: str, name: str) -> Path | None:
+    """Return the path of a file that can be opened, or None."""
+    written = values.get(table, {}).get(name)
+    if not written:
+        return None
+    path = folder / written
+    private = (table, name) in (("keys", "evidence"), ("uplink", "key"))
+    fault = readable_fault(path) or (permission_fault(path) if private else "")
+    return None if fault else path
+
+
+def _try(document: Document, place: tuple[str, str], load: Callable[[], Any]) -> None:
+    try:
+        load()
+    except ConfigError as error:
+        document.fault(place, str(error))

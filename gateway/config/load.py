@@ -1,0 +1,117 @@
+"""cabinet.toml -> Cabinet: every value with bounds, unknown keys are errors, all at once.
+
+`load` is for the service: it stops at start with the whole list of mistakes.  `check` is for
+people.  Both see the same mistakes, each with its line, what is allowed, and the nearest name;
+`check` also opens the keys, which a start does by itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from gateway.config.build import (
+    DESCRIPTOR_BYTES_MAX,
+    POINTS_MAX,
+    STREAM_POINTS_MAX,
+    build,
+    descriptor,
+    hash_of,
+    schema_of,
+)
+from gateway.config.checks import Catalogue, check_all
+from gateway.config.keys import check_keys
+from gateway.config.parse import TEXT_BYTES_MAX, Document, Mistake, parse, read
+from gateway.config.values import Bus, Cabinet, Device
+from gateway.core.errors import ConfigError
+
+
+class DriverCatalogue(Catalogue, Protocol):
+    """A catalogue that can also build the driver of a device."""
+
+    def driver(self, device: Device, bus: Bus) -> Any:
+        """Return a driver object (points, poll, identify); raises ConfigError."""
+
+
+def check(path: Path, catalogue: DriverCatalogue | None = None) -> list[Mistake]:
+    """Return every mistake of a file, by line; an empty list means it can run."""
+    return _examine(path, catalogue or _installed(), check_keys)[1]
+
+
+def load(path: Path, catalogue: DriverCatalogue | None = None) -> Cabinet:
+    """Return the cabinet of a file; raises ConfigError that lists every mistake."""
+    cabinet, mistakes = _examine(path, catalogue or _installed())
+    if mistakes or cabinet is None:
+        raise ConfigError(report(path, mistakes))
+    return cabinet
+
+
+def report(path: Path, mistakes: list[Mistake]) -> str:
+    """Return the mistakes as text, one line each, in the form file:line: what."""
+    lines = [f"{path}:{line}: {text}" if line else f"{path}: {text}" for line, text in mistakes]
+    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    return "\n".join([*lines, f"{count}; next: mend them and run "
+                              f"python -m gateway check {path}"])
+
+
+def _examine(path: Path, catalogue: DriverCatalogue,
+             also: Callable[[Document, Any, Path], None] | None = None,
+             ) -> tuple[Cabinet | None, list[Mistake]]:
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8")
+    except OSError as error:
+        return None, [Mistake(0, f"cannot be read: {error.strerror}")]
+    except UnicodeDecodeError as error:
+        return None, [Mistake(data.count(b"\n", 0, error.start) + 1, "is not UTF-8 text")]
+    if len(data) > TEXT_BYTES_MAX:
+        return None, [Mistake(0, f"has {len(data)} bytes; at most {TEXT_BYTES_MAX} are allowed")]
+    document = parse(text)
+    if document.mistakes:
+        return None, document.mistakes
+    folder = path.resolve().parent
+    values = read(document)
+    check_all(document, values, folder, catalogue)
+    if also:
+        also(document, values, folder)
+    if document.mistakes:
+        return None, sorted(set(document.mistakes))
+    cabinet = _complete(document, build(values, folder), catalogue)
+    return cabinet, sorted(set(document.mistakes))
+
+
+def _complete(document: Document, cabinet: Cabinet, catalogue: DriverCatalogue) -> Cabinet:
+    """Return the cabinet with drivers, schema, descriptor and hash; faults to the document."""
+    buses = {bus.name: bus for bus in cabinet.buses}
+    drivers = []
+    for index, device in enumerate(cabinet.devices):
+        try:
+            driver = catalogue.driver(device, buses[device.bus])
+        except ConfigError as error:
+            document.fault(("device", index, "profile"), str(error))
+            continue
+        if len(driver.points) > POINTS_MAX:
+            document.fault(("device", index), f"has {len(driver.points)} points; "
+                                              f"at most {POINTS_MAX} are allowed")
+        drivers.append(driver)
+    total = sum(len(driver.points) for driver in drivers)
+    if total > STREAM_POINTS_MAX:
+        document.fault(("device",), f"all devices together have {total} points; "
+                                    f"at most {STREAM_POINTS_MAX} are allowed")
+    if document.mistakes:
+        return cabinet
+    kinds = tuple(catalogue.facts(device.profile).kind for device in cabinet.devices)
+    full = replace(cabinet, drivers=tuple(drivers),
+                   schema=schema_of(cabinet.devices, tuple(drivers)))
+    encoded = descriptor(full, kinds)
+    if len(encoded) > DESCRIPTOR_BYTES_MAX:
+        document.fault(("device",), f"the site's description takes {len(encoded)} bytes; at most "
+                                    f"{DESCRIPTOR_BYTES_MAX} fit one event: use fewer devices "
+                                    "or shorter names")
+    return replace(full, descriptor=encoded, config_hash=hash_of(encoded))
+
+
+def _installed() -> DriverCatalogue:
+    """Return the catalogue of the profiles that came with the product."""
+    from gateway.config.profiles import InstalledProfiles
+    return InstalledProfiles()

@@ -1,0 +1,56 @@
+"""The device profiles that came with the product, as config.py asks for them.
+
+The one place where a line of cabinet.toml meets the drivers room: which wire a bus speaks,
+which profile a device has, and which kind of device that is for the fleet.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from drivers import driver
+from drivers.links import doubles, profile_files, wire_for
+from gateway.config.checks import ProfileFacts
+from gateway.config.values import Bus, Device
+
+# kind of a profile -> kind in the site descriptor
+KINDS = {"meter": "meter", "inverter": "pv", "bms": "bms", "environment": "climate",
+         "compute": "node"}
+
+
+class InstalledProfiles:
+    """Profiles of drivers/profiles; builds one wire per bus, one driver per device."""
+
+    def __init__(self) -> None:
+        """Nothing is read yet."""
+        self._wires: dict[str, Any] = {}
+        self._profiles: dict[str, Any] = {}
+
+    def stems(self) -> Iterable[str]:
+        """Return the names of all profiles."""
+        return list(profile_files.names())
+
+    def facts(self, stem: str) -> ProfileFacts:
+        """Return the facts of a profile that exists; raises ConfigError if it is broken."""
+        profile = self._profile(stem)
+        transport = profile.transport
+        return ProfileFacts(KINDS.get(profile.kind, profile.kind), tuple(transport.kinds),
+                            tuple(transport.bauds))
+
+    def driver(self, device: Device, bus: Bus) -> Any:
+        """Return the driver of a device on its bus; raises ConfigError."""
+        setup = driver.Setup(self._wire(device, bus), unit=device.unit,
+                             fine=device.resolution == "fine", workloads=device.workloads)
+        setup.floats = doubles.floats
+        return driver.build(self._profile(device.profile), setup)
+
+    def _profile(self, stem: str) -> Any:
+        if stem not in self._profiles:
+            self._profiles[stem] = profile_files.find(stem)
+        return self._profiles[stem]
+
+    def _wire(self, device: Device, bus: Bus) -> Any:
+        if bus.kind == "http":
+            return wire_for(bus, device.path)       # the path is the device's, not the bus's
+        if bus.name not in self._wires:
+            self._wires[bus.name] = wire_for(bus)
+        return self._wires[bus.name]

@@ -1,0 +1,1 @@
+"""Bytes: CBOR, COSE, checksums, frames and the columns of a sealed batch."""

@@ -1,0 +1,373 @@
+"""Records as columns: the bytes of a batch, of a commit, and of nothing else.
+
+Scans of one stream differ little from poll to poll, so each point becomes a series of its
+own (series.py), ordered so that like series of all devices stand side by side; a compressor
+behind profits from that.  Layout, every byte, in docs/formats.md:
+
+    count, order, nominal ticks, absences, modes, steps, bases, residuals, events
+
+Pure and deterministic: equal records give equal bytes on both runtimes; what was absent
+comes back absent with its reason.  `decode` raises FormatError and is bounded by the limits
+below before it takes memory.
+"""
+
+from gateway.core.codec.absence import put_absences, read_absences
+from gateway.core.codec.cbor import INT_END, INT_MIN
+from gateway.core.codec.cbor import decode as cbor_decode
+from gateway.core.codec.cbor import encode as cbor_encode
+from gateway.core.codec.column_block import CELLS_MAX, RECORDS_MAX, Sheet, numbers, sheet_of
+from gateway.core.codec.order import put_order, read_order
+from gateway.core.codec.predict import NEIGHBOUR, plan, predict
+from gateway.core.codec.series import (
+    CONSTANT,
+    DELTA,
+    choose,
+    put_deltas,
+    put_residuals,
+    put_varint,
+    read_residuals,
+    restore,
+    signed,
+    step_of,
+    varint,
+    zigzag,
+)
+from gateway.core.errors import FormatError
+from gateway.core.record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX, EventRecord, ScanRecord
+from gateway.core.schema import decode_schema, encode_schema, is_int
+
+__all__ = ("RECORDS_MAX", "CELLS_MAX", "encode", "decode", "encode_schema", "decode_schema")
+
+KIND_MAX = 255              # event kinds
+MODE_BITS = 3               # residual mode in the lower two, above them 1 if predicted
+PREDICTED = 4
+STEP_VALUES_MIN = 4         # a step found in fewer numbers is mostly chance
+STEP_MAX = INT_END - 1      # all values may be 2**64 - 1, as a register that hangs reads
+
+
+def encode(schema, records, plain=False):
+    """Return the bytes of records (contiguous seq, maybe none) under a schema.
+
+    plain: every series as deltas, in a third of the time, for what is read back once and soon.
+    records: as sheet_of takes them, or their Sheet.
+    """
+    sheet = records if isinstance(records, Sheet) else sheet_of(schema, records)
+    present = [s for s in range(len(schema)) if sheet.columns[s]]
+    out, coded = bytearray(), ([], [], bytearray())
+    put_varint(out, len(sheet.order))
+    put_order(out, len(schema), sheet.order)
+    _put_ticks(out, coded, [sheet.ticks[s] for s in present], plain)
+    for s in present:
+        put_absences(out, sheet.runs[s])
+    steps = []
+    for group in _groups(schema, present):
+        points = schema[group[0]].points
+        streams = [(sheet.columns[s], sheet.runs[s]) for s in group]
+        for step in plan(points):
+            if plain:
+                put_deltas(coded, [columns[step[0]] for columns, _ in streams])
+            else:
+                steps.append(_put_point(coded, (points, step), streams))
+    _put_modes(out, coded[0])
+    _put_steps(out, steps)
+    put_residuals(out, coded[1])
+    out.extend(coded[2])
+    out.extend(cbor_encode(sheet.events))
+    return bytes(out)
+
+
+def decode(schema, first_seq, data):
+    """Return the list of records that bytes hold, numbered from first_seq on.
+
+    Raises FormatError for bytes that do not hold exactly that.
+    """
+    data = bytes(data)
+    count, at = varint(data, 0)
+    if count > RECORDS_MAX or not is_int(first_seq, 0, SEQ_MAX - count):
+        raise FormatError("columns: %d records, at most %d" % (count, RECORDS_MAX))
+    order, at = read_order(data, at, len(schema), count)
+    rows = [0] * (len(schema) + 1)
+    for symbol in order:
+        rows[symbol] += 1
+    present = [s for s in range(len(schema)) if rows[s]]
+    cells = sum([rows[s] * len(schema[s].points) for s in present])
+    if cells > CELLS_MAX:
+        raise FormatError("columns: %d values, at most %d" % (cells, CELLS_MAX))
+    nominal, at = _read_nominal(data, at, len(present))
+    absences = [None] * len(schema)
+    for s in present:
+        absences[s], at = read_absences(data, at, rows[s], len(schema[s].points))
+    groups = _groups(schema, present)
+    modes, at = _read_modes(data, at, len(present) + sum(
+        [len(schema[s].points) for s in present]))
+    steps, at = _read_steps(data, at, sum([len(schema[group[0]].points) for group in groups]))
+    bases, at = read_residuals(data, at, len(present) + sum(
+        [one.count < rows[s] for s in present for one in absences[s]]))
+    coded = modes, iter(bases)
+    ticks, at = _read_ticks(data, at, coded, nominal, [rows[s] for s in present])
+    columns, at = _read_points(data, at, coded, (schema, groups, rows, absences, steps))
+    events = _read_events(data[at:], rows[len(schema)])
+    scans = [None] * len(schema)
+    for i, s in enumerate(present):
+        scans[s] = iter(list(zip(ticks[i], zip(*columns[s]))))
+    return _join(first_seq, order, scans, iter(events))
+
+
+def _groups(schema, present):
+    """Return lists of present streams with equal points, in order of first appearance."""
+    kinds, groups = [], []
+    for s in present:
+        points = schema[s].points
+        if points in kinds:
+            groups[kinds.index(points)].append(s)
+        else:
+            kinds.append(points)
+            groups.append([s])
+    return groups
+
+
+def _put_ticks(out, coded, ticks, plain):
+    """Write each stream's usual step to out and what departs from it to coded."""
+    before, bases = 0, [0, 0]
+    for column in ticks:
+        steps = [b - a for a, b in zip(column, column[1:])]
+        nominal = sorted(steps)[len(steps) >> 1] if steps else before
+        put_varint(out, zigzag(nominal - before))
+        before = nominal
+        astray = [step - nominal for step in steps]
+        if plain and any(astray):
+            series = 0, DELTA, column[0], astray
+        else:
+            grid = [tick - i * nominal for i, tick in enumerate(column)]
+            series = choose(grid, min(grid), max(grid))
+        _put_series(coded, 0, series, bases)
+
+
+def _read_nominal(data, at, count):
+    steps, step = [], 0
+    for _ in range(count):
+        number, at = varint(data, at)
+        step += signed(number)
+        steps.append(step)
+    return steps, at
+
+
+def _read_ticks(data, at, coded, nominal, rows):
+    ticks, bases = [], [0, 0]
+    for step, count in zip(nominal, rows):
+        mode, column, at = _read_series(data, at, coded, bases, count)
+        if mode >= PREDICTED:
+            raise FormatError("columns: ticks have no prediction")
+        column = [tick + i * step for i, tick in enumerate(column)]
+        if min(column) < 0 or max(column) > TICKS_MS_MAX:
+            raise FormatError("columns: ticks out of range before %d" % at)
+        ticks.append(column)
+    return ticks, at
+
+
+def _put_point(coded, which, streams):
+    """Write the series of one point of all streams that have equal points; return its step.
+
+    which: (points, step of the plan).  streams: (columns, runs of absences) of each.
+    """
+    points, (place, number, sources) = which
+    there = [numbers(columns[place]) for columns, _ in streams]
+    step = step_of(there) if sum(map(len, there)) >= STEP_VALUES_MIN else 1
+    bases, before = [0, 0], ()              # neighbours: one chain of the values, one of the rest
+    for (columns, runs), values in zip(streams, there):
+        if not values:
+            coded[0].append(CONSTANT)
+            continue
+        low, high = min(values), max(values)
+        if low == high:                     # nothing is shorter than a constant
+            before = values
+            _put_series(coded, 0, (0, CONSTANT, low // step, ()), bases)
+            continue
+        expected = None
+        if number == NEIGHBOUR:
+            expected = before if len(before) == len(values) else None
+        elif number and _together(runs, place, sources):
+            expected = _expected(number, points, (place, sources), columns)
+        before = values
+        if step > 1:
+            values = [value // step for value in values]
+            low, high = low // step, high // step
+            expected = expected and [value // step for value in expected]
+        predicted, series = _best(values, expected, (low, high))
+        _put_series(coded, predicted, series, bases)
+    return step
+
+
+def _together(runs, place, sources):
+    """Return True if a point and its sources are absent in the same scans."""
+    for source in sources:
+        if runs[source] != runs[place]:
+            return False
+    return True
+
+
+def _best(values, expected, ends):
+    """Return (1 if predicted else 0, coding) of the better of both ways."""
+    low, high = ends
+    if not expected:
+        return 0, choose(values, low, high)
+    left = [value - other for value, other in zip(values, expected)]
+    ahead = choose(left, min(left), max(left))
+    if ahead[0] < high - low:
+        return 1, ahead                     # hardly any coding of the values costs less
+    plain = choose(values, low, high)
+    return (1, ahead) if ahead[0] < plain[0] else (0, plain)
+
+
+def _expected(number, points, places, columns):
+    place, sources = places
+    return predict(number, [points[source] for source in sources], points[place],
+                   [numbers(columns[source]) for source in sources])
+
+
+def _put_series(coded, predicted, series, bases):
+    """Add one series to coded and remember its base, from which the next one's is told."""
+    _, mode, base, residuals = series
+    coded[0].append(PREDICTED * predicted + mode)
+    coded[1].append(base - bases[predicted])
+    if residuals:
+        put_residuals(coded[2], residuals)
+    bases[predicted] = base
+
+
+def _read_points(data, at, coded, shape):
+    """Return (columns by stream, offset after them)."""
+    schema, groups, rows, absences, steps = shape
+    columns = [[None] * len(stream.points) for stream in schema]
+    for group in groups:
+        points = schema[group[0]].points
+        streams = [(columns[s], absences[s], rows[s]) for s in group]
+        for step in plan(points):
+            at = _read_point(data, at, coded, (points, step, next(steps)), streams)
+    for group in groups:
+        for s in group:
+            columns[s] = [one.fill(values) for one, values in zip(absences[s], columns[s])]
+    return columns, at
+
+
+def _read_point(data, at, coded, which, streams):
+    """Set the series of one point in each stream's columns; return the offset after them."""
+    points, (place, number, sources), step = which
+    bases, before = [0, 0], ()
+    for columns, absences, rows in streams:
+        mode, values, at = _read_series(data, at, coded, bases, rows - absences[place].count)
+        if mode >= PREDICTED:
+            expected = before
+            if number != NEIGHBOUR:
+                _check_rule(number, [one.runs for one in absences], place, sources)
+                expected = _expected(number, points, (place, sources), columns)
+            if len(expected) != len(values):
+                raise FormatError("columns: a prediction from what is absent before %d" % at)
+            if step > 1:
+                expected = [other // step for other in expected]
+            values = [value + other for value, other in zip(values, expected)]
+        if step > 1:
+            values = [value * step for value in values]
+        if values and (min(values) < INT_MIN or max(values) >= INT_END):
+            raise FormatError("columns: value out of range before %d" % at)
+        before = values or before
+        columns[place] = values
+    return at
+
+
+def _check_rule(number, runs, place, sources):
+    """Raise FormatError unless a point has a rule and is absent where its sources are."""
+    if not number or not _together(runs, place, sources):
+        raise FormatError("columns: a prediction of a point that has none")
+
+
+def _read_series(data, at, coded, bases, count):
+    """Return (mode, values before prediction and step, offset after the residuals)."""
+    mode = next(coded[0])
+    if count == 0:
+        if mode != CONSTANT:
+            raise FormatError("columns: mode %d for a series without values" % mode)
+        return mode, [], at
+    base = bases[mode >> 2] + next(coded[1])
+    bases[mode >> 2] = base
+    values, at = restore(mode & 3, base, data, at, count)
+    return mode, values, at
+
+
+def _put_modes(out, modes):
+    """Write modes as runs: run << 5 | mode."""
+    last, run = -1, 0
+    for mode in modes:
+        if mode != last and run:
+            put_varint(out, run << MODE_BITS | last)
+            run = 0
+        last, run = mode, run + 1
+    if run:
+        put_varint(out, run << MODE_BITS | last)
+
+
+def _read_modes(data, at, count):
+    """Return (iterator over count modes, offset after them)."""
+    modes, last = [], -1
+    while len(modes) < count:
+        number, at = varint(data, at)
+        run, mode = number >> MODE_BITS, number & (1 << MODE_BITS) - 1
+        if not 0 < run <= count - len(modes) or mode == last:
+            raise FormatError("columns: a run of %d modes before %d" % (run, at))
+        modes.extend([mode] * run)
+        last = mode
+    return iter(modes), at
+
+
+def _put_steps(out, steps):
+    """Write the steps that are not 1: how many, then for each: points skipped, step."""
+    put_varint(out, sum([step > 1 for step in steps]))
+    skipped = 0
+    for step in steps:
+        if step > 1:
+            put_varint(out, skipped)
+            put_varint(out, step)
+            skipped = -1
+        skipped += 1
+
+
+def _read_steps(data, at, count):
+    """Return (iterator over the steps of count points, offset after them)."""
+    steps, place = [1] * count, -1
+    told, at = varint(data, at)
+    if told > count:
+        raise FormatError("columns: %d steps before %d" % (told, at))
+    for _ in range(told):
+        skipped, at = varint(data, at)
+        step, at = varint(data, at)
+        place += skipped + 1
+        if place >= count or not 1 < step <= STEP_MAX:
+            raise FormatError("columns: a step before %d" % at)
+        steps[place] = step
+    return iter(steps), at
+
+
+def _read_events(data, count):
+    """Return the list of [ticks_ms, kind, body]; raises FormatError."""
+    events = cbor_decode(data)
+    if not isinstance(events, list) or len(events) != count:
+        raise FormatError("columns: %d events expected" % count)
+    for event in events:
+        if (not isinstance(event, list) or len(event) != 3
+                or not is_int(event[0], 0, TICKS_MS_MAX) or not is_int(event[1], 1, KIND_MAX)
+                or not isinstance(event[2], list)
+                or len(cbor_encode(event[2])) > BODY_BYTES_MAX):
+            raise FormatError("columns: an event is [ticks, kind, body]")
+    return events
+
+
+def _join(first_seq, order, scans, events):
+    records, events_symbol = [], len(scans)
+    for seq, symbol in enumerate(order, first_seq):
+        if symbol == events_symbol:
+            ticks_ms, kind, body = next(events)
+            records.append(EventRecord(seq, ticks_ms, kind, body))
+        else:
+            ticks_ms, values = next(scans[symbol])
+            records.append(ScanRecord(seq, ticks_ms, symbol, values))
+    return records

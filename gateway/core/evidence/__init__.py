@@ -1,0 +1,1 @@
+"""What is signed: batches and their chain, receipts, hand-overs, downsampled batches."""

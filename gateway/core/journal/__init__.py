@@ -1,0 +1,1 @@
+"""The journal's logic over an injected store: commit, seal, recover, reclaim."""

@@ -1,0 +1,285 @@
+"""Sealed batches as files: written once, read as often as needed, deleted by rule.
+
+In this file: names, the check sum behind each batch, and which batch is the last whole one.
+Not here: what a batch says (batch.py), when one is sealed (journal.py), and files that stand
+for several batches (journal_coarse.py, which this class leaves room for).
+
+File `b<journal>-<number>-<attempt>` = the sealed bytes, then 1A crc32: a CBOR sequence of
+two items.  After a failed write the same bytes go into a new file with the next attempt.
+"""
+
+from gateway.core.codec import frame
+from gateway.core.codec.crc import crc32
+from gateway.core.errors import Corrupt, FormatError, JournalError, StoreError
+from gateway.core.evidence import batch, chain
+from gateway.core.journal.number_ranges import Runs
+from gateway.core.record import SEQ_MAX
+
+TRAILER_BYTES = 5
+READ_TRIES = 3          # a card that was busy or cold may answer the next time
+INFO_MAX = 1024         # batch infos kept in RAM; others are read again
+FIRST = (0,)            # one tuple for the attempts of nearly all batches
+
+
+def parse_name(name):
+    """Return (journal prefix, number, attempt) of a batch file's name, or None."""
+    parts = name.split("-")
+    if len(parts) != 3 or len(parts[0]) != 9 or parts[0][0] != "b" or not parts[2].isdigit():
+        return None
+    try:
+        return parts[0][1:], int(parts[1], 16), int(parts[2])
+    except ValueError:
+        return None
+
+
+def prefix_of(journal_id):
+    """Return the eight hex digits that stand for a journal in file names."""
+    return journal_id[:4].hex()
+
+
+def seal_file(data, journal_id, number):
+    """Return the file's bytes for sealed bytes: they and their seeded check sum."""
+    return data + b"\x1a" + crc32(data, frame.seed(journal_id, number)).to_bytes(4, "big")
+
+
+def open_file(data, journal_id, number):
+    """Return the sealed bytes of a file, or None if the check sum does not fit."""
+    body = data[:-TRAILER_BYTES]
+    if len(data) <= TRAILER_BYTES or seal_file(body, journal_id, number) != data:
+        return None
+    return body
+
+
+class Batches:
+    """The batch files of one journal.  Numbers start at 1 and have no second use."""
+
+    block_bytes = 4096          # what a file takes on flash is counted in these
+
+    def __init__(self, store, journal_id, names):
+        """names: all file names of the store; those of other journals are left alone."""
+        self._store, self._journal_id = store, journal_id
+        self._numbers = Runs()
+        self._odd = {}              # number -> tuple of attempts, newest last, if not FIRST
+        self._infos = {}
+        for name in names:
+            parts = parse_name(name)
+            if parts and parts[0] == prefix_of(journal_id):
+                self._hold(parts[1], tuple(sorted(self._attempts(parts[1]) + (parts[2],))))
+        self._held_bytes = None     # on flash, in whole blocks; None = not counted yet
+        self.failures = []          # (number, error) of batches found bad at the start
+        self._scrubbed = 0          # last number read again by scrub()
+        self._damaged = {}          # number -> True: named once
+        self._torn = []             # names of files that never became whole
+        self._attempt = -1          # last attempt at the batch being written
+
+    def numbers(self):
+        """Return the batch numbers that stand on flash, ascending; a range or a list."""
+        return self._numbers.numbers()
+
+    def first_number(self, number):
+        """Return the lowest number that a batch stands for: its own."""
+        return number
+
+    def read(self, number):
+        """Return the sealed bytes of a batch.  Raises Corrupt, StoreError."""
+        failed = None
+        for name in reversed(self._paths(number)):
+            try:
+                data = self._store.read(name, 0, self._store.size(name))
+            except StoreError as error:
+                failed = error
+                continue
+            data = open_file(data, self._journal_id, number)
+            if data is not None:
+                return data
+        if failed is not None:
+            raise failed
+        raise Corrupt("batch %d is missing or its bytes changed" % number)
+
+    def info(self, number):
+        """Return (first_seq, last_seq, chain value after it) of a batch.
+
+        Raises Corrupt, StoreError.
+        """
+        if number not in self._infos:
+            content, link = self._open(number, self.read(number))
+            self.remember(number, content.first_seq, content.last_seq, link)
+        return self._infos[number]
+
+    def chain_at(self, number, seq):
+        """Return the chain value at seq inside a batch: a whole batch has none."""
+        return None
+
+    def remember(self, number, first_seq, last_seq, link):
+        """Keep a batch's info in RAM, within a bound."""
+        if len(self._infos) >= INFO_MAX:
+            self._infos.clear()     # what is still needed comes back at the next question
+        self._infos[number] = (first_seq, last_seq, link)
+
+    def last_whole(self, known):
+        """Return (number, Batch, chain value after it, bytes) of the last whole batch, or None.
+
+        known: the number that is known to have been durable.  Newer files that are torn or
+        cannot be read are forgotten here and deleted after the next batch was written: their
+        records still stand in the tail.  If `known` itself is bad its file stays, so that
+        the outbox names it, and None comes back.
+        """
+        for number in reversed(self.numbers()):
+            if number < known:
+                return None
+            try:
+                data = self._read_patiently(number)
+                content, link = self._open(number, data)
+            except JournalError as error:
+                self.failures.append((number, error))
+                if number > known:
+                    self.doubt(number)
+                continue
+            self.remember(number, content.first_seq, content.last_seq, link)
+            return number, content, link, data
+        return None
+
+    def doubt(self, number):
+        """Take a batch out that may stand in the cache only; its files go after the next write."""
+        self._torn += self._paths(number)
+        self._drop(number)
+
+    def write(self, number, data):
+        """Make a batch durable in a file of its own.  Raises StoreError: call again then."""
+        attempt = max([self._attempt] + [parts[2] for parts in map(parse_name, self._torn)
+                                         if parts and parts[1] == number]) + 1
+        self._attempt = attempt
+        self._put(self._name(number, attempt), number, data)
+        self._attempt = -1
+        self._hold(number, (attempt,))
+        self._count(len(data))
+        self._sweep()
+
+    def scrub(self, count):
+        """Read the next count batches again, round and round; return numbers newly found bad.
+
+        Reading lets a controller refresh weak cells, and finds rot while the fleet may
+        still hold the batch.
+        """
+        numbers, bad = self.numbers(), []
+        at = len([number for number in numbers if number <= self._scrubbed])
+        ahead = list(numbers[at:at + count]) + list(numbers[:count])
+        for number in ahead[:min(count, len(numbers))]:
+            self._scrubbed = number
+            try:
+                self._read_patiently(number)
+            except JournalError:
+                if number not in self._damaged:
+                    self._damaged[number] = True
+                    bad.append(number)
+        return bad
+
+    def held_bytes(self):
+        """Return the bytes that the batches take on flash, in whole blocks."""
+        if self._held_bytes is None:
+            self._held_bytes = sum([self._size(number) for number in self.numbers()])
+        return self._held_bytes
+
+    def trim(self, keep_bytes, acknowledged_seq):
+        """Delete acknowledged batches, oldest first, down to keep_bytes; return numbers.
+
+        The last batch always stays: it carries number, sequence and chain over a restart.
+        """
+        dropped = []
+        while (len(self.numbers()) > 1 and self.held_bytes() > keep_bytes
+               and self._oldest_end() <= acknowledged_seq):
+            number = self.numbers()[0]
+            size = self._size(number)
+            for name in self._paths(number):
+                self._store.remove(name)
+            self._drop(number)
+            self._held_bytes -= size
+            dropped.append(number)
+        if dropped:
+            self._store.sync_dir()
+        return dropped
+
+    def _oldest_end(self):
+        """Return the last sequence of the oldest batch; if its bytes rotted, of what must have
+        come before the next that can be read.  Raises StoreError."""
+        for place, number in enumerate(self.numbers()):
+            try:
+                first_seq, last_seq, _ = self.info(number)
+            except Corrupt:
+                continue
+            return first_seq - 1 if place else last_seq
+        return SEQ_MAX
+
+    def _put(self, name, number, data):
+        """Make a file of sealed bytes durable; raises StoreError, the file then counts as torn."""
+        try:
+            self._store.create(name)
+            self._store.write(name, 0, seal_file(data, self._journal_id, number))
+            self._store.sync(name)
+            self._store.sync_dir()
+        except StoreError:
+            self._torn.append(name)
+            self._sweep()               # on a full disk these bytes are needed
+            raise
+
+    def _read_patiently(self, number):
+        for _ in range(READ_TRIES):
+            try:
+                return self.read(number)
+            except StoreError as error:
+                failed = error
+        raise failed
+
+    def _open(self, number, data):
+        """Return (Batch, chain value after it) of sealed bytes; raises Corrupt."""
+        try:
+            message, content = batch.open_sealed(data)
+        except FormatError as error:
+            raise Corrupt("batch %d: %s" % (number, error))
+        if content.journal_id != self._journal_id or content.number != number:
+            raise Corrupt("batch %d: the file holds another batch" % number)
+        return content, chain.link(message.payload)
+
+    def _drop(self, number):
+        """Forget a batch, whatever becomes of its files."""
+        self._odd.pop(number, None)
+        self._infos.pop(number, None)
+        self._numbers.drop(number)
+
+    def _hold(self, number, attempts):
+        """Remember the attempts at a batch that stand on flash."""
+        self._numbers.add(number)
+        self._odd.pop(number, None)
+        if attempts != FIRST:
+            self._odd[number] = attempts
+
+    def _attempts(self, number):
+        """Return the attempts at a batch that stand on flash, newest last."""
+        return self._odd.get(number, FIRST if self._numbers.has(number) else ())
+
+    def _sweep(self):
+        """Delete files that never became whole; one that cannot be deleted is kept in mind."""
+        left = []
+        for name in self._torn:
+            try:
+                self._store.remove(name)
+            except StoreError:
+                left.append(name)
+        self._torn = left
+
+    def _count(self, data_bytes):
+        if self._held_bytes is not None:
+            self._held_bytes += self._blocks(data_bytes + TRAILER_BYTES)
+
+    def _size(self, number):
+        return sum([self._blocks(self._store.size(name)) for name in self._paths(number)])
+
+    def _blocks(self, count):
+        return -(-count // self.block_bytes) * self.block_bytes
+
+    def _paths(self, number):
+        """Return the names of a batch's files, newest last."""
+        return [self._name(number, attempt) for attempt in self._attempts(number)]
+
+    def _name(self, number, attempt):
+        return "b%s-%08x-%d" % (prefix_of(self._journal_id), number, attempt)

@@ -1,0 +1,170 @@
+"""Records that wait in RAM for their commit: bounded, and honest about what did not fit.
+
+In this file: numbering, packing into frames of columns, and the account of dropped scans.
+Not here: flash.  A record gets a sequence number only if it is kept, so the sequence has no
+holes; a scan that finds no room is dropped and declared as a GAP when room is back.
+"""
+
+from collections import namedtuple
+
+from gateway.core import record
+from gateway.core.codec import columns, frame
+from gateway.core.codec.column_block import packed, sheet_of
+from gateway.core.errors import Bug
+from gateway.core.journal import segment
+from gateway.core.reading import utc_ms
+
+PACK_READINGS = 8192        # loose records are packed into columns from here on
+KEPT_ENTRIES = 4            # waiting entries that keep their records in RAM as well, for sealing
+READING_BYTES = 16          # what one loose reading is taken to cost in RAM
+ENTRY_BYTES = 0             # what a packed entry is taken to cost beside its payload
+EVENT_READINGS = 4          # an event is taken to cost as much as so many readings
+EVENT_ROOM_BYTES = 65536    # events may go beyond the bound by this much
+
+# A frame's worth of records on its way to flash.  payload: the frame's bytes, never
+# encoded a second time.  sheet: its records, packed (sheet.py), or None.
+Entry = namedtuple("Entry", (
+    "context", "commit_seq", "first_seq", "last_seq", "readings", "payload", "sheet"))
+
+
+class Buffer:
+    """Records of one context not yet durable."""
+
+    def __init__(self, schema, context, last_seq, ram_bytes):
+        """last_seq: the highest sequence in use.  ram_bytes: bound of what waits here."""
+        self._schema, self._context = schema, context
+        self._ram_bytes = ram_bytes
+        self.last_seq = last_seq
+        self.queue = []             # Entry, oldest first
+        self._queue_bytes = 0
+        self._loose = []            # records not yet packed
+        self._loose_readings = 0
+        self._commit_seq = 0        # first sequence of the open commit, 0 = none
+        self.ticks_ms = 0           # newest seen; stamps the journal's own events
+        self.dropped = 0            # scans that found no room, ever
+        self._refuses = False       # scans, for want of room on flash
+        self._gaps = {}             # stream -> [first ticks, last ticks, scans]
+
+    def scan(self, ticks_ms, stream, values):
+        """Keep a scan; return its sequence, or 0 if it was dropped for lack of room."""
+        if not 0 <= stream < len(self._schema):
+            raise Bug("journal: no stream %d in the schema" % stream)
+        if len(values) != len(self._schema[stream].points):
+            raise Bug("journal: %d values for stream %d" % (len(values), stream))
+        self.ticks_ms = max(self.ticks_ms, ticks_ms)
+        if self._refuses or self._used() + READING_BYTES * len(values) > self._ram_bytes:
+            self._drop(ticks_ms, stream)
+            return 0
+        if stream in self._gaps:        # before the scan that ends it: none stands there without
+            self._declare(stream)
+        self._keep(record.ScanRecord(self.last_seq + 1, ticks_ms, stream, values), len(values))
+        return self.last_seq
+
+    def event(self, ticks_ms, kind, body):
+        """Keep an event; return its sequence, or 0 if even the room for events is used up."""
+        record.encode_body(body)        # a body that is too long is found here, not at commit
+        self.ticks_ms = max(self.ticks_ms, ticks_ms)
+        if self._used() > self._ram_bytes + EVENT_ROOM_BYTES:
+            self.dropped += 1
+            return 0
+        self._keep(record.EventRecord(self.last_seq + 1, ticks_ms, kind, list(body)),
+                   EVENT_READINGS)
+        return self.last_seq
+
+    def refuse(self, refuses):
+        """Drop every scan from now on, or take scans again; events are taken all the same."""
+        self._refuses = refuses
+
+    def waiting(self):
+        """Return True if records wait for a commit."""
+        return bool(self._loose or self.queue)
+
+    def close_commit(self):
+        """Pack what is loose; the next record begins another commit."""
+        self._pack()
+        self._commit_seq = 0
+
+    def change_context(self, context):
+        """Let records from here on belong to another context (a new clock state)."""
+        self.close_commit()
+        self._context = context
+
+    def done(self, count):
+        """Forget the first entries of the queue: they are durable."""
+        for entry in self.queue[:count]:
+            self._queue_bytes -= len(entry.payload) + ENTRY_BYTES
+        self.queue = self.queue[count:]
+
+    def restate(self, entries):
+        """Put entries found at a start, and not surely durable, before all others."""
+        self.queue = entries + self.queue
+        self._queue_bytes += sum([len(entry.payload) + ENTRY_BYTES for entry in entries])
+
+    def declare_gaps(self):
+        """Append a GAP event for each stream that lost scans, once there is room for scans."""
+        if self._refuses:
+            return
+        for stream in sorted(self._gaps):
+            self._declare(stream)
+
+    def _declare(self, stream):
+        first, last, count = self._gaps.pop(stream)
+        clock = self._context.clock
+        self.event(self.ticks_ms, record.GAP, [
+            stream, utc_ms(clock, first), utc_ms(clock, last),
+            "no room: %d scans dropped" % count])
+
+    def _used(self):
+        return self._queue_bytes + READING_BYTES * self._loose_readings
+
+    def _drop(self, ticks_ms, stream):
+        self.dropped += 1
+        gap = self._gaps.get(stream)
+        if gap is None:
+            self._gaps[stream] = [ticks_ms, ticks_ms, 1]
+        else:
+            gap[1] = ticks_ms
+            gap[2] += 1
+
+    def _keep(self, item, readings):
+        self.last_seq = item.seq
+        if not self._commit_seq:
+            self._commit_seq = item.seq
+        self._loose.append(item)
+        self._loose_readings += readings
+        if self._loose_readings >= PACK_READINGS:
+            self._pack()
+
+    def _pack(self):
+        if self._loose:
+            self._pack_some(self._loose)
+        self._loose, self._loose_readings = [], 0
+
+    def _pack_some(self, records):
+        """Pack records into one entry, or into halves until each fits a frame."""
+        sheet = sheet_of(self._schema, records)
+        data = columns.encode(self._schema, sheet, plain=True)
+        if len(data) > frame.PAYLOAD_AIM - 64 and len(records) > 1:
+            middle = len(records) // 2
+            self._pack_some(records[:middle])
+            self._pack_some(records[middle:])
+            return
+        last = records[-1]
+        stop = record.is_event(last) and last.kind == record.STOP
+        readings = sum([0 if record.is_event(r) else len(r.values) for r in records])
+        self.queue.append(make_entry(
+            self._context, self._commit_seq,
+            (segment.DATA_STOP if stop else segment.DATA, records[0].seq, last.seq),
+            readings, (data, packed(sheet) if len(self.queue) < KEPT_ENTRIES else None)))
+        self._queue_bytes += len(self.queue[-1].payload) + ENTRY_BYTES
+
+
+def make_entry(context, commit_seq, span, readings, content):
+    """Return an Entry.  span: (payload kind, first sequence, last sequence).
+
+    content: (bytes of the columns, packed Sheet or None).
+    """
+    kind, first_seq, last_seq = span
+    payload = segment.encode_block(segment.Block(
+        kind, context.boot, first_seq, last_seq, commit_seq, readings, content[0]))
+    return Entry(context, commit_seq, first_seq, last_seq, readings, payload, content[1])

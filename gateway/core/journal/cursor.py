@@ -1,0 +1,111 @@
+"""The cursor: what was acknowledged and what was sealed, in two slots written in turn.
+
+In this file: 128 bytes to a Mark and back, and the rule which file is written next.
+The cursor may lag behind the truth (the fleet is idempotent), it never leads: a mark is
+written after the receipt or the batch, and one half-written slot leaves the other one whole.
+That it names the last batch keeps number, sequence and chain when that file goes bad.
+"""
+
+import struct
+from collections import namedtuple
+
+from gateway.core.codec.crc import crc32
+from gateway.core.errors import StoreError
+
+SLOT_BYTES = 128
+MAGIC = b"WPC2"
+_FORM = ">4sQ16sIQQQIQ32s"      # magic generation journal boot seq epoch utc, last batch
+_BODY_BYTES = 100
+
+# boot: highest boot number known.  seq: acknowledged up to here.  epoch: of the fleet's
+# store.  utc_ms: of the receipt, information only.  number, sealed_seq, chain: the last batch
+# that was durable (0, 0 and the chain's start if none).
+Mark = namedtuple("Mark", (
+    "generation", "journal_id", "boot", "seq", "epoch", "utc_ms", "number", "sealed_seq",
+    "chain"))
+
+
+def encode(mark):
+    """Return the 128 bytes of a Mark."""
+    body = struct.pack(_FORM, MAGIC, *mark)
+    return body + crc32(body).to_bytes(4, "big") + bytes(SLOT_BYTES - _BODY_BYTES - 4)
+
+
+def decode(data):
+    """Return the Mark of a slot, or None if it is empty, torn or of another format."""
+    if len(data) != SLOT_BYTES or data[:4] != MAGIC:
+        return None
+    if crc32(data[:_BODY_BYTES]).to_bytes(4, "big") != data[_BODY_BYTES:_BODY_BYTES + 4]:
+        return None
+    return Mark(*struct.unpack(_FORM, data[:_BODY_BYTES])[1:])
+
+
+def is_slot(name):
+    """Return True if a file name is that of a cursor slot: c0, c1, c2 ..."""
+    return len(name) > 1 and name[0] == "c" and name[1:].isdigit()
+
+
+class Cursor:
+    """Two slot files of one journal.  A slot whose write or sync failed is given up."""
+
+    def __init__(self, store, names):
+        """Read the slots among the store's names; raises StoreError if one cannot be read."""
+        self._store = store
+        self._slots = []                # (generation, name) of at most two usable files
+        self._next_name = 0
+        self.marks = []                 # all valid marks found, of any journal
+        for name in names:
+            if is_slot(name):
+                self._next_name = max(self._next_name, int(name[1:]) + 1)
+                self._look(name)
+        self._slots = sorted(self._slots)[-2:]
+        self._generation = max([g for g, _ in self._slots] + [0])
+
+    def best(self, journal_id):
+        """Return the newest Mark of a journal, or None: then everything is sent again."""
+        mine = [mark for mark in self.marks if mark.journal_id == journal_id]
+        return max(mine) if mine else None
+
+    def write(self, journal_id, boot, position, utc_ms, sealed):
+        """Make a new mark durable.  Raises StoreError; the mark before it stays valid.
+
+        position: (acknowledged sequence, fleet epoch).  sealed: (number, last_seq, chain).
+        """
+        self._generation += 1
+        mark = Mark(self._generation, journal_id, boot, position[0], position[1], utc_ms,
+                    sealed[0], sealed[1], sealed[2])
+        if len(self._slots) < 2:
+            self._make()
+        name = self._slots[0][1]
+        self._slots = self._slots[1:]           # given up, unless all of this succeeds
+        self._store.write(name, 0, encode(mark))
+        self._store.sync(name)
+        self._slots.append((self._generation, name))
+
+    def _make(self):
+        name = "c%d" % self._next_name
+        self._next_name += 1
+        self._store.create(name)
+        try:
+            self._store.write(name, 0, bytes(SLOT_BYTES))
+            self._store.sync(name)
+            self._store.sync_dir()
+        except StoreError:
+            self._discard(name)                 # or each failing try would leave a file
+            raise
+        self._slots.insert(0, (0, name))
+
+    def _discard(self, name):
+        try:
+            self._store.remove(name)
+        except StoreError:
+            return
+
+    def _look(self, name):
+        try:
+            mark = decode(self._store.read(name, 0, SLOT_BYTES))
+        except StoreError:
+            return                              # unreadable: never written again
+        if mark is not None:
+            self.marks.append(mark)
+        self._slots.append((mark.generation if mark else 0, name))

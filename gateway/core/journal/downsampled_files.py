@@ -1,0 +1,294 @@
+"""Coarsened batches as files, and which batches are made coarser next.
+
+In this file: names, and what counts after a power cut.  Not here: what is kept of records
+(coarsen.py) and when there is need (the caller).
+
+File `k<journal>-<first>-<last>-<rule>-<attempt>` stands for the batches first to last.  It is
+durable before any file that it replaces is deleted.  So a file of which everything it
+replaces still stands may never have become durable: it is given up, nothing is lost by that.
+"""
+
+from collections import namedtuple
+
+from gateway.core.codec.cbor import encode
+from gateway.core.errors import Corrupt, FormatError, JournalError
+from gateway.core.evidence import batch, downsampled
+from gateway.core.journal import downsample
+from gateway.core.journal.batch_files import Batches, prefix_of
+from gateway.core.record import is_event
+
+GROUP = 16                  # batches in one coarsened one: four hours of quarter hours
+KEPT_WHOLE = 8              # the newest batches always stay as they are
+EVENT_BYTES_MAX = 131072    # of one coarsened batch: events are all kept, and must fit
+VALUES_MAX = 131072         # kept in one coarsened batch
+SEALED_AIM = batch.SEALED_MAX - 4096
+
+# first: number.  rule: coarse.QUARTERS ...
+Span = namedtuple("Span", ("first", "rule", "attempt"))
+# What one coarsening did.  numbers: batches that are gone.  number: that stands for them.
+Done = namedtuple("Done", ("numbers", "number", "first_seq", "last_seq", "rule", "link"))
+
+
+def parse_name(name):
+    """Return (journal prefix, first, last, rule, attempt) of a coarsened batch's file, or None."""
+    parts = name.split("-")
+    if len(parts) != 5 or len(parts[0]) != 9 or parts[0][0] != "k":
+        return None
+    try:
+        first, last, rule = int(parts[1], 16), int(parts[2], 16), int(parts[3])
+        return parts[0][1:], first, last, rule, int(parts[4])
+    except ValueError:
+        return None
+
+
+class CoarseBatches(Batches):
+    """Batches of which some files stand for several numbers; such a one is asked for by its
+    last number."""
+
+    def __init__(self, store, journal_id, names):
+        Batches.__init__(self, store, journal_id, names)
+        self._spans = {}            # last number -> Span
+        found = sorted([parts[1:] for parts in map(parse_name, names)
+                        if parts and parts[0] == prefix_of(journal_id)])
+        for first, last, rule, attempt in found:    # the coarser of two comes later
+            self._adopt(last, Span(first, rule, attempt))
+
+    def span(self, number):
+        """Return the Span of a coarsened batch, None if the number stands for itself."""
+        return self._spans.get(number)
+
+    def first_number(self, number):
+        """Return the lowest number that a batch stands for."""
+        return self._spans[number].first if number in self._spans else number
+
+    def chain_at(self, number, seq):
+        """Return the chain value of the batch that ended at seq among those that a number
+        stands for, None if none did.  Raises Corrupt, StoreError."""
+        content, _ = self._open(number, self.read(number))
+        if isinstance(content, downsampled.Coarse):
+            for one in content.replaced:
+                if one.last_seq == seq:
+                    return one.link
+        return None
+
+    def replace(self, numbers, rule, data):
+        """Let one coarsened batch stand for neighbouring numbers.  Raises StoreError: nothing
+        has changed then."""
+        first = self._spans[numbers[0]].first if numbers[0] in self._spans else numbers[0]
+        attempts = [parts[4] for parts in map(parse_name, self._torn)
+                    if parts and parts[1:4] == (first, numbers[-1], rule)]
+        span = Span(first, rule, max(attempts + [-1]) + 1)
+        held = self.held_bytes() - self.bytes_of(numbers)
+        old = [name for number in numbers for name in self._paths(number)]
+        self._put(self._span_name(numbers[-1], span), numbers[-1], data)
+        for number in numbers:
+            self._drop(number)
+        self._numbers.add(numbers[-1])
+        self._spans[numbers[-1]] = span
+        self._held_bytes = held
+        self._count(len(data))
+        self._torn += old
+        self._sweep()
+
+    def bytes_of(self, numbers):
+        """Return the bytes that batches take on flash, in whole blocks.  Raises StoreError."""
+        return sum([self._size(number) for number in numbers])
+
+    def is_worth(self, numbers, data_bytes):
+        """Return True if a file of so many bytes in place of batches frees a quarter of them."""
+        return self._blocks(data_bytes) <= self.bytes_of(numbers) * 3 // 4
+
+    def next_group(self, busy, refused=()):
+        """Return ([numbers], rule) to be made coarser next, or None.
+
+        First the oldest whole batches; only when none is left what is coarse already, a rule
+        at a time.  busy: numbers to leave alone.  refused: (number, rule) not to be tried
+        again.  The newest batches stay whole: the last one carries number, sequence and
+        chain over a restart.
+        """
+        old = [number for number in self.numbers()[:-KEPT_WHOLE] if number not in busy]
+        group = []
+        for number in old:
+            if number in self._spans or (number, downsampled.QUARTERS) in refused:
+                if group:
+                    break
+            elif group and number != group[-1] + 1 or len(group) == GROUP:
+                break
+            else:
+                group.append(number)
+        if group:
+            return group, downsampled.QUARTERS
+        for rule in (downsampled.COUNTERS, downsampled.HOURS, downsampled.ENDS):
+            for number in old:
+                if (number in self._spans and self._spans[number].rule < rule
+                        and (number, rule) not in refused):
+                    return [number], rule
+        return None
+
+    def _adopt(self, last, span):
+        originals = [number for number in range(span.first, last + 1)
+                     if self._numbers.has(number) and number not in self._spans]
+        whole = last in self._spans and self._spans[last].first == span.first
+        if whole or len(originals) == last - span.first + 1:
+            self._torn.append(self._span_name(last, span))
+            return
+        for number in originals:
+            self._torn += self._paths(number)
+            Batches._drop(self, number)
+        self._spans[last] = span
+        self._numbers.add(last)
+
+    def _drop(self, number):
+        Batches._drop(self, number)
+        self._spans.pop(number, None)
+
+    def _paths(self, number):
+        if number in self._spans:
+            return [self._span_name(number, self._spans[number])]
+        return Batches._paths(self, number)
+
+    def _open(self, number, data):
+        try:
+            _, content, link = downsampled.open_any(data)
+        except FormatError as error:
+            raise Corrupt("batch %d: %s" % (number, error))
+        if content.journal_id != self._journal_id or content.number != number:
+            raise Corrupt("batch %d: the file holds another batch" % number)
+        return content, link
+
+    def _span_name(self, last, span):
+        return "k%s-%08x-%08x-%d-%d" % (
+            prefix_of(self._journal_id), span.first, last, span.rule, span.attempt)
+
+
+class Coarsening:
+    """Makes batches coarser step by step; a step costs about as much as sealing a batch."""
+
+    def __init__(self, batches, sealer, inflate, limits):
+        """batches: CoarseBatches.  sealer: journal.Sealer.  inflate: as in batch.open_body.
+        limits: callable (config hash, coarse.Content) -> callable (stream, point) ->
+        interval.Rules; the records may hold the configuration."""
+        self._batches, self._sealer = batches, sealer
+        self._inflate, self._limits = inflate, limits
+        self.refused = {}          # (number, rule) -> True: no room to be had there
+        self._clear()
+
+    def step(self, busy):
+        """Return Done, True if there is more to do, or False if nothing can be made coarser.
+
+        busy: numbers to leave alone (under way to the fleet).  Raises StoreError; the next
+        step begins anew.
+        """
+        if self._making is not None:
+            return self._make(busy)
+        if self._goal is None:
+            self._clear()
+            self._goal = self._batches.next_group(busy, self.refused)
+            return self._goal is not None
+        numbers, rule = self._goal
+        if rule != downsampled.QUARTERS:
+            return self._again(numbers[0], rule)
+        number = numbers[len(self._replaced)]
+        if number in busy or not self._take(number):
+            if self._replaced:
+                return self._close()
+            return self._clear() if number in busy else self._refuse([number], rule)
+        return self._close() if len(self._replaced) == len(numbers) else True
+
+    def _clear(self):
+        self._goal = self._first = None     # ([numbers], rule), the first batch taken
+        self._making = self._named = self._rule = None
+        self._parts = []
+        self._schema, self._records, self._cells, self._replaced = None, [], [], []
+        self._sizes = [0, 0]                # bytes of events and number of values kept
+        return True
+
+    def _refuse(self, numbers, rule):
+        for number in numbers:
+            self.refused[number, rule] = True
+        return self._clear()
+
+    def _read(self, number):
+        """Return (content, link) of a batch that can be read, None otherwise."""
+        try:
+            _, content, link = downsampled.open_any(self._batches.read(number))
+            return content, link
+        except (FormatError, JournalError):
+            return None
+
+    def _take(self, number):
+        """Take a whole batch into the open group; return False if it does not belong there."""
+        found = self._read(number)
+        if found is None:
+            return False
+        content, link = found
+        try:
+            schema, records = batch.open_body(content, self._inflate)
+        except FormatError:
+            return False
+        first = self._first or content
+        if self._schema not in (None, schema) or (
+                (content.boot, content.config_hash, content.clock)
+                != (first.boot, first.config_hash, first.clock)):
+            return False
+        whole = downsampled.Content(schema, records, [])
+        kept = downsample.thin(whole, content.clock, downsampled.QUARTERS,
+                            self._limits(content.config_hash, whole))
+        sizes = [self._sizes[0] + sum([len(encode(item.body)) for item in kept if is_event(item)]),
+                 self._sizes[1] + sum([len(item.values) for item in kept if not is_event(item)])]
+        if self._replaced and (sizes[0] > EVENT_BYTES_MAX or sizes[1] > VALUES_MAX):
+            return False
+        self._records += kept
+        self._cells += downsample.cells_of(whole, content.clock, len(self._replaced))
+        self._replaced.append(downsampled.Replaced(
+            number, content.first_seq, content.last_seq, link))
+        self._first, self._schema, self._sizes = first, schema, sizes
+        return True
+
+    def _close(self):
+        """Begin to write what was taken."""
+        content = downsampled.Content(self._schema, self._records, self._cells)
+        return self._begin((self._first, self._replaced), content, downsampled.QUARTERS)
+
+    def _again(self, number, rule):
+        """Begin to make a coarsened batch coarser still."""
+        found = self._read(number)
+        if found is None:
+            return self._refuse([number], rule)
+        old = found[0]
+        try:
+            content = downsampled.open_body(old, self._inflate)
+        except FormatError:
+            return self._refuse([number], rule)
+        content = downsample.again(content, old.clock, rule,
+                                self._limits(old.config_hash, content))
+        return self._begin((old, old.replaced), content, rule)
+
+    def _begin(self, named, content, rule):
+        """named: (batch whose head is taken over, list of Replaced)."""
+        self._named, self._rule, self._parts = named, rule, []
+        self._making = downsampled.make_parts(content, named[1], rule)
+        return True
+
+    def _make(self, busy):
+        """Make one more part of the body; with the last one seal it and let it count."""
+        for part in self._making:
+            self._parts.append(part)
+            return True
+        head, replaced = self._named
+        numbers, rule, sealer = self._goal[0], self._rule, self._sealer
+        if rule == downsampled.QUARTERS:
+            numbers = [one.number for one in replaced]
+        body = downsampled.make_body(self._parts, sealer.codec, sealer.compress)
+        self._clear()
+        if [number for number in numbers if number in busy]:
+            return True                         # on its way since we began: another time
+        payload = downsampled.encode_payload(downsampled.Coarse(
+            head.device, head.journal_id, numbers[-1], head.boot, replaced[0].first_seq,
+            replaced[-1].last_seq, head.prev, head.config_hash, head.clock, sealer.codec, body,
+            rule, replaced))
+        if len(payload) > SEALED_AIM or not self._batches.is_worth(numbers, len(payload) + 200):
+            return self._refuse(numbers, rule)
+        self._batches.replace(numbers, rule, downsampled.seal(payload, sealer.kid, sealer.sign))
+        return Done(numbers, numbers[-1], replaced[0].first_seq, replaced[-1].last_seq, rule,
+                    replaced[-1].link)

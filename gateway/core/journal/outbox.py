@@ -1,0 +1,284 @@
+"""The outbox: which batch goes next, and what a receipt changes.
+
+Pure state over batch numbers.  Not here: MQTT (gateway/delivery/uplink.py), signatures (the caller
+verifies a receipt before it shows it here), flash (journal.py keeps what is accepted).
+
+Only receipts move the low-water mark.  Within an epoch it only rises; a new epoch means that
+the fleet was restored from a backup: everything after its low-water mark goes out again.
+"""
+
+from collections import namedtuple
+
+from gateway.core.errors import Corrupt, StoreError
+from gateway.core.evidence.chain import start
+
+WINDOW = 8              # batches under way at once
+RESEND_MS = 30000       # without a receipt a batch goes out again after this
+DIVIDED_TIMES = 3       # the same AHEAD or FORK so often, and nothing else: it is no mistake
+GONE_MAX = 64           # numbers without a file that are named: a card that lost more is empty
+
+ADVANCED = "advanced"           # store seq and epoch in the cursor
+UNCHANGED = "unchanged"         # nothing new: an old or repeated receipt
+REWOUND = "rewound"             # new epoch: store seq and epoch, batches go out again
+FOREIGN = "foreign"             # another device or journal
+STALE_EPOCH = "stale-epoch"     # of a store that was replaced since
+AHEAD = "ahead"                 # acknowledges what was never sealed: alarm
+FORK = "fork"                   # chain value is not ours, or no batch ends there: alarm
+
+# status: one of the above.  seq, epoch: to keep now.  missing: sequences (first, last) that
+# the fleet asks for again but that were deleted here, or None.
+AdvanceResult = namedtuple("AdvanceResult", ("status", "seq", "epoch", "missing"))
+
+
+class Outbox:
+    """Window over the batches of one journal.
+
+    journal: anything with journal_id, batch_numbers(), batch_info(number), sealed_seq,
+    acknowledged_seq and epoch (gateway.core.journal.Journal).
+    """
+
+    def __init__(self, device, journal, window=WINDOW, resend_ms=RESEND_MS):
+        """Start after what the journal's cursor says was acknowledged."""
+        self._device, self._journal = device, journal
+        self._window, self._resend_ms = window, resend_ms
+        self.acknowledged_seq, self.epoch = journal.acknowledged_seq, journal.epoch
+        self._under_way = {}        # number -> time it went out, ms
+        self._covered = 0           # a number up to which all batches are acknowledged
+        self._skipped = {}          # number -> True: bytes changed, named to the operator
+        self._later = {}            # number -> True: flash would not read it; asked again
+        self._later_since_ms = None
+        self._refused = (0, None)   # how often in a row the same receipt did not fit
+
+    @property
+    def divided(self):
+        """Whether the fleet holds other records under our numbers, said often enough."""
+        return self._refused[0] >= DIVIDED_TIMES
+
+    def next_batch(self):
+        """Return the oldest number that is neither acknowledged nor under way, or None.
+
+        None as well while the window is full.  A batch whose bytes changed is left out, one
+        that flash would not read until expire() has been called for resend_ms.
+        """
+        if len(self._under_way) >= self._window:
+            return None
+        for number in self._waiting():
+            known = (number in self._under_way or number in self._later
+                     or number in self._skipped)
+            if not known and self._info(number) is not None:
+                return number
+        return None
+
+    def under_way(self):
+        """Return the numbers that went out and that no receipt has covered yet."""
+        return sorted(self._under_way)
+
+    def waiting(self):
+        """Return how many batches no receipt has covered yet, those under way included."""
+        numbers = self._waiting()
+        return len(numbers) - len([one for one in self._skipped if one in numbers])
+
+    def waits(self, number):
+        """Return True if a batch is still there and no receipt covers it."""
+        if number not in self._journal.batch_numbers():
+            return False
+        info = self._info(number)
+        return info is not None and info[1] > self.acknowledged_seq
+
+    def unreadable(self):
+        """Return the numbers left out, for now or for good, ascending: those that flash would
+        not read, those whose bytes changed, those whose file is gone."""
+        return sorted(list(self._skipped) + list(self._later) + self._gone())
+
+    def _gone(self):
+        """Return the numbers above the mark without a file: flash forgot their names."""
+        numbers, gone = self._journal.batch_numbers(), []
+        at = self._first_after(numbers, self.acknowledged_seq)
+        if at == 0 and self.acknowledged_seq:
+            return gone                 # the last one that is covered is not here: who knows
+        expected = numbers[at - 1] + 1 if at else 1
+        for number in numbers[at:]:
+            first = self._journal.first_number(number)
+            gone += range(expected, min(first, expected + GONE_MAX))
+            expected = number + 1
+        return gone[:GONE_MAX]
+
+    def sent(self, number, now_ms):
+        """Note that a batch went out at now_ms (monotonic)."""
+        self._under_way[number] = now_ms
+
+    def expire(self, now_ms):
+        """Offer batches again whose receipt is overdue; return their numbers, ascending."""
+        late = sorted([number for number, at in self._under_way.items()
+                       if now_ms - at >= self._resend_ms])
+        for number in late:
+            self._under_way.pop(number)
+        self._forgive(now_ms)
+        return late
+
+    def _forgive(self, now_ms):
+        """Ask flash again, resend_ms after it failed: a cold or busy card may answer then."""
+        if not self._later:
+            return
+        if self._later_since_ms is None:
+            self._later_since_ms = now_ms
+        elif now_ms - self._later_since_ms >= self._resend_ms:
+            self._later, self._later_since_ms = {}, None
+
+    def link_lost(self):
+        """Forget what was under way: without the link its receipt may never come."""
+        self._under_way = {}
+
+    def receipt(self, receipt):
+        """Return the AdvanceResult of a receipt whose signature was verified."""
+        status, missing = self._judge(receipt)
+        self._count(status, (receipt.epoch, receipt.low_water, receipt.chain))
+        if status in (ADVANCED, REWOUND):
+            self.acknowledged_seq, self.epoch = receipt.low_water, receipt.epoch
+            if status == REWOUND:
+                self._covered = 0
+            self._settle()
+        if status == REWOUND:
+            self._under_way = {}
+            missing = self._missing()
+        return AdvanceResult(status, self.acknowledged_seq, self.epoch, missing)
+
+    def _count(self, status, said):
+        """Count receipts that tell the same and do not fit; one that fits ends the row."""
+        if status in (AHEAD, FORK):
+            times, before = self._refused
+            self._refused = (times + 1 if said == before else 1, said)
+        elif status in (ADVANCED, UNCHANGED, REWOUND):
+            self._refused = (0, None)
+
+    def _judge(self, receipt):
+        journal = self._journal
+        if receipt.device != self._device or receipt.journal_id != journal.journal_id:
+            return FOREIGN, None
+        if receipt.epoch < self.epoch:
+            return STALE_EPOCH, None
+        if receipt.low_water > journal.sealed_seq:
+            return AHEAD, None
+        if receipt.epoch == self.epoch and receipt.low_water <= self.acknowledged_seq:
+            return UNCHANGED, None
+        fits = self._chain_fits(receipt)
+        if fits is None and receipt.epoch == self.epoch:
+            return UNCHANGED, None
+        if fits is False:
+            return FORK, None
+        advances = receipt.low_water >= self.acknowledged_seq
+        return (ADVANCED if advances else REWOUND), None
+
+    def _chain_fits(self, receipt):
+        """Return True if one of our batches ends there with this chain value, False if not.
+
+        None where no batch is here any more (deleted, or lost with its file): nothing can be
+        checked, so the receipt of a later batch must do.  Only a new epoch is believed there:
+        it makes us send again, which is harmless.
+        """
+        if receipt.low_water == 0:
+            return receipt.chain == start(self._device, self._journal.journal_id)
+        number = self._ending_at(receipt.low_water)
+        info = self._info(number) if number else None
+        if info is None:
+            return None
+        if info[1] == receipt.low_water:
+            return info[2] == receipt.chain
+        return self._journal.chain_at(number, receipt.low_water) == receipt.chain
+
+    def _ending_at(self, seq):
+        """Return the number of the batch that holds seq, or that follows on a hole in the
+        sequence there; 0 if the file of the batch that held it is not here."""
+        numbers = self._journal.batch_numbers()
+        low = self._first_after(numbers, seq - 1)
+        if low == len(numbers):
+            return 0
+        info = self._info(numbers[low])
+        follows = (low > 0 and numbers[low - 1] == self._journal.first_number(numbers[low]) - 1
+                   and self._info(numbers[low - 1]) is not None)
+        return 0 if info is not None and info[0] > seq and not follows else numbers[low]
+
+    def _waiting(self):
+        """Return the numbers of what is not acknowledged, those left out included."""
+        numbers = self._journal.batch_numbers()
+        at = self._first_after(numbers, self.acknowledged_seq)
+        if at:
+            self._covered = numbers[at - 1]
+        return numbers[at:]
+
+    def _first_after(self, numbers, seq):
+        """Return the index of the first batch whose last_seq is above seq.
+
+        Begins at what is known to be covered and takes growing steps: a batch's info may have
+        to be read from flash, and mostly the very next one is wanted.
+        """
+        low, step = 0, 1
+        if seq >= self.acknowledged_seq:
+            low = _index_above(numbers, self._covered)
+        high = low
+        while high < len(numbers):
+            info = self._info(numbers[high])
+            if info is None:
+                return self._first_after_slowly(numbers, low, seq)
+            if info[1] > seq:
+                break
+            low, high, step = high + 1, min(high + step, len(numbers)), 2 * step
+        while low < high:
+            middle = (low + high) // 2
+            info = self._info(numbers[middle])
+            if info is None:
+                return self._first_after_slowly(numbers, low, seq)
+            if info[1] > seq:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def _first_after_slowly(self, numbers, low, seq):
+        for i in range(low, len(numbers)):
+            info = self._info(numbers[i])
+            if info is not None and info[1] > seq:
+                return i
+        return len(numbers)
+
+    def _info(self, number):
+        """Return a batch's info, or None if it cannot be read, for now or for good."""
+        if number in self._skipped or number in self._later:
+            return None
+        try:
+            return self._journal.batch_info(number)
+        except Corrupt:
+            self._skipped[number] = True
+        except StoreError:
+            self._later[number] = True
+        return None
+
+    def _settle(self):
+        """Drop what a receipt covers from the window."""
+        for number in sorted(self._under_way):
+            info = self._info(number)
+            if info is None or info[1] <= self.acknowledged_seq:
+                self._under_way.pop(number)
+
+    def _missing(self):
+        """Return the (first, last) sequences asked for again that are gone here, or None."""
+        for number in self._waiting():
+            info = self._info(number)
+            if info is None:
+                continue
+            if info[0] > self.acknowledged_seq + 1:
+                return self.acknowledged_seq + 1, info[0] - 1
+            return None
+        return None
+
+
+def _index_above(numbers, number):
+    """Return the index of the first of ascending numbers that is above a number."""
+    low, high = 0, len(numbers)
+    while low < high:
+        middle = (low + high) // 2
+        if numbers[middle] > number:
+            high = middle
+        else:
+            low = middle + 1
+    return low

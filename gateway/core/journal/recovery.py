@@ -1,0 +1,167 @@
+"""What a journal directory says after a start: which records are there, what was lost.
+
+In this file: slots, cursor and batches of one directory to one Recovered.  It only reads,
+and whatever it finds, it lets the journal run: what cannot be read is declared and left in
+place.  Not here: frames (journal_search.py) and what goes on from there (journal.py).
+
+A valid batch wins: tail records up to its last sequence are dropped.  What can be read need
+not be on the medium: after a failed sync the kernel calls lost pages clean, and the process
+that knew of it may be dead.  So nothing found counts as durable until it was written again,
+but for a batch that a later write (cursor or segment header) names.
+"""
+
+from collections import namedtuple
+
+from gateway.core import record
+from gateway.core.errors import StoreError, WattproofError
+from gateway.core.evidence import batch, chain
+from gateway.core.journal import cursor, segment, tail
+from gateway.core.journal.batch_files import TRAILER_BYTES, Batches, parse_name, prefix_of
+from gateway.core.journal.frame_search import SKIP, Search
+
+# A sealed batch whose file may not be durable.  link: chain value after it.  data: its bytes.
+Unsure = namedtuple("Unsure", ("number", "first_seq", "last_seq", "link", "data"))
+
+# boot: highest ever seen.  sealed: segment.Sealed.  config_hash: of the newest stored
+# records, None if none.  clean: the newest record is a STOP.  unsure: the last batch if
+# nothing else says that it was durable.  events: (kind, body) to append.
+Recovered = namedtuple("Recovered", (
+    "journal_id", "boot", "last_seq", "sealed", "config_hash", "clean", "pieces",
+    "mark", "cursor", "batches", "tail", "unsure", "events"))
+
+
+
+def recover(store, device, new_journal_id, segment_bytes, batch_files=Batches):
+    """Return the Recovered of a store.  Raises StoreError if it cannot even be listed.
+
+    new_journal_id: callable for 16 random bytes, used if there is no journal of the device.
+    batch_files: journal_batches.Batches or its heir.
+    """
+    names = store.list()
+    search, marks = Search(store), cursor.Cursor(store, names)
+    slots = search.slots(names)
+    journal_id = _choose(store, device, slots, names) or new_journal_id()
+    mine = [slot for slot in slots if _is_mine(slot, device, journal_id)]
+    batches = batch_files(store, journal_id, names)
+    mark = marks.best(journal_id)
+    known = _known(mine, mark, device, journal_id)
+    sealed, unsure = _sealed(search, batches, known)
+    writer = _writer(store, (device, journal_id), slots, mine, segment_bytes)
+    expected = (unsure.last_seq if unsure else sealed.last_seq) + 1
+    for slot in mine:
+        expected = search.accept(slot, expected)
+    expected = search.headless(slots, journal_id, writer.generation, expected)
+    newest = max(expected - 1, mark.seq if mark else 0)
+    clean = newest == 0 and not mine or search.newest == (newest, True)
+    if search.torn and not clean:
+        search.events.append((record.TORN, search.torn))
+    _note_foreign(search, slots, names, device, journal_id)
+    for name in names:
+        if tail.is_slot(name):
+            writer.reserve(name)
+    for slot in slots:
+        if slot.name not in search.quarantine and (slot in mine or slot.header is None):
+            _adopt(writer, slot, search, record.SEQ_MAX if unsure else sealed.last_seq)
+    return Recovered(
+        journal_id, max(search.boot, mark.boot if mark else 0), newest + search.skip, sealed,
+        search.config_hash, clean, search.pieces, mark, marks, batches, writer, unsure,
+        search.events)
+
+
+def _is_mine(slot, device, journal_id):
+    header = slot.header
+    return header and header.device == device and header.journal_id == journal_id
+
+
+def _choose(store, device, slots, names):
+    """Return the id of the device's newest journal here, or None."""
+    known = [(slot.header.context.boot, slot.header.generation, slot.header.journal_id)
+             for slot in slots if slot.header and slot.header.device == device]
+    if known:
+        return max(known)[2]
+    for name in reversed(sorted(names)):    # every segment is gone: ask the batches
+        if parse_name(name):
+            journal_id = _id_of_batch(store, name, device)
+            if journal_id:
+                return journal_id
+    return None
+
+
+def _id_of_batch(store, name, device):
+    try:
+        data = store.read(name, 0, store.size(name))
+        content = batch.open_sealed(data[:-TRAILER_BYTES])[1]
+    except WattproofError:
+        return None
+    return content.journal_id if content.device == device else None
+
+
+def _known(mine, mark, device, journal_id):
+    """Return the newest Sealed that segment headers and the cursor agree was durable."""
+    best = segment.Sealed(0, 0, chain.start(device, journal_id))
+    if mark and mark.number > best.number:
+        best = segment.Sealed(mark.number, mark.sealed_seq, mark.chain)
+    for slot in mine:
+        if slot.header.sealed.number > best.number:
+            best = slot.header.sealed
+    return best
+
+
+def _sealed(search, batches, best):
+    """Return (what is sealed, the last batch as an Unsure if only its file speaks for it).
+
+    best: the Sealed that is known without the batch files.
+    """
+    whole = batches.last_whole(best.number)
+    for number, error in batches.failures:
+        if isinstance(error, StoreError):
+            body = ["read batch %d" % number, error.errno, str(error)[:200]]
+            search.events.append((record.IO_ERROR, body))
+            if number > best.number:
+                search.skip += SKIP     # its records should stand in the tail, too: be sure
+    if whole is None:
+        if best.number:
+            search.events.append((record.ALARM, ["batch-missing", "batch %d, up to sequence %d"
+                                                 % (best.number, best.last_seq)]))
+        return best, None
+    number, content, link, data = whole
+    search.boot = max(search.boot, content.boot)
+    search.config_hash = content.config_hash
+    if number == best.number:
+        return segment.Sealed(number, content.last_seq, link), None
+    batches.doubt(number)
+    unsure = Unsure(number, content.first_seq, content.last_seq, link, data)
+    return segment.Sealed(number - 1, content.first_seq - 1, content.prev), unsure
+
+
+def _note_foreign(search, slots, names, device, journal_id):
+    """Declare files of another journal: they are left alone, never mixed in."""
+    foreign = [slot.name for slot in slots
+               if slot.header and not _is_mine(slot, device, journal_id)]
+    for name in names:
+        parts = parse_name(name)
+        if parts and parts[0] != prefix_of(journal_id):
+            foreign.append(name)
+    if foreign:
+        text = "%d files: %s" % (len(foreign), " ".join(foreign[:8]))
+        search.events.append((record.ALARM, ["foreign-journal", text]))
+
+
+def _writer(store, identity, slots, mine, segment_bytes):
+    """Return the Tail; a slot whose header is lost may have used one generation more."""
+    highest = max([slot.header.generation for slot in mine] + [0])
+    unknown = len([slot for slot in slots if slot.header is None])
+    return tail.Tail(store, identity, highest + unknown, segment_bytes)
+
+
+def _adopt(writer, slot, search, sealed_seq):
+    """Hand a slot to the writer: held if anything in it is not sealed, free otherwise.
+
+    A frame that an older segment says, too, counts: either copy may be the durable one.
+    sealed_seq: SEQ_MAX while the last batch is not durable; then every slot is held.
+    """
+    last_seq = search.last_in.get(slot.name, 0)
+    if sealed_seq == record.SEQ_MAX and slot.header is not None:
+        writer.adopt(slot.name, slot.size, max(last_seq, 1))
+    else:
+        writer.adopt(slot.name, slot.size, last_seq if last_seq > sealed_seq else 0)

@@ -1,0 +1,154 @@
+"""Segments of the tail: a header in two copies, then frames of records.
+
+In this file: the bytes of one segment file to values and back, and what of a damaged
+segment may be believed.  Not here: which file is used next (tail.py), what several
+segments say together (journal_recovery.py).
+
+One segment holds records of one context: one boot, one configuration, one schema and one
+clock state.  The file is made once, filled with zeros, and used again and again: each use
+has a new generation, and the generation seeds the CRC of every frame behind the header.
+"""
+
+from collections import namedtuple
+
+from gateway.core.codec import frame
+from gateway.core.codec.cbor import decode as cbor_decode
+from gateway.core.codec.cbor import encode as cbor_encode
+from gateway.core.errors import FormatError
+from gateway.core.reading import ClockState
+
+VERSION = 2
+HEADER, DATA, DATA_STOP = 0, 1, 2       # payload kinds; DATA_STOP ends with a STOP event
+# Of a header behind kind and version, as encode_header writes them.
+HEADER_TYPES = (str, bytes, int, int, bytes, bytes, list, str, list)
+BLOCK_TYPES = (int, int, int, int, int, int, bytes)
+
+# What all records of a segment have in common.  schema: bytes of columns.encode_schema.
+# config_hash: 32 bytes.  clock: reading.ClockState at the segment's start.
+Context = namedtuple("Context", ("boot", "config_hash", "schema", "clock", "software"))
+
+# What had been sealed when the header was written: number of the last batch (0 = none), its
+# last sequence and its link (the chain's start if none).
+Sealed = namedtuple("Sealed", ("number", "last_seq", "chain"))
+
+Header = namedtuple("Header", ("device", "journal_id", "generation", "context", "sealed"))
+
+# One frame of records.  first_seq..last_seq without a hole.  commit_seq: first sequence of
+# the commit it belongs to.  readings: how many values.  columns: bytes of columns.encode.
+Block = namedtuple(
+    "Block", ("kind", "boot", "first_seq", "last_seq", "commit_seq", "readings", "columns"))
+
+# Findings of scan(): blocks as (offset, Block) in file order, where the next frame would
+# stand, bytes lost in the last, torn frame (0 = none), and whether a frame in the middle is
+# damaged although later ones are whole.
+Findings = namedtuple("Findings", ("blocks", "end", "torn_bytes", "damaged_at"))
+
+
+def encode_header(header):
+    """Return the header's bytes: two equal copies, each padded to whole sectors.
+
+    The second copy keeps a segment readable when a sector of the first one goes bad.
+    """
+    context = header.context
+    payload = cbor_encode([
+        HEADER, VERSION, header.device, header.journal_id, header.generation,
+        context.boot, context.config_hash, context.schema, list(context.clock),
+        context.software, list(header.sealed)])
+    copy = frame.encode(payload, 0)
+    copy = copy + bytes(frame.padded(len(copy)) - len(copy))
+    return copy + copy
+
+
+def find_header(data):
+    """Return (Header, offset of the first frame behind it), or None.
+
+    Of several copies the highest generation counts.  A cut in the middle of recycling can
+    leave the old first copy and the new second one; were the old one believed, the new one
+    would come to light when the first is torn next time, with records long given up.
+    """
+    best = last = None
+    for offset in range(0, len(data), frame.SECTOR):
+        if data[offset] != 0x82:
+            continue
+        payload = frame.decode_at(data, offset, 0)
+        if payload is None or payload == last:      # the second of two equal copies
+            continue
+        last, header = payload, _header(payload)
+        if header and (best is None or header.generation > best[0].generation):
+            size = frame.padded(frame.HEAD + len(payload))
+            best = header, (2 * size if offset == 0 else offset + size)
+    return best
+
+
+def encode_block(block):
+    """Return the payload bytes of a Block."""
+    return cbor_encode(list(block))
+
+
+def decode_block(payload):
+    """Return the Block of payload bytes; raises FormatError."""
+    parts = cbor_decode(payload, 2)
+    if not isinstance(parts, list) or len(parts) != 7 or parts[0] not in (DATA, DATA_STOP):
+        raise FormatError("journal: a frame that holds no records")
+    if not _fits(parts, BLOCK_TYPES):
+        raise FormatError("journal: a frame whose numbers are none")
+    block = Block(*parts)
+    if not 0 < block.commit_seq <= block.first_seq <= block.last_seq:
+        raise FormatError("journal: a frame whose sequence runs backwards")
+    return block
+
+
+def scan(data, start, header):
+    """Return the Findings of a segment's bytes behind its header.
+
+    Frames stand at sector boundaries.  Behind an unreadable frame every sector is tried, so
+    a damaged frame costs only itself; frames left from an earlier use fail their seed.
+    """
+    crc_seed = frame.seed(header.journal_id, header.generation)
+    blocks, offset, end, damaged_at = [], start, start, None
+    while offset + frame.HEAD <= len(data):
+        payload = frame.decode_at(data, offset, crc_seed) if data[offset] == 0x82 else None
+        if payload is None:
+            offset += frame.SECTOR
+            continue
+        if offset != end and damaged_at is None:
+            damaged_at = end
+        block = block_or_none(payload)
+        if block is not None:
+            blocks.append((offset, block))
+        offset += frame.padded(frame.HEAD + len(payload))
+        end = offset
+    return Findings(blocks, end, frame.claimed(data, end), damaged_at)
+
+
+def block_or_none(payload):
+    """Return the Block of payload bytes, or None if they hold none."""
+    try:
+        return decode_block(payload)
+    except FormatError:
+        return None
+
+
+def _header(payload):
+    try:
+        parts = cbor_decode(payload, 3)
+    except FormatError:
+        return None
+    if not isinstance(parts, list) or len(parts) != 11 or parts[:2] != [HEADER, VERSION]:
+        return None
+    _, _, device, journal_id, generation, boot, config, schema, clock, software, sealed = parts
+    if not _fits(parts[2:], HEADER_TYPES) or not _fits(clock, (int,) * 4) or not _fits(
+            sealed, (int, int, bytes)):
+        return None
+    context = Context(boot, config, schema, ClockState(*clock), software)
+    return Header(device, journal_id, generation, context, Sealed(*sealed))
+
+
+def _fits(parts, types):
+    """Return True for a list of values of these types; a bool is no int, and no int is below 0."""
+    if not isinstance(parts, list) or len(parts) != len(types):
+        return False
+    for part, kind in zip(parts, types):
+        if type(part) is not kind or kind is int and part < 0:
+            return False
+    return True

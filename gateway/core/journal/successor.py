@@ -1,0 +1,35 @@
+"""A new journal beside an old one of the same device, in the same directory.
+
+In this file: what recovery would have found had nothing of the old one been there, but for
+names and boots, which are not used twice.  The old files are left alone; a higher boot makes
+the new journal the one that the next start finds.
+"""
+
+from gateway.core.evidence import chain
+from gateway.core.journal import tail
+from gateway.core.journal.cursor import Cursor
+from gateway.core.journal.journal import RAM_BYTES, Journal
+from gateway.core.journal.recovery import Recovered
+from gateway.core.journal.segment import Sealed
+
+
+def open_beside(old, opening, events, batches, segment_bytes):
+    """Return an empty Journal with a random id; nothing is written yet.  Raises StoreError.
+
+    old: the Journal that ends.  events: list of (kind, body) to declare first.  batches,
+    segment_bytes: as for Journal.open.
+    """
+    store, journal_id = old._store, opening.random16()
+    names = sorted(store.list())
+    writer = tail.Tail(store, (opening.device, journal_id), 0, segment_bytes)
+    for name in names:
+        if tail.is_slot(name):
+            writer.reserve(name)
+    found = Recovered(
+        journal_id=journal_id, boot=old.boot, last_seq=0,
+        sealed=Sealed(0, 0, chain.start(opening.device, journal_id)), config_hash=None,
+        clean=True, pieces=[], mark=None, cursor=Cursor(store, names),
+        batches=batches(store, journal_id, names), tail=writer, unsure=None, events=events)
+    journal = Journal(store, opening, found, RAM_BYTES)
+    journal._append_opening(opening, found)
+    return journal

@@ -1,0 +1,1 @@
+"""Core-hours, workloads and the key figures of a site's computing."""

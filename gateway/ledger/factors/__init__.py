@@ -1,0 +1,1 @@
+"""Grid and fuel emission factors, their data and the local time they are read in."""

@@ -1,0 +1,1 @@
+"""Where each watt-hour came from and went: balance, attribution, supply, battery inventory."""

@@ -1,0 +1,1 @@
+"""Figures of this moment, computed from the latest scans and never stored as evidence."""

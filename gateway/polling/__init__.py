@@ -1,0 +1,1 @@
+"""Asks every unit of every bus on time and gives readings and state changes."""

@@ -1,0 +1,1 @@
+"""The journal on Linux: files, group commits, sealing, retention, restarts, inspection."""

@@ -1,0 +1,205 @@
+"""`python -m gateway journal`: look into a journal without touching it.
+
+Reads the directory only, takes no lock and writes nothing there, so it works beside a
+running gateway; what the gateway writes in the same second may look unfinished.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gateway.core.codec import columns
+from gateway.core.errors import BadSignature, FormatError, JournalError, StoreError
+from gateway.core.evidence import downsampled
+from gateway.core.journal import segment
+from gateway.core.journal.downsampled_files import CoarseBatches
+from gateway.core.journal.recovery import Recovered, recover
+from gateway.core.journal.tail import SEGMENT_BYTES, is_slot
+from gateway.core.reading import ClockState, utc_ms
+from gateway.core.record import EVENT_NAMES, is_event
+from gateway.signer import Verifier
+from gateway.storage import wear
+from gateway.storage.restart import inflate
+
+FREE_BYTES_MIN = 64 << 20
+
+
+class Reader:
+    """The reading half of the journal's store over a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        """directory: need not be locked and is never written to."""
+        self.directory = directory
+
+    def list(self) -> list[str]:
+        """Return the names of all plain files, sorted."""
+        try:
+            return sorted(path.name for path in self.directory.iterdir() if path.is_file())
+        except OSError as error:
+            raise StoreError(f"{self.directory}: {error.strerror}", error.errno or 0) from error
+
+    def size(self, name: str) -> int:
+        """Return a file's size in bytes."""
+        try:
+            return (self.directory / name).stat().st_size
+        except OSError as error:
+            raise StoreError(f"{name}: {error.strerror}", error.errno or 0) from error
+
+    def read(self, name: str, offset: int, count: int) -> bytes:
+        """Return up to count bytes from offset."""
+        try:
+            with (self.directory / name).open("rb") as file:
+                file.seek(offset)
+                return file.read(count)
+        except OSError as error:
+            raise StoreError(f"{name}: {error.strerror}", error.errno or 0) from error
+
+
+class View(NamedTuple):
+    """A journal as found: its files, what they say, up to where the fleet has it."""
+
+    reader: Reader
+    found: Recovered
+    acknowledged_seq: int
+
+
+def look(directory: Path, device: str) -> View:
+    """Return the View of a device's journal; raises StoreError if it cannot be listed."""
+    reader = Reader(directory)
+    found = recover(reader, device, lambda: bytes(16), SEGMENT_BYTES, CoarseBatches)
+    return View(reader, found, found.mark.seq if found.mark else 0)
+
+
+def batches(view: View) -> Iterator[tuple[int, Any, str]]:
+    """Yield (number, Batch, Coarse or None, what is wrong or "") of every batch, oldest first."""
+    for number in view.found.batches.numbers():
+        try:
+            yield number, downsampled.open_any(view.found.batches.read(number))[1], ""
+        except (JournalError, FormatError) as error:
+            yield number, None, str(error)
+    if view.found.unsure is not None:
+        content = downsampled.open_any(view.found.unsure.data)[1]
+        yield content.number, content, ""
+
+
+def listing(view: View) -> list[dict[str, Any]]:
+    """Return one row per batch and per tail segment with unsealed records."""
+    rows: list[dict[str, Any]] = []
+    for number, content, wrong in batches(view):
+        row: dict[str, Any] = {"what": "batch", "number": number, "wrong": wrong}
+        if content is not None:
+            row |= {"boot": content.boot, "first_seq": content.first_seq,
+                    "last_seq": content.last_seq, "body_bytes": len(content.body),
+                    "kept": downsampled.RULE_NAMES[content.rule] if isinstance(content, downsampled.Coarse)
+                    else "everything",
+                    "acknowledged": content.last_seq <= view.acknowledged_seq}
+        rows.append(row)
+    rows += [{"what": "tail", "number": piece.place[0], "wrong": "",
+              "boot": piece.context.boot, "first_seq": piece.first_seq,
+              "last_seq": piece.last_seq, "body_bytes": piece.size,
+              "acknowledged": False} for piece in view.found.pieces]
+    return rows
+
+
+def records(view: View, number: int) -> Iterator[dict[str, Any]]:
+    """Yield the records of a batch, of the tail if number is 0.  Raises JournalError."""
+    if number:
+        try:
+            content = downsampled.open_any(_sealed_bytes(view, number))[1]
+            schema, items = downsampled.open_records(content, inflate)
+        except FormatError as error:
+            raise JournalError(f"batch {number}: {error}") from error
+        yield from (_row(schema, content.clock, item) for item in items)
+        return
+    for piece in view.found.pieces:
+        schema = columns.decode_schema(piece.context.schema)
+        data = piece.columns or segment.decode_block(view.found.tail.read(piece.place)).columns
+        for item in columns.decode(schema, piece.base_seq, data):
+            yield _row(schema, piece.context.clock, item)
+
+
+def verify(view: View, public: Verifier) -> list[str]:
+    """Return what is wrong with batches and tail; an empty list is a clean bill.
+
+    Checks every check sum, signature, chain link and record count.
+    """
+    faults, before = [], None
+    for number, content, wrong in batches(view):
+        if content is None:
+            faults.append(f"batch {number}: {wrong}")
+            before = None
+            continue
+        message, _, link = downsampled.open_any(_sealed_bytes(view, number))
+        try:
+            public.check(message.kid, message.signed, message.signature)
+            downsampled.open_records(content, inflate)
+        except (BadSignature, FormatError) as error:
+            faults.append(f"batch {number}: {error}")
+        if before is not None and content.prev != before:
+            faults.append(f"batch {number}: does not continue the chain of the one before")
+        before = link
+    return faults + [f"{EVENT_NAMES[kind]}: {' '.join(str(part) for part in body if part)}"
+                     for kind, body in view.found.events]
+
+
+def export(view: View, folder: Path) -> list[Path]:
+    """Copy every readable batch to folder as NUMBER.cose, bytes as they travel."""
+    made = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, content, _ in batches(view):
+        if content is not None:
+            made.append(folder / f"{number:08d}.cose")
+            made[-1].write_bytes(_sealed_bytes(view, number))
+    return made
+
+
+def oldest_waiting(view: View) -> dict[str, Any] | None:
+    """Return the oldest record that no receipt has covered, None if there is none."""
+    for number, content, _ in batches(view):
+        if content is not None and content.last_seq > view.acknowledged_seq:
+            return next(records(view, number))
+    return next(records(view, 0), None)
+
+
+def doctor(view: View, public: Verifier, status: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Return the state of a journal; "faults" is empty if all is well, "advice" may wait."""
+    names = view.reader.list()
+    space = os.statvfs(view.reader.directory)
+    free = space.f_bavail * space.f_frsize
+    faults = verify(view, public)
+    if free < FREE_BYTES_MIN:
+        faults.append(f"only {free >> 20} MiB free; next: make room or take a larger card")
+    emmc, stamped_at = wear.emmc(), wear.stamped(view.reader.directory)
+    faults += wear.worn(emmc)
+    return {
+        "directory": str(view.reader.directory), "boot": view.found.boot,
+        "last_seq": view.found.last_seq, "sealed_seq": view.found.sealed.last_seq,
+        "acknowledged_seq": view.acknowledged_seq, "free_bytes": free,
+        "bytes": sum(view.reader.size(name) for name in names),
+        "segments": sum(1 for name in names if is_slot(name)),
+        "batches": len(view.found.batches.numbers()), "clean_stop": view.found.clean,
+        "oldest_waiting": oldest_waiting(view), "faults": faults,
+        "wear": wear.rate(status, now, bool(stamped_at)), "emmc": [one._asdict() for one in emmc],
+        "advice": [wear.STAMP_ADVICE.format(stamped_at)] if stamped_at else [],
+    }
+
+
+def _sealed_bytes(view: View, number: int) -> bytes:
+    unsure = view.found.unsure
+    data: bytes = (unsure.data if unsure is not None and unsure.number == number
+                   else view.found.batches.read(number))
+    return data
+
+
+def _row(schema: Any, clock: ClockState, item: Any) -> dict[str, Any]:
+    at_ms = utc_ms(clock, item.ticks_ms)
+    when = None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(
+        timespec="milliseconds")
+    row = {"seq": item.seq, "utc": when, "ticks_ms": item.ticks_ms}
+    if is_event(item):
+        body = [part.hex() if isinstance(part, bytes) else part for part in item.body]
+        return row | {"event": EVENT_NAMES.get(item.kind, str(item.kind)), "body": body}
+    values = [value if isinstance(value, int) else None for value in item.values]
+    return row | {"device": schema[item.stream].device, "values": values}

@@ -1,0 +1,88 @@
+"""What the journal still knows after a start: when each device was last read, and the time.
+
+The time between that reading and the first slot of this boot is a gap; the pollers declare
+it, so that nothing is missing without a reason.  Reads the tail and, where that does not
+reach, the newest sealed batches, until each device was found; never more than a few.
+"""
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.core.codec import columns
+from gateway.core.errors import FormatError, JournalError, StoreError
+from gateway.core.evidence import batch, downsampled
+from gateway.core.journal.cursor import Cursor
+from gateway.core.reading import ClockState, utc_ms
+from gateway.core.record import is_event
+
+INFLATED_MAX = batch.INFLATED_MAX
+BATCHES_BACK_MAX = 16           # so many short lives in a row hide no absence
+
+
+def inflate(data: bytes, limit: int = INFLATED_MAX) -> bytes:
+    """Return raw deflate data inflated, at most limit bytes; raises FormatError."""
+    packer = zlib.decompressobj(-15)
+    try:
+        out = packer.decompress(data, limit)
+    except zlib.error as error:
+        raise FormatError(f"not raw deflate: {error}") from error
+    if not packer.eof or packer.unused_data:
+        raise FormatError(f"not one deflate stream of at most {limit} bytes")
+    return out
+
+
+def known_utc_ms(store: Any) -> int:
+    """Return the last good time the cursor keeps (docs/formats.md 9), in UTC ms; 0 if none.
+
+    store: the journal's.  An unreadable store gives 0: the journal will say why.
+    """
+    try:
+        marks = Cursor(store, store.list()).marks
+    except StoreError:
+        return 0
+    return max((mark.utc_ms for mark in marks), default=0)
+
+
+def last_read_utc_ms(journal: Any) -> dict[str, int]:
+    """Return by device name when its newest durable scan was taken, if its clock was known.
+
+    journal: just opened, nothing committed by this boot.
+    """
+    found: dict[str, int] = {}
+    try:
+        for data in _newest_batches(journal):
+            _, content, _ = downsampled.open_any(data)
+            schema, records = downsampled.open_records(content, inflate)
+            here: dict[str, int] = {}
+            for record in records:
+                _note(here, schema, content.clock, record)
+            found = here | found
+            if len(found) >= len(schema):
+                break
+    except (FormatError, JournalError):
+        pass                                # the journal tells of it; here it means: unknown
+    schemas: dict[bytes, Any] = {}          # thousands of records share one
+    for context, record in journal.replay():
+        if context.schema not in schemas:
+            schemas[context.schema] = columns.decode_schema(context.schema)
+        _note(found, schemas[context.schema], context.clock, record)
+    return found
+
+
+def _newest_batches(journal: Any) -> Iterator[bytes]:
+    """Yield sealed bytes, newest first: a life too short for a poll leaves events only.
+    Raises JournalError."""
+    waiting: bytes | None = journal.unsure_batch()
+    if waiting is not None:
+        yield waiting
+    for number in reversed(journal.batch_numbers()[-BATCHES_BACK_MAX:]):
+        yield journal.read_batch(number)
+
+
+def _note(found: dict[str, int], schema: Any, clock: ClockState, record: Any) -> None:
+    if is_event(record):
+        return
+    at_ms = utc_ms(clock, record.ticks_ms)
+    if at_ms is not None:
+        found[schema[record.stream].device] = at_ms

@@ -1,0 +1,78 @@
+"""When flash forgot what the fleet holds: a new journal, so that no key has two contents.
+
+A lying card calls writes durable and loses them at a power cut.  The gateway then gives numbers
+a second time; the fleet holds other records under them and refuses ours for good.  Once the
+fleet's receipts say so beyond doubt (`Outbox.divided`), the journal is left as it lies and a
+new one, with an id of its own, takes every record of this boot that no receipt covers: the
+fleet cannot hold these.  What earlier boots left above the receipt stays on this flash and is
+named: it may or may not be what the fleet holds, and nothing may be booked twice.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.core.errors import FormatError, JournalError
+from gateway.core.evidence import downsampled
+from gateway.core.journal.downsampled_files import CoarseBatches
+from gateway.core.journal.journal import Journal, Opening
+from gateway.core.journal.successor import open_beside
+from gateway.core.journal.tail import SEGMENT_BYTES
+from gateway.core.reading import ClockState
+from gateway.core.record import ALARM, is_event
+from gateway.storage.restart import inflate
+
+COMMIT_RECORDS = 1000       # restated between two commits: far below what may wait in RAM
+
+
+def begin(old: Journal, opening: Opening, low_water: int,
+          segment_bytes: int = SEGMENT_BYTES) -> Journal:
+    """Return a new Journal on the store of `old`, which must not be used any more.
+
+    old: all it took is committed.  opening: with the clock of now and random ids.  low_water:
+    of the fleet's receipt.  Raises StoreError if the store cannot be listed; what it cannot
+    write waits in RAM.
+    """
+    left = [item.seq for boot, _, item in _unconfirmed(old)
+            if boot != old.boot and item.seq > low_water]
+    detail = f"journal {old.journal_id.hex()}: the fleet holds other records up to {low_water}"
+    if left:
+        detail += f"; {left[0]} to {left[-1]} of earlier boots stay on this flash"
+    told = [(ALARM, ["journal-divided", detail])]
+    journal: Journal = open_beside(old, opening, told, CoarseBatches, segment_bytes)
+    _restate(old, journal)
+    journal.set_clock(opening.clock)
+    journal.commit()
+    return journal
+
+
+def _restate(old: Journal, journal: Journal) -> None:
+    """Append this boot's unconfirmed records again, each under the clock it was taken with."""
+    clock, count = None, 0
+    for boot, state, item in _unconfirmed(old):
+        if boot != old.boot:
+            continue
+        if state != clock:
+            clock = state
+            journal.set_clock(clock)
+        if is_event(item):
+            journal.append_event(item.ticks_ms, item.kind, item.body)
+        else:
+            journal.append_scan(item.ticks_ms, item.stream, item.values)
+        count += 1
+        if count % COMMIT_RECORDS == 0:
+            journal.commit()
+
+
+def _unconfirmed(journal: Journal) -> Iterator[tuple[int, ClockState, Any]]:
+    """Yield (boot, clock, record) of everything on flash that no receipt covers."""
+    for number in journal.batch_numbers():
+        try:
+            _, content, _ = downsampled.open_any(journal.read_batch(number))
+            if content.last_seq <= journal.acknowledged_seq:
+                continue
+            for item in downsampled.open_records(content, inflate)[1]:
+                yield content.boot, content.clock, item
+        except (JournalError, FormatError):
+            continue                        # it rotted: nobody can restate it
+    for context, item in journal.replay():
+        yield context.boot, context.clock, item

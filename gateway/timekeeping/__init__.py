@@ -1,0 +1,1 @@
+"""What the time is and how well it is known: NTP state, holdover, scaled clocks."""

@@ -1,0 +1,90 @@
+"""The cursor's slots: golden bytes, the newest valid mark wins, damage only sets it back."""
+
+import binascii
+
+from gateway.core.errors import StoreError
+from gateway.core.journal import cursor
+
+ID, OTHER = b"J" * 16, b"K" * 16
+CHAIN = b"h" * 32
+SEALED = (7, 8, CHAIN)
+
+
+class Shelf:
+    """The smallest store: files in a dict; `broken` names fail to sync."""
+
+    def __init__(self):
+        self.files, self.broken = {}, ()
+
+    def read(self, name, offset, count):
+        return bytes(self.files[name][offset:offset + count])
+
+    def create(self, name):
+        self.files[name] = bytearray()
+
+    def write(self, name, offset, data):
+        self.files[name][offset:offset + len(data)] = data
+
+    def sync(self, name):
+        if name in self.broken:
+            raise StoreError("sync", 5)
+
+    def sync_dir(self):
+        pass
+
+
+def marks_of(shelf):
+    return cursor.Cursor(shelf, sorted(shelf.files)).best(ID)
+
+
+def test_a_mark_has_128_bytes_that_docs_formats_describes():
+    data = cursor.encode(cursor.Mark(2, ID, 3, 4, 5, 6, 7, 8, CHAIN))
+    body = (b"WPC2" + (2).to_bytes(8, "big") + ID + (3).to_bytes(4, "big")
+            + (4).to_bytes(8, "big") + (5).to_bytes(8, "big") + (6).to_bytes(8, "big")
+            + (7).to_bytes(4, "big") + (8).to_bytes(8, "big") + CHAIN)
+    crc = binascii.crc32(body) & 0xFFFFFFFF
+    assert data == body + crc.to_bytes(4, "big") + bytes(24)
+    assert cursor.decode(data) == cursor.Mark(2, ID, 3, 4, 5, 6, 7, 8, CHAIN)
+
+
+def test_the_newest_mark_wins_and_slots_take_turns():
+    shelf = Shelf()
+    marks = cursor.Cursor(shelf, [])
+    for seq in (10, 20, 30, 40):
+        marks.write(ID, 1, (seq, 0), 0, SEALED)
+        assert marks_of(shelf).seq == seq
+    assert sorted(shelf.files) == ["c0", "c1"]
+
+
+def test_a_damaged_slot_sets_the_cursor_back_to_the_other():
+    shelf = Shelf()
+    marks = cursor.Cursor(shelf, [])
+    for seq in (10, 20):
+        marks.write(ID, 1, (seq, 0), 0, SEALED)
+    shelf.files["c1"][30] ^= 1
+    assert marks_of(shelf).seq == 10
+    shelf.files["c0"][30] ^= 1
+    assert marks_of(shelf) is None
+
+
+def test_a_slot_that_failed_to_sync_is_never_written_again():
+    shelf = Shelf()
+    marks = cursor.Cursor(shelf, [])
+    for seq in (10, 20):
+        marks.write(ID, 1, (seq, 0), 0, SEALED)
+    shelf.broken = ("c0",)
+    try:
+        marks.write(ID, 1, (30, 0), 0, SEALED)
+    except StoreError:
+        pass
+    before = bytes(shelf.files["c0"])
+    for seq in (40, 50, 60):
+        marks.write(ID, 1, (seq, 0), 0, SEALED)
+    assert bytes(shelf.files["c0"]) == before
+    assert marks_of(shelf).seq == 60
+
+
+def test_a_mark_of_another_journal_is_not_ours():
+    shelf = Shelf()
+    cursor.Cursor(shelf, []).write(OTHER, 9, (99, 0), 0, SEALED)
+    assert marks_of(shelf) is None

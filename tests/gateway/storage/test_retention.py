@@ -1,0 +1,245 @@
+"""Room on flash: acknowledged batches go first, then old ones get coarser; the reserve."""
+
+import asyncio
+
+import pytest
+
+from gateway.core import record
+from gateway.core.errors import StoreError
+from gateway.core.evidence import batch, downsampled
+from gateway.core.journal.downsampled_files import CoarseBatches
+from gateway.core.journal.journal import FULL, OK, Journal, Opening, Sealer
+from gateway.core.reading import ClockState, Point, Stream
+from gateway.storage import retention as rooms
+from gateway.storage.deflate import deflate
+from gateway.storage.restart import inflate
+from gateway.storage.retention import Limits, Room
+from tests.support import virtual_time
+from tests.support.shelf import Shelf
+from tests.support.writer_desk import Desk
+
+ENOSPC = 28
+BLOCK = 4096
+SCHEMA = (Stream("meter", (Point(43, 0, ""), Point(14, 0, ""))),)
+SEALER = Sealer(b"kid-0001", lambda data: bytes(64), deflate, batch.CODEC_DEFLATE)
+CLOCK = ClockState(3, 0, 1_760_000_400_000, 20)     # a whole quarter hour
+QUARTER_MS = 900_000
+
+
+class Disk(Shelf):
+    """A shelf of `size` bytes: what does not fit is refused as a full disk refuses it."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.room = size
+
+    def free_bytes(self):
+        return self.room - sum(-(-len(data) // BLOCK) * BLOCK for data in self.files.values())
+
+    def write(self, name, offset, data):
+        if offset + len(data) - len(self.files[name]) > self.free_bytes():
+            raise StoreError(f"{name}: no space left", ENOSPC)
+        super().write(name, offset, data)
+
+
+class Cabinet:
+    """A journal with its room on a store, fed by hand."""
+
+    def __init__(self, store, keep_bytes=1 << 30):
+        self.store, self.at_ms, self.counter = store, 0, 0
+        self.journal = Journal.open(store, Opening(
+            "cab-1", SCHEMA, bytes(32), b"\xa0", "test", lambda: b"J" * 16, CLOCK, 0),
+            batches=CoarseBatches)
+        self.room = Room(self.journal, store, keep_bytes, SEALER, Limits(bytes(32), LIMITS))
+
+    def quarter(self, scans=9):
+        """Take a quarter hour of scans, commit and seal it."""
+        for _ in range(scans):
+            self.at_ms += QUARTER_MS // scans
+            self.counter += 40
+            self.journal.append_scan(self.at_ms, 0, (self.counter, self.at_ms // 7 % 900))
+        self.commit()
+        return self.journal.seal(SEALER)
+
+    def commit(self):
+        """Commit as the writer does."""
+        durable = self.journal.commit()
+        if durable < self.journal.last_seq and self.room.spend():
+            durable = self.journal.commit()
+        return durable
+
+    def tend(self):
+        """Let the room work until nothing is due; return what was made coarser."""
+        self.room.look()
+        done = []
+        while self.room.due:
+            found = self.room.tend()
+            done += [found] if found else []
+        return done
+
+    def records(self):
+        """Return all records of all batches on flash."""
+        return [item for number in self.journal.batch_numbers() for item in downsampled.open_records(
+            downsampled.open_any(self.journal.read_batch(number))[1], inflate)[1]]
+
+
+LIMITS = b"\xa2" + b"\x67devices\x80" + b"\x6ainterval_s\x0a"
+
+
+def test_acknowledged_batches_go_before_anything_is_made_coarser():
+    cabinet = Cabinet(Shelf(), keep_bytes=20 * BLOCK)
+    for _ in range(40):
+        cabinet.quarter()
+    cabinet.journal.acknowledge(cabinet.journal.batch_info(30)[1], 0)
+    assert cabinet.tend() == []
+    assert list(cabinet.journal.batch_numbers()) == list(range(21, 41))
+    assert cabinet.room.counts == {"trimmed": 20, "coarsened": 0}
+
+
+def test_what_the_fleet_does_not_have_is_made_coarser_oldest_first():
+    cabinet = Cabinet(Shelf(), keep_bytes=30 * BLOCK)
+    for _ in range(40):
+        cabinet.quarter()
+    before = cabinet.records()
+    (done,) = cabinet.tend()
+    assert (done.numbers, done.rule) == (list(range(1, 17)), downsampled.QUARTERS)
+    assert list(cabinet.journal.batch_numbers()) == list(range(16, 41))
+    after = cabinet.records()
+    assert len(after) < len(before) and all(item in before for item in after)
+    assert [item for item in after if item.seq > done.last_seq] == [
+        item for item in before if item.seq > done.last_seq]
+
+
+def test_batches_under_way_and_the_newest_are_left_alone():
+    cabinet = Cabinet(Shelf(), keep_bytes=0)
+    for _ in range(24):
+        cabinet.quarter()
+    cabinet.room.busy = lambda: [3]
+    done = cabinet.tend()
+    assert done[0].numbers == [1, 2]
+    assert not {3, *range(17, 25)} & {number for one in done for number in one.numbers}
+
+
+def test_the_reserve_is_made_once_and_found_again():
+    store = Shelf()
+    Cabinet(store).tend()
+    assert store.size(rooms.RESERVE) == rooms.RESERVE_BYTES
+    again = Cabinet(store)
+    assert again.room.status()["reserve"] == "whole"
+
+
+def test_a_reserve_that_never_became_whole_is_made_anew():
+    store = Shelf({rooms.RESERVE: b"torn"})
+    Cabinet(store).tend()
+    assert store.size(rooms.RESERVE) == rooms.RESERVE_BYTES
+
+
+def test_on_a_full_disk_events_are_kept_and_scans_are_refused_and_declared():
+    disk = Disk(3 << 20)
+    cabinet = Cabinet(disk)
+    cabinet.quarter()
+    cabinet.tend()
+    disk.room = sum(-(-len(data) // BLOCK) * BLOCK for data in disk.files.values())    # full
+    while not cabinet.room.spent:
+        cabinet.quarter()
+    assert rooms.RESERVE not in disk.list() and cabinet.journal.state == OK
+    assert cabinet.journal.append_scan(cabinet.at_ms, 0, (1, 1)) == 0
+    seq = cabinet.journal.append_event(cabinet.at_ms, record.ALARM, ["test", ""])
+    assert cabinet.commit() == seq                      # kept in the reserve's room
+    disk.room += 4 << 20                                # somebody made room
+    cabinet.tend()
+    assert cabinet.room.status()["reserve"] == "whole" and not cabinet.room.spent
+    assert cabinet.journal.append_scan(cabinet.at_ms, 0, (2, 2)) > 0
+    cabinet.commit()
+    cabinet.commit()
+    gaps = [item.body for _, item in cabinet.journal.replay()
+            if record.is_event(item) and item.kind == record.GAP]
+    assert [(body[0], body[3]) for body in gaps] == [(0, "no room: 1 scans dropped")]
+
+
+def test_only_a_full_disk_spends_the_reserve_not_an_error_after_one_that_was_survived():
+    cabinet = Cabinet(Shelf())
+    cabinet.tend()
+    failing = iter([ENOSPC])
+    write = cabinet.store.write
+
+    def refuses(name, offset, data):
+        for errno in failing:
+            raise StoreError("no", errno)
+        write(name, offset, data)
+    cabinet.store.write = refuses
+    cabinet.quarter()                               # full once, then the second try went well
+    assert cabinet.journal.state == OK
+    failing = iter([5] * 9)                         # now the flash is broken, not full
+    cabinet.quarter()
+    assert cabinet.room.status()["reserve"] == "whole"
+
+
+def test_a_disk_that_fills_up_is_made_room_on_before_scans_are_lost():
+    disk = Disk(4 << 20)
+    cabinet = Cabinet(disk)
+    cabinet.tend()
+    for _ in range(900):
+        cabinet.quarter()
+        cabinet.tend()
+    assert not cabinet.room.spent and cabinet.journal.state != FULL
+    assert cabinet.journal.stats()["dropped_scans"] == 0
+    counted = [item.values[0] for item in cabinet.records() if not record.is_event(item)]
+    assert counted[0] == 40 and counted[-1] == cabinet.counter      # both ends of the counter
+
+
+def test_a_failing_flash_is_told_and_the_next_call_tries_again():
+    cabinet = Cabinet(Shelf(), keep_bytes=10 * BLOCK)
+    for _ in range(30):
+        cabinet.quarter()
+    broken = cabinet.store.create
+
+    def fails(name):
+        raise StoreError("no", 5)
+    cabinet.store.create = fails
+    with pytest.raises(StoreError):
+        cabinet.tend()
+    cabinet.store.create = broken
+    assert cabinet.tend()
+
+
+def test_a_rotten_batch_neither_stops_trimming_nor_coarsening():
+    cabinet = Cabinet(Shelf(), keep_bytes=10 * BLOCK)
+    for _ in range(40):
+        cabinet.quarter()
+    for number in (1, 5):
+        (name,) = [name for name in cabinet.store.list() if f"-{number:08x}-" in name]
+        cabinet.store.files[name][99] ^= 1
+    cabinet.journal.acknowledge(cabinet.journal.batch_info(3)[1], 0)
+    done = cabinet.tend()
+    assert cabinet.room.counts["trimmed"] == 3
+    assert list(cabinet.journal.batch_numbers())[:2] == [4, 5]
+    assert done[0].numbers[0] == 6 and 5 not in {n for one in done for n in one.numbers}
+
+
+def test_limits_learn_the_configuration_that_a_batch_itself_holds():
+    known = Limits(bytes(32), LIMITS)
+    event = record.EventRecord(1, 0, record.CONFIG, [b"o" * 32, LIMITS])
+    content = downsampled.Content(SCHEMA, [event], [])
+    strict = known(b"?" * 32, content)(0, 0)
+    assert strict == rooms.STRICT
+    assert known(b"o" * 32, content)(0, 0).rate_per_hour > 0
+
+
+def test_the_writer_makes_room_while_it_writes_and_says_so_in_an_event(tmp_path):
+    async def some_hours():
+        desk = Desk(tmp_path, keep_bytes=24 * BLOCK)
+        task = asyncio.create_task(desk.writer.run())
+        await desk.feed(10 * 3600, step_s=60)
+        desk.writer.stop()
+        await task
+        return desk
+
+    desk = virtual_time.run(some_hours())
+    numbers = desk.journal.batch_numbers()
+    first = downsampled.open_any(desk.journal.read_batch(numbers[0]))[1]
+    assert isinstance(first, downsampled.Coarse) and first.replaced[0].number == 1
+    told = [item.body for number in numbers for item in downsampled.open_records(
+        downsampled.open_any(desk.journal.read_batch(number))[1], inflate)[1]
+        if record.is_event(item) and item.kind == record.COARSENED]
+    assert told[0] == [first.first_seq, first.last_seq, downsampled.QUARTERS, first.replaced[-1].link]
