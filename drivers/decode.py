@@ -5,7 +5,7 @@ Everything a profile knows, with all digits the device has, through the same dri
 
 from collections import namedtuple
 
-from drivers import driver, modbus, point_map, pylontech, scrape
+from drivers import driver, modbus, prometheus, pylontech, register_driver
 from gateway.core.errors import BadFrame, ConfigError
 from gateway.core.measurand import BY_ID
 
@@ -24,7 +24,7 @@ def registers(profile, words):
         raise ConfigError("%s has no registers; its protocol is %s" % (
             profile.stem, profile.protocol))
     device = driver.build(profile, driver.Setup(modbus.RtuReads(), everything=True))
-    answer = point_map.Image(words).answer
+    answer = register_driver.Image(words).answer
     out = []
     if profile.protocol == "sunspec":
         found = driver.run(device.identify(), answer)
@@ -55,9 +55,9 @@ def frame(profile, characters, is_checked=True):
         if point.measurand == "modules":
             continue
         row = [m for m in BY_ID.values() if m.name == point.measurand][0]
-        value = pylontech.whole(given[point.measurand], point_map.EVERYTHING_EXPONENT)
-        value = point_map.checked(value, row.name, point_map.EVERYTHING_EXPONENT)
-        out.append(Quantity(row.name, value, point_map.EVERYTHING_EXPONENT, row.unit))
+        value = pylontech.whole(given[point.measurand], register_driver.EVERYTHING_EXPONENT)
+        value = register_driver.checked(value, row.name, register_driver.EVERYTHING_EXPONENT)
+        out.append(Quantity(row.name, value, register_driver.EVERYTHING_EXPONENT, row.unit))
     power = sum([m.voltage * m.current for m in modules])
     out.append(Quantity("battery_power", power, -4, "W"))
     soc = [q for q in out if q.name == "state_of_charge"][0]
@@ -72,8 +72,8 @@ def text(profile, body, workloads):
 
     Raises BadFrame.
     """
-    setup = driver.Setup(scrape.Gets("file", "/"), workloads=workloads, everything=True)
-    scrape.parse(body, ())                  # a bad line is an error here, not a reason
+    setup = driver.Setup(prometheus.Gets("file", "/"), workloads=workloads, everything=True)
+    prometheus.parse(body, ())                  # a bad line is an error here, not a reason
     return _scan(driver.build(profile, setup), lambda question: body)
 
 

@@ -14,7 +14,7 @@ returns {"manufacturer", "model", "serial", ...} as far as the device tells and 
 and BadFrame pass.
 """
 
-from drivers import point_map, registers
+from drivers import register_driver, registers
 from gateway.core.errors import Bug, ConfigError, DeviceError
 
 # Loaded with the first device of their kind: boards and cabinets have memory for what they have.
@@ -30,12 +30,12 @@ def _pylontech(profile, setup):
 
 
 def _scrape(profile, setup):
-    from drivers import scrape
-    return scrape.ScrapeDriver(profile, setup)
+    from drivers import prometheus
+    return prometheus.ScrapeDriver(profile, setup)
 
 
 BUILDERS = {
-    "modbus": point_map.RegisterDriver,
+    "modbus": register_driver.RegisterDriver,
     "sunspec": _sunspec,
     "pylontech": _pylontech,
     "scrape": _scrape,

@@ -9,7 +9,7 @@ Only questions exist here; the commands that switch a stack off or set it are no
 
 from collections import namedtuple
 
-from drivers.point_map import checked, exponent_of, reason_of
+from drivers.register_driver import checked, exponent_of, reason_of
 from drivers.registers import divided
 from gateway.core.errors import BadFrame, Bug, DeviceError, Refused
 from gateway.core.measurand import BY_NAME

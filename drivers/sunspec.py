@@ -7,8 +7,8 @@ sentinel in every poll; if they changed, the chain is walked anew.
 """
 
 from drivers import modbus, registers
-from drivers.asker import Asker
-from drivers.point_map import checked, exponent_of, reason_of
+from drivers.reader import Asker
+from drivers.register_driver import checked, exponent_of, reason_of
 from gateway.core.errors import BadFrame, DeviceError, Refused
 from gateway.core.measurand import BY_NAME
 from gateway.core.reading import BAD_FRAME, NOT_ASKED, NOT_IMPLEMENTED, OUT_OF_RANGE, Absent, Point

@@ -20,7 +20,7 @@ from provisioning import identity
 SLOT_BYTES = 4096           # one flash block: a start reads all slots into memory
 RAM_BYTES = 6144            # records that may wait while flash fails
 KEEP_BYTES = 16384          # acknowledged batches kept on flash: each costs a board 200 bytes
-DIGITS_MAX = 15             # as drivers/point_map.py: beyond is a broken float
+DIGITS_MAX = 15             # as drivers/register_driver.py: beyond is a broken float
 METERS_MAX = 8              # their schema and rounds must fit in the heap
 
 Table = dict[str, Any]

@@ -52,8 +52,8 @@ def wire_for(bus: Any, path: str = "") -> Any:
         from drivers import pylontech
         return pylontech.Frames()
     if bus.kind == "http":
-        from drivers import scrape
+        from drivers import prometheus
         from drivers.links.http import place
         host, port, default = place(str(bus.url))
-        return scrape.Gets(f"{host}:{port}", path or default)
+        return prometheus.Gets(f"{host}:{port}", path or default)
     raise ConfigError(f"{bus.name}: kind = {bus.kind!r}; allowed: {', '.join(sorted(LINKS))}")

@@ -1,6 +1,6 @@
 """HTTP GET for compute nodes: one short connection per poll, everything limited.
 
-The body's limits stand in drivers/scrape.py; here: 5 seconds for all of it, however slowly the
+The body's limits stand in drivers/prometheus.py; here: 5 seconds for all of it, however slowly the
 bytes come.  Redirects are not followed, TLS is not spoken: nodes are inside the cabinet.
 """
 

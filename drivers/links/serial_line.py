@@ -13,7 +13,7 @@ from typing import Any
 import serial
 
 from drivers.links.base import BackOff, Counts, LinkClock, uninterrupted
-from drivers.links.limits import limits
+from gateway.aio.deadlines import limits
 from gateway.core.errors import BadFrame, NoReply, Refused
 
 BITS_PER_CHARACTER = 11         # start, 8 data, parity or second stop, stop

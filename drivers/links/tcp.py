@@ -11,7 +11,7 @@ import socket
 from typing import Any
 
 from drivers.links.base import BackOff, Counts, LinkClock
-from drivers.links.limits import Limits, limits
+from gateway.aio.deadlines import Limits, limits
 from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 
 MISSES_MAX = 3                  # unanswered in a row before the connection is given up

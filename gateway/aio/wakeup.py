@@ -6,7 +6,7 @@ limit that passes; here the limit passes each second on every bus.
 
 import asyncio
 
-from drivers.links.limits import limits
+from gateway.aio.deadlines import limits
 from gateway.core.errors import Bug
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from drivers import driver
-from drivers.links import doubles, profile_files, wire_for
+from drivers.links import decimals, profile_files, wire_for
 from gateway.config.checks import ProfileFacts
 from gateway.config.values import Bus, Device
 
@@ -40,7 +40,7 @@ class InstalledProfiles:
         """Return the driver of a device on its bus; raises ConfigError."""
         setup = driver.Setup(self._wire(device, bus), unit=device.unit,
                              fine=device.resolution == "fine", workloads=device.workloads)
-        setup.floats = doubles.floats
+        setup.floats = decimals.floats
         return driver.build(self._profile(device.profile), setup)
 
     def _profile(self, stem: str) -> Any:

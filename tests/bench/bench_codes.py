@@ -14,7 +14,7 @@ from tests.bench.traced_process import SECONDS, WARM_S
 # part -> beginnings of the files that are it; the first that fits counts.
 PARTS = {
     "encoding and journal": ("gateway/core/",),
-    "decoding floats": ("drivers/links/doubles.py",),
+    "decoding floats": ("drivers/links/decimals.py",),
     "polling": ("drivers/", "gateway/poller", "gateway/aio/wakeup.py", "gateway/timekeeping/clock.py"),
     "asyncio": ("asyncio/", "selectors.py"),
     "the rest": ("",),

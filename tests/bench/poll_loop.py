@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers import driver
-from drivers.links import BusConfig, doubles, open_link, profile_files, wire_for
+from drivers.links import BusConfig, decimals, open_link, profile_files, wire_for
 from gateway.polling.poller import BusPoller, Line
 from gateway.polling.unit import Timeout, Unit
 from gateway.timekeeping.clock import Clock
@@ -33,7 +33,7 @@ class Sink:
 def meter_on(bus: BusConfig) -> Any:
     """Return the driver of the bench's meter, made as the gateway makes it."""
     setup = driver.Setup(wire_for(bus), 1)
-    setup.floats = doubles.floats
+    setup.floats = decimals.floats
     return driver.build(profile_files.find(STEM), setup)
 
 

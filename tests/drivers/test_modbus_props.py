@@ -15,7 +15,7 @@ from pymodbus.pdu.register_message import (
     ReadInputRegistersResponse,
 )
 
-from drivers import driver, modbus, pylontech, scrape
+from drivers import driver, modbus, prometheus, pylontech
 from drivers.links import profile_files
 from drivers.registers import FORMATS, decode, encode, width
 from gateway.core.errors import DeviceError
@@ -54,7 +54,7 @@ def test_we_take_the_answers_pymodbus_builds(read, data):
 def questions():
     """Return one fresh transaction of each kind."""
     return [modbus.RtuRead(1, 4, 0, 2), modbus.TcpRead(1, 3, 0, 2, 7),
-            pylontech.FrameRead(2, 0x42, b"\xff"), scrape.HttpGet("h", "/")]
+            pylontech.FrameRead(2, 0x42, b"\xff"), prometheus.HttpGet("h", "/")]
 
 
 @settings(max_examples=400)
@@ -108,7 +108,7 @@ def test_random_battery_info_only_ever_raises_device_errors(info):
     alphabet='ab{}="\\,.0123456789e+- \n#N', max_size=300).map(str.encode))
 def test_random_metric_texts_give_values_or_reasons(body):
     made = profile_files.find("compute-prometheus")
-    device = driver.build(made, driver.Setup(scrape.Gets("h", "/"), workloads=("a",)))
+    device = driver.build(made, driver.Setup(prometheus.Gets("h", "/"), workloads=("a",)))
     values = driver.run(device.poll(), lambda question: body)
     assert len(values) == len(device.points)
 

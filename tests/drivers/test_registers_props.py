@@ -7,8 +7,8 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers import driver, modbus, point_map, profile, registers
-from drivers.links import doubles
+from drivers import driver, modbus, profile, register_driver, registers
+from drivers.links import decimals
 from gateway.core.measurand import BY_NAME, COUNTER
 from gateway.core.reading import Absent
 
@@ -31,7 +31,7 @@ def test_floats_at_once_are_the_floats_one_by_one(rows):
         places.append((len(cells) // 2, exponent))
         cells += number
     found, lowest = registers.floats(places)(cells + b"\xff\xff")
-    assert doubles.floats(tuple(places))(cells + b"\xff\xff") == (found, lowest)
+    assert decimals.floats(tuple(places))(cells + b"\xff\xff") == (found, lowest)
     assert lowest == (min(found) if found and None not in found else None)
     assert len(found) == len(rows)
     for (_, exponent, number), value in zip(rows, found, strict=True):
@@ -44,7 +44,7 @@ def test_floats_at_once_are_the_floats_one_by_one(rows):
 def test_a_float_is_rounded_half_away_from_zero(number, exponent):
     exact = abs(Fraction(number)) / Fraction(10) ** exponent
     whole = (exact * 2 + 1) // 2
-    for floats in (registers.floats, doubles.floats):
+    for floats in (registers.floats, decimals.floats):
         value = -whole if number < 0 else whole
         assert floats(((0, exponent),))(struct.pack(">f", number)) == ([value], value)
 
@@ -79,6 +79,6 @@ def test_a_poll_gives_what_each_point_alone_gives(rows, fine, image):
         2 * asked.address:2 * (asked.address + asked.count)])
     for point, given_as, value in zip(made.points, device.points, values, strict=True):
         start, size = 2 * point.address, 2 * registers.width(point.format)
-        assert value == point_map.read_point(point, image[start:start + size], given_as.exponent)
+        assert value == register_driver.read_point(point, image[start:start + size], given_as.exponent)
         is_counter = BY_NAME[point.measurand].kind == COUNTER
         assert isinstance(value, Absent) or value >= 0 or not is_counter

@@ -1,7 +1,7 @@
 """SunSpec: the walk over the chain of models, scale factors, markers."""
 
 from drivers import driver, modbus, profile, sunspec
-from drivers.point_map import Image
+from drivers.register_driver import Image
 from gateway.core.errors import BadFrame, NoReply
 from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_IMPLEMENTED, OUT_OF_RANGE, Absent
 

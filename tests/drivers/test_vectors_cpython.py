@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers import decode, modbus, point_map
+from drivers import decode, modbus, register_driver
 from drivers.links import profile_files
 from drivers.pylontech import decode_frame
 from gateway.core.errors import BadFrame
@@ -320,7 +320,7 @@ def test_a_simulated_register_image_reads_back_through_the_driver():
     made = profile_files.find("eastron-sdm630-v2")
     words = {}
     for number, point in enumerate(made.points):
-        cells = point_map.write_point(point, 1000 + number, 0)
+        cells = register_driver.write_point(point, 1000 + number, 0)
         words[point.address], words[point.address + 1] = (
             int.from_bytes(cells[i:i + 2], "big") for i in (0, 2))
     found = decode.registers(made, words)

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from drivers import driver, modbus, point_map
+from drivers import driver, modbus, register_driver
 from drivers.links.profile_files import find
 from gateway.core.codec import cbor
 from gateway.core.errors import BadFrame, NoReply
@@ -33,7 +33,7 @@ def both(stem):
 def image(value):
     """Return registers in which every pair is the float32 of a value."""
     high, low = struct.unpack(">HH", struct.pack(">f", value))
-    return point_map.Image({at: low if at % 2 else high for at in range(400)})
+    return register_driver.Image({at: low if at % 2 else high for at in range(400)})
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -47,7 +47,7 @@ def test_every_value_is_that_of_the_driver(stem, value):
 @pytest.mark.parametrize("bits", [0x7F800000, 0xFF800000, 0x7FC00000])
 def test_what_is_no_number_is_absent_with_the_same_reason(bits):
     board, whole = both("eastron-sdm120")
-    words = point_map.Image({at: bits & 0xFFFF if at % 2 else bits >> 16 for at in range(400)})
+    words = register_driver.Image({at: bits & 0xFFFF if at % 2 else bits >> 16 for at in range(400)})
     assert driver.run(board.poll(), words.answer) == driver.run(whole.poll(), words.answer)
 
 

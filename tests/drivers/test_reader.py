@@ -1,8 +1,8 @@
 """Polls in bursts: what a failed burst does to its poll and to the ones after it."""
 
 from drivers import driver, modbus
-from drivers.asker import ALONE_MIN
-from drivers.point_map import Image
+from drivers.reader import ALONE_MIN
+from drivers.register_driver import Image
 from gateway.core.errors import BadFrame, NoReply, Refused
 from gateway.core.reading import NO_REPLY, REFUSED, Absent
 from tests.support.paper_meter import frame, meter

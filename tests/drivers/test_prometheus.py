@@ -1,6 +1,6 @@
 """Prometheus text: decimal digits to whole numbers, torn and hostile bodies."""
 
-from drivers import driver, profile, scrape
+from drivers import driver, profile, prometheus
 from gateway.core.errors import BadFrame, FormatError, NoReply, Refused
 from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_IMPLEMENTED, OUT_OF_RANGE, Absent
 
@@ -27,7 +27,7 @@ def node(workloads=("pos",)):
                  without={"mode": ["idle"]}),
             dict(row, measurand="cpu_cores", item="host", metric="node_cpus"),
             dict(row, measurand="cpu_time", item="workload", metric="cpu_used", label="name")]})
-    return driver.build(made, driver.Setup(scrape.Gets("h", "/metrics"), workloads=workloads))
+    return driver.build(made, driver.Setup(prometheus.Gets("h", "/metrics"), workloads=workloads))
 
 
 def polled(text, workloads=("pos",)):
@@ -65,9 +65,9 @@ def test_decimal_texts_become_whole_numbers_without_a_float():
                                   ("1e3", 0, 1000), ("1.5E-3", -3, 2), (".5", -1, 5),
                                   ("5.", 0, 5), ("+7", 0, 7), ("9007199254740993", 0,
                                                               9007199254740993)):
-        assert scrape.number(text, exponent) == value, text
+        assert prometheus.number(text, exponent) == value, text
     for text in ("", "-", "1e", "e5", "1.2.3", "0x10", "1e9999", "1_000", "--1", "9" * 41):
-        fails(FormatError, lambda: scrape.number(text, 0))
+        fails(FormatError, lambda: prometheus.number(text, 0))
 
 
 def test_lines_that_are_not_metrics_spoil_the_whole_text():
@@ -77,13 +77,13 @@ def test_lines_that_are_not_metrics_spoil_the_whole_text():
 
 
 def test_more_than_five_thousand_series_are_refused():
-    fails(BadFrame, lambda: scrape.parse(b"a 1\n" * 5001, ()))
-    assert scrape.parse(b"a 1\n" * 5000, ()) == []
+    fails(BadFrame, lambda: prometheus.parse(b"a 1\n" * 5001, ()))
+    assert prometheus.parse(b"a 1\n" * 5000, ()) == []
 
 
 def got(*parts):
     """Return the body of an HTTP answer that comes in these parts, then closes."""
-    question = scrape.HttpGet("h", "/m")
+    question = prometheus.HttpGet("h", "/m")
     for part in parts:
         if question.feed(part):
             return question.result
@@ -92,7 +92,7 @@ def got(*parts):
 
 
 def test_the_question_is_http_1_0_so_that_nobody_sends_chunks():
-    request = scrape.HttpGet("127.0.0.1:9100", "/metrics").request
+    request = prometheus.HttpGet("127.0.0.1:9100", "/metrics").request
     assert request.startswith(b"GET /metrics HTTP/1.0\r\nHost: 127.0.0.1:9100\r\n")
     assert request.endswith(b"\r\n\r\n")
 

@@ -1,7 +1,7 @@
 """The driver of fixed addresses: what failures do to a poll and to the next one."""
 
 from drivers import driver, modbus
-from drivers.point_map import Image, read_point, write_point
+from drivers.register_driver import Image, read_point, write_point
 from gateway.core.errors import BadFrame, NoReply
 from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_IMPLEMENTED, OUT_OF_RANGE, REFUSED, Absent
 from tests.support.paper_meter import meter

@@ -10,7 +10,7 @@ How the unit is asked, so that a late answer fits nothing, stands in asker.py.
 from collections import namedtuple
 
 from drivers import modbus, planner, profile, registers
-from drivers.asker import Asker
+from drivers.reader import Asker
 from gateway.core.errors import BadFrame, DeviceError, NoReply, Refused
 from gateway.core.measurand import BY_NAME, COUNTER
 from gateway.core.reading import (

@@ -10,7 +10,7 @@ import pytest
 from drivers import modbus
 from drivers.links import BusConfig, open_link, tcp, wire_for
 from gateway.core.errors import Bug, NoReply
-from tests.drivers.test_links_cpython import FakeClock, server, tcp_answer
+from tests.drivers.links.test_links_cpython import FakeClock, server, tcp_answer
 
 
 def question(wire=None):

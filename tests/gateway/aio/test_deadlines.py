@@ -2,7 +2,7 @@
 
 import asyncio
 
-from drivers.links import limits
+from gateway.aio import deadlines
 from tests.support import sim_loop
 from tests.support.virtual_time import run
 
@@ -16,7 +16,7 @@ async def waited(seconds):
     """Return the loop's time when a wait of so many seconds was over."""
     loop = asyncio.get_running_loop()
     waiter = loop.create_future()
-    limits.limits().add(waiter, seconds, late)
+    deadlines.limits().add(waiter, seconds, late)
     assert await waiter == "late"
     return round(loop.time(), 6)
 
@@ -32,10 +32,10 @@ def test_a_wait_that_ended_is_not_ended_again_and_delays_none():
     async def go():
         loop = asyncio.get_running_loop()
         answered = loop.create_future()
-        limits.limits().add(answered, 1.0, late)
+        deadlines.limits().add(answered, 1.0, late)
         loop.call_later(0.5, answered.set_result, "answer")
         cancelled = loop.create_future()
-        limits.limits().add(cancelled, 1.5, late)
+        deadlines.limits().add(cancelled, 1.5, late)
         cancelled.cancel()
         return await waited(2.0), await answered
     assert run(go()) == (2.0, "answer")
@@ -48,7 +48,7 @@ def test_many_waits_of_one_moment_take_one_timer(monkeypatch):
         monkeypatch.setattr(loop, "call_at", lambda *given: made.append(given) or call_at(*given))
         waiters = [loop.create_future() for _ in range(50)]
         for i, waiter in enumerate(waiters):
-            limits.limits().add(waiter, 2.0 + i / 1000, late)
+            deadlines.limits().add(waiter, 2.0 + i / 1000, late)
         for waiter in waiters[:-1]:
             waiter.set_result("answer")
         await waiters[-1]
@@ -59,7 +59,7 @@ def test_many_waits_of_one_moment_take_one_timer(monkeypatch):
 def test_a_timer_does_not_strike_for_waits_that_have_ended(monkeypatch):
     async def go():
         loop, struck = asyncio.get_running_loop(), []
-        kept = limits.limits()
+        kept = deadlines.limits()
         strike = kept._strike
         monkeypatch.setattr(
             kept, "_strike", lambda: struck.append(round(loop.time(), 6)) or strike())
@@ -78,7 +78,7 @@ def test_a_timer_does_not_strike_for_waits_that_have_ended(monkeypatch):
 def test_waits_that_ended_early_are_not_kept_until_their_limit():
     async def go():
         loop = asyncio.get_running_loop()
-        kept = limits.Limits(loop)
+        kept = deadlines.Limits(loop)
         alive, ends = [loop.create_future() for _ in range(10)], []
         for i, waiter in enumerate(alive):
             waiter.add_done_callback(lambda _: ends.append(round(loop.time(), 6)))
@@ -91,7 +91,7 @@ def test_waits_that_ended_early_are_not_kept_until_their_limit():
         await asyncio.wait(alive)
         return most, {waiter.result() for waiter in alive}, ends
     most, results, ends = run(go())
-    assert most <= limits.ENDED_MAX + 1 and results == {"late"}
+    assert most <= deadlines.ENDED_MAX + 1 and results == {"late"}
     assert ends == [60.0 + i for i in range(10)]
 
 

@@ -9,12 +9,12 @@ from drivers.links import BusConfig, wire_for
 from drivers.links.in_turn import READS_MAX, InTurn, ReadsInTurn
 from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 from gateway.core.reading import NO_REPLY, REFUSED, Absent
-from tests.drivers import test_asker as at_once
-from tests.drivers import test_links_burst_cpython as burst_links
-from tests.drivers.test_asker import FarEnd
+from tests.drivers import test_reader as at_once
+from tests.drivers.links import test_links_burst_cpython as burst_links
+from tests.drivers.links.test_links_burst_cpython import burst, cells
+from tests.drivers.links.test_links_cpython import tcp_answer
 from tests.drivers.test_burst import good, registers
-from tests.drivers.test_links_burst_cpython import burst, cells
-from tests.drivers.test_links_cpython import tcp_answer
+from tests.drivers.test_reader import FarEnd
 from tests.support.paper_meter import frame, meter
 
 SPANS = ((100, 2), (200, 3), (300, 2))

@@ -6,7 +6,7 @@ import pytest
 
 from drivers.links import BusConfig, open_link, wire_for
 from gateway.core.errors import NoReply, Refused
-from tests.drivers.test_links_cpython import FakeClock, server, tcp_answer
+from tests.drivers.links.test_links_cpython import FakeClock, server, tcp_answer
 
 
 async def opened(handle, work, at_once=4, clock=None):

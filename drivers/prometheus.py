@@ -4,7 +4,7 @@ The text format is Prometheus 0.0.4 (OpenMetrics lines read the same way).  Numb
 from their decimal digits, never through a float.  Limits: 1 MiB, 5,000 series, 64 labels.
 """
 
-from drivers.point_map import checked, exponent_of, reason_of
+from drivers.register_driver import checked, exponent_of, reason_of
 from drivers.registers import scaled
 from gateway.core.errors import BadFrame, DeviceError, FormatError, Refused
 from gateway.core.measurand import BY_NAME
