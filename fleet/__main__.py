@@ -7,11 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fleet import anchor, evidence, proofs, report, report_html, serve, settings, verify
+from fleet import serve, settings, verify
 from fleet.errors import ReportError
-from fleet.log import Log
-from fleet.reader import opened
-from fleet.registry import Registry, registry_file
+from fleet.evidence import evidence, timestamp
+from fleet.formats.registry import Registry, registry_file
+from fleet.reporting import html, report
+from fleet.store.reader import opened
+from fleet.transparency import proofs
+from fleet.transparency.merkle_log import Log
 from gateway.core.errors import WattproofError
 
 GUIDE = """\
@@ -52,7 +55,7 @@ def _report(arguments: argparse.Namespace) -> int:
     with opened(arguments.data) as reader:
         content = report.build(reader, report.Question(device, _factors(arguments), *times))
     if arguments.format == "html":
-        text = report_html.render(content)
+        text = html.render(content)
     else:
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     if arguments.out is None:
@@ -78,14 +81,14 @@ def _evidence(arguments: argparse.Namespace) -> int:
 
 def _tree_head(arguments: argparse.Namespace) -> int:
     key = settings.receipt_key(settings.load(arguments.data).receipt_key)
-    day = None if arguments.day is None else anchor.parse_day(arguments.day)
+    day = None if arguments.day is None else timestamp.parse_day(arguments.day)
     with opened(arguments.data) as reader, reader.snapshot() as link:
-        head = anchor.head_of(Log(link), day)
+        head = timestamp.head_of(Log(link), day)
     signed = proofs.sign_head(head, evidence.signer_of(key))
     arguments.out.write_bytes(signed)
     print(f"{arguments.out}: {head.size} batches, root {head.root.hex()}")
     if arguments.tsq is not None:
-        arguments.tsq.write_bytes(anchor.request(signed))
+        arguments.tsq.write_bytes(timestamp.request(signed))
         print(f"{arguments.tsq}: ask a time-stamping authority with it, e.g. curl -H "
               f"'Content-Type: application/timestamp-query' --data-binary @{arguments.tsq} URL")
     return 0

@@ -10,11 +10,11 @@ from pathlib import Path
 import uvicorn
 
 from fleet import clock, settings
-from fleet.desk import Desk
-from fleet.live import LiveTable
-from fleet.receiver import Receiver
-from fleet.registry import Registry
-from fleet.store import Store
+from fleet.formats.registry import Registry
+from fleet.ingest.ingest import Desk
+from fleet.ingest.live_table import LiveTable
+from fleet.ingest.receiver import Receiver
+from fleet.store.writer import Store
 from fleet.web import app
 from gateway.core.errors import ConfigError
 

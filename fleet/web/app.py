@@ -15,11 +15,13 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fleet import clock, report, report_html
+from fleet import clock
 from fleet.errors import ReportError
-from fleet.live import LiveTable
-from fleet.reader import opened
-from fleet.registry import Device, Registry
+from fleet.formats.registry import Device, Registry
+from fleet.ingest.live_table import LiveTable
+from fleet.reporting import html as report_html
+from fleet.reporting import report
+from fleet.store.reader import opened
 from fleet.web import page
 from fleet.web.hosts import LocalHosts
 from fleet.web.snapshot import Snapshots, day_so_far, yesterday

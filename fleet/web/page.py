@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from fleet import words
-from fleet.charts import meter
-from fleet.live import rows, section
-from fleet.registry import Device
+from fleet.formats.registry import Device
+from fleet.ingest.live_table import rows, section
+from fleet.reporting import text as words
+from fleet.reporting.charts import meter
 from fleet.web import proof
 from fleet.web.snapshot import Snapshot, figures_of_day
 

@@ -3,8 +3,9 @@
 from collections import namedtuple
 from typing import Any
 
-from fleet import verify, words
-from fleet.live import section
+from fleet import verify
+from fleet.ingest.live_table import section
+from fleet.reporting import text as words
 from fleet.web.snapshot import Snapshot
 
 GOOD, WATCH, BAD = "good", "watch", "bad"

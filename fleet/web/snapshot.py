@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from fleet import drawings, report
 from fleet.errors import ReportError
-from fleet.reader import Reader, opened
-from fleet.registry import Device
+from fleet.formats.registry import Device
+from fleet.reporting import report, report_charts
+from fleet.store.reader import Reader, opened
 from gateway.core.errors import WattproofError
 from gateway.core.interval import QUARTER_MS
 
@@ -45,7 +45,7 @@ class Snapshots:
             try:
                 today = report.build(reader, report.Question(
                     device, self._factors, *day_so_far(span, device.timezone)))
-                charts = drawings.charts(today["slots"], device.timezone)
+                charts = report_charts.charts(today["slots"], device.timezone)
                 why = ""
             except ReportError as error:
                 why = str(error)
@@ -65,14 +65,14 @@ def day_so_far(span: tuple[int, int], timezone: str) -> tuple[int, int]:
     first, last = span
     to_ms = last - QUARTER_MS if last - QUARTER_MS > first else last
     first = first + QUARTER_MS if to_ms - QUARTER_MS > first else first
-    local = datetime.fromtimestamp((to_ms - 1) / 1000, drawings.zone(timezone))
+    local = datetime.fromtimestamp((to_ms - 1) / 1000, report_charts.zone(timezone))
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     return max(int(midnight.timestamp() * 1000) // QUARTER_MS * QUARTER_MS, first), to_ms
 
 
 def yesterday(today_from_ms: int, timezone: str) -> tuple[int, int]:
     """Return (from_ms, to_ms) of the local day before the one that holds today_from_ms."""
-    local = datetime.fromtimestamp(today_from_ms / 1000, drawings.zone(timezone))
+    local = datetime.fromtimestamp(today_from_ms / 1000, report_charts.zone(timezone))
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     before = midnight - timedelta(days=1)
     return int(before.timestamp() * 1000), int(midnight.timestamp() * 1000)

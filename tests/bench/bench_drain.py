@@ -123,7 +123,7 @@ def _to_fleet(made: rig.Site, broker: Process, data: Path, last: int) -> Iterato
     with running("enrol", enrol, made.folder / "enrol.log") as enrolled:
         enrolled.wait()
     serve = python("fleet", "serve", "--data", str(data), "--port", str(rig.free_port()))
-    log = made.folder / "fleet.log"
+    log = made.folder / "fleet.transparency.merkle_log"
     with running("fleet", serve, log) as fleet:
         rig.await_text(log, "connected to the broker")
         with held(made, broker):

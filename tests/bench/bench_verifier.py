@@ -13,7 +13,8 @@ from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fleet import bundle, merkle, proofs
+from fleet.evidence import bundle
+from fleet.transparency import merkle, proofs
 from gateway.core.codec import cbor
 from gateway.core.evidence import batch as batches
 from gateway.core.evidence import chain

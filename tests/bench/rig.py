@@ -121,7 +121,7 @@ def await_text(log: Path, text: str) -> None:
 def fleet(made: Site) -> Iterator[Process]:
     """Give a running stub of the fleet, connected."""
     command = python("tests.bench.fleet_stub", str(made.folder), str(made.port))
-    with running("fleet stub", command, made.folder / "fleet.log") as process:
+    with running("fleet stub", command, made.folder / "fleet.transparency.merkle_log") as process:
         process.line()
         yield process
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from fleet import serve
-from fleet.receiver import tls
+from fleet.ingest.receiver import tls
 from fleet.settings import Settings
 
 # The platform's clock judges certificates: valid for any day this test may run on.

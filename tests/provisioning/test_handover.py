@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from fleet.registry import Registry, key_for
+from fleet.formats.registry import Registry, key_for
 from tests.provisioning.test_enrol import make_site, run
 
 OLD_JOURNAL = "0a" * 16

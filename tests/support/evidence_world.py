@@ -13,11 +13,12 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fleet import evidence, report
-from fleet.desk import Desk
-from fleet.reader import opened
-from fleet.registry import Registry, registry_file
-from fleet.store import Store
+from fleet.evidence import evidence
+from fleet.formats.registry import Registry, registry_file
+from fleet.ingest.ingest import Desk
+from fleet.reporting import report
+from fleet.store.reader import opened
+from fleet.store.writer import Store
 from gateway.core.codec import cbor, cose
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
 

@@ -9,11 +9,11 @@ import random
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fleet.admission import inflate
-from fleet.desk import Desk
-from fleet.reader import opened
-from fleet.registry import Registry
-from fleet.store import Store
+from fleet.formats.registry import Registry
+from fleet.ingest.admission import inflate
+from fleet.ingest.ingest import Desk
+from fleet.store.reader import opened
+from fleet.store.writer import Store
 from gateway.core import record
 from gateway.core.errors import JournalError
 from gateway.core.evidence import batch, chain, receipt

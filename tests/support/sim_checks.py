@@ -4,7 +4,7 @@ import bisect
 import itertools
 from hashlib import sha256
 
-from fleet import site
+from fleet.formats import site_descriptor
 from gateway.core import counter_limits, interval
 from gateway.core.reading import CLOCK_UNKNOWN
 from tests.support import sim_coarse
@@ -121,7 +121,7 @@ def _without(spans, start, end):
 
 def _energy_is_conserved(world):
     """A measured quarter hour's energy is the meter's own difference, within its bound (I8)."""
-    described = site.parse(world.machine.descriptor)
+    described = site_descriptor.parse(world.machine.descriptor)
     worst_ms = dict(world.fleet.rows(
         "SELECT quarter_ms, MAX(uncertainty_ms) FROM scan_parts GROUP BY quarter_ms"))
     for channel, name, measurand, exponent in world.fleet.rows(
@@ -141,7 +141,7 @@ def _coarse_energy_is_the_same(world):
     """What the fleet booked from coarse batches is to the bit what a fleet books that gets
     every batch as it was sealed (I8); where less than quarter hours was kept, the ends are."""
     witness, fleet = world.machine.witness, world.fleet
-    described = site.parse(world.machine.descriptor)
+    described = site_descriptor.parse(world.machine.descriptor)
     held = [witness.contents[sha256(row[0]).digest()] for row in fleet.rows(
         "SELECT sealed FROM batches WHERE device = ? AND whole IS NULL", NAME)]
     thinned_ms = sim_coarse.thinned_ms(witness.batches, held)

@@ -12,12 +12,12 @@ from types import SimpleNamespace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fleet import store as fleet_store
-from fleet.desk import Desk, Outcome
-from fleet.live import LiveTable
-from fleet.receiver import QUEUE_MAX, Receiver
-from fleet.registry import Registry
-from fleet.store import Store
+from fleet.formats.registry import Registry
+from fleet.ingest.ingest import Desk, Outcome
+from fleet.ingest.live_table import LiveTable
+from fleet.ingest.receiver import QUEUE_MAX, Receiver
+from fleet.store import writer as fleet_store
+from fleet.store.writer import Store
 from gateway.core.errors import FormatError
 from gateway.core.evidence import chain, downsampled, receipt
 from gateway.signer import Signer

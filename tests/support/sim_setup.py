@@ -5,7 +5,7 @@ import logging
 import random
 from unittest import mock
 
-from fleet import store as fleet_store
+from fleet.store import writer as fleet_store
 from gateway.delivery import uplink
 from gateway.polling import poller
 from gateway.storage import retention, writer

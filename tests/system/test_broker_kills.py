@@ -15,11 +15,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet import settings as fleet_settings
-from fleet import store as fleet_store
-from fleet.desk import Desk as AdmissionDesk
-from fleet.live import LiveTable
-from fleet.receiver import Receiver
-from fleet.registry import Registry
+from fleet.formats.registry import Registry
+from fleet.ingest.ingest import Desk as AdmissionDesk
+from fleet.ingest.live_table import LiveTable
+from fleet.ingest.receiver import Receiver
+from fleet.store import writer as fleet_store
 from gateway.delivery.uplink import Uplink
 from gateway.signer import Signer, Verifier
 from gateway.timekeeping.clock import Clock, Scale

@@ -9,9 +9,10 @@ import asyncio
 import aiomqtt
 import pytest
 
-from fleet import admission, coarsened
-from fleet import desk as fleet_desk
-from fleet import store as fleet_store
+from fleet.formats import downsampled
+from fleet.ingest import admission
+from fleet.ingest import ingest as fleet_desk
+from fleet.store import writer as fleet_store
 from gateway import signer
 from gateway.core.errors import WattproofError
 from gateway.core.evidence import batch
@@ -323,14 +324,14 @@ def coarse_replaces_what_it_does_not_name(patch):
 
 def coarse_counts_beside_its_originals(patch):
     """Of a coarse batch everything is booked, also what had come whole."""
-    patch.setattr(coarsened, "only", lambda opened, numbers: opened)
+    patch.setattr(downsampled, "only", lambda opened, numbers: opened)
 
 
 def coarse_link_not_compared(patch):
     """A coarse batch may name another content than the one that is held."""
     real = admission.judge
     patch.setattr(admission, "judge", lambda opened, held: admission.DUPLICATE
-                  if held.same and isinstance(opened.batch, coarsened.Place)
+                  if held.same and isinstance(opened.batch, downsampled.Place)
                   else real(opened, held))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.live import unpack
+from fleet.ingest.live_table import unpack
 from tests.support import sim_cabinet, sim_loop
 from tests.support.sim_line import ThinBroker
 

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from fleet import incidents
+from fleet.store import incidents
 from gateway.core import record
 from gateway.core.journal.batch_files import parse_name
 from tests.support.lying_flash import K_MAX

@@ -11,7 +11,8 @@ import sys
 
 import pytest
 
-from fleet import evidence, proofs
+from fleet.evidence import evidence
+from fleet.transparency import proofs
 from tests.support import evidence_world as forge
 from tests.support.evidence_world import SCRIPT, verifier, world
 

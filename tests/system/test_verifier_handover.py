@@ -9,9 +9,9 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fleet.desk import Desk
-from fleet.registry import Registry
-from fleet.store import Store
+from fleet.formats.registry import Registry
+from fleet.ingest.ingest import Desk
+from fleet.store.writer import Store
 from gateway.core.evidence import handover
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
 from tests.support import evidence_world as forge

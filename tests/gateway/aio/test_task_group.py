@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import aiomqtt
 import pytest
 
-from fleet.receiver import Receiver
-from fleet.together import together as of_the_fleet
+from fleet.ingest.receiver import Receiver
+from gateway.aio.task_group import together as of_the_fleet
 from gateway.aio.task_group import together as of_the_gateway
 from gateway.delivery.uplink import Uplink
 from tests.gateway.delivery.test_uplink import CABINET, settings_of

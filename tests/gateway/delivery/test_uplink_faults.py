@@ -15,7 +15,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from fleet.live import unpack
+from fleet.ingest.live_table import unpack
 from gateway.core.errors import Rejected
 from gateway.core.reading import CLOCK_UNKNOWN
 from gateway.core.record import ALARM

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from fleet.live import unpack
+from fleet.ingest.live_table import unpack
 from gateway.config import load as config
 from gateway.core import measurand
 from gateway.core.live_dictionary import WORDS

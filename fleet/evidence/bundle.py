@@ -1,0 +1,52 @@
+"""The evidence bundle: one file that proves itself without us.  Pure: parts in, bytes out.
+
+    bundle   = [contents, batch, receipt, batch, receipt, ...]
+    contents = COSE_Sign1, by the fleet's receipt key, of everything else and a hash of each part
+
+The contents determine every other byte of the file.  Format: docs/formats.md section 10.
+"""
+
+import hashlib
+from collections import namedtuple
+from collections.abc import Iterable
+
+from fleet.transparency.proofs import Signer
+from gateway.core.codec import cbor, cose
+
+FORMAT = "wattproof-evidence-1"
+
+# What a bundle is about.  site, cabinet: text.  from_ms, to_ms: the period of the statement.
+# config: 32 bytes, hash of the descriptor the statement was made with.  key: 32 bytes, the
+# fleet's public receipt key.  keys: {journal id in hex: public evidence key (32 bytes)}.
+Subject = namedtuple("Subject", (
+    "site", "cabinet", "from_ms", "to_ms", "config", "key", "keys"))
+# What stands in the contents as it is.  registry, statement, factors: bytes.  descriptors,
+# heads (by size), consistency (of each head but the last), receipts: lists of bytes.
+Papers = namedtuple("Papers", (
+    "registry", "statement", "factors", "descriptors", "heads", "consistency", "receipts"))
+# One batch with its proof.  about: (device, journal, number, first_seq, last_seq).  sealed,
+# receipt: bytes.
+Proven = namedtuple("Proven", ("about", "sealed", "receipt"))
+
+
+def write(subject: Subject, papers: Papers, batches: Iterable[Proven], signer: Signer) -> bytes:
+    """Return the bundle; the batches may come in any order.
+
+    Of one number the whole batch stands before a coarsened one that ends with it.
+    """
+    ordered = sorted(batches, key=lambda one: (*one.about[:3], -one.about[3]))
+    parts = [part for one in ordered for part in (one.sealed, one.receipt)]
+    table = [[*one.about, [len(one.sealed), len(one.receipt)],
+              [_sha256(one.sealed), _sha256(one.receipt)]] for one in ordered]
+    payload = cbor.encode({
+        "format": FORMAT, "site": subject.site, "cabinet": subject.cabinet,
+        "from": subject.from_ms, "to": subject.to_ms, "config": subject.config,
+        "key": subject.key, "keys": subject.keys, **papers._asdict(), "batches": table})
+    out = [cbor.head(cbor.ARRAY, 1 + len(parts))]
+    for part in (cose.sign1(signer.kid, payload, signer.sign), *parts):
+        out += [cbor.head(cbor.BYTES, len(part)), part]
+    return b"".join(out)
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

@@ -1,0 +1,95 @@
+"""Collect what a period's claim rests on, and bind it into one bundle.
+
+All is read in one state of the store, so that the statement, the batches and the proofs
+speak of the same evidence.  The bundle depends on nothing else: made twice, it is the same.
+"""
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from fleet.errors import ReportError
+from fleet.evidence import bundle
+from fleet.formats.registry import Device
+from fleet.reporting import report
+from fleet.store.evidence_reader import BatchRow, EvidenceReader
+from fleet.store.reader import Reader
+from fleet.transparency import proofs
+from gateway.core.evidence import receipt
+from gateway.ledger.factors import factors
+
+KID_BYTES = 8
+
+
+def signer_of(key: Ed25519PrivateKey) -> proofs.Signer:
+    """Return the Signer of the fleet's receipt key."""
+    public = key.public_key().public_bytes_raw()
+    return proofs.Signer(hashlib.sha256(public).digest()[:KID_BYTES], key.sign)
+
+
+def build(reader: Reader, question: report.Question, registry_file: Path,
+          key: Ed25519PrivateKey) -> bytes:
+    """Return the bundle of a site's period; raises ReportError when there is nothing."""
+    device = question.device.device
+    with reader.snapshot() as link:
+        content, rows = report.build(reader, question), EvidenceReader(link)
+        config = report.history_of(reader, question).last_hash
+        spans = rows.journals(device, question.from_ms, question.to_ms)
+        subject = bundle.Subject(question.device.site, device, question.from_ms, question.to_ms,
+                                 config, key.public_key().public_bytes_raw(),
+                                 {span[0].hex(): _key(question.device, span[0]) for span in spans})
+        signer = signer_of(key)
+        batches: list[BatchRow] = []
+        for span in spans:
+            batches += rows.batches(device, span)
+        heads = sorted({rows.log.head(), *rows.log.daily(question.from_ms)})
+        prover = proofs.Prover(heads[-1], signer)
+        papers = bundle.Papers(
+            registry_file.read_bytes(), _json(content), _factors(question, content),
+            [rows.descriptor(device, digest) for digest in sorted(
+                {config, *(row.config for row in batches)}) if rows.descriptor(device, digest)],
+            [proofs.sign_head(head, signer) for head in heads],
+            [prover.consistency(head.size, rows.log.node) for head in heads[:-1]],
+            [_receipt(rows, device, journal, signer) for journal, _, _ in spans])
+        proven = [bundle.Proven(
+            (device, row.journal, row.number, row.first_seq, row.last_seq), row.sealed,
+            prover.inclusion(row.leaf, rows.log.node)) for row in batches]
+    return bundle.write(subject, papers, proven, signer)
+
+
+def _key(device: Device, journal: bytes) -> bytes:
+    """Return the public key that signs a journal: the present one, or one that handed over."""
+    found: bytes = next((old.public for old in device.previous if old.journal == journal),
+                        device.public)
+    return found
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    """Return a report as `python -m fleet report` writes it."""
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def _factors(question: report.Question, content: dict[str, Any]) -> bytes:
+    """Return the factor set's content in the one form that its hash is taken over."""
+    said = content["factors"]
+    name = str(question.factors or said["id"])
+    path = Path(name) if name.endswith(".toml") else factors.DATA / f"{name}.toml"
+    found = tomllib.loads(path.read_text(encoding="utf-8"))
+    data = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    if hashlib.sha256(data).hexdigest() != said["sha256"]:
+        raise ReportError(f"{path}: changed while the bundle was made; try again")
+    return data
+
+
+def _receipt(rows: EvidenceReader, cabinet: str, journal: bytes,
+             signer: proofs.Signer) -> bytes:
+    """Return the receipt of a journal as it stands, issued when the newest leaf arrived."""
+    held = rows.chain(cabinet, journal)
+    content = receipt.Receipt(cabinet, journal, rows.epoch(), held.low_water, held.link,
+                              rows.log.head().at_ms)
+    sealed: bytes = receipt.seal(content, signer.kid, signer.sign)
+    return sealed

@@ -1,0 +1,33 @@
+"""What leaves the house so that the past cannot be rewritten: tree heads and requests to date them.
+
+A head that others keep (a mail to the customer, a time stamp of a third party) fixes every
+batch before it: whoever changes one later cannot prove the new tree consistent with it.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+
+from fleet.errors import ReportError
+from fleet.transparency import proofs
+from fleet.transparency.merkle_log import Log
+
+
+def parse_day(text: str) -> int:
+    """Return the UTC milliseconds at which a day like 2026-06-01 begins."""
+    try:
+        return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1000)
+    except ValueError as error:
+        raise ReportError(f"{text!r} is not a day; write it like 2026-06-01") from error
+
+
+def head_of(log: Log, day_ms: int | None) -> proofs.Head:
+    """Return the head at the end of a UTC day, or of now; raises ReportError for no leaves."""
+    head = log.head() if day_ms is None else log.day(day_ms)
+    if head.size == 0:
+        raise ReportError("the log holds no batch up to then: there is no head to sign")
+    return head
+
+
+def request(signed_head: bytes) -> bytes:
+    """Return the RFC 3161 request whose message imprint is the hash of the signed head."""
+    return proofs.timestamp_request(hashlib.sha256(signed_head).digest())

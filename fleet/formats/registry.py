@@ -1,0 +1,141 @@
+"""Who may send: one JSON file for each enrolled gateway, read again when it changes."""
+
+import hashlib
+import json
+import logging
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from gateway.core.errors import ConfigError, FormatError
+from gateway.core.evidence import handover
+
+# device, site, name, timezone: text.  kid: 8 bytes.  public: 32 raw Ed25519 bytes, of the key
+# that signs now.  previous: tuple of Previous, of boards that were replaced.
+Device = namedtuple("Device", ("device", "site", "name", "timezone", "kid", "public",
+                               "previous"), defaults=((),))
+# A key that handed over: it may sign the rest of its own journal and nothing else.
+Previous = namedtuple("Previous", ("kid", "public", "journal", "statement"))
+
+log = logging.getLogger("fleet.formats.registry")
+
+KID_BYTES = 8
+FILES_MAX = 100_000     # gateways of one fleet; a folder with more is something else
+
+
+def registry_file(data: Path, device: Device) -> Path:
+    """Return the file that holds a gateway's entry."""
+    return data / "registry" / f"{device.device}.json"
+
+
+def key_for(device: Device, kid: bytes, journal: bytes) -> bytes | None:
+    """Return the public key with this id if it may sign in this journal, else None.
+
+    A journal that was handed over stays with the old key, all others are the present key's.
+    """
+    closed = [entry for entry in device.previous if entry.journal == journal]
+    if closed:
+        return next((entry.public for entry in closed if entry.kid == kid), None)
+    return device.public if kid == device.kid else None
+
+
+def verified(public: bytes, signed: bytes, signature: bytes) -> bool:
+    """Return whether a key made this signature over these bytes."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, signed)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def signed_by(device: Device, signed: bytes, signature: bytes) -> bool:
+    """Return whether a device's present evidence key made this signature."""
+    return verified(device.public, signed, signature)
+
+
+class Registry:
+    """The enrolled gateways of a fleet's data folder."""
+
+    def __init__(self, data: Path) -> None:
+        self._folder = data / "registry"
+        self._devices: dict[str, Device] = {}
+        self._stamp: list[tuple[str, int]] | None = None
+        self._times: set[tuple[str, int]] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the folder again if a file came, went or changed; raises ConfigError."""
+        files = sorted(self._folder.glob("*.json"))[:FILES_MAX]
+        stamp = [(file.name, file.stat().st_mtime_ns) for file in files]
+        if stamp != self._stamp:
+            entries = [_device(file) for file in files]
+            self._devices = {entry.device: entry for entry in entries}
+            self._stamp, self._times = stamp, set(stamp)
+
+    def find(self, device: str) -> Device | None:
+        """Return an enrolled gateway; a new one is found without a restart.
+
+        An entry that became unreadable since is nobody's until it is mended; the others stay.
+        """
+        held = self._devices.get(device)
+        if held is None or self._changed(held):
+            try:
+                self.refresh()
+            except ConfigError as error:
+                log.error("%s", error)
+                return None
+        return self._devices.get(device)
+
+    def _changed(self, held: Device) -> bool:
+        """Whether an entry's file was replaced or withdrawn since it was read."""
+        name = f"{held.device}.json"
+        try:
+            return (name, (self._folder / name).stat().st_mtime_ns) not in self._times
+        except OSError:
+            return True
+
+    def sites(self) -> dict[str, list[Device]]:
+        """Return the gateways of each site, both in order of name."""
+        self.refresh()
+        sites: dict[str, list[Device]] = {}
+        for entry in sorted(self._devices.values()):
+            sites.setdefault(entry.site, []).append(entry)
+        return dict(sorted(sites.items()))
+
+
+def _device(file: Path) -> Device:
+    try:
+        entry = json.loads(file.read_text(encoding="utf-8"))
+        device = Device(entry["device"], entry["site"], entry.get("name", entry["site"]),
+                        entry.get("timezone", "UTC"), bytes.fromhex(entry["kid_hex"]),
+                        bytes.fromhex(entry["evidence_key_hex"]), _previous(entry))
+        Ed25519PublicKey.from_public_bytes(device.public)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{file}: not a registry entry ({error!r}); enrol the site again: "
+                          "python -m provisioning enrol") from error
+    return device
+
+
+def _previous(entry: dict[str, Any]) -> tuple[Previous, ...]:
+    """Return the keys that handed over, oldest first; raises ValueError if one statement is
+    not signed by its key or does not name the key after it."""
+    held = entry.get("handovers", [])
+    publics = [bytes.fromhex(one["public_hex"]) for one in held]
+    publics.append(bytes.fromhex(entry["evidence_key_hex"]))
+    found = []
+    for number, one in enumerate(held):
+        public, statement = publics[number], bytes.fromhex(one["statement_hex"])
+        try:
+            message, content = handover.open_sealed(statement)
+        except FormatError as error:
+            raise ValueError(str(error)) from error
+        if (not verified(public, message.signed, message.signature)
+                or content.new_public != publics[number + 1]
+                or content.device != entry["device"]):
+            raise ValueError(f"hand-over {number + 1} does not hold")
+        kid = hashlib.sha256(public).digest()[:KID_BYTES]
+        found.append(Previous(kid, public, content.old_journal, statement))
+    return tuple(found)

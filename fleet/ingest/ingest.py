@@ -1,0 +1,220 @@
+"""The admission desk: sealed batches in, one outcome for each, durable before it is told.
+
+This is the whole way of a batch at the fleet: open and check, compare with the store, keep,
+move the low-water mark, book its quarter hours, and only after the commit sign a receipt.
+Batches that wait together are committed together, for a sync of the disk costs as much as a
+batch.
+What the right key signed but nobody can read is kept, not booked, and receipted after the
+third try, so that one bad batch does not stop the good ones behind it.
+"""
+
+import hashlib
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from fleet.formats import downsampled as coarsened
+from fleet.ingest import admission
+from fleet.rollup.rollup import Booking
+from fleet.store import incidents
+from fleet.store.writer import Chain, Store
+from gateway.core.errors import AdmissionError, BadSchema, BrokenChain, Replayed
+from gateway.core.evidence import downsampled, handover, receipt
+
+DUPLICATE = admission.DUPLICATE
+NOT_BOOKED = "received-not-booked"
+REFUSALS_MAX = 3            # of the same unreadable bytes; then they are kept and receipted
+KID_BYTES = 8
+KINDS = {Replayed.code: incidents.CLONE, BrokenChain.code: incidents.CHAIN}
+
+Message = tuple[str, bytes]     # the device whose topic it came on, a sealed batch
+
+# code: "admit", "duplicate", "received-not-booked" or an AdmissionError's code.  detail: text
+# for people.  receipt: sealed bytes to publish, or None.  device: from the batch or topic.
+# low_water: None when refused.
+Outcome = namedtuple("Outcome", ("code", "detail", "receipt", "device", "low_water"))
+
+# One place of a batch in its journal, and what is held around it.
+Placed = tuple[admission.Opened, admission.Held]
+
+
+class Desk:
+    """Admits batches into a store and signs receipts.  One per store."""
+
+    def __init__(self, store: Store, find: admission.Find, key: Ed25519PrivateKey,
+                 now_ms: Callable[[], int]) -> None:
+        """find: device name -> enrolled Device or None.  key: signs receipts."""
+        self._store, self._find, self._now_ms = store, find, now_ms
+        self._booking = Booking(store, now_ms)
+        self._sign = key.sign
+        public = key.public_key().public_bytes_raw()
+        self._kid = hashlib.sha256(public).digest()[:KID_BYTES]
+
+    def receive(self, sender: str, sealed: bytes) -> Outcome:
+        """Return the outcome for a batch that came on a device's topic; never raises for
+        what the batch contains."""
+        return self.receive_all([(sender, sealed)])[0]
+
+    def receive_all(self, messages: Sequence[Message]) -> list[Outcome]:
+        """Return the outcome of each message, all of them committed at once.
+
+        A refused batch undoes only itself.  Of several outcomes of one journal only the last
+        carries a receipt, which covers the others; it is signed after the commit.
+        """
+        with self._store.transaction():
+            taken = [self._take(*message) for message in messages]
+        outcomes = [outcome for outcome, _ in taken]
+        last = {held[:2]: (place, held) for place, (_, held) in enumerate(taken) if held}
+        for place, held in last.values():
+            outcomes[place] = outcomes[place]._replace(receipt=self.receipt(held))
+        return outcomes
+
+    def _take(self, sender: str, sealed: bytes) -> tuple[Outcome, Chain | None]:
+        """Return the outcome of one message, without a receipt, and where its journal stands."""
+        try:
+            opened = admission.open_batch(sealed, self._find, sender)
+            with self._store.attempt():
+                verdict, held = self._book(opened)
+        except AdmissionError as error:
+            kept = self._refuse(sender, error, sealed)
+            if kept is None:
+                return (Outcome(error.code, str(error), None, sender, None),
+                        self._standing(error, sealed))
+            opened, verdict, held = kept
+        detail = (f"{sender}, batch {opened.batch.number}: records {opened.batch.first_seq}.."
+                  f"{opened.batch.last_seq}, stored without a missing batch up to "
+                  f"{held.low_water}")
+        return Outcome(verdict, detail, None, sender, held.low_water), held
+
+    def receipt(self, held: Chain) -> bytes:
+        """Return the signed receipt for a journal, as far as it is stored now."""
+        content = receipt.Receipt(held.device, held.journal, self._store.epoch,
+                                  held.low_water, held.link, self._now_ms())
+        sealed: bytes = receipt.seal(content, self._kid, self._sign)
+        return sealed
+
+    def _standing(self, error: AdmissionError, sealed: bytes) -> Chain | None:
+        """Return where a journal stands if a batch of it was refused for its place only: its
+        sender may not have heard that this store is an older one, and would wait for ever."""
+        if error.code != BrokenChain.code:
+            return None
+        batch = downsampled.open_any(sealed)[1]
+        if batch.journal_id not in self._store.journals(batch.device):
+            return None
+        return self._store.advance(batch.device, batch.journal_id)
+
+    def receipts(self) -> list[tuple[str, bytes]]:
+        """Return (device, receipt) of every journal: a broker may have lost the retained ones."""
+        return [(held.device, self.receipt(held)) for held in self._store.chains()]
+
+    def _book(self, opened: admission.Opened) -> tuple[str, Chain]:
+        batch = opened.batch
+        new = self._new_places(opened)
+        if new:
+            batch_id = self._keep(opened, new)
+            self._booking.learn(opened)
+            self._booking.book(batch_id, opened)
+            self._booking.book_waiting(batch.device)
+        return (admission.ADMIT if new else DUPLICATE,
+                self._store.advance(batch.device, batch.journal_id))
+
+    def _new_places(self, opened: admission.Opened) -> list[Placed]:
+        """Return the places of a batch that are not held yet, each with what is held around it;
+        raises AdmissionError if one of them can never be true."""
+        found: list[Placed] = []
+        before: admission.Neighbour | None = None
+        for place in coarsened.places(opened):
+            around = self._store.held(place)
+            if around.before is None:
+                around = around._replace(before=before)
+            if admission.judge(place, around) == admission.ADMIT:
+                self._check_dispute(place.batch, around)
+                found.append((place, around))
+            batch = place.batch
+            before = admission.Neighbour(batch.number, batch.first_seq, batch.last_seq, batch.prev,
+                                         place.link)
+        return found
+
+    def _check_dispute(self, batch: Any, around: admission.Held) -> None:
+        """Raise BrokenChain for a batch that does not follow a held one, once two have spoken
+        for this journal: only the side that was here first may go on, in order."""
+        if (around.before is None and batch.number > 1
+                and self._store.incidents.disputed(batch.device, batch.journal_id)):
+            raise BrokenChain(f"{batch.device}, batch {batch.number}: this journal is disputed; "
+                              "only what follows a batch that is held is taken")
+
+    def _keep(self, opened: admission.Opened, new: list[Placed]) -> int:
+        """Store a batch, and note what its places in the journal tell; return its id."""
+        batch = opened.batch
+        if isinstance(batch, downsampled.Coarse):
+            self._note(incidents.COARSENED, batch, batch.first_seq, coarsened.told(batch))
+        for first, last in [hole for place in new for hole in admission.holes(*place)]:
+            self._note(incidents.GAP, batch, first, f"records {first}..{last} were never sealed: "
+                       "the device's chain passes over them")
+        known = self._store.journals(batch.device)
+        closed = [entry.journal for entry in opened.device.previous]
+        if known and batch.journal_id not in known and batch.journal_id not in closed:
+            kind = incidents.HANDOVER if _explained(opened, known) else incidents.RESET
+            self._note(kind, batch, "", "a statement of the key before explains this journal"
+                       if kind == incidents.HANDOVER else "a new journal of a known device, "
+                       "which nobody has explained; the journals before it stay apart")
+        return self._store.add_batch(opened, [place for place, _ in new], self._now_ms())
+
+    def _refuse(self, sender: str, error: AdmissionError, sealed: bytes
+                ) -> tuple[admission.Opened, str, Chain] | None:
+        """Count a refusal; return what to receipt if the batch is kept all the same."""
+        digest = hashlib.sha256(sealed).digest()
+        signed = self._signed(sender, sealed)
+        kept = self._shelve(signed, error, digest) if signed else None
+        if kept is None or kept[1] != DUPLICATE:
+            # Hashing what may be a megabyte of nonsense is cheap; storing it would not be.
+            item = (self._now_ms(), digest, len(sealed))
+            self._store.refuse(sender, error.code, str(error), item)
+        if signed is not None and kept is None:
+            self._store.incidents.keep(signed.batch.device, error.code, digest, sealed)
+        if signed is not None and error.code in KINDS:
+            place = signed.batch.number if error.code == Replayed.code else ""
+            self._note(KINDS[error.code], signed.batch, place, str(error))
+        return kept
+
+    def _signed(self, sender: str, sealed: bytes) -> admission.Opened | None:
+        """Return the batch as far as its signature holds, whatever its content is."""
+        try:
+            return admission.open_signed(sealed, self._find, sender)
+        except AdmissionError:
+            return None
+
+    def _shelve(self, opened: admission.Opened, error: AdmissionError, digest: bytes
+                ) -> tuple[admission.Opened, str, Chain] | None:
+        """Keep a batch that cannot be read after its third try, if the chain takes it."""
+        batch = opened.batch
+        if error.code != BadSchema.code:
+            return None
+        try:
+            new = self._new_places(opened)
+        except AdmissionError:
+            return None
+        verdict = DUPLICATE
+        if new:
+            if self._store.incidents.refusals(digest) + 1 < REFUSALS_MAX:
+                return None
+            self._booking.shelve(self._keep(opened, new), opened, str(error))
+            verdict = NOT_BOOKED
+        return opened, verdict, self._store.advance(batch.device, batch.journal_id)
+
+    def _note(self, kind: str, batch: Any, place: object, detail: str) -> None:
+        self._store.incidents.note(kind, batch, place, detail, self._now_ms())
+
+
+def _explained(opened: admission.Opened, known: list[bytes]) -> bool:
+    """Whether the newest hand-over of a device explains this journal: it names it, or names
+    none and this is the first of the new key."""
+    if not opened.device.previous:
+        return False
+    closed = {entry.journal for entry in opened.device.previous}
+    _, statement = handover.open_sealed(opened.device.previous[-1].statement)
+    if statement.new_journal is not None:
+        return bool(statement.new_journal == opened.batch.journal_id)
+    return set(known) <= closed

@@ -1,0 +1,172 @@
+"""One cabinet's period, from stored parts to what the ledger and a report need.
+
+Quarter parts become deltas (gateway.core.interval), deltas become amounts with units, amounts
+become the ledger's intervals.  Beside them: what each meter counted, with its bound.
+"""
+
+import dataclasses
+from collections import namedtuple
+from decimal import Decimal
+from typing import Any
+
+from fleet.reporting import meters
+from fleet.rollup.config_history import History
+from fleet.store.reader import ChannelRow, Reader
+from gateway.core import counter_limits, interval
+from gateway.core.measurand import BY_ID, COUNTER
+from gateway.ledger import assemble
+from gateway.ledger.site import SiteInterval
+
+QUARTER_MS = interval.QUARTER_MS
+SOC = "state_of_charge"
+# Counters by which a meter is compared with other books, and the energy role each feeds.
+ENERGY = {name for _, names in assemble.SOURCES.values() for name in names}
+
+# intervals: list of SiteInterval, one for each quarter hour.  meters: list of dicts {device,
+# role, measurand, energy_wh, bound_wh}.
+Period = namedtuple("Period", ("intervals", "meters"))
+# Parts of one counter under configurations that agree about it.  worth: of a count, in the
+# measurand's unit.  role: of the device.
+Run = namedtuple("Run", ("worth", "role", "parts"))
+
+Amounts = dict[int, dict[tuple[str, str, str], assemble.Amount]]
+
+
+def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: int) -> Period:
+    """Return the Period of a cabinet from from_ms to to_ms (multiples of a quarter hour)."""
+    amounts: Amounts = {start: {} for start in range(from_ms, to_ms, QUARTER_MS)}
+    rows: list[dict[str, Any]] = []
+    uncertainty_ms = reader.uncertainty_ms(cabinet, from_ms, to_ms)
+    for channel in reader.channels(cabinet):
+        known = BY_ID.get(channel.measurand)
+        if known is None:
+            continue
+        if known.kind != COUNTER:
+            _add_means(reader, channel, known.name, amounts)
+            continue
+        found = []
+        for run in _runs(reader.counter_parts(channel.id, from_ms, to_ms), channel, history):
+            deltas = meters.rebuild(run.parts)
+            _add_deltas(channel, known.name, deltas, run.worth, amounts)
+            found.append((run.role, meters.metered([part for part, _ in run.parts], deltas, (
+                from_ms, to_ms), uncertainty_ms, run.worth)))
+        if known.name in ENERGY and not channel.item:
+            rows += _meter_rows(channel, known.name, found)
+    whole = history.whole()
+    intervals = [_interval(descriptor, whole, start, amounts[start])
+                 for start, descriptor in history.by_quarter()]
+    return Period(intervals, rows)
+
+
+def _runs(found: list[tuple[bytes, interval.Part]], channel: ChannelRow,
+          history: History) -> list[Run]:
+    """Return a counter's parts in runs over which its worth and its role stay the same.
+
+    Nothing is claimed from one run to the next: what an advance between two readings under
+    different ratios is worth, nobody knows.
+    """
+    unit, runs = BY_ID[channel.measurand].unit, list[Run]()
+    agreed = {digest: (
+        _worth(history.of(digest), channel, unit),
+        counter_limits.device(history.of(digest), channel.stream).get("role"),
+        counter_limits.rules_for(history.of(digest), channel.stream, channel.measurand, channel.exponent))
+        for digest in {digest for digest, _ in found}}
+    for digest, part in found:
+        worth, role, rules = agreed[digest]
+        if not runs or runs[-1][:2] != (worth, role):
+            runs.append(Run(worth, role, []))
+        runs[-1].parts.append((part, rules))
+    return runs
+
+
+def _interval(descriptor: counter_limits.Descriptor, whole: counter_limits.Descriptor, start: int,
+              found: dict[tuple[str, str, str], assemble.Amount]) -> SiteInterval:
+    """Return a quarter hour under its own descriptor; a role that only other quarter hours of
+    the period have is 0 in it, not missing."""
+    made: SiteInterval = assemble.site_interval(descriptor, start, QUARTER_MS, found)
+    roles = {entry.get("role") for entry in descriptor["devices"]}
+    others = {entry.get("role") for entry in whole["devices"]} - roles
+    absent = [role for role, (device, _) in assemble.SOURCES.items() if device in others]
+    return dataclasses.replace(
+        made, energy_wh={**made.energy_wh, **dict.fromkeys(absent, 0.0)},
+        quality={**made.quality, **dict.fromkeys(absent, interval.MEASURED)})
+
+
+def _worth(descriptor: counter_limits.Descriptor, channel: ChannelRow, unit: str) -> float:
+    """Return what one count is worth in the measurand's unit."""
+    if unit == "Wh":
+        return counter_limits.worth_wh(counter_limits.device(descriptor, channel.stream), channel.exponent)
+    return float(Decimal(1).scaleb(channel.exponent))
+
+
+def _add_deltas(channel: ChannelRow, name: str, deltas: list[interval.Delta], worth: float,
+                amounts: Amounts) -> None:
+    key = (channel.stream, channel.item, name)
+    for delta in deltas:
+        held = amounts.get(delta.start_ms)
+        if held is None:
+            continue
+        value = None if delta.delta_milli is None else delta.delta_milli * worth / meters.MILLI
+        held[key] = assemble.Amount(value, delta.quality)
+
+
+def _add_means(reader: Reader, channel: ChannelRow, name: str, amounts: Amounts) -> None:
+    step = float(Decimal(1).scaleb(channel.exponent))
+    for start, row in reader.means(channel.id, min(amounts), max(amounts) + QUARTER_MS).items():
+        value = row.last if name == SOC else row.mean
+        amounts[start][channel.stream, channel.item, name] = assemble.Amount(value * step)
+
+
+def _meter_rows(channel: ChannelRow, name: str,
+                found: list[tuple[str | None, meters.Metered]]) -> list[dict[str, Any]]:
+    """Return a counter's row for each role it had; runs of one role add up."""
+    rows = []
+    for role in dict.fromkeys(role for role, _ in found):
+        known = [one for held, one in found if held == role and one.energy_wh is not None]
+        rows.append({"device": channel.stream, "measurand": name, "role": role,
+                     "energy_wh": sum(one.energy_wh for one in known) if known else None,
+                     "bound_wh": sum(one.bound_wh for one in known) if known else None})
+    return rows
+
+
+def coverage(reader: Reader, cabinet: str, history: History) -> float:
+    """Return the share of expected scans of a period that are stored or declared missing.
+
+    Expected: every device once in each poll interval, since the cabinet was first started.
+    Declared: a GAP event that names the device, or all of them, stands for as many polls as
+    can fall into the time it overlaps.
+    """
+    since, shares, weights = reader.commissioned_ms(cabinet), 0.0, 0
+    for start, to_ms, descriptor in history.stretches():
+        from_ms, period_ms = max(start, since), counter_limits.interval_ms(descriptor)
+        expected = (to_ms - from_ms) // period_ms
+        if expected <= 0:
+            continue
+        stored = reader.scans(cabinet, interval.quarter(from_ms), to_ms)
+        declared = [_declared(event, history, (from_ms, to_ms), period_ms)
+                    for event in reader.gaps(cabinet, from_ms, to_ms)]
+        for entry in descriptor["devices"]:
+            polls = sum(count for name, count in declared if name in (None, entry["name"]))
+            shares += min(stored.get(entry["name"], 0) + polls, expected) / expected * (
+                to_ms - from_ms)
+            weights += to_ms - from_ms
+    return shares / weights if weights else 0.0
+
+
+def stream_of(event: Any, history: History) -> str | None:
+    """Return the device that a GAP event names under its own configuration; None: all."""
+    try:
+        devices = history.of(event.config)["devices"]
+    except KeyError:
+        return None
+    return str(devices[event.body[0]]["name"]) if 0 <= event.body[0] < len(devices) else None
+
+
+def _declared(event: Any, history: History, period: tuple[int, int],
+              period_ms: int) -> tuple[str | None, int]:
+    """Return (device or None for all, polls) of a GAP event within a period."""
+    start, end = event.body[1], event.body[2]
+    start = event.utc_ms if start is None else start
+    end = event.utc_ms if end is None else end
+    overlap_ms = max(min(end, period[1]) - max(start, period[0]), 0)
+    return stream_of(event, history), -(-overlap_ms // period_ms)

@@ -1,0 +1,189 @@
+"""The report of a site and a period: the ledger's statement, with the evidence behind it.
+
+from_ms is included, to_ms excluded; both lie on quarter hours of UTC, because that is what
+readings are accounted in.  The battery's books are carried from the site's first day (at most
+WARM_UP_MS back), so that a report of one day knows what the battery was charged with.
+"""
+
+import dataclasses
+from collections import namedtuple
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from fleet import verify
+from fleet.errors import ReportError
+from fleet.formats.registry import Device
+from fleet.reporting import period
+from fleet.reporting import text as words
+from fleet.rollup.config_history import History
+from fleet.store.reader import Reader
+from gateway.core.interval import QUARTER_MS
+from gateway.ledger import statement
+from gateway.ledger.books import Options
+from gateway.ledger.factors import factors
+from gateway.ledger.flows.inventory import Inventory
+from gateway.ledger.site import read_site
+
+WARM_UP_MS = 31 * 24 * 3_600_000
+PERIOD_MS_MAX = 3660 * 24 * 3_600_000       # ten years
+GAPS_LISTED_MAX = 1000
+SLOTS_MAX = 192             # bars of a chart: two days of quarter hours, then coarser
+DEFAULT_FACTORS = "de-2024-direct-duck-1"
+
+# device: registry entry.  factors: id or None.  from_ms, to_ms: the period.
+Question = namedtuple("Question", ("device", "factors", "from_ms", "to_ms"))
+
+
+def parse_time(text: str) -> int:
+    """Return RFC 3339 UTC text as milliseconds; raises ReportError for anything else."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ReportError(f"{text!r} is not a time; write it like 2026-06-01T00:00:00Z"
+                          ) from error
+    if moment.tzinfo is None or moment.utcoffset() != UTC.utcoffset(None):
+        raise ReportError(f"{text!r} is not UTC; end it with Z, like 2026-06-01T00:00:00Z")
+    found = int(moment.timestamp() * 1000)
+    if found % QUARTER_MS:
+        near = words.rfc3339(found // QUARTER_MS * QUARTER_MS)
+        raise ReportError(f"{text!r} does not lie on a quarter hour, in which readings are "
+                          f"accounted; try {near}")
+    return found
+
+
+def device_of(sites: dict[str, list[Device]], name: str) -> Device:
+    """Return the gateway of a site; raises ReportError with what is known."""
+    if not sites:
+        raise ReportError("no site is enrolled here; next: python -m provisioning enrol "
+                          "--site SITE --data DATA")
+    if name not in sites:
+        raise ReportError(f"no site {name!r} is enrolled here; known: {', '.join(sites)}")
+    if len(sites[name]) > 1:
+        names = ", ".join(entry.device for entry in sites[name])
+        raise ReportError(f"site {name!r} has several cabinets ({names}); one per site is "
+                          "accounted as yet: give each its own [site] id")
+    return sites[name][0]
+
+
+def build(reader: Reader, question: Question) -> dict[str, Any]:
+    """Return the report as plain data, all keys of the statement included.
+
+    Raises ReportError when the period is impossible or holds nothing.
+    """
+    _check_period(reader, question)
+    device, from_ms, to_ms = question.device, question.from_ms, question.to_ms
+    history = history_of(reader, question)
+    descriptor = history.whole()
+    found = period.load(reader, device.device, history, from_ms, to_ms)
+    pinned = factors.load(question.factors or descriptor.get("factor_set") or DEFAULT_FACTORS)
+    options = Options(from_ms, to_ms, opening=_opening(reader, question, pinned))
+    content = statement.build_statement(descriptor, found.intervals, pinned, options)
+    content |= {"site": device.site, "name": device.name, "cabinet": device.device,
+                "timezone": device.timezone, "meters": found.meters,
+                "notes": [*content["notes"], *history.notes()],
+                "evidence": _evidence(reader, question, history),
+                "slots": _slots(descriptor, found.intervals, pinned, options)}
+    return content
+
+
+def history_of(reader: Reader, question: Question) -> History:
+    """Return which configurations a period was recorded under; raises ReportError for none."""
+    found = reader.history(question.device.device, question.from_ms, question.to_ms)
+    if found is None:
+        raise ReportError(f"{question.device.site}: its configuration has not arrived yet; the "
+                          "gateway sends it with its first batch, try again in some minutes")
+    return found
+
+
+def _check_period(reader: Reader, question: Question) -> None:
+    device, from_ms, to_ms = question.device, question.from_ms, question.to_ms
+    if to_ms <= from_ms:
+        raise ReportError(f"--to ({words.rfc3339(to_ms)}) must lie after --from "
+                          f"({words.rfc3339(from_ms)})")
+    if to_ms - from_ms > PERIOD_MS_MAX:
+        raise ReportError("a report covers ten years at most")
+    span = reader.span_ms(device.device)
+    if span is None:
+        raise ReportError(f"{device.site}: no readings have arrived yet; check that the gateway "
+                          "runs: python -m gateway status --config cabinet.toml")
+    if to_ms <= span[0] or from_ms >= span[1]:
+        raise ReportError(f"{device.site}: no readings between {words.rfc3339(from_ms)} and "
+                          f"{words.rfc3339(to_ms)}; there are some from "
+                          f"{words.rfc3339(span[0])} to {words.rfc3339(span[1])}")
+
+
+def _opening(reader: Reader, question: Question,
+             pinned: factors.FactorSet) -> Inventory | None:
+    """Return what the battery held before the period; None at the site's beginning."""
+    span = reader.span_ms(question.device.device)
+    start = max(span[0] if span else question.from_ms, question.from_ms - WARM_UP_MS)
+    if start >= question.from_ms:
+        return None
+    history = history_of(reader, question._replace(from_ms=start, to_ms=question.from_ms))
+    if history.whole().get("battery") is None:
+        return None
+    before = period.load(reader, question.device.device, history, start, question.from_ms)
+    options = Options(start, question.from_ms)
+    books = statement.keep_books(read_site(history.whole()),
+                                 statement.fill(before.intervals, options), pinned, options)
+    return books.closing
+
+
+def _evidence(reader: Reader, question: Question, history: History) -> dict[str, Any]:
+    device, from_ms, to_ms = question.device, question.from_ms, question.to_ms
+    records, batches = reader.evidence(device.device, from_ms, to_ms)
+    gaps = reader.gaps(device.device, from_ms, to_ms)
+    checked = verify.period(reader, device, from_ms, to_ms)
+    wrong = [fault for one in checked for fault in one.faults]
+    faults = [f"{fault.device}: {fault.what}" for fault in wrong]
+    return {
+        "records": records, "batches": batches, "gaps": len(gaps), "chain_ok": not faults,
+        "coverage": period.coverage(reader, device.device, history),
+        "faults": faults[:GAPS_LISTED_MAX],
+        "fault_codes": sorted({fault.code for fault in wrong}),
+        "refused": reader.refused(device.device),
+        "gap_list": [_gap(history, gap) for gap in gaps[:GAPS_LISTED_MAX]],
+        "clock_uncertainty_s": reader.uncertainty_ms(device.device, from_ms, to_ms) / 1000,
+        "journals": [{"journal": one.journal, "first_seq": one.first_seq,
+                      "last_seq": one.last_seq, "records": one.records,
+                      "batches": one.batches, "low_water": one.low_water} for one in checked],
+    }
+
+
+def _gap(history: History, gap: Any) -> dict[str, Any]:
+    start, end, reason = gap.body[1:4]
+    return {"device": period.stream_of(gap, history),
+            "from": None if start is None else words.rfc3339(start),
+            "to": words.rfc3339(gap.utc_ms if end is None else end), "reason": str(reason)}
+
+
+def _slots(descriptor: dict[str, Any], intervals: list[Any], pinned: factors.FactorSet,
+           options: Options) -> list[dict[str, Any]]:
+    """Return the period in at most SLOTS_MAX equal slots, each accounted on its own with the
+    battery as the slot before left it: what charts draw."""
+    filled = statement.fill(intervals, options)
+    size = -(-len(filled) // SLOTS_MAX)
+    entries = statement.keep_books(read_site(descriptor), filled, pinned,
+                                   options).entries
+    slots = []
+    for first in range(0, len(filled), size):
+        part = filled[first:first + size]
+        own = dataclasses.replace(options, from_ms=part[0].start_ms, to_ms=part[-1].end_ms,
+                                  opening=entries[first].opening)
+        slots.append(_slot(statement.build_statement(descriptor, part, pinned, own)))
+    return slots
+
+
+def _slot(content: dict[str, Any]) -> dict[str, Any]:
+    energy = content["energy_wh"]
+    bus = _mean(row["bus_g_per_kwh"] for row in content["series"])
+    return {"start": content["from"], "end": content["to"], "energy_wh": energy,
+            "bus_g_per_kwh": bus,
+            "grid_g_per_kwh": _mean(row["grid_g_per_kwh"] for row in content["series"]),
+            "g_per_core_hour": content["compute"]["g_per_core_hour"]}
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,168 @@
+"""From a stored batch to quarter hours: when its clock and its descriptor are known.
+
+A batch written before the clock was known stays as it is; a later signed clock record of the
+same boot puts its records into time, the further back the less certain.  Quarter hours that
+were closed before then are restated: parts are added, never overwritten, and the incident
+says so.  What cannot be reduced stays stored, receipted and not booked.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fleet.formats import downsampled, site_descriptor
+from fleet.ingest import admission
+from fleet.reporting import text
+from fleet.rollup import reduce
+from fleet.store import incidents
+from fleet.store.writer import NOT_BOOKED, Store
+from gateway.core import record
+from gateway.core.errors import AdmissionError, BadSchema
+from gateway.core.evidence import batch as batches
+from gateway.core.interval import QUARTER_MS
+from gateway.core.reading import CLOCK_SIMULATED, CLOCK_UNKNOWN, ClockState
+
+WAITING_MAX = 50            # batches reduced late in one admission: bounds its time
+DAY_MS = 86_400_000
+# A clock that is carried back to records before it was set: a crystal in the cold is off by up
+# to 250 ppm (docs/design.md, time), a kernel that slews by up to 500 ppm.
+CARRIED_PPM = 500
+LOST_ALARM = "batch-lost"   # body of the ALARM: [LOST_ALARM, number of the batch in decimal]
+# What content from outside may raise in arithmetic that was written for content from us.
+UNREADABLE = (AdmissionError, ValueError, TypeError, KeyError, IndexError, AttributeError,
+              ArithmeticError, sqlite3.IntegrityError)
+
+
+class Booking:
+    """Books what is stored; everything here belongs inside the store's transaction."""
+
+    def __init__(self, store: Store, now_ms: Callable[[], int]) -> None:
+        self._store, self._now_ms = store, now_ms
+
+    def learn(self, opened: admission.Opened) -> None:
+        """Keep what other batches may be waiting for: descriptors, clocks, lost batches.
+
+        Raises BadSchema for a CONFIG event that does not hold.
+        """
+        batch = opened.batch
+        if self._believed(batch.clock, opened.records):
+            self._store.add_clock(opened, batch.clock)
+        elif batch.clock.source != CLOCK_UNKNOWN:
+            self._note(incidents.FUTURE, batch, f"boot {batch.boot}", "the gateway's clock is "
+                       "more than a day ahead of ours; its records wait for a better one")
+        for item in opened.records:
+            if record.is_event(item):
+                self._learn_event(opened, item)
+
+    def _learn_event(self, opened: admission.Opened, event: Any) -> None:
+        batch = opened.batch
+        if event.kind == record.CONFIG:
+            digest, descriptor = _config(event.body)
+            self._store.add_config(batch.device, digest, descriptor, None)
+        elif event.kind == record.CLOCK and batch.clock.source == CLOCK_UNKNOWN:
+            clock = _clock_event(event.body)
+            if clock is not None and self._believed(clock, opened.records):
+                self._store.add_clock(opened, clock)
+        elif event.kind == record.ALARM and event.body[:1] == [LOST_ALARM]:
+            number = event.body[1] if len(event.body) > 1 else None
+            if isinstance(number, str) and number.isdecimal() and int(number) < batch.number:
+                self._note(incidents.LOST, batch, number, f"batch {number} became unreadable on "
+                           "the gateway's flash before it was received; its records are lost")
+
+    def book(self, batch_id: int, opened: admission.Opened) -> None:
+        """Reduce a batch if all it needs is known; else it waits."""
+        try:
+            with self._store.attempt():
+                self._reduce(batch_id, opened)
+        except UNREADABLE as error:
+            self.shelve(batch_id, opened, f"its content cannot be booked: {error!r}")
+
+    def shelve(self, batch_id: int, opened: admission.Opened, why: str) -> None:
+        """Leave a stored batch out of the books for good, and say so."""
+        batch = opened.batch
+        self._store.mark(batch_id, NOT_BOOKED)
+        self._note(incidents.QUARANTINED, batch, batch.number,
+                   f"batch {batch.number}: received, not booked: {why}")
+
+    def book_waiting(self, device: str) -> None:
+        """Reduce batches that waited and need not any more, some at a time."""
+        for waiting in self._store.waiting(device, WAITING_MAX):
+            try:
+                opened = admission.reopen(waiting.sealed)
+            except BadSchema:                       # the store was damaged: `verify` names it
+                self._store.mark(waiting.id, NOT_BOOKED)
+                continue
+            self.book(waiting.id, opened)
+
+    def _reduce(self, batch_id: int, opened: admission.Opened) -> None:
+        batch = opened.batch
+        clock = self._clock(opened)
+        descriptor = self._store.config(batch.device, batch.config_hash)
+        if clock is None or descriptor is None:
+            return
+        if opened.cells is not None:
+            opened = downsampled.only(opened, self._store.numbers(batch_id))
+        reduction = reduce.reduce_records(opened.schema, opened.records, clock,
+                                          site_descriptor.held(descriptor))
+        if opened.cells is not None:
+            reduction = reduce.with_cells(reduction, opened.cells, clock)
+        newest_ms = self._store.newest_quarter_ms(batch.device)
+        self._store.add_reduction(batch_id, opened, reduction, clock.uncertainty_ms)
+        if clock != batch.clock:
+            self._note(incidents.PLACED, batch, f"boot {batch.boot}", "records of boot "
+                       f"{batch.boot} were put into time by a later clock record, true within "
+                       f"{clock.uncertainty_ms / 1000:g} s")
+        quarters = [quarter for _, quarter in reduction.scans if quarter < newest_ms]
+        if quarters:
+            self._note(incidents.RESTATED, batch, min(quarters) // DAY_MS, "quarter hours from "
+                       f"{text.moment(min(quarters))} to "
+                       f"{text.moment(max(quarters) + QUARTER_MS)} gained readings after later "
+                       "ones were booked; what was reported of them before is replaced")
+
+    def _clock(self, opened: admission.Opened) -> ClockState | None:
+        """Return the ClockState of a batch or, learnt later, of its boot; None if unknown."""
+        own = ClockState(*opened.batch.clock)
+        if self._believed(own, opened.records):
+            return own
+        known = self._store.clock(opened)
+        return carried(ClockState(*known), opened.records) if known else None
+
+    def _believed(self, clock: ClockState, records: Sequence[Any]) -> bool:
+        """Whether a clock says a time at all, and none that is still to come."""
+        last = max((item.ticks_ms for item in records), default=clock.anchor_ticks_ms)
+        ahead_ms = clock.anchor_utc_ms + last - clock.anchor_ticks_ms - self._now_ms()
+        if clock.source in (CLOCK_SIMULATED, CLOCK_UNKNOWN):
+            return bool(clock.source == CLOCK_SIMULATED)
+        return bool(ahead_ms <= DAY_MS + clock.uncertainty_ms)
+
+    def _note(self, kind: str, batch: Any, place: object, detail: str) -> None:
+        self._store.incidents.note(kind, batch, place, detail, self._now_ms())
+
+
+def carried(clock: ClockState, records: Sequence[Any]) -> ClockState:
+    """Return a clock state for records of the same boot before it was set: as uncertain as
+    it was then, and CARRIED_PPM of the way back to the furthest of them."""
+    reach_ms = max((abs(item.ticks_ms - clock.anchor_ticks_ms) for item in records), default=0)
+    grown_ms = -(-reach_ms * CARRIED_PPM // 1_000_000)
+    return clock._replace(uncertainty_ms=clock.uncertainty_ms + grown_ms)
+
+
+def _clock_event(body: list[Any]) -> ClockState | None:
+    """Return the state a CLOCK event tells, or None if it tells none."""
+    numbers = body[:4]
+    if len(numbers) < 4 or any(type(number) is not int or not 0 <= number <= batches.UTC_MS_MAX
+                               for number in numbers):
+        return None
+    state = ClockState(*numbers)
+    return None if state.source == CLOCK_UNKNOWN else state
+
+
+def _config(body: list[Any]) -> tuple[bytes, bytes]:
+    """Return (hash, descriptor) of a CONFIG event whose hash is true, else raise BadSchema."""
+    if len(body) != 2 or not isinstance(body[0], bytes) or not isinstance(body[1], bytes):
+        raise BadSchema("a CONFIG event holds a hash and a descriptor")
+    if hashlib.sha256(body[1]).digest() != body[0]:
+        raise BadSchema("a CONFIG event's descriptor does not have the hash it names")
+    site_descriptor.parse(body[1])
+    return body[0], body[1]

@@ -1,0 +1,69 @@
+"""Questions about evidence as it is stored: batches, configurations, leaves; read-only."""
+
+import sqlite3
+from collections import namedtuple
+from collections.abc import Iterator
+
+from fleet.transparency.merkle_log import Log
+from gateway.core.evidence import downsampled
+from gateway.core.interval import SPREAD_MS_MAX
+
+# A stored batch as a bundle wants it.  journal, config, sealed: bytes.  leaf: index in the log.
+BatchRow = namedtuple("BatchRow", (
+    "journal", "number", "first_seq", "last_seq", "config", "sealed", "leaf"))
+# How far a journal is stored without a hole.
+ChainRow = namedtuple("ChainRow", ("journal", "low_water", "link"))
+
+
+class EvidenceReader:
+    """Questions over one connection, best asked inside Reader.snapshot."""
+
+    def __init__(self, link: sqlite3.Connection) -> None:
+        self._link = link
+        self.log = Log(link)
+
+    def epoch(self) -> int:
+        """Return the store's epoch."""
+        return int(self._link.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
+
+    def descriptor(self, device: str, digest: bytes) -> bytes | None:
+        """Return the descriptor with this hash, if it has arrived."""
+        row = self._link.execute("SELECT descriptor FROM configs WHERE device = ? AND hash = ?",
+                                 (device, digest)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def journals(self, device: str, from_ms: int, to_ms: int) -> list[tuple[bytes, int, int]]:
+        """Return (journal, first number, last number) of the batches that decide a period:
+        those with scans inside, and for each counter the nearest readings before and after,
+        as far as a counter is ever spread."""
+        rows = self._link.execute(
+            "WITH mine AS (SELECT id FROM channels WHERE device = ?1),"
+            " edges AS (SELECT id, (SELECT max(quarter_ms) FROM counter_parts WHERE channel = id"
+            "   AND quarter_ms < ?2 AND quarter_ms >= ?2 - ?4) AS before,"
+            "  (SELECT min(quarter_ms) FROM counter_parts WHERE channel = id"
+            "   AND quarter_ms >= ?3 AND quarter_ms <= ?3 + ?4) AS after FROM mine)"
+            " SELECT journal, min(number), max(number) FROM batches WHERE coalesce(whole, id) IN ("
+            "  SELECT batch FROM scan_parts WHERE device = ?1 AND quarter_ms >= ?2"
+            "   AND quarter_ms < ?3 UNION SELECT batch FROM counter_parts JOIN edges"
+            "   ON channel = id AND quarter_ms IN (before, after)) GROUP BY journal",
+            (device, from_ms, to_ms, SPREAD_MS_MAX))
+        return [(bytes(journal), first, last) for journal, first, last in rows]
+
+    def batches(self, device: str, span: tuple[bytes, int, int]) -> Iterator[BatchRow]:
+        """Yield the batches of a journal that hold any number from first to last, in order; a
+        coarsened one once, with the last number and all sequences that it stands for."""
+        rows = self._link.execute(
+            "SELECT journal, number, first_seq, last_seq, config, sealed, idx FROM batches "
+            "JOIN leaves ON batch = id WHERE id IN (SELECT coalesce(whole, id) FROM batches WHERE "
+            "device = ? AND journal = ? AND number BETWEEN ? AND ?) ORDER BY number",
+            (device, *span))
+        for row in map(BatchRow._make, rows):
+            _, batch, _ = downsampled.open_any(row.sealed)
+            yield row._replace(number=batch.number, first_seq=batch.first_seq,
+                               last_seq=batch.last_seq)
+
+    def chain(self, device: str, journal: bytes) -> ChainRow:
+        """Return the low-water mark of a journal that has batches."""
+        row = self._link.execute("SELECT journal, low_water, link FROM chains WHERE device = ? "
+                                 "AND journal = ?", (device, journal)).fetchone()
+        return ChainRow._make(row)

@@ -1,0 +1,215 @@
+"""Questions to the fleet's store; read-only, so that a report never disturbs admission."""
+
+import sqlite3
+from collections import namedtuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fleet.errors import ReportError, StoreDamaged
+from fleet.rollup.config_history import History
+from fleet.store.incidents import Incident, Incidents
+from fleet.store.writer import FILE, connect
+from gateway.core import interval, record
+from gateway.core.codec import cbor
+
+# One series of a cabinet.  id: the store's.  stream: device name.  measurand, exponent: as in
+# the schema.  item: "" or a workload.
+ChannelRow = namedtuple("ChannelRow", ("id", "stream", "item", "measurand", "exponent"))
+# Quarter hour of a gauge: mean over all readings, extremes, last; in the channel's steps.
+MeanRow = namedtuple("MeanRow", ("mean", "low", "high", "count", "last"))
+# kind: record.GAP and the like.  body: list.  config: hash in force, None if not known.
+EventRow = namedtuple("EventRow", ("seq", "kind", "utc_ms", "body", "config"))
+# How a journal stands.  stored_seq: highest sequence stored at all.
+JournalRow = namedtuple("JournalRow", (
+    "journal", "batches", "records", "first_seq", "stored_seq", "low_water", "received_ms"))
+
+
+class Reader:
+    """One read-only connection; close it, or use `opened`."""
+
+    def __init__(self, data: Path) -> None:
+        """Raises ReportError when there is no store yet."""
+        path = data / FILE
+        if not path.is_file():
+            raise ReportError(f"{path} does not exist: nothing was ever received here; "
+                              f"next: python -m fleet serve --data {data}")
+        try:
+            self._link = connect(path, read_only=True)
+            self._link.execute("SELECT count(*) FROM meta")
+        except sqlite3.DatabaseError as error:
+            raise StoreDamaged(f"{path}: {error}; next: restore it from a backup") from error
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._link.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Answer every question inside from one state of the store; gives the connection."""
+        self._link.execute("BEGIN")
+        try:
+            yield self._link
+        finally:
+            self._link.execute("ROLLBACK")
+
+    def version(self) -> int:
+        """Return a number that changes whenever a batch was stored or refused."""
+        return int(self._one("SELECT coalesce((SELECT max(id) FROM batches), 0) + "
+                             "coalesce((SELECT max(id) FROM refused), 0)")[0])
+
+    def history(self, device: str, from_ms: int, to_ms: int) -> History | None:
+        """Return which configuration was in force in a period; None without any booked batch.
+
+        A quarter hour without scans has the configuration of the one before.
+        """
+        rows = self._link.execute(
+            "SELECT s.quarter_ms, b.config, max(b.number) FROM scan_parts s JOIN batches b "
+            "ON b.id = s.batch WHERE s.device = ?1 AND s.quarter_ms < ?3 AND s.quarter_ms >= "
+            "coalesce((SELECT max(quarter_ms) FROM scan_parts WHERE device = ?1 AND quarter_ms "
+            "<= ?2), ?2) GROUP BY s.quarter_ms ORDER BY s.quarter_ms", (device, from_ms, to_ms))
+        changes = [(quarter, bytes(digest)) for quarter, digest, _ in rows]
+        stored = self._link.execute("SELECT hash, descriptor FROM configs WHERE device = ?",
+                                    (device,))
+        return History((from_ms, to_ms), changes, dict(stored.fetchall())) if changes else None
+
+    def channels(self, device: str) -> list[ChannelRow]:
+        """Return every series a cabinet ever sent."""
+        rows = self._link.execute("SELECT id, stream, item, measurand, exponent FROM channels "
+                                  "WHERE device = ?", (device,))
+        return [ChannelRow(*row) for row in rows]
+
+    def counter_parts(self, channel: int, from_ms: int,
+                      to_ms: int) -> list[tuple[bytes, interval.Part]]:
+        """Return the parts that decide a counter from from_ms to to_ms: those inside, and the
+        nearest before and after, however far a gap pushed them away; by time, each with the
+        hash of the configuration it was recorded under."""
+        rows = self._link.execute(
+            "SELECT config, quarter_ms, first_ms, first, last_ms, last, broken FROM "
+            "counter_parts JOIN batches ON id = batch WHERE channel = ?1 AND quarter_ms >= "
+            "coalesce((SELECT max(quarter_ms) FROM counter_parts WHERE channel = ?1 "
+            "AND quarter_ms < ?2), ?2) AND quarter_ms <= "
+            "coalesce((SELECT min(quarter_ms) FROM counter_parts WHERE channel = ?1 "
+            "AND quarter_ms >= ?3), ?3) ORDER BY first_ms, last_ms, batch",
+            (channel, from_ms, to_ms))
+        return [(bytes(digest), interval.Part(*row)) for digest, *row in rows]
+
+    def means(self, channel: int, from_ms: int, to_ms: int) -> dict[int, MeanRow]:
+        """Return a gauge by quarter hour."""
+        rows = self._link.execute(
+            "SELECT quarter_ms, count, total, low, high, last FROM gauge_parts WHERE channel = ? "
+            "AND quarter_ms >= ? AND quarter_ms < ? ORDER BY quarter_ms, last_ms",
+            (channel, from_ms, to_ms))
+        found: dict[int, list[int]] = {}
+        for quarter, *row in rows:
+            held = found.setdefault(quarter, [0, 0, row[2], row[3], row[4]])
+            found[quarter] = [held[0] + row[0], held[1] + row[1], min(held[2], row[2]),
+                              max(held[3], row[3]), row[4]]
+        return {quarter: MeanRow(total / count, low, high, count, last)
+                for quarter, (count, total, low, high, last) in found.items()}
+
+    def scans(self, device: str, from_ms: int, to_ms: int) -> dict[str, int]:
+        """Return how many scans of each device of a cabinet are stored."""
+        rows = self._link.execute(
+            "SELECT stream, sum(count) FROM scan_parts WHERE device = ? AND quarter_ms >= ? "
+            "AND quarter_ms < ? GROUP BY stream", (device, from_ms, to_ms))
+        return dict(rows.fetchall())
+
+    def uncertainty_ms(self, device: str, from_ms: int, to_ms: int) -> int:
+        """Return the worst clock uncertainty of a period's batches."""
+        row = self._one("SELECT max(uncertainty_ms) FROM scan_parts WHERE device = ? AND "
+                        "quarter_ms >= ? AND quarter_ms < ?", device, from_ms, to_ms)
+        return row[0] or 0
+
+    def span_ms(self, device: str) -> tuple[int, int] | None:
+        """Return (first, last + 1) quarter hour with scans, or None without any."""
+        row = self._one("SELECT min(quarter_ms), max(quarter_ms) FROM scan_parts "
+                        "WHERE device = ?", device)
+        return None if row[0] is None else (row[0], row[1] + interval.QUARTER_MS)
+
+    def commissioned_ms(self, device: str) -> int:
+        """Return when a cabinet's first event was recorded (it starts with one); 0 if none."""
+        return int(self._one("SELECT coalesce(min(utc_ms), 0) FROM events WHERE device = ?",
+                             device)[0])
+
+    def evidence(self, device: str, from_ms: int, to_ms: int) -> tuple[int, int]:
+        """Return (records, batches) of the batches that touch a period."""
+        row = self._one(
+            "SELECT coalesce(sum(last_seq - first_seq + 1), 0), count(*) FROM batches "
+            "WHERE coalesce(whole, id) IN (SELECT batch FROM scan_parts WHERE device = ? AND "
+            "quarter_ms >= ? AND quarter_ms < ?)", device, from_ms, to_ms)
+        return int(row[0]), int(row[1])
+
+    def events(self, device: str, kind: int) -> list[EventRow]:
+        """Return all events of a kind, in order of time."""
+        rows = self._link.execute(
+            "SELECT seq, kind, utc_ms, body, (SELECT config FROM batches b WHERE b.device = "
+            "e.device AND b.journal = e.journal AND b.first_seq <= e.seq ORDER BY b.first_seq "
+            "DESC LIMIT 1) FROM events e WHERE device = ? AND kind = ? ORDER BY utc_ms, seq",
+            (device, kind))
+        return [EventRow(seq, found, at, cbor.decode(body), config)
+                for seq, found, at, body, config in rows]
+
+    def gaps(self, device: str, from_ms: int, to_ms: int) -> list[EventRow]:
+        """Return declared gaps that overlap a period; an open side reaches to the event."""
+        return [event for event in self.events(device, record.GAP)
+                if (event.body[1] if event.body[1] is not None else event.utc_ms) < to_ms
+                and (event.body[2] if event.body[2] is not None else event.utc_ms) > from_ms]
+
+    def journals(self, device: str) -> list[JournalRow]:
+        """Return how each journal of a cabinet stands, in order of arrival."""
+        rows = self._link.execute(
+            "SELECT b.journal, count(*), sum(last_seq - first_seq + 1), min(first_seq), "
+            "max(last_seq), max(c.low_water), max(received_ms) FROM batches b LEFT JOIN chains c "
+            "ON c.device = b.device AND c.journal = b.journal WHERE b.device = ? "
+            "GROUP BY b.journal ORDER BY min(b.id)", (device,))
+        return [JournalRow(*row) for row in rows]
+
+    def sealed(self, device: str, journal: bytes,
+               numbers: tuple[int, int] | None = None) -> Iterator[tuple[int, bytes]]:
+        """Yield (number, sealed bytes) of a journal's batches in order; numbers: first and
+        last of them, default all.  A coarsened batch comes once for each that it stands for."""
+        first, last = numbers or (0, 1 << 62)
+        yield from self._link.execute(
+            "SELECT b.number, coalesce(w.sealed, b.sealed) FROM batches b LEFT JOIN batches w "
+            "ON w.id = b.whole WHERE b.device = ? AND b.journal = ? "
+            "AND b.number BETWEEN ? AND ? ORDER BY b.number", (device, journal, first, last))
+
+    def numbers(self, device: str, journal: bytes, from_ms: int,
+                to_ms: int) -> tuple[int, int] | None:
+        """Return first and last number of a journal's batches that touch a period."""
+        row = self._one(
+            "SELECT min(number), max(number) FROM batches WHERE journal = ? AND coalesce(whole, "
+            "id) IN (SELECT batch FROM scan_parts WHERE device = ? AND quarter_ms >= ? AND "
+            "quarter_ms < ?)",
+            journal, device, from_ms, to_ms)
+        return None if row[0] is None else (row[0], row[1])
+
+    def incidents(self, device: str) -> list[Incident]:
+        """Return what a person should know about a cabinet's journals, oldest first."""
+        return Incidents(self._link).all(device)
+
+    def unplaced(self, device: str) -> int:
+        """Return how many records wait: for a clock, or for the descriptor of their site."""
+        return int(self._one("SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM batches "
+                             "WHERE device = ? AND reduced = 0", device)[0])
+
+    def refused(self, device: str) -> dict[str, int]:
+        """Return how often batches on a cabinet's topic were refused, by code."""
+        rows = self._link.execute("SELECT code, count FROM refused_counts WHERE device = ?",
+                                  (device,))
+        return dict(rows.fetchall())
+
+    def _one(self, statement: str, *values: Any) -> Any:
+        return self._link.execute(statement, values).fetchone()
+
+
+@contextmanager
+def opened(data: Path) -> Iterator[Reader]:
+    """Give a Reader for a while."""
+    reader = Reader(data)
+    try:
+        yield reader
+    finally:
+        reader.close()

@@ -1,0 +1,297 @@
+"""The fleet's store: SQLite, one writer, durable before anything is promised.
+
+A door: it only keeps and finds.  Whether a batch is welcome is admission.py's question; the
+low-water mark is moved inside the transaction that stores the batch, so that a receipt can
+never say more than the disk holds (synchronous=FULL in WAL mode syncs at every commit).
+"""
+
+import secrets
+import sqlite3
+from collections import namedtuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fleet.errors import StoreDamaged
+from fleet.ingest.admission import Held, Neighbour, Opened
+from fleet.rollup.reduce import Reduction
+from fleet.store.incidents import Incidents
+from fleet.transparency.merkle_log import Log
+from gateway.core.codec import cbor
+from gateway.core.evidence import chain
+
+FILE = "fleet.db"
+# 2: the Merkle log, 3: incidents, 4: coarsened batches; an older store gets what it lacks.
+VERSION = 4
+WAITS, BOOKED, NOT_BOOKED = 0, 1, 2     # column `reduced`
+REFUSED_MAX = 1000          # refused batches that are told apart; older ones are only counted
+DETAIL_CHARS_MAX = 300
+EPOCH_BITS = 52             # an epoch stays a whole number in JSON tools
+SCHEMA = Path(__file__).with_name("schema.sql")
+
+# How far a journal is stored without a hole.  journal, link: bytes.
+Chain = namedtuple("Chain", ("device", "journal", "low_water", "link"))
+# A stored batch that waits for its clock or its descriptor before it can be reduced.
+Waiting = namedtuple("Waiting", ("id", "sealed"))
+
+
+def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
+    """Return a connection; read-only ones see a stable state while the writer goes on."""
+    mode = "ro" if read_only else "rwc"
+    link = sqlite3.connect(f"file:{path}?mode={mode}", uri=True, isolation_level=None,
+                           check_same_thread=False, timeout=10)
+    link.execute("PRAGMA foreign_keys = ON")
+    return link
+
+
+class Store:
+    """One fleet's database for writing; use one per data folder and thread."""
+
+    def __init__(self, data: Path) -> None:
+        """Open or make DATA/fleet.db; a new one gets a new random epoch."""
+        data.mkdir(parents=True, exist_ok=True)
+        self.path = data / FILE
+        try:
+            self._link = connect(self.path)
+            self._link.execute("PRAGMA journal_mode = WAL")
+            self._link.execute("PRAGMA synchronous = FULL")
+            self.log, self.incidents = Log(self._link), Incidents(self._link)
+            self.epoch = self._open()
+        except sqlite3.DatabaseError as error:
+            raise StoreDamaged(f"{self.path}: {error}; restore it from a backup, or move it "
+                               "away: gateways re-send what they still hold") from error
+
+    def _open(self) -> int:
+        with self.transaction():
+            if self._one("PRAGMA user_version")[0] < VERSION:
+                self._make_tables()
+                epoch = secrets.randbits(EPOCH_BITS) + 1
+                self._link.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (str(epoch),))
+                self.log.append_missing()
+                self._link.execute(f"PRAGMA user_version = {VERSION}")
+            return int(self._one("SELECT value FROM meta WHERE key = 'epoch'")[0])
+
+    def _make_tables(self) -> None:
+        there = {row[0] for row in self._link.execute("SELECT name FROM sqlite_master")}
+        columns = [row[1] for row in self._link.execute("PRAGMA table_info(batches)")]
+        if columns and "whole" not in columns:
+            self._link.execute("ALTER TABLE batches ADD COLUMN whole INTEGER")
+        for statement in _statements(SCHEMA.read_text(encoding="utf-8")):
+            if statement.split()[2] not in there:       # CREATE TABLE name, CREATE INDEX name
+                self._link.execute(statement)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside happens durably or not at all."""
+        self._link.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._link.execute("ROLLBACK")
+            raise
+        self._link.execute("COMMIT")
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Inside a transaction: undo only what happens in here when it raises."""
+        self._link.execute("SAVEPOINT attempt")
+        try:
+            yield
+        except BaseException:
+            self._link.execute("ROLLBACK TO attempt")
+            self._link.execute("RELEASE attempt")
+            raise
+        self._link.execute("RELEASE attempt")
+
+    def close(self) -> None:
+        """Close the database; what was committed stays."""
+        self._link.close()
+
+    def held(self, opened: Opened) -> Held:
+        """Return what is stored around a batch."""
+        batch = opened.batch
+        overlap = self._neighbour("first_seq <= ? ORDER BY first_seq DESC LIMIT 1", batch,
+                                  batch.last_seq)
+        if overlap and (overlap.number == batch.number or overlap.last_seq < batch.first_seq):
+            overlap = None
+        return Held(self._neighbour("number = ?", batch, batch.number),
+                    self._neighbour("number = ?", batch, batch.number - 1),
+                    self._neighbour("number = ?", batch, batch.number + 1), overlap)
+
+    def _neighbour(self, where: str, batch: Any, value: int) -> Neighbour | None:
+        row = self._one("SELECT number, first_seq, last_seq, prev, link FROM batches "
+                        f"WHERE device = ? AND journal = ? AND {where}",
+                        batch.device, batch.journal_id, value)
+        return Neighbour(*row) if row else None
+
+    def add_batch(self, opened: Opened, places: list[Opened], received_ms: int) -> int:
+        """Store a batch's sealed bytes, make them the log's next leaf; return the id.
+
+        places: what is new of it; the first has the bytes, others of a coarsened one name it.
+        """
+        batch_id = self._add_place(places[0], opened.sealed, None, received_ms)
+        for place in places[1:]:
+            self._add_place(place, b"", batch_id, received_ms)
+        self.log.append(batch_id, opened.sealed, received_ms)
+        return batch_id
+
+    def _add_place(self, opened: Opened, sealed: bytes, whole: int | None,
+                   received_ms: int) -> int:
+        batch = opened.batch
+        cursor = self._link.execute(
+            "INSERT INTO batches (device, journal, number, boot, first_seq, last_seq, prev,"
+            " link, config, sealed, received_ms, reduced, whole) "
+            "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (batch.device, batch.journal_id, batch.number, batch.boot, batch.first_seq,
+             batch.last_seq, batch.prev, opened.link, batch.config_hash, sealed,
+             received_ms, WAITS if whole is None else BOOKED, whole))
+        return int(cursor.lastrowid or 0)
+
+    def numbers(self, batch_id: int) -> list[int]:
+        """Return the numbers that came with a stored batch."""
+        return [row[0] for row in self._link.execute(
+            "SELECT number FROM batches WHERE id = ?1 OR whole = ?1", (batch_id,))]
+
+    def advance(self, device: str, journal: bytes) -> Chain:
+        """Move the low-water mark over every batch that follows; return where it stands."""
+        row = self._one("SELECT low_water, link, number FROM chains WHERE device = ? "
+                        "AND journal = ?", device, journal)
+        low, link, number = row or (0, chain.start(device, journal), 0)
+        for last, reached, next_number in self._follow(device, journal, number, link):
+            low, link, number = last, reached, next_number
+        self._link.execute("INSERT OR REPLACE INTO chains VALUES (?,?,?,?,?)",
+                           (device, journal, low, link, number))
+        return Chain(device, journal, low, link)
+
+    def _follow(self, device: str, journal: bytes, number: int,
+                link: bytes) -> Iterator[tuple[int, bytes, int]]:
+        """Yield what follows by number and link: a hole in the sequence is no hole in the
+        chain, so it is passed; so is a batch that the device itself has declared lost."""
+        lost = False
+        while True:
+            row = self._one("SELECT last_seq, link, prev FROM batches WHERE device = ? AND "
+                            "journal = ? AND number = ?", device, journal, number + 1)
+            if row is not None and (lost or row[2] == link):
+                number, link, lost = number + 1, row[1], False
+                yield row[0], link, number
+            elif row is None and self.incidents.lost(device, journal, number + 1):
+                number, lost = number + 1, True
+            else:
+                return
+
+    def chains(self) -> list[Chain]:
+        """Return every journal's low-water mark."""
+        rows = self._link.execute("SELECT device, journal, low_water, link FROM chains")
+        return [Chain(*row) for row in rows]
+
+    def refuse(self, device: str, code: str, detail: str, item: tuple[int, bytes, int]) -> None:
+        """Count a refused batch and keep its name; item: (received_ms, SHA-256, size)."""
+        received_ms, digest, size = item
+        self._link.execute(
+            "INSERT INTO refused (received_ms, device, code, detail, sha256, size) "
+            "VALUES (?,?,?,?,?,?)",
+            (received_ms, device, code, detail[:DETAIL_CHARS_MAX], digest, size))
+        self._link.execute("DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?",
+                           (REFUSED_MAX,))
+        self._link.execute(
+            "INSERT INTO refused_counts VALUES (?,?,1) ON CONFLICT (device, code) "
+            "DO UPDATE SET count = refused_counts.count + 1", (device, code))
+
+    def add_config(self, device: str, digest: bytes, descriptor: bytes, utc_ms: int | None) -> None:
+        """Keep a site descriptor under its hash."""
+        self._link.execute("INSERT OR IGNORE INTO configs VALUES (?,?,?,?)",
+                           (device, digest, descriptor, utc_ms))
+
+    def config(self, device: str, digest: bytes) -> bytes | None:
+        """Return the descriptor with this hash, if it has arrived."""
+        row = self._one("SELECT descriptor FROM configs WHERE device = ? AND hash = ?",
+                        device, digest)
+        return row[0] if row else None
+
+    def add_clock(self, opened: Opened, clock: Any) -> None:
+        """Remember a known ClockState for batches of the same boot that had none: the
+        earliest, since it is the nearest to what came before the clock was known."""
+        batch = opened.batch
+        self._link.execute(
+            "INSERT INTO clocks VALUES (?,?,?,?,?,?,?) ON CONFLICT (device, journal, boot) "
+            "DO UPDATE SET source = excluded.source, anchor_ticks_ms = excluded.anchor_ticks_ms, "
+            "anchor_utc_ms = excluded.anchor_utc_ms, uncertainty_ms = excluded.uncertainty_ms "
+            "WHERE excluded.anchor_ticks_ms < clocks.anchor_ticks_ms",
+            (batch.device, batch.journal_id, batch.boot, *clock))
+
+    def clock(self, opened: Opened) -> tuple[int, int, int, int] | None:
+        """Return the known clock of a batch's boot, if any."""
+        batch = opened.batch
+        row = self._one("SELECT source, anchor_ticks_ms, anchor_utc_ms, uncertainty_ms "
+                        "FROM clocks WHERE device = ? AND journal = ? AND boot = ?",
+                        batch.device, batch.journal_id, batch.boot)
+        return (row[0], row[1], row[2], row[3]) if row else None
+
+    def waiting(self, device: str, limit: int) -> list[Waiting]:
+        """Return stored batches of a device that can be reduced now, oldest first."""
+        rows = self._link.execute(
+            "SELECT id, sealed FROM batches b WHERE device = ? AND reduced = 0 AND EXISTS (SELECT "
+            "1 FROM clocks c WHERE c.device = b.device AND c.journal = b.journal AND c.boot = "
+            "b.boot) AND EXISTS (SELECT 1 FROM configs f WHERE f.device = b.device AND f.hash = "
+            "b.config) ORDER BY id LIMIT ?", (device, limit))
+        return [Waiting(*row) for row in rows]
+
+    def mark(self, batch_id: int, state: int) -> None:
+        """Set whether a batch WAITS, is BOOKED, or is NOT_BOOKED for good."""
+        self._link.execute("UPDATE batches SET reduced = ? WHERE id = ?", (state, batch_id))
+
+    def newest_quarter_ms(self, device: str) -> int:
+        """Return the newest quarter hour of which anything is booked; 0 before the first."""
+        return int(self._one("SELECT coalesce(max(quarter_ms), 0) FROM scan_parts "
+                             "WHERE device = ?", device)[0])
+
+    def journals(self, device: str) -> list[bytes]:
+        """Return the ids of a device's journals."""
+        return [row[0] for row in self._link.execute(
+            "SELECT journal FROM chains WHERE device = ?", (device,))]
+
+    def add_reduction(self, batch_id: int, opened: Opened, reduction: Reduction,
+                      uncertainty_ms: int) -> None:
+        """Store a batch's share of quarter hours and mark it reduced."""
+        device, link = opened.batch.device, self._link
+        channels = self._channels(opened, [*reduction.counters, *reduction.gauges])
+        link.executemany("INSERT INTO counter_parts VALUES (?,?,?,?,?,?,?,?)", sorted(
+            (channels[key], part[0], batch_id, *part[1:])
+            for key, parts in reduction.counters.items() for part in parts))
+        link.executemany("INSERT INTO gauge_parts VALUES (?,?,?,?,?,?,?,?,?)", sorted(
+            (channels[key], quarter, batch_id, *held)
+            for key, quarters in reduction.gauges.items() for quarter, held in quarters.items()))
+        link.executemany("INSERT INTO scan_parts VALUES (?,?,?,?,?,?,?)", [
+            (device, quarter, opened.schema[stream].device, batch_id, *counts, uncertainty_ms)
+            for (stream, quarter), counts in reduction.scans.items()])
+        link.executemany("INSERT INTO events VALUES (?,?,?,?,?,?)", [
+            (device, opened.batch.journal_id, seq, kind, at, cbor.encode(body))
+            for seq, kind, at, body in reduction.events])
+        self.mark(batch_id, BOOKED)
+
+    def _channels(self, opened: Opened, keys: list[tuple[int, int]]) -> dict[Any, int]:
+        """Return {(stream, place): id} of points of a batch; new ones get an id."""
+        device, found = opened.batch.device, {}
+        known = {row[1:]: row[0] for row in self._link.execute(
+            "SELECT id, stream, item, measurand, exponent FROM channels WHERE device = ?",
+            (device,))}
+        for stream, place in keys:
+            name, points = opened.schema[stream]
+            point = points[place]
+            key = name, point.item, point.measurand, point.exponent
+            if key not in known:
+                known[key] = self._link.execute(
+                    "INSERT INTO channels (device, stream, item, measurand, exponent) "
+                    "VALUES (?,?,?,?,?)", (device, *key)).lastrowid
+            found[stream, place] = known[key]
+        return found
+
+    def _one(self, statement: str, *values: Any) -> Any:
+        return self._link.execute(statement, values).fetchone()
+
+
+def _statements(script: str) -> list[str]:
+    """Split a script without triggers or quoted semicolons into its statements."""
+    plain = "\n".join(line.split("--")[0] for line in script.splitlines())
+    return [part.strip() for part in plain.split(";") if part.strip()]

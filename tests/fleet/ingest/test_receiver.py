@@ -1,0 +1,253 @@
+"""Receiver, broker and gateway's side over real mutual TLS: the receipt is the proof."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import sqlite3
+import subprocess
+import threading
+from collections import namedtuple
+
+import aiomqtt
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from fleet import serve, settings
+from fleet.formats.registry import Registry
+from fleet.ingest.ingest import Desk, Outcome
+from fleet.ingest.live_table import LiveTable
+from fleet.ingest.receiver import Receiver, sender_of, tls
+from fleet.store.writer import Store
+from gateway.aio.task_group import together
+from gateway.core.errors import ConfigError
+from gateway.core.evidence import receipt
+from provisioning import enrol, parts, site
+from tests.fleet.maker import ORIGIN_MS, PaperGateway, live
+from tests.provisioning.test_init import NOW, PARTS
+from tests.support.parts import need
+
+Place = namedtuple("Place", ("site", "data", "port", "broker"))
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A site with its broker running and a fleet's data folder where it is enrolled."""
+    program = need("mosquitto")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    text = PARTS.replace("18883", str(port)).replace("broker.example", "127.0.0.1")
+    (tmp_path / "parts.toml").write_text(text)
+    site.create(parts.load(tmp_path / "parts.toml"), tmp_path / "site", NOW)
+    enrol.enrol(tmp_path / "site", tmp_path / "fleet", NOW)
+    with (tmp_path / "broker.log").open("wb") as log:
+        broker = subprocess.Popen([program, "-c", "site/broker/mosquitto.conf"], cwd=tmp_path,
+                                  stdout=log, stderr=log)
+    yield Place(tmp_path / "site", tmp_path / "fleet", port, broker)
+    broker.terminate()
+    broker.wait(10)
+
+
+@contextlib.asynccontextmanager
+async def receiving(place, table):
+    """Run a Receiver over a new store meanwhile."""
+    configured, store = settings.load(place.data), Store(place.data)
+    desk = Desk(store, Registry(place.data).find, settings.receipt_key(configured.receipt_key),
+                lambda: ORIGIN_MS)
+    receiver = Receiver(configured, desk, table)
+    task = asyncio.create_task(receiver.run())
+    try:
+        yield receiver
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        store.close()
+
+
+def gateway_client(place):
+    """Return the gateway's MQTT client."""
+    context = tls(settings.load(place.data)._replace(
+        certificate=place.site / "keys/tls.crt", key=place.site / "keys/tls.key"))
+    return aiomqtt.Client("127.0.0.1", place.port, tls_context=context,
+                          protocol=aiomqtt.ProtocolVersion.V311)
+
+
+def paper(place):
+    """Return a paper gateway with the site's evidence key."""
+    pem = (place.site / "keys/evidence.key").read_bytes()
+    return PaperGateway(key=serialization.load_pem_private_key(pem, None))
+
+
+async def met(condition):
+    """Return once a condition holds; give up after 15 s."""
+    async with asyncio.timeout(15):
+        while not condition():
+            await asyncio.wait({asyncio.create_task(asyncio.to_thread(lambda: None))})
+
+
+async def test_a_batch_comes_back_as_a_receipt_signed_by_the_fleet(place):
+    table, gateway = LiveTable(), paper(place)
+    async with receiving(place, table) as receiver:
+        await met(lambda: receiver.connected)
+        async with gateway_client(place) as client:
+            await client.subscribe("wp/1/shop-1/receipt", qos=1)
+            await client.publish("wp/1/shop-1/up", b"no batch", qos=1)
+            await client.publish("wp/1/shop-1/live", live())
+            await client.publish("wp/1/shop-1/up", gateway.seal(seconds=60), qos=1)
+            message = await asyncio.wait_for(anext(client.messages), 15)
+        public = serialization.load_pem_public_key((place.site / "fleet/receipt.pub").read_bytes())
+        sealed, content = receipt.open_sealed(message.payload)
+        public.verify(sealed.signature, sealed.signed)
+        assert content.low_water == gateway.next_seq - 1
+        await met(lambda: table.get("shop-1") is not None)
+
+
+async def test_receipts_are_said_again_to_a_broker_that_forgot_them(place):
+    gateway = paper(place)
+    async with receiving(place, LiveTable()) as receiver:
+        await met(lambda: receiver.connected)               # the broker is up
+        async with gateway_client(place) as client:
+            await client.publish("wp/1/shop-1/up", gateway.seal(seconds=60), qos=1)
+            await met(lambda: receiver.last_receipt_ms)
+            await client.publish("wp/1/shop-1/up", b"", qos=1)
+    async with receiving(place, LiveTable()) as receiver:
+        await met(lambda: receiver.last_receipt_ms)     # without any new batch
+        assert list(receiver.last_receipt_ms) == ["shop-1"]
+
+
+class Line:
+    """A client that notes what is published and grants what it is told to."""
+
+    def __init__(self, granted=(1, 0)):
+        self.granted, self.said = granted, []
+
+    async def publish(self, topic, payload, **_):
+        """Note it."""
+        self.said.append((topic, payload))
+
+    async def subscribe(self, _patterns):
+        """Answer as a broker does."""
+        return self.granted
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        return None
+
+
+class FullDesk:
+    """A desk whose disk takes at most one batch, and not every one."""
+
+    def __init__(self, takes=()):
+        self.takes, self.asked = takes, []
+
+    def receive_all(self, messages):
+        """Fail as SQLite does."""
+        self.asked.append(len(messages))
+        if any(sealed not in self.takes for _, sealed in messages):
+            raise sqlite3.OperationalError("database or disk is full")
+        return [Outcome("admit", "", b"receipt", device, 1) for device, _ in messages]
+
+
+async def test_a_full_disk_gives_no_receipt_and_the_service_goes_on():
+    desk, line = FullDesk(), Line()
+    receiver = Receiver(None, desk, LiveTable())
+    for _ in range(2):
+        await receiver._take(line, [("shop-1", b"sealed")])
+    assert (desk.asked, line.said) == ([1, 1], [])
+
+
+async def test_of_batches_that_do_not_go_in_together_each_is_tried_alone():
+    desk, line = FullDesk(takes=(b"small",)), Line()
+    receiver = Receiver(None, desk, LiveTable())
+    await receiver._take(line, [("shop-1", b"large"), ("shop-2", b"small")])
+    assert desk.asked == [2, 1, 1]
+    assert line.said == [("wp/1/shop-2/receipt", b"receipt")]
+
+
+async def test_a_broker_that_lets_the_fleet_hear_nothing_is_told(place):
+    class Deaf(Receiver):
+        def _client(self):
+            return Line(granted=(128, 128))
+    receiver = Deaf(settings.load(place.data), FullDesk(), LiveTable())
+    with pytest.raises(OSError, match="its access list does not know"):
+        await receiver._session()
+    assert not receiver.connected
+
+
+async def test_a_stop_at_the_very_moment_the_line_breaks_still_stops(place):
+    class Breaking(Receiver):
+        async def _session(self):
+            await together(self.breaks(), asyncio.Event().wait())
+
+        async def breaks(self):
+            await broken.wait()
+            raise aiomqtt.MqttError("lost")
+
+    broken = asyncio.Event()
+    task = asyncio.create_task(Breaking(
+        settings.load(place.data), FullDesk(), LiveTable()).run())
+    await asyncio.wait({asyncio.create_task(asyncio.to_thread(lambda: None))})
+    broken.set()
+    task.cancel()
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()
+
+
+def test_an_entry_that_became_unreadable_is_nobodys_and_the_others_stay(tmp_path):
+    for name in ("shop-1", "shop-2"):
+        PaperGateway(name).enrol(tmp_path)
+    registry = Registry(tmp_path)
+    (tmp_path / "registry/shop-1.json").write_text("{")
+    assert registry.find("shop-1") is None
+    assert registry.find("shop-2").device == "shop-2"
+    PaperGateway("shop-1").enrol(tmp_path)
+    assert registry.find("shop-1").device == "shop-1"
+
+
+@pytest.mark.parametrize(("topic", "device"), [
+    ("wp/1/shop-1/up", "shop-1"), ("wp/2/shop-1/up", None), ("wp/1/shop-1", None),
+    ("other", None)])
+def test_the_topic_names_the_sender(topic, device):
+    assert sender_of(topic) == device
+
+
+def test_a_port_that_is_taken_is_told_with_the_next_step():
+    with serve.listen(0) as held, pytest.raises(ConfigError, match="give another --port"):
+        serve.listen(held.getsockname()[1])
+
+
+def test_a_fleet_nobody_enrolled_at_is_told_with_the_next_step(tmp_path):
+    with pytest.raises(ConfigError, match="python -m provisioning enrol"):
+        settings.load(tmp_path)
+
+
+def test_a_receipt_key_others_can_read_is_refused(place):
+    key = place.data / "keys/receipt.key"
+    key.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        settings.receipt_key(key)
+
+
+def test_a_lost_certificate_is_named(place):
+    shutil.move(place.data / "keys/client.crt", place.data / "elsewhere")
+    with pytest.raises(ConfigError, match=r"client\.crt does not exist"):
+        settings.load(place.data)
+
+
+async def test_a_cancelled_receiver_ends_after_the_commit_under_way(monkeypatch):
+    began, go, ended = asyncio.Event(), threading.Event(), []
+    loop, receiver = asyncio.get_running_loop(), Receiver(None, None, None)
+
+    def commit():
+        loop.call_soon_threadsafe(began.set)
+        ended.append(go.wait(10))
+    monkeypatch.setattr(receiver, "_session", lambda: receiver._on_thread(commit))
+    task = asyncio.create_task(receiver.run())
+    await began.wait()
+    task.cancel()
+    threading.Timer(0.05, go.set).start()
+    await asyncio.wait({task})
+    assert task.cancelled() and ended == [True]

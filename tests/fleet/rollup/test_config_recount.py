@@ -1,0 +1,36 @@
+"""The energy of a bundle that spans another CT ratio is counted again by its own batches."""
+
+import pytest
+
+from fleet.evidence import evidence
+from fleet.formats.registry import Registry, registry_file
+from fleet.reporting import report
+from fleet.store.reader import opened
+from tests.fleet.rollup.test_config_change import CT, MIDNIGHT, NEW, OLD, run
+from tests.support import evidence_world as forge
+
+
+@pytest.fixture
+def bundle_until(desk, gateway, tmp_path, receipt_key):
+    """Give a function that bundles the evidence of a changed site from midnight to a time."""
+    run(desk, gateway, 5)
+    run(desk, gateway, 4, CT)
+
+    def build(end):
+        device = Registry(tmp_path).find("shop-1")
+        times = report.parse_time(MIDNIGHT), report.parse_time(end)
+        with opened(tmp_path) as reader:
+            return evidence.build(reader, report.Question(device, None, *times),
+                                  registry_file(tmp_path, device), receipt_key)
+    return build
+
+
+@pytest.mark.parametrize(("end", "wh"), [(OLD, "360.000"), (NEW, "11160.000")])
+def test_a_recount_agrees_across_a_change_of_configuration(end, wh, bundle_until, monkeypatch):
+    monkeypatch.syspath_prepend(forge.SCRIPT.parent)
+    recount = forge.verifier("recount_energy")
+    found = recount.Bundle(bundle_until(end))
+    recount.compare(found)
+    assert found.faults == []
+    assert any("other " in line and f"{wh} Wh stated" in line and f"{wh} counted" in line
+               for line in found.notes)

@@ -1,0 +1,112 @@
+"""The store keeps its promises over a crash, and receipts never say more than it holds."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fleet.errors import StoreDamaged
+from fleet.formats.registry import Registry
+from fleet.ingest.ingest import Desk
+from fleet.store.reader import Reader
+from fleet.store.writer import REFUSED_MAX, Store
+from gateway.core.evidence import receipt
+from tests.fleet.maker import ORIGIN_MS, PaperGateway
+
+ROOT = Path(__file__).resolve().parents[3]
+# Admits what it is given and dies by SIGKILL at the named moment of the second batch.
+CHILD = """
+import os, pathlib, signal, sys
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fleet import desk as desks
+from fleet.desk import Desk
+from fleet.registry import Registry
+from fleet.store import Store
+
+data, moment = pathlib.Path(sys.argv[1]), sys.argv[2]
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+class Dying(Store):
+    def advance(self, device, journal):
+        if moment == "before the commit" and armed:
+            die()
+        return super().advance(device, journal)
+class DyingDesk(Desk):
+    def receipt(self, held):
+        if moment == "between commit and receipt" and armed:
+            die()
+        return super().receipt(held)
+armed = False
+desk = DyingDesk(Dying(data), Registry(data).find, Ed25519PrivateKey.generate(), lambda: 0)
+print(desk.receive("shop-1", (data / "1.batch").read_bytes()).low_water, flush=True)
+armed = True
+desk.receive("shop-1", (data / "2.batch").read_bytes())
+"""
+
+
+@pytest.mark.parametrize(("moment", "kept"), [("before the commit", 1),
+                                              ("between commit and receipt", 2)])
+def test_a_killed_fleet_has_all_it_receipted_and_takes_the_rest_again(
+        moment, kept, tmp_path, gateway, receipt_key):
+    sealed = [gateway.seal(seconds=60) for _ in range(2)]
+    for number, one in enumerate(sealed, 1):
+        (tmp_path / f"{number}.batch").write_bytes(one)
+    child = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path), moment], cwd=ROOT,
+                           env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
+                           timeout=60, check=False)
+    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    assert child.stdout.split() == [b"67"]
+    assert sum(row.batches for row in Reader(tmp_path).journals("shop-1")) == kept
+    store = Store(tmp_path)
+    desk = Desk(store, Registry(tmp_path).find, receipt_key, lambda: ORIGIN_MS)
+    codes = [desk.receive("shop-1", one).code for one in sealed]
+    assert codes == ["duplicate", "duplicate" if kept == 2 else "admit"]
+    assert Reader(tmp_path).journals("shop-1")[0].low_water == gateway.next_seq - 1
+    store.close()
+
+
+def test_the_epoch_stays_with_a_store_and_differs_between_stores(tmp_path):
+    first = Store(tmp_path / "a")
+    epoch = first.epoch
+    first.close()
+    assert Store(tmp_path / "a").epoch == epoch
+    assert Store(tmp_path / "b").epoch != epoch
+
+
+def test_receipts_carry_the_epoch_and_are_repeated_for_every_journal(desk, store, gateway):
+    desk.receive("shop-1", gateway.seal(seconds=60))
+    (device, sealed), = desk.receipts()
+    content = receipt.open_sealed(sealed)[1]
+    assert (device, content.epoch, content.low_water) == ("shop-1", store.epoch, 67)
+
+
+def test_refused_batches_cannot_fill_the_disk(desk, store, tmp_path):
+    with store.transaction():
+        for number in range(REFUSED_MAX + 50):
+            store.refuse("ghost-1", "bad-schema", "x" * 5000, (number, b"", 1))
+    rows = store._link.execute("SELECT count(*), max(length(detail)) FROM refused").fetchone()
+    assert rows == (REFUSED_MAX, 300)
+    assert Reader(tmp_path).refused("ghost-1") == {"bad-schema": REFUSED_MAX + 50}
+
+
+def test_the_store_syncs_at_every_commit(store):
+    assert store._link.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert store._link.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_broken_database_is_told_with_the_next_step(tmp_path):
+    (tmp_path / "fleet.db").write_bytes(b"not a database at all" * 1000)
+    with pytest.raises(StoreDamaged, match="restore it from a backup"):
+        Store(tmp_path)
+
+
+def test_a_gateway_enrolled_while_the_fleet_runs_is_welcome_at_once(desk, tmp_path):
+    late = PaperGateway("late-1")
+    sealed = late.seal(seconds=60)
+    assert desk.receive("late-1", sealed).code == "unknown-device"
+    (tmp_path / "registry/late-1.json").write_text(json.dumps(late.entry("kiosk")))
+    assert desk.receive("late-1", sealed).code == "admit"
