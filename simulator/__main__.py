@@ -69,8 +69,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code (2: a mistake in the scenario or arguments)."""
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["demo"]:
-        from simulator import demo
-        return demo.main(words[1:])
+        from simulator.demo import run
+        return run.main(words[1:])
     args = parser().parse_args(words)
     try:
         scenario = load(args.scenario, args.seed, args.origin)

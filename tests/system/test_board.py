@@ -15,10 +15,10 @@ import signal
 
 import pytest
 
-from simulator import demo_checks as checks
-from simulator.demo import parser, prepare_folder
-from simulator.demo_board import BoardDemo
-from simulator.processes import free_port, until
+from simulator.demo import checks
+from simulator.demo.board_run import BoardDemo
+from simulator.demo.processes import free_port, until
+from simulator.demo.run import parser, prepare_folder
 from tests.support.board_site import with_umqtt
 from tests.support.parts import need
 
@@ -233,7 +233,7 @@ async def test_code_in_littlefs_boots_too(tmp_path, request):
     image.build(site, tmp_path / "b.img", "littlefs")
     shutil.rmtree(site)
     process = await asyncio.create_subprocess_exec(
-        need("python"), "-m", "simulator.board", str(tmp_path / "b.img"), "--heap", "256K",
+        need("python"), "-m", "simulator.demo.board", str(tmp_path / "b.img"), "--heap", "256K",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
     try:
         async with asyncio.timeout(20):

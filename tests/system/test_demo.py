@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.processes import free_port
+from simulator.demo.processes import free_port
 from tests.support.parts import need
 
 ROLES_OF_A_SHOP = {"grid_import", "pv", "battery_charge", "it", "cooling", "lighting", "other"}

@@ -1,6 +1,6 @@
 """The end of the demo: reports, books, checks, and the table people read.
 
-This is the door between a finished run and simulator/demo_checks.py, which is pure.
+This is the door between a finished run and simulator/demo/checks.py, which is pure.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator import demo_checks as checks
 from simulator.clock import format_utc
-from simulator.processes import python
+from simulator.demo import checks
+from simulator.demo.processes import python
 
 if TYPE_CHECKING:
-    from simulator.demo import Demo
+    from simulator.demo.run import Demo
 
 # What flows into the site's AC bus; everything else in the books flows out of it.
 SOURCES = ("grid_import", "pv", "battery_discharge", "genset")
@@ -137,7 +137,7 @@ async def _bundle(demo: Demo, start: str, end: str, site: str) -> None:
 
 async def conclude(demo: Demo) -> int:
     """Write reports, books and summary, print the table; returns the exit code."""
-    from simulator.demo import HOUR_MS, say
+    from simulator.demo.run import HOUR_MS, say
 
     parts = json.loads((demo.out / "parts.json").read_text())
     start_ms = demo.origin_ms

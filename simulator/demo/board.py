@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HEAP = "128K"               # the least that holds; docs/board.md, "Memory"
-HOST = Path(__file__).resolve().parents[1] / "gateway" / "micro"
+HOST = Path(__file__).resolve().parents[2] / "gateway" / "micro"
 FLASH_BYTES = 448 * 4096       # the LittleFS partition; code that runs in place lies behind it
 WITH_ROM = """\
 import sys, uctypes, vfs

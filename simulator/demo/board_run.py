@@ -11,11 +11,11 @@ import signal
 import zlib
 from typing import Any
 
-from simulator import board, demo_report
-from simulator import demo_checks as checks
 from simulator.clock import format_utc
-from simulator.demo import HOUR_MS, Demo, say
-from simulator.processes import python, until
+from simulator.demo import board, checks
+from simulator.demo import report as demo_report
+from simulator.demo.processes import python, until
+from simulator.demo.run import HOUR_MS, Demo, say
 
 DRAIN_S = 60.0              # real: a batch is sealed each quarter hour of a fast clock
 
@@ -42,7 +42,7 @@ class BoardDemo(Demo):
     async def start_gateway(self) -> None:
         """Switch the board on."""
         started = await self.processes.start("gateway", python(
-            "simulator.board", str(self.image), "--heap", self.heap, *self.options))
+            "simulator.demo.board", str(self.image), "--heap", self.heap, *self.options))
         self.usage.begin(started.process.pid)
 
     def witnessed(self) -> int:

@@ -16,16 +16,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulator import demo_report
 from simulator.clock import ScaledClock, format_utc
-from simulator.processes import (
-    ProcessEnded,
-    Processes,
-    free_port,
-    port_is_open,
-    python,
-    until,
-)
+from simulator.demo import report
+from simulator.demo.processes import ProcessEnded, Processes, free_port, port_is_open, python, until
 
 QUARTER_MS = 900_000
 HOUR_MS = 3_600_000
@@ -78,7 +71,7 @@ class Demo:
         self.witness = self.out / "witness.txt"
         self.processes = Processes(self.out / "logs")
         self.broker_port = free_port()
-        self.usage = demo_report.Usage()
+        self.usage = report.Usage()
         self.clock: ScaledClock
         self.origin_ms = 0                  # start of the books, a quarter hour, UTC
 
@@ -100,7 +93,7 @@ class Demo:
 
     async def conclude(self) -> int:
         """Judge the run and write what it leaves; returns the exit code."""
-        return await demo_report.conclude(self)
+        return await report.conclude(self)
 
     async def start(self) -> None:
         """Start all processes and wait until the first records are durable."""
@@ -205,7 +198,7 @@ class Demo:
             if hour is not None:
                 left_s = max((hour - self.hours()) * 3600 / self.clock.speed, 0.0)
             if left_s >= PROGRESS_S:
-                say(demo_report.progress_line(self))
+                say(report.progress_line(self))
             await asyncio.sleep(min(left_s, PROGRESS_S))
 
     async def drain(self) -> None:
@@ -214,7 +207,7 @@ class Demo:
             say("draining: the gateway stops when the fleet has receipted everything ...")
             self.usage.mark("end")
             await self.processes.stop("gateway")
-            if demo_report.is_drained(self):
+            if report.is_drained(self):
                 return
             await self.start_gateway()
             await asyncio.sleep(2 * RETRY_S_MAX)
@@ -263,7 +256,7 @@ def _port(text: str) -> int:
 def _kind(args: argparse.Namespace) -> type[Demo]:
     if not args.board:
         return Demo
-    from simulator.demo_board import BoardDemo
+    from simulator.demo.board_run import BoardDemo
     return BoardDemo
 
 

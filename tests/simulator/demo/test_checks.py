@@ -2,8 +2,8 @@
 
 import pytest
 
-from simulator.demo import Plan, parser, plan
-from simulator.demo_checks import IMPORT, ROLES, Delivered, Run, judge, undeclared_gaps
+from simulator.demo.checks import IMPORT, ROLES, Delivered, Run, judge, undeclared_gaps
+from simulator.demo.run import Plan, parser, plan
 
 INTERVAL_MS = 10_000
 
