@@ -61,17 +61,17 @@ def _enrol(arguments: argparse.Namespace, now: datetime.datetime) -> int:
 
 
 def _image(arguments: argparse.Namespace, now: datetime.datetime) -> int:
-    from provisioning import image  # its tools are an extra: [board]
-    files = image.build(arguments.site, arguments.out, arguments.code)
+    from provisioning.board_image import build  # its tools are an extra: [board]
+    files = build.build(arguments.site, arguments.out, arguments.code)
     print(f"{arguments.out}: {arguments.out.stat().st_size} bytes, {len(files)} files; it holds "
           "this site's private keys")
     return 0
 
 
 def _where(arguments: argparse.Namespace, now: datetime.datetime) -> int:
-    from provisioning import image  # its tools are an extra: [board]
+    from provisioning.board_image import build  # its tools are an extra: [board]
     for line in arguments.lines:
-        print(f"{line}: {image.where(line)}")
+        print(f"{line}: {build.where(line)}")
     return 0
 
 

@@ -2,7 +2,8 @@
 
 import datetime
 
-from provisioning import image, parts, site
+from provisioning import parts, site
+from provisioning.board_image import build
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, tzinfo=datetime.UTC)
 PARTS = """
@@ -46,9 +47,9 @@ def make(folder, kind="tcp", place=TCP):
 def with_umqtt(folder, cache):
     """Return `folder` (a site) with umqtt.simple in it, fetched at most once per cache."""
     kept = cache / "umqtt_simple.py"
-    target = folder / image.UMQTT_KEPT
+    target = folder / build.UMQTT_KEPT
     target.parent.mkdir(exist_ok=True)
     if kept.is_file():
         target.write_bytes(kept.read_bytes())
-    kept.write_bytes(image.umqtt(folder))
+    kept.write_bytes(build.umqtt(folder))
     return folder

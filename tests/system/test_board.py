@@ -65,13 +65,13 @@ def fill(file, blocks):
     """Fill the flash of an image but for some blocks."""
     from littlefs import LittleFS
 
-    from provisioning import image
-    size, data = image.BLOCK_BYTES * image.BLOCKS, bytearray(file.read_bytes())
-    flash = LittleFS(block_size=image.BLOCK_BYTES, block_count=image.BLOCKS, mount=False)
+    from provisioning.board_image import build
+    size, data = build.BLOCK_BYTES * build.BLOCKS, bytearray(file.read_bytes())
+    flash = LittleFS(block_size=build.BLOCK_BYTES, block_count=build.BLOCKS, mount=False)
     flash.context.buffer[:] = data[:size]
     flash.mount()
     with flash.open("filler", "wb") as filler:
-        filler.write(bytes(image.BLOCK_BYTES * (image.BLOCKS - flash.used_block_count - blocks)))
+        filler.write(bytes(build.BLOCK_BYTES * (build.BLOCKS - flash.used_block_count - blocks)))
     file.write_bytes(bytes(flash.context.buffer) + data[size:])
 
 
@@ -227,10 +227,10 @@ async def test_a_board_whose_flash_is_full_goes_on_when_the_fleet_is_back(board)
 
 async def test_code_in_littlefs_boots_too(tmp_path, request):
     need("micropython")
-    from provisioning import image
+    from provisioning.board_image import build
     from tests.support.board_site import make
     site = with_umqtt(make(tmp_path), request.config.cache.mkdir("wattproof-board"))
-    image.build(site, tmp_path / "b.img", "littlefs")
+    build.build(site, tmp_path / "b.img", "littlefs")
     shutil.rmtree(site)
     process = await asyncio.create_subprocess_exec(
         need("python"), "-m", "simulator.demo.board", str(tmp_path / "b.img"), "--heap", "256K",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.micro.ed25519 import run, sign_steps, verify_steps
 from gateway.micro.sha512 import digest_steps
-from provisioning.image import unpacked
+from provisioning.board_image.build import unpacked
 
 # RFC 8032, 7.1: seed, public key, message, signature of tests 1, 2 and 3.
 VECTORS = (

@@ -10,7 +10,7 @@ from gateway.core.codec import cbor
 from gateway.core.errors import BadFrame, NoReply
 from gateway.core.reading import BAD_FRAME, NO_REPLY, REFUSED, Absent, Stream
 from gateway.micro.meter import Meter
-from provisioning.board_table import _meter
+from provisioning.board_image.device_table import _meter
 
 STEMS = ("eastron-sdm120", "eastron-sdm630-v2", "xy-md02")
 

@@ -29,10 +29,11 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from littlefs import LittleFS
 
 from gateway.core.errors import ConfigError
-from provisioning import board_table, identity, merge, romfs, shorten
-from provisioning.shake import Shaker
+from provisioning import identity
+from provisioning.board_image import bundle, device_table, minify, romfs
+from provisioning.board_image.tree_shake import Shaker
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 START = "gateway.micro.main"
 # Nothing uses these after a start: gateway/micro/main.py forgets them, and what only they use.
 FORGOTTEN = (("gateway.core.journal.recovery", "recover"),
@@ -102,15 +103,15 @@ def _code(site: Path) -> Iterator[tuple[str, bytes]]:
     package = umqtt(site).decode()
     texts = sources(package)
     predict = "gateway/core/codec/predict.py"
-    texts[predict] = rules_for(texts[predict], board_table.measurands(site / "cabinet.toml"))
-    merged = merge.Merger(texts).merged((START, "run"), FORGOTTEN)
+    texts[predict] = rules_for(texts[predict], device_table.measurands(site / "cabinet.toml"))
+    merged = bundle.Merger(texts).merged((START, "run"), FORGOTTEN)
     with tempfile.TemporaryDirectory() as work:
         for name, text in merged.items():
             yield f"{name}.mpy", compile_mpy(f"{name}.py", text, Path(work))
         host = (ROOT / "gateway" / "micro" / "host.py").read_text(encoding="utf-8")
         yield "host.mpy", compile_mpy("gateway/micro/host.py", host, Path(work))
         boot = (ROOT / "gateway" / "micro" / "boot.py").read_text(encoding="utf-8")
-        boot = boot.replace(START, merge.CORE)
+        boot = boot.replace(START, bundle.CORE)
         yield "main.mpy", compile_mpy("main.py", boot, Path(work))
         yield "umqtt/simple.mpy", compile_mpy("umqtt/simple.py", package, Path(work))
 
@@ -129,7 +130,7 @@ def sources(package: str = "") -> dict[str, str]:
 def where(line: int) -> str:
     """Return "path:line" of a line of the merged texts.  Raises ConfigError."""
     try:
-        return merge.Merger(sources()).origin(line)
+        return bundle.Merger(sources()).origin(line)
     except IndexError as error:
         raise ConfigError(f"line {line}: a board's code has no such line") from error
 
@@ -145,8 +146,8 @@ def rules_for(text: str, there: set[int]) -> str:
                    for way in getattr(ways, "elts", ())]
         return target not in there or not any(needed <= there for needed in sources)
 
-    text = shorten.without_rows(text, "RULES", unusable)
-    return shorten.without_rows(text, "RANK", lambda target, _: target not in there)
+    text = minify.without_rows(text, "RULES", unusable)
+    return minify.without_rows(text, "RANK", lambda target, _: target not in there)
 
 
 def compile_mpy(name: str, text: str, work: Path) -> bytes:
@@ -213,7 +214,7 @@ def _site_files(site: Path) -> Iterator[tuple[str, bytes]]:
             receipt, ed25519.Ed25519PublicKey):
         raise ConfigError(f"{site}: keys/evidence.key and fleet/receipt.pub must be Ed25519")
     public = identity.raw_public(evidence)
-    yield "board.cbor", board_table.compile_table(site / "cabinet.toml", public)
+    yield "board.cbor", device_table.compile_table(site / "cabinet.toml", public)
     yield "keys/evidence.raw", evidence.private_bytes_raw() + public
     raw = identity.raw_public(receipt)
     yield "keys/receipt.raw", identity.key_id(raw) + b"".join(

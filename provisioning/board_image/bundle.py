@@ -11,8 +11,8 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from provisioning import shorten
-from provisioning.shorten import LINE, Edit, blank
+from provisioning.board_image import minify
+from provisioning.board_image.minify import LINE, Edit, blank
 
 LINES = 1000                    # a file of ours has at most 400
 CORE, START = "core", "start"   # the two texts: for good, and what a start needs
@@ -208,11 +208,11 @@ class Merger:
                 if key not in known:
                     new = f'__import__("{START}").{new}'
                 edits.append((place.lineno, place.col_offset, place.end_col_offset or 0, new))
-            if isinstance(node, shorten.Definition):
-                line, start = shorten.name_place(node)
+            if isinstance(node, minify.Definition):
+                line, start = minify.name_place(node)
                 new = self._names[source.name, node.name]
                 edits.append((line, start, start + len(node.name), new))
-        lines = shorten.apply(source.text, edits).split("\n")
+        lines = minify.apply(source.text, edits).split("\n")
         for below in ast.walk(source.tree):
             if isinstance(below, ast.Import | ast.ImportFrom):
                 self._note_foreign(source, below)

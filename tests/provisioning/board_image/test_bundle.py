@@ -6,8 +6,8 @@ import types
 import pytest
 
 from provisioning.__main__ import main
-from provisioning.merge import CORE, LINES, START, Merger
-from provisioning.shorten import without_texts
+from provisioning.board_image.bundle import CORE, LINES, START, Merger
+from provisioning.board_image.minify import without_texts
 
 TEXTS = {
     "room/__init__.py": '"""A room."""\n',

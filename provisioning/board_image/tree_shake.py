@@ -11,7 +11,7 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from provisioning.shorten import (
+from provisioning.board_image.minify import (
     Definition,
     blank,
     constants,

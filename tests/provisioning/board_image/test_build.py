@@ -8,10 +8,10 @@ from littlefs import LittleFS
 
 from gateway.core.codec import cbor
 from gateway.core.errors import ConfigError
-from provisioning import image, romfs
 from provisioning.__main__ import main
-from provisioning.shake import Shaker
-from provisioning.shorten import inline, shorten, shorten_arguments
+from provisioning.board_image import build, romfs
+from provisioning.board_image.minify import inline, shorten, shorten_arguments
+from provisioning.board_image.tree_shake import Shaker
 from tests.support.board_site import make, with_umqtt
 
 
@@ -22,8 +22,8 @@ def site(tmp_path, request):
 
 def mounted(data):
     """Return the file system in the first partition of an image."""
-    flash = LittleFS(block_size=image.BLOCK_BYTES, block_count=image.BLOCKS, mount=False)
-    flash.context.buffer[:] = data[:image.BLOCK_BYTES * image.BLOCKS]
+    flash = LittleFS(block_size=build.BLOCK_BYTES, block_count=build.BLOCKS, mount=False)
+    flash.context.buffer[:] = data[:build.BLOCK_BYTES * build.BLOCKS]
     flash.mount()
     return flash
 
@@ -48,7 +48,7 @@ def test_an_image_built_twice_is_the_same_to_the_byte(site, tmp_path):
 
 
 def test_the_first_partition_holds_the_site_and_the_second_the_code(site, tmp_path):
-    files = image.build(site, tmp_path / "b.img")
+    files = build.build(site, tmp_path / "b.img")
     data = (tmp_path / "b.img").read_bytes()
     flash = mounted(data)
     assert sorted(flash.listdir("/")) == ["board.cbor", "journal", "keys", "main.mpy"]
@@ -56,39 +56,39 @@ def test_the_first_partition_holds_the_site_and_the_second_the_code(site, tmp_pa
         "ca.der", "evidence.raw", "receipt.raw", "tls.der", "tls.key.der"]
     table = cbor.decode(content(flash, "board.cbor"))
     assert table["device"] == "kiosk-1" and [m[0] for m in table["meters"]] == ["grid", "other"]
-    assert data[image.BLOCK_BYTES * image.BLOCKS:][:3] == romfs.MAGIC
+    assert data[build.BLOCK_BYTES * build.BLOCKS:][:3] == romfs.MAGIC
     assert sorted(set(files) - set(paths_of(flash))) == [
         "core.mpy", "host.mpy", "start.mpy", "umqtt/simple.mpy"]
 
 
 def test_what_a_board_does_not_need_is_left_out():
-    paths = image.sources()
+    paths = build.sources()
     assert {"gateway/core/journal/journal.py", "gateway/micro/main.py"} <= set(paths)
     for left_out in ("interval", "counter", "measurand", "coarse", "journal_coarse"):
         assert f"gateway/core/{left_out}.py" not in paths
 
 
 def test_without_a_rom_partition_the_code_lies_in_littlefs(site, tmp_path):
-    image.build(site, tmp_path / "b.img", "littlefs")
+    build.build(site, tmp_path / "b.img", "littlefs")
     data = (tmp_path / "b.img").read_bytes()
-    assert len(data) == image.BLOCK_BYTES * image.BLOCKS
+    assert len(data) == build.BLOCK_BYTES * build.BLOCKS
     code = content(mounted(data), "core.mpy")
     assert code[:2] == b"M\x06"                 # .mpy, version 6
 
 
 def test_a_package_that_was_changed_is_refused(site):
-    kept = site / image.UMQTT_KEPT
+    kept = site / build.UMQTT_KEPT
     kept.write_bytes(kept.read_bytes() + b"#")
     with pytest.raises(ConfigError, match="nothing was built"):
-        image.umqtt(site)
+        build.umqtt(site)
 
 
 def test_a_cabinet_that_a_board_cannot_run_is_refused_with_the_reason(tmp_path, capsys):
     site = make(tmp_path, "rtu", 'port = "/dev/ttyUSB0"\nbaud = 9600')
     (site / "board").mkdir()
-    (site / image.UMQTT_KEPT).write_bytes(b"")      # never reached
+    (site / build.UMQTT_KEPT).write_bytes(b"")      # never reached
     with pytest.raises(ConfigError, match="one Modbus TCP bus"):
-        dict(image._site_files(site))
+        dict(build._site_files(site))
     assert main(["image", "--site", str(tmp_path / "none"), "--out", str(tmp_path / "x")]) == 1
     assert "provisioning" in capsys.readouterr().err
 
@@ -96,19 +96,19 @@ def test_a_cabinet_that_a_board_cannot_run_is_refused_with_the_reason(tmp_path, 
 def test_the_receipt_key_is_unpacked_to_the_point_of_the_standard():
     # RFC 8032, 5.1: the base point, packed.
     raw = bytes.fromhex("58" + "66" * 31)
-    assert image.unpacked(raw) == (
+    assert build.unpacked(raw) == (
         15112221349535400772501151409588531511454012693041857206046113283949847762202,
         46316835694926478169428394003475163141307993866256225615783033603165251855960)
     with pytest.raises(ConfigError):
-        image.unpacked(bytes([2]) + bytes(31))
+        build.unpacked(bytes([2]) + bytes(31))
 
 
 def test_only_what_is_reached_stays_and_lines_keep_their_numbers():
-    shaker = Shaker(image.ROOT)
+    shaker = Shaker(build.ROOT)
     shaker.run("gateway.core.journal.journal")
     texts = dict(shaker.sources())
     assert "gateway/core/interval.py" not in texts and "gateway/core/journal/outbox.py" not in texts
-    source = (image.ROOT / "gateway/core/record.py").read_text().split("\n")
+    source = (build.ROOT / "gateway/core/record.py").read_text().split("\n")
     kept = texts["gateway/core/record.py"].split("\n")
     assert len(kept) == len(source)
     defined = [at for at, line in enumerate(source) if line.startswith("def encode_body")]
@@ -145,7 +145,7 @@ assert batch.open_body(made, None) == (schema, records)
 
 
 def test_shortened_code_writes_the_same_batch_to_the_byte(tmp_path):
-    shaker = Shaker(image.ROOT, image.NUMBERS)
+    shaker = Shaker(build.ROOT, build.NUMBERS)
     for name in ("batch", "reading", "record"):
         shaker.run("gateway.core." + name)
     for path, text in shaker.short_sources():
@@ -154,5 +154,5 @@ def test_shortened_code_writes_the_same_batch_to_the_byte(tmp_path):
         file.write_text(text)
     said = [subprocess.run([sys.executable, "-c", PROGRAM, str(folder)], cwd=tmp_path, text=True,
                            capture_output=True, check=True, timeout=60).stdout
-            for folder in (image.ROOT, tmp_path)]
+            for folder in (build.ROOT, tmp_path)]
     assert said[0] == said[1] and len(said[0]) > 400
