@@ -1,4 +1,4 @@
-"""Profiles from profiles/*.toml, on CPython; boards carry tables compiled from the same files."""
+"""Profiles from profiles/KIND/*.toml, on CPython; boards carry tables compiled from them."""
 
 import functools
 import tomllib
@@ -14,7 +14,18 @@ FILE_BYTES_MAX = 262144         # a profile of 2,000 points; more is not a profi
 
 def names() -> list[str]:
     """Return the stems of all profiles that come with the product, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return sorted(_files())
+
+
+@functools.cache
+def _files() -> dict[str, Path]:
+    """Return the file of each profile by stem; the folders below FOLDER are kinds of devices."""
+    return {path.stem: path for path in FOLDER.glob("*/*.toml")}
+
+
+def path_of(stem: str) -> Path:
+    """Return the file of a profile that comes with the product; raises KeyError."""
+    return _files()[stem]
 
 
 @functools.cache
@@ -24,7 +35,7 @@ def find(stem: str) -> Any:
         import difflib  # only for whoever has mistyped a name
         near = difflib.get_close_matches(stem, names(), 3, 0.4) or names()
         raise ConfigError(f"profile {stem!r} does not exist; did you mean: {', '.join(near)}?")
-    return load(FOLDER / f"{stem}.toml")
+    return load(_files()[stem])
 
 
 def load(path: Path) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 from fleet.reporting import text as words
 from fleet.reporting.report_charts import charts
 
-CSS = Path(__file__).with_name("web") / "assets"
+CSS = Path(__file__).resolve().parents[1] / "web" / "assets"
 ENERGY_WORDS = {
     "grid_import": "From the grid", "grid_export": "To the grid", "pv": "Solar (PV)",
     "battery_charge": "Into the battery", "battery_discharge": "From the battery",

@@ -12,9 +12,9 @@ from typing import Any
 from fleet.reporting import meters
 from fleet.rollup.config_history import History
 from fleet.store.reader import ChannelRow, Reader
-from gateway.core import counter_limits, interval
+from gateway.core import interval
 from gateway.core.measurand import BY_ID, COUNTER
-from gateway.ledger import assemble
+from gateway.ledger import assemble, counter_limits
 from gateway.ledger.site import SiteInterval
 
 QUARTER_MS = interval.QUARTER_MS
@@ -69,7 +69,8 @@ def _runs(found: list[tuple[bytes, interval.Part]], channel: ChannelRow,
     agreed = {digest: (
         _worth(history.of(digest), channel, unit),
         counter_limits.device(history.of(digest), channel.stream).get("role"),
-        counter_limits.rules_for(history.of(digest), channel.stream, channel.measurand, channel.exponent))
+        counter_limits.rules_for(
+            history.of(digest), channel.stream, channel.measurand, channel.exponent))
         for digest in {digest for digest, _ in found}}
     for digest, part in found:
         worth, role, rules = agreed[digest]
@@ -95,7 +96,8 @@ def _interval(descriptor: counter_limits.Descriptor, whole: counter_limits.Descr
 def _worth(descriptor: counter_limits.Descriptor, channel: ChannelRow, unit: str) -> float:
     """Return what one count is worth in the measurand's unit."""
     if unit == "Wh":
-        return counter_limits.worth_wh(counter_limits.device(descriptor, channel.stream), channel.exponent)
+        device = counter_limits.device(descriptor, channel.stream)
+        return counter_limits.worth_wh(device, channel.exponent)
     return float(Decimal(1).scaleb(channel.exponent))
 
 

@@ -16,9 +16,10 @@ from itertools import compress
 from operator import itemgetter, le, lt, sub
 from typing import Any
 
-from gateway.core import counter_limits, interval, record
+from gateway.core import interval, record
 from gateway.core.journal.downsample import GAUGE_MAX, is_counter
 from gateway.core.reading import Absent, Stream, utc_ms
+from gateway.ledger import counter_limits
 
 # SQLite's numbers are signed and have 64 bits.  No real reading comes near this limit, and
 # the sum of a batch's gauges, each within GAUGE_MAX, stays inside as well.

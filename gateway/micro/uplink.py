@@ -1,8 +1,8 @@
 """Batches up, receipts down: the outbox of a board over its MQTT client.
 
-The same rules as gateway/delivery/uplink.py: what goes out is read from the journal, only the fleet's
-signed receipt moves the mark, and no connection means waiting longer.  One batch is under way
-at a time: a board has no room for more.
+The same rules as gateway/delivery/uplink.py: what goes out is read from the journal, only the
+fleet's signed receipt moves the mark, and no connection means waiting longer.  One batch is
+under way at a time: a board has no room for more.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The task that owns a board's journal: append, commit, seal; the rules of gateway/storage/writer.py.
+"""The task that owns a board's journal: append, commit, seal; as storage/writer.py.
 
 Signing takes a board up to seconds, so `seal` asks the journal twice: the first time the signer
 only notes what is to be signed, then the signature is made step by step while polling goes on,

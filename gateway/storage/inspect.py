@@ -92,7 +92,8 @@ def listing(view: View) -> list[dict[str, Any]]:
         if content is not None:
             row |= {"boot": content.boot, "first_seq": content.first_seq,
                     "last_seq": content.last_seq, "body_bytes": len(content.body),
-                    "kept": downsampled.RULE_NAMES[content.rule] if isinstance(content, downsampled.Coarse)
+                    "kept": downsampled.RULE_NAMES[content.rule]
+                    if isinstance(content, downsampled.Coarse)
                     else "everything",
                     "acknowledged": content.last_seq <= view.acknowledged_seq}
         rows.append(row)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from gateway.core import counter_limits, record
+from gateway.core import record
 from gateway.core.codec import cbor
 from gateway.core.errors import FormatError, StoreError
 from gateway.core.evidence import downsampled
@@ -19,6 +19,7 @@ from gateway.core.interval import Rules
 from gateway.core.journal.downsampled_files import Coarsening, Done
 from gateway.core.journal.journal import Sealer
 from gateway.core.journal.tail import SEGMENT_BYTES
+from gateway.ledger import counter_limits
 from gateway.storage.restart import inflate
 from gateway.storage.store import FlashStore
 
@@ -27,7 +28,7 @@ RESERVE, RESERVE_BYTES = "reserve", 2 * SEGMENT_BYTES
 SPARE_BYTES = 2 * RESERVE_BYTES         # free beside a reserve that is made
 FULL_PERCENT = 80                       # of what the journal could take
 ENERGY = 43                             # any counter's measurand
-STRICT = Rules(counter_limits.MODULUS_UNKNOWN, 0, 0, 0)     # keeps both sides of every step over a count
+STRICT = Rules(counter_limits.MODULUS_UNKNOWN, 0, 0, 0)    # keeps both sides of a step over a count
 
 
 class Limits:
@@ -38,7 +39,8 @@ class Limits:
         self._known: dict[bytes, counter_limits.Descriptor] = {}
         self._learn([config_hash, descriptor])
 
-    def __call__(self, config_hash: bytes, content: downsampled.Content) -> Callable[[int, int], Rules]:
+    def __call__(self, config_hash: bytes,
+                 content: downsampled.Content) -> Callable[[int, int], Rules]:
         """Return the limits of a batch's counters, by stream and point."""
         for item in content.records:
             if record.is_event(item) and item.kind == record.CONFIG:

@@ -70,7 +70,8 @@ def _only_bus(cabinet: Any) -> Any:
 
 def _meter(device: Any, stream: Any) -> list[Any]:
     """Return the table of one meter; layout: gateway/micro/meter.py."""
-    path = Path(drivers.__file__).parent / "profiles" / f"{device.profile}.toml"
+    folder = Path(drivers.__file__).parent / "profiles"
+    path = next(folder.glob(f"*/{device.profile}.toml"))
     made = profile.make(device.profile, tomllib.loads(path.read_text(encoding="utf-8")))
     if made.protocol != "modbus":
         raise ConfigError(f"{device.name}: a board reads fixed registers so far, "

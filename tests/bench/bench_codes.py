@@ -15,7 +15,7 @@ from tests.bench.traced_process import SECONDS, WARM_S
 PARTS = {
     "encoding and journal": ("gateway/core/",),
     "decoding floats": ("drivers/links/decimals.py",),
-    "polling": ("drivers/", "gateway/poller", "gateway/aio/wakeup.py", "gateway/timekeeping/clock.py"),
+    "polling": ("drivers/", "gateway/polling/", "gateway/aio/", "gateway/timekeeping/"),
     "asyncio": ("asyncio/", "selectors.py"),
     "the rest": ("",),
 }

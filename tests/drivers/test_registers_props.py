@@ -79,6 +79,7 @@ def test_a_poll_gives_what_each_point_alone_gives(rows, fine, image):
         2 * asked.address:2 * (asked.address + asked.count)])
     for point, given_as, value in zip(made.points, device.points, values, strict=True):
         start, size = 2 * point.address, 2 * registers.width(point.format)
-        assert value == register_driver.read_point(point, image[start:start + size], given_as.exponent)
+        part = image[start:start + size]
+        assert value == register_driver.read_point(point, part, given_as.exponent)
         is_counter = BY_NAME[point.measurand].kind == COUNTER
         assert isinstance(value, Absent) or value >= 0 or not is_counter

@@ -5,11 +5,9 @@ from collections import namedtuple
 from pathlib import Path, PurePosixPath
 
 ROOMS = ("gateway", "drivers", "simulator", "provisioning", "fleet")
-SUBROOMS = ("gateway.core", "gateway.ledger", "gateway.micro", "drivers.links")
+SUBROOMS = ("gateway.core", "gateway.ledger", "gateway.micro", "gateway.aio", "drivers.links")
 # Command-line faces and files of portable rooms that only CPython runs.
 CPYTHON_ONLY = {"drivers.__main__": "drivers.links"}
-# Portable files outside the portable rooms.
-PORTABLE_FILES = ("gateway/console.py",)
 
 # path: relative to the root.  room: "" for tests.  tree: ast.Module.
 Source = namedtuple("Source", ("path", "room", "tree", "text"))
@@ -32,14 +30,15 @@ def module_name(path):
 
 def is_portable(source):
     """Tell whether both interpreters run this file."""
-    return source.room in ("gateway.core", "drivers") or source.path in PORTABLE_FILES
+    return source.room in ("gateway.core", "drivers")
 
 
 def is_portable_test(path):
     """Tell whether a test file is one that MicroPython runs too."""
     place = PurePosixPath(path)
+    parent = place.parent.as_posix()
     return (
-        place.parent.as_posix() in ("tests/core", "tests/drivers")
+        (parent == "tests/drivers" or f"{parent}/".startswith("tests/gateway/core/"))
         and place.name.startswith("test_")
         and not place.stem.endswith(("_props", "_cpython"))
     )

@@ -39,7 +39,7 @@ def test_the_one_doors_themselves_may_open(tmp_path):
         ("gateway/timekeeping/clock.py", "import time\nNOW = time.time()"),
         ("gateway/storage/store.py", "import os\nSYNC = os.fdatasync"),
     ):
-        (tmp_path / "gateway").mkdir(exist_ok=True)
+        (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_text(f'"""A door."""\n{text}\n', encoding="utf-8")
     assert faults(tmp_path) == []
 

@@ -28,14 +28,14 @@ IMPORTS = (
     Row("provisioning/x.py", "import gateway.app", "import gateway.config", "may not import"),
     Row("provisioning/x.py", "from gateway import app", "from gateway import config", "may not"),
     Row(SHELL, "import tests.support", "import json", "does not import tests"),
-    Row("tests/core/test_x.py", "import pytest", "import struct", "both interpreters"),
+    Row("tests/gateway/core/test_x.py", "import pytest", "import struct", "both interpreters"),
 )
 DOORS = (
-    Row(SHELL, "import time\nNOW = time.monotonic()", "NOW = 0", "belongs in gateway/timekeeping/clock.py"),
+    Row(SHELL, "import time\nNOW = time.monotonic()", "NOW = 0", "belongs in gateway/timekeeping/"),
     Row(SHELL, "from time import time as now\nNOW = now()", "NOW = 0", "time.time belongs"),
     Row(SHELL, "import datetime\nN = datetime.datetime.now()", "N = 0", "datetime.now belongs"),
     Row("drivers/links/x.py", "import time\nNOW = time.time()", "NOW = 0", "no clock in this room"),
-    Row(SHELL, "import os\nos.fsync(1)", "import os\nos.close(1)", "belongs in gateway/storage/store.py"),
+    Row(SHELL, "import os\nos.fsync(1)", "import os\nos.close(1)", "belongs in gateway/storage/"),
     Row("fleet/x.py", "import os\nos.fdatasync(1)", "import os\nos.close(1)", "os.fdatasync"),
     Row(TEST, "import time\ntime.sleep(1)", "import time\ntime.gmtime(0)", "does not sleep"),
 )

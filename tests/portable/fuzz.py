@@ -1,4 +1,4 @@
-"""Print the verdicts of tests/gateway/core/test_fuzz_inner.py for a seed; either interpreter runs this.
+"""Print the verdicts of tests/gateway/core/test_fuzz_inner.py for a seed, on either interpreter.
 
     micropython -X heapsize=16M fuzz.py SEED CASES PATH...
 """

@@ -1,4 +1,4 @@
-"""Many more repaired cases than tests/gateway/core/test_fuzz_inner.py pins: both interpreters agree."""
+"""Many more repaired cases than core/test_fuzz_inner.py pins: both interpreters agree."""
 
 import os
 import subprocess

@@ -5,8 +5,9 @@ import itertools
 from hashlib import sha256
 
 from fleet.formats import site_descriptor
-from gateway.core import counter_limits, interval
+from gateway.core import interval
 from gateway.core.reading import CLOCK_UNKNOWN
+from gateway.ledger import counter_limits
 from tests.support import sim_coarse
 from tests.support.sim_gateway import NAME, STREAMS, meter
 from tests.support.sim_truth import ORIGIN_S

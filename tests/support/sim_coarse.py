@@ -4,15 +4,16 @@
 of a twin that got every batch as it was sealed.
 """
 
-from gateway.core import counter_limits, interval
+from gateway.core import interval
 from gateway.core.evidence import downsampled
 from gateway.core.journal.downsampled_files import CoarseBatches
 from gateway.core.reading import CLOCK_UNKNOWN, NOT_KEPT, Absent, utc_ms
 from gateway.core.record import is_event
+from gateway.ledger import counter_limits
 from gateway.storage.restart import inflate
 
 ORIGIN_MS = 1_780_272_000_000       # 2026-06-01T00:00:00Z, virtual second 0
-RULES_MAX = (downsampled.QUARTERS, downsampled.COUNTERS, downsampled.ENDS)     # of one small seed after another
+RULES_MAX = (downsampled.QUARTERS, downsampled.COUNTERS, downsampled.ENDS)   # of small seeds
 COARSE_POINTS = ("coarsen.before", "coarsen.after", "coarsen.op", "coarsen.op")
 
 

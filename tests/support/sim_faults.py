@@ -235,12 +235,14 @@ class Faults:
             return self._batch_nonsense(known)
         named = [downsampled.Replaced(content.number, content.first_seq, content.last_seq,
                                  self.chance.randbytes(32))]
-        parts = list(downsampled.make_parts(downsampled.Content(SCHEMA, [], []), named, downsampled.COUNTERS))
+        empty = downsampled.Content(SCHEMA, [], [])
+        parts = list(downsampled.make_parts(empty, named, downsampled.COUNTERS))
         body = downsampled.make_body(parts, batch.CODEC_RAW, None)
         made = downsampled.Coarse(*content[:6], content.prev, content.config_hash, content.clock,
                              batch.CODEC_RAW, body, downsampled.COUNTERS, named)
         signer = self.world.machine.signer
-        return NAME, downsampled.seal(downsampled.encode_payload(made), signer.kid, signer.sign), ("fork",)
+        payload = downsampled.encode_payload(made)
+        return NAME, downsampled.seal(payload, signer.kid, signer.sign), ("fork",)
 
     def _batch_nonsense(self, _known):
         """Bytes."""

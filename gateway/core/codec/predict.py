@@ -139,7 +139,7 @@ _native = [None]
 
 
 def use(way):
-    """Let a platform's way find roots (gateway/storage/cpython_fast_paths.py), None = ours again."""
+    """Let a platform's way find roots (storage/cpython_fast_paths.py), None = ours again."""
     _native[0] = way
 
 

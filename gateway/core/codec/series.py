@@ -73,7 +73,7 @@ _native = [None]
 
 
 def use(way):
-    """Let a platform's way make the bytes of residuals (gateway/storage/cpython_fast_paths.py), None = ours again."""
+    """Let a platform's way make bytes of residuals (storage/cpython_fast_paths.py); None: ours."""
     _native[0] = way
 
 

@@ -1,12 +1,10 @@
 """The journal: the one waiting place between the buses and the fleet.
 
 In this file: append, commit, seal, acknowledge, trim, over an injected store.  Not here:
-how it is found again after a start (journal_recovery.py), files (tail.py, cursor.py,
-journal_batches.py), RAM (journal_buffer.py).  The rules, each with its reason, stand in
-docs/formats.md, "Journal on flash".
+how it is found again after a start (recovery.py), files (tail.py, cursor.py,
+batch_files.py), RAM (buffer.py).  The rules: docs/formats.md, "Journal on flash".
 
-The caller commits before it publishes: only what durable_seq covers may leave the box, and
-the uplink reads sealed batches only.
+The caller commits before it publishes: only what durable_seq covers may leave the box.
 """
 
 from collections import namedtuple

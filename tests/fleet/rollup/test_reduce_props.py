@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.rollup import reduce
-from gateway.core import counter_limits, interval
+from gateway.core import interval
 from gateway.core.reading import CLOCK_SIMULATED, Absent, ClockState, Point, Stream
 from gateway.core.record import EventRecord, ScanRecord
+from gateway.ledger import counter_limits
 from tests.fleet.maker import DESCRIPTOR
 
 IMPORT, VOLTAGE = 43, 1

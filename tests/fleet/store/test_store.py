@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parents[3]
 CHILD = """
 import os, pathlib, signal, sys
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fleet import desk as desks
-from fleet.desk import Desk
-from fleet.registry import Registry
-from fleet.store import Store
+from fleet.ingest import ingest as desks
+from fleet.ingest.ingest import Desk
+from fleet.formats.registry import Registry
+from fleet.store.writer import Store
 
 data, moment = pathlib.Path(sys.argv[1]), sys.argv[2]
 def die(*_):

@@ -113,9 +113,11 @@ def a_batch(below):
 
 
 def a_coarse_batch(below):
-    layer, replaced = below(3), [downsampled.Replaced(n, 10 * n, 10 * n + 8, bytes(32)) for n in (4, 5)]
+    layer = below(3)
+    replaced = [downsampled.Replaced(n, 10 * n, 10 * n + 8, bytes(32)) for n in (4, 5)]
     gauges = tuple([(9, 90, 8, 12)] * 5 + [None])
-    cells = [downsampled.Cell(0, 0, 800000, 9, 0, gauges), downsampled.Cell(1, 1, 900000, 3, 1, gauges[:2])]
+    cells = [downsampled.Cell(0, 0, 800000, 9, 0, gauges),
+             downsampled.Cell(1, 1, 900000, 3, 1, gauges[:2])]
     records = [ScanRecord(41, 1000, 0, (230, 1, 230, 200, 113, 7)),
                ScanRecord(58, 800000, 0, (231, 1, 231, 201, 113, 9))]
     parts = list(downsampled.make_parts(downsampled.Content(SCHEMA, records, cells), replaced,

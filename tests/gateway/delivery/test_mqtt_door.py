@@ -25,7 +25,7 @@ assert callable(urlopen)
 """
 HOSTS = """
 import sys
-import gateway.mqtt
+import gateway.delivery.mqtt
 name = "broker-1.example"
 assert name.encode("idna") == b"broker-1.example" == bytes(name, "idna")
 import socket
@@ -42,7 +42,8 @@ assert b"xn--bcher-kva.example".decode("idna") == "b\\u00fccher.example" and nam
 from encodings.idna import ToASCII
 assert ToASCII("b\\u00fccher") == b"xn--bcher-kva"
 """
-LOADED = "import urllib.request as real, gateway.mqtt, urllib; assert urllib.request is real"
+LOADED = ("import urllib.request as real, gateway.delivery.mqtt, urllib; "
+          "assert urllib.request is real")
 
 
 def test_a_gateway_starts_without_what_paho_loads_for_proxies_and_has_it_when_asked():

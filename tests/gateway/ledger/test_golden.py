@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.golden_carbon import METHODS
 
-OWN = Path(__file__).parent.parent / "golden" / "carbon" / "carbon.json"
+OWN = Path(__file__).resolve().parents[2] / "golden" / "carbon" / "carbon.json"
 FILES = [OWN, *(Path(p) for p in os.environ.get("GOLDEN_VECTORS", "").split(os.pathsep) if p)]
 # The methods this product must have: a runner that forgot one would pass in silence.
 PROMISED = {

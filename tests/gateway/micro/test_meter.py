@@ -47,7 +47,8 @@ def test_every_value_is_that_of_the_driver(stem, value):
 @pytest.mark.parametrize("bits", [0x7F800000, 0xFF800000, 0x7FC00000])
 def test_what_is_no_number_is_absent_with_the_same_reason(bits):
     board, whole = both("eastron-sdm120")
-    words = register_driver.Image({at: bits & 0xFFFF if at % 2 else bits >> 16 for at in range(400)})
+    words = register_driver.Image(
+        {at: bits & 0xFFFF if at % 2 else bits >> 16 for at in range(400)})
     assert driver.run(board.poll(), words.answer) == driver.run(whole.poll(), words.answer)
 
 

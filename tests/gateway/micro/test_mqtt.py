@@ -16,7 +16,7 @@ def test_umqtt_simple_makes_and_reads_packets_and_never_waits(tmp_path, request)
     (tmp_path / "umqtt").mkdir()
     shutil.copy(site / "board" / "umqtt_simple.py", tmp_path / "umqtt" / "simple.py")
     (tmp_path / "gateway").symlink_to(ROOT / "gateway")
-    script = Path(__file__).parent / "micro_mqtt_on_board.py"
+    script = Path(__file__).parent / "mqtt_on_board.py"
     done = subprocess.run([need("micropython"), str(script), str(tmp_path)], timeout=60,
                           capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

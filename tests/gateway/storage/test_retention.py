@@ -79,8 +79,9 @@ class Cabinet:
 
     def records(self):
         """Return all records of all batches on flash."""
-        return [item for number in self.journal.batch_numbers() for item in downsampled.open_records(
-            downsampled.open_any(self.journal.read_batch(number))[1], inflate)[1]]
+        bodies = [downsampled.open_any(self.journal.read_batch(number))[1]
+                  for number in self.journal.batch_numbers()]
+        return [item for body in bodies for item in downsampled.open_records(body, inflate)[1]]
 
 
 LIMITS = b"\xa2" + b"\x67devices\x80" + b"\x6ainterval_s\x0a"
@@ -242,4 +243,5 @@ def test_the_writer_makes_room_while_it_writes_and_says_so_in_an_event(tmp_path)
     told = [item.body for number in numbers for item in downsampled.open_records(
         downsampled.open_any(desk.journal.read_batch(number))[1], inflate)[1]
         if record.is_event(item) and item.kind == record.COARSENED]
-    assert told[0] == [first.first_seq, first.last_seq, downsampled.QUARTERS, first.replaced[-1].link]
+    link = first.replaced[-1].link
+    assert told[0] == [first.first_seq, first.last_seq, downsampled.QUARTERS, link]

@@ -64,7 +64,9 @@ def test_the_first_partition_holds_the_site_and_the_second_the_code(site, tmp_pa
 def test_what_a_board_does_not_need_is_left_out():
     paths = build.sources()
     assert {"gateway/core/journal/journal.py", "gateway/micro/main.py"} <= set(paths)
-    for left_out in ("interval", "counter", "measurand", "coarse", "journal_coarse"):
+    for left_out in ("interval", "counter", "measurand", "evidence/downsampled",
+                     "journal/downsampled_files"):
+        assert (build.ROOT / f"gateway/core/{left_out}.py").is_file()
         assert f"gateway/core/{left_out}.py" not in paths
 
 
@@ -127,7 +129,8 @@ def test_constants_and_names_are_shortened_and_nothing_else():
 PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from gateway.core import batch, reading, record
+from gateway.core import reading, record
+from gateway.core.evidence import batch
 schema = (reading.Stream("m", tuple([reading.Point(m, e, "") for m, e in (
     (1, -1), (7, -2), (15, 0), (11, 0), (14, 0), (43, 0))])),)
 records = [record.EventRecord(1, 5, record.BOOT, ["x", 1, b"y"])]
@@ -146,7 +149,7 @@ assert batch.open_body(made, None) == (schema, records)
 
 def test_shortened_code_writes_the_same_batch_to_the_byte(tmp_path):
     shaker = Shaker(build.ROOT, build.NUMBERS)
-    for name in ("batch", "reading", "record"):
+    for name in ("evidence.batch", "reading", "record"):
         shaker.run("gateway.core." + name)
     for path, text in shaker.short_sources():
         file = tmp_path / path

@@ -43,8 +43,10 @@ def a_quarter(first_seq=1, start_ms=0, energy=1000):
 
 
 def made(records, cells, rule=downsampled.QUARTERS):
-    replaced = [downsampled.Replaced(4, 1, 9, b"a" * 32), downsampled.Replaced(5, 11, 20, b"b" * 32)]
-    parts = list(downsampled.make_parts(downsampled.Content(SCHEMA, records, cells), replaced, rule))
+    replaced = [downsampled.Replaced(4, 1, 9, b"a" * 32),
+                downsampled.Replaced(5, 11, 20, b"b" * 32)]
+    whole = downsampled.Content(SCHEMA, records, cells)
+    parts = list(downsampled.make_parts(whole, replaced, rule))
     body = downsampled.make_body(parts, batch.CODEC_RAW, None)
     return downsampled.Coarse("cab-1", b"J" * 16, 5, 2, 1, 20, b"p" * 32, b"c" * 32, CLOCK,
                          batch.CODEC_RAW, body, rule, replaced)
@@ -90,7 +92,8 @@ def test_the_last_value_of_a_gauge_stays_even_if_the_counter_ends_later():
 
 
 def test_gauges_of_what_is_counters_only_are_absent_with_their_own_reason():
-    thin = downsample.thin(content(a_quarter()), CLOCK, downsampled.COUNTERS, lambda stream, place: FAST)
+    thin = downsample.thin(
+        content(a_quarter()), CLOCK, downsampled.COUNTERS, lambda stream, place: FAST)
     assert [item.values for item in thin] == [(Absent(NOT_KEPT), 1000), (Absent(NOT_KEPT), 1008)]
 
 

@@ -1,0 +1,1 @@
+"""Evidence bundles for auditors, and time stamps of the log's head."""

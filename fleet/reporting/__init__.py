@@ -1,0 +1,1 @@
+"""Reports: periods, meters, charts, HTML and the texts people read."""

@@ -1,0 +1,1 @@
+"""From batches to quarter hours: rollup, reduction, configuration history."""

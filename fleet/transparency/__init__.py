@@ -1,0 +1,1 @@
+"""The fleet's Merkle log: trees, proofs, signed heads."""

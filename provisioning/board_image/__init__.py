@@ -1,0 +1,1 @@
+"""The flash image of a board: tree shaking, bundling, minifying, tables, file system."""
