@@ -28,7 +28,7 @@ the file of decode, by protocol of the profile (keys beside these are ignored):
                    {"cases": [{"request_hex": "0104..", "answer_hex": "0104.."}]}
                    RTU frames instead; prints a list with an object for each case
   pylontech        {"frame_ascii": "~2002460...\\r"}   an answer to command 0x42
-  scrape           {"text": "node_cpus 8\\n", "workloads": ["pos"]}
+  prometheus       {"text": "node_cpus 8\\n", "workloads": ["pos"]}
 prints {quantity: {"value", "unit"} | {"reason"}} with every digit the device has
 """
 
@@ -82,8 +82,8 @@ def _list(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     p = _find(args.profile)
     print(f"{p.stem}: {p.manufacturer} {p.model}; {p.kind}; {p.protocol}; {p.maturity}")
-    t = p.transport
-    print(f"transport: {', '.join(t.kinds)}; {t.baud} {t.parity} {t.stopbits}; unit {t.unit}; "
+    t, spoken = p.transport, profile.protocol(p.stem, p.protocol)
+    print(f"transport: {', '.join(t.buses)}; {t.baud} {t.parity} {t.stopbits}; unit {t.unit}; "
           f"gap {t.min_gap_ms} ms")
     for note in p.notes:
         print(f"note: {note}")
@@ -96,22 +96,11 @@ def _show(args: argparse.Namespace) -> int:
             print(f"read: function {span.function}, address {span.address}, "
                   f"{lengths} registers, {len(span.wanted)} points")
     _table([("measurand", "where", "group", "source")] + [
-        (point.measurand, _where(point), point.group, ", ".join(point.source))
+        (point.measurand, spoken.place(point), point.group, ", ".join(point.source))
         for point in p.points])
     for key, what in p.sources:
         print(f"source {key}: {what}")
     return 0
-
-
-def _where(point: Any) -> str:
-    if isinstance(point, profile.RegisterPoint):
-        return f"f{point.function} @{point.address} {point.format} x10^{point.exponent}"
-    if isinstance(point, profile.SunspecPoint):
-        scale = "" if point.scale is None else f", sf +{point.scale}"
-        return f"models {point.models[0]}-{point.models[-1]} +{point.offset} {point.format}{scale}"
-    if isinstance(point, profile.ScrapePoint):
-        return f"{point.item}: {point.metric}"
-    return "analog answer 0x42"
 
 
 def _table(rows: list[tuple[str, ...]]) -> None:
@@ -130,7 +119,7 @@ def _decode(args: argparse.Namespace) -> int:
         return 0
     if p.protocol == "pylontech":
         found = _frame(where, p, data)
-    elif p.protocol == "scrape":
+    elif p.protocol == "prometheus":
         body = data.get("text")
         names = data.get("workloads", [])
         if not isinstance(body, str) or not isinstance(names, list):

@@ -89,8 +89,8 @@ def _check(arguments: argparse.Namespace) -> int:
           f"{len(cabinet.buses)} buses, {sum(len(s.points) for s in cabinet.schema)} points, "
           f"config {cabinet.config_hash.hex()[:12]}")
     for bus in cabinet.buses:
-        if bus.port and not Path(bus.port).exists():
-            print(f"note: bus {bus.name}: {bus.port} does not exist now; the gateway starts "
+        if bus.tty and not Path(bus.tty).exists():
+            print(f"note: bus {bus.name}: {bus.tty} does not exist now; the gateway starts "
                   "without it and tries on")
     return 0
 
