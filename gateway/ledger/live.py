@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.ledger.compute.compute import Host, Workload, full_rate, host_split
-from gateway.ledger.flows.balance import Flows, Policy, Step, bus_step
+from gateway.ledger.flows.balance import bus_step
+from gateway.ledger.flows.flows import Flows, Policy, Step
 from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.series import RENEWABLE_ORIGINS
 
