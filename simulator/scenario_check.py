@@ -206,14 +206,20 @@ def _check_sense(tables: dict[str, Any], check: Checker) -> None:
                                        "write it as Europe/Berlin")
 
 
+def _check_pairs(buses: list[dict[str, Any]], check: Checker) -> dict[str, str]:
+    """Return the kind of each bus by name, "" for a pair of keys that is not played."""
+    kinds = {}
+    for bus in buses:
+        pair = bus["transport"], bus["protocol"]
+        kinds[bus["name"]] = name_of(*pair)
+        if not kinds[bus["name"]] and pair[0] in TRANSPORTS and pair[1] in PROTOCOLS:
+            check.fault(f"[[bus]] {bus['name']}:", f"{pair[1]} is not spoken over {pair[0]}")
+    return kinds
+
+
 def _check_wiring(tables: dict[str, Any], check: Checker) -> None:
     """Note devices on buses that do not exist, doubled units, and meters that feed nobody."""
-    kinds = {bus["name"]: name_of(bus["transport"], bus["protocol"]) for bus in tables["bus"]}
-    for bus in tables["bus"]:
-        if not kinds[bus["name"]] and bus["transport"] in TRANSPORTS \
-                and bus["protocol"] in PROTOCOLS:
-            check.fault(f"[[bus]] {bus['name']}:", f"{bus['protocol']} is not spoken over "
-                                                   f"{bus['transport']}")
+    kinds = _check_pairs(tables["bus"], check)
     nodes = [node["name"] for node in tables["node"]]
     seen: set[tuple[str, int]] = set()
     for device in tables["device"]:

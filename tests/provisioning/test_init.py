@@ -176,7 +176,8 @@ def test_a_mistake_in_the_parts_is_named_and_nothing_is_made(tmp_path, capsys, o
 
 
 def test_old_keys_of_a_bus_are_told_at_once_with_their_lines_in_the_parts(tmp_path, capsys):
-    parts = PARTS.replace('transport = "serial"\nprotocol = "modbus"\ntty =', 'kind = "rtu"\nport =')
+    parts = PARTS.replace('transport = "serial"\nprotocol = "modbus"\ntty =',
+                          'kind = "rtu"\nport =')
     (tmp_path / "parts.toml").write_text(parts)
     line = parts[:parts.index("kind =")].count("\n") + 1
     assert run("init", "--parts", tmp_path / "parts.toml", "--out", tmp_path / "site") == 1
