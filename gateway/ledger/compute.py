@@ -1,7 +1,7 @@
 """Energy and carbon of workloads: dynamic by CPU seconds, idle by reservation.
 
-Accounting reference 9.2 to 9.6.  The parts of a host always sum to its energy.  CPU seconds
-are not energy (frequency, vector units): that limit is stated in docs/accounting.md.
+See docs/accounting.md section 14.  The parts of a host always sum to its energy.  CPU seconds are
+not energy (frequency, vector units): docs/accounting.md section 1 states that limit.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def _core_hour_g(step: Step, it_w: float | None, nodes: Sequence[LiveNode]) -> f
 
 def overhead_rate(step: Step) -> float | None:
     """Return the full rate of IT energy in a step (g/kWh), overhead and residual included;
-    None without IT energy or with any part undefined (reference 9.4)."""
+    None without IT energy or with any part undefined (docs/accounting.md section 14.2)."""
     grams = {sink: g for sink, g in step.carbon_by_sink_g.items()
              if sink not in ("battery", "export")}
     it_g, rest_g, ci = grams.pop("it", None), step.residual_carbon_g, step.ci_g_per_kwh
