@@ -20,7 +20,8 @@ EXAMPLES = """\
   wattproof-gateway journal doctor --config cabinet.toml"""
 JOURNAL_EXAMPLES = """\
   wattproof-gateway journal ls --config cabinet.toml
-  wattproof-gateway journal show 17 --config cabinet.toml"""
+  wattproof-gateway journal show 17 --config cabinet.toml
+  wattproof-gateway journal export --out FOLDER --config cabinet.toml"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
