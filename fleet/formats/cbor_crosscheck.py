@@ -1,7 +1,7 @@
 """The second opinion: cbor2, in a strict profile, reads what our own decoder read.
 
 Nothing is booked unless two independent implementations agree on the signed content
-(docs/design.md, "CBOR").  cbor2's defaults are loose: trailing bytes, duplicate keys, tags
+(docs/formats.md section 1).  cbor2's defaults are loose: trailing bytes, duplicate keys, tags
 that build cycles or compile regular expressions; all of that is refused here.
 """
 

@@ -1,6 +1,6 @@
 """A board without the board: MicroPython's unix port on a flash image, in a limited heap.
 
-    python -m simulator.board IMAGE [--heap 128K] [--cut N]
+    python -m simulator.demo.board IMAGE [--heap 128K] [--cut N]
 
 The file is the flash.  Its second partition is mapped into memory, as a microcontroller maps
 its own flash; the first is mounted as a block device by gateway/micro/host.py.  SIGKILL is the
