@@ -4,6 +4,7 @@ Apart from it, so that --help and a message about missing packages need none of 
 """
 
 import argparse
+import dataclasses
 import json
 import logging
 import sys
@@ -15,8 +16,10 @@ from fleet.errors import ReportError
 from fleet.evidence import evidence as bundles
 from fleet.evidence import timestamp
 from fleet.formats.registry import Registry, registry_file
+from fleet.formats.timetext import parse_day, parse_quarter
 from fleet.reporting import html
 from fleet.reporting import report as reports
+from fleet.reporting.text import describe_incident
 from fleet.store.reader import opened
 from fleet.transparency import proofs
 from fleet.transparency.merkle_log import Log
@@ -37,7 +40,7 @@ def report(arguments: argparse.Namespace) -> int:
         cli.say_error("wattproof-fleet", "report: --json and HTML cannot share stdout",
                       "give --out FILE")
         return cli.USAGE
-    times = reports.parse_time(arguments.start), reports.parse_time(arguments.end)
+    times = parse_quarter(arguments.start), parse_quarter(arguments.end)
     device = reports.device_of(Registry(arguments.data).sites(), arguments.site)
     with opened(arguments.data) as reader:
         content = reports.build(reader, reports.Question(device, _factors(arguments), *times))
@@ -57,7 +60,7 @@ def report(arguments: argparse.Namespace) -> int:
 
 def evidence(arguments: argparse.Namespace) -> int:
     """Write a period's evidence into one file."""
-    times = reports.parse_time(arguments.start), reports.parse_time(arguments.end)
+    times = parse_quarter(arguments.start), parse_quarter(arguments.end)
     device = reports.device_of(Registry(arguments.data).sites(), arguments.site)
     key = settings.receipt_key(settings.load(arguments.data).receipt_key)
     with opened(arguments.data) as reader:
@@ -73,7 +76,7 @@ def evidence(arguments: argparse.Namespace) -> int:
 def tree_head(arguments: argparse.Namespace) -> int:
     """Write the signed head of the log, and a time-stamp request about it."""
     key = settings.receipt_key(settings.load(arguments.data).receipt_key)
-    day = None if arguments.day is None else timestamp.parse_day(arguments.day)
+    day = None if arguments.day is None else parse_day(arguments.day)
     with opened(arguments.data) as reader, reader.snapshot() as link:
         head = timestamp.head_of(Log(link), day)
     signed = proofs.sign_head(head, bundles.signer_of(key))
@@ -110,11 +113,12 @@ def verify(arguments: argparse.Namespace) -> int:
     faults = [fault for one in checked for fault in one.faults]
     content = {"ok": not faults, "journals": [
         {**one._asdict(), "faults": [fault.what for fault in one.faults]} for one in checked],
-        "incidents": [one._asdict() | {"journal": one.journal.hex()} for one in notes]}
+        "incidents": [dataclasses.asdict(one) | {"journal": one.journal.hex()}
+                      for one in notes]}
     lines = [f"{one.device}, journal {one.journal}: {one.records} records "
              f"{one.first_seq}..{one.last_seq} in {one.batches} batches, receipted up to "
              f"{one.low_water}" for one in checked]
-    lines += [f"note: {note.device}, journal {note.journal.hex()}: {verifier.words_of(note)}"
+    lines += [f"note: {note.device}, journal {note.journal.hex()}: {describe_incident(note)}"
               for note in notes]
     lines += [f"WRONG: {fault.device}, journal {fault.journal}: {fault.what}"
               for fault in faults]
