@@ -23,7 +23,6 @@ from gateway.core.journal.downsampled_files import CoarseBatches
 from gateway.core.journal.journal import Journal, Opening, Sealer
 from gateway.core.reading import CLOCK_UNKNOWN
 from gateway.delivery.live_lane import LIVE_S_MIN
-from gateway.delivery.tls import tls_context
 from gateway.delivery.uplink import SILENT_S, Uplink
 from gateway.ledger.factors import factors
 from gateway.live import battery_checkpoint
@@ -41,6 +40,7 @@ from gateway.storage.store import BLOCK_BYTES, FlashStore
 from gateway.storage.succession import Succession
 from gateway.storage.writer import Rules, Witness, Writer
 from gateway.timekeeping.clock import Clock, rfc3339
+from gateway.tls import tls_context
 
 LOG = logging.getLogger("wattproof")
 SOFTWARE = "wattproof 0.1.0"

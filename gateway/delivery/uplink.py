@@ -16,6 +16,7 @@ from gateway.aio.task_group import heed_stop, together
 from gateway.config.values import UplinkSettings
 from gateway.core.errors import Offline, UplinkError
 from gateway.core.journal.outbox import Outbox
+from gateway.delivery.broker_errors import FOREIGN, check_granted, translate
 from gateway.delivery.evidence_lane import WINDOW, EvidenceLane
 from gateway.delivery.live_lane import Figures, LiveLane, no_figures
 from gateway.delivery.mqtt import Client, aiomqtt
@@ -23,9 +24,9 @@ from gateway.delivery.publisher import Publisher
 from gateway.delivery.rate_limit import Pace
 from gateway.delivery.receipts import Receipts
 from gateway.delivery.session import Session
-from gateway.delivery.tls import FOREIGN, check_granted, tls_context, translate
 from gateway.signer import Verifier
 from gateway.storage.writer import Writer
+from gateway.tls import tls_context
 
 SILENT_S = 150.0                # real: a name that does not resolve, then a long message
 INCOMING_MAX = 16               # receipts waiting; only the newest matters anyway

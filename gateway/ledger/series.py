@@ -1,7 +1,7 @@
 """Many intervals added up: totals of energy and carbon, indicators, period identities.
 
-Accounting reference 6.6 and 7.1.  An interval whose carbon is undefined adds its energy, but
-no carbon; it is counted in undefined_intervals so that no total can pass as complete.
+See docs/accounting.md sections 12, 13 and 15.  An interval whose carbon is undefined adds its
+energy, but no carbon; it is counted in undefined_intervals so that no total can pass as complete.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.ledger.compute.kpi import pue, ratio
-from gateway.ledger.flows.balance import DEFAULT_POLICY, Adjustment, Flows, Policy, Step, bus_step
+from gateway.ledger.flows.balance import bus_step
+from gateway.ledger.flows.flows import DEFAULT_POLICY, Adjustment, Flows, Policy, Step
 from gateway.ledger.flows.identities import carbon_sides, energy_sides, require
 from gateway.ledger.flows.inventory import Inventory
 
@@ -55,7 +56,7 @@ class Series:
 
     @property
     def e_dc_wh(self) -> float:
-        """Energy of the data centre, reference 7.1."""
+        """Energy of the site for PUE: E_dc of docs/accounting.md section 15.2."""
         came = sum(wh for name, wh in self.supply_wh.items() if name != "battery")
         return came - self.sinks_wh.get("export", 0) - self.stored_wh
 

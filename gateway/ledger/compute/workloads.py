@@ -1,6 +1,6 @@
 """Compute of a period: nodes and workloads with their energy, carbon and units.
 
-Accounting reference 9.2 to 9.6.  Carbon of a workload = its energy in each interval x that
+See docs/accounting.md section 14.  Carbon of a workload = its energy in each interval x that
 interval's full rate + its share of the period's pool.
 """
 
@@ -16,10 +16,10 @@ from gateway.ledger.compute.compute import (
     Units,
     Workload,
     host_split,
+    overhead_rate,
     period_pool,
     unit_rates,
 )
-from gateway.ledger.live import overhead_rate
 from gateway.ledger.site import NodeUse, Site
 
 OPERATOR = ""               # the name under which a node's unreserved and unused energy stands

@@ -3,20 +3,17 @@
 (I1) G + P + D + adj_E = loads + X + R + losses + dE
 (I2) C_primary + adj_C = C_loads + C_export + C_residual + C_unallocated + dC
 (I3) origins of a sink sum to the sink, origins of the inventory to its energy; none negative.
-Accounting reference 6.6.  Checked in production, not only in tests.
+See docs/accounting.md section 13.  Checked in production, not only in tests.
 """
 
 from __future__ import annotations
 
 from math import isfinite
-from typing import TYPE_CHECKING
 
 from gateway.core.errors import Bug
+from gateway.ledger.flows.flows import Flows, Step
+from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.flows.supply import total_or_none
-
-if TYPE_CHECKING:
-    from gateway.ledger.flows.balance import Flows, Step
-    from gateway.ledger.flows.inventory import Inventory
 
 RELATIVE_MAX = 1e-9
 
