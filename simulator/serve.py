@@ -12,11 +12,11 @@ import signal
 from pathlib import Path
 from typing import IO, Any
 
-from simulator.buses import BUSES, name_of
+from simulator.buses import BUSES, SimulatedBus, name_of
 from simulator.clock import ScaledClock
 from simulator.endpoints import endpoints
 from simulator.runner import Runner, truth_entry
-from simulator.scenario import Scenario
+from simulator.scenario import Bus, Scenario
 from simulator.servers.base import BusToServe, Now, Server
 from simulator.world import Site
 
@@ -48,7 +48,7 @@ class Cabinet:
         """Open every bus.  A line is there without devices too; a server needs one to play."""
         for bus in self.scenario.buses:
             devices = [d for d in self.scenario.devices if d.bus == bus.name]
-            kind = BUSES[name_of(bus.transport, bus.protocol)]
+            kind = _kind(bus)
             if devices or kind.is_bare_line:
                 asked = BusToServe(bus, devices, self.runner, self._now)
                 opened = await _module(kind.server).serve(asked)
@@ -62,6 +62,10 @@ class Cabinet:
             if done is not None:
                 await done
         self._write({**truth_entry(self.runner.site, self.runner.before), "stopped": True})
+
+
+def _kind(bus: Bus) -> SimulatedBus:
+    return BUSES[name_of(bus.transport, bus.protocol)]
 
 
 def _module(server: str) -> Any:
@@ -85,6 +89,8 @@ def link_lines(places: dict[str, str | int], folder: Path) -> dict[str, str | in
 
 async def serve(scenario: Scenario, out: Path, speed: int) -> None:
     """Serve until SIGTERM or SIGINT.  out: a folder, made if missing; its files are replaced."""
+    for bus in scenario.buses:
+        _module(_kind(bus).server)      # a package that is missing is told before a file is made
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     (out / "endpoints.json").unlink(missing_ok=True)

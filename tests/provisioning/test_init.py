@@ -183,9 +183,11 @@ def test_old_keys_of_a_bus_are_told_at_once_with_their_lines_in_the_parts(tmp_pa
     assert run("init", "--parts", tmp_path / "parts.toml", "--out", tmp_path / "site") == 1
     path = tmp_path / "parts.toml"
     assert capsys.readouterr().err == (
-        f'provisioning: {path}:{line}: kind = "rtu" is now transport = "serial", '
+        f'{path}:{line}: kind = "rtu" is now transport = "serial", '
         f'protocol = "modbus"\n{path}:{line + 1}: port = "bus/rtu-1" is now tty = "bus/rtu-1"; '
-        "port is the port of a TCP server\n")
+        "port is the port of a TCP server\n"
+        "wattproof-provisioning: 2 keys have new names; next: write the new ones and run init "
+        "again\n")
     assert not (tmp_path / "site").exists()
 
 
