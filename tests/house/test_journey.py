@@ -2,18 +2,23 @@
 
 import ast
 import importlib.util
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import serial
 
 from tests.support.page_blocks import Runner, blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 JOURNEY = (ROOT / "docs" / "journey.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PRODUCT = "".join(path.read_text(encoding="utf-8") for room in (
+    "gateway", "drivers", "fleet") for path in (ROOT / room).rglob("*.py"))
+PLAIN = (str, bytes, list, Path, serial, serial.Serial, json)
 LINES_MAX = 250
 _NAMED = re.compile(r"`([a-z_/0-9]+\.py): ([\w.]+)`")
 _FILE = re.compile(r"`((?:gateway|drivers|fleet|simulator)/[\w/.-]+\.\w+)[`:]")
@@ -50,7 +55,8 @@ def test_the_journey_can_be_read_in_one_sitting():
 
 
 def lost_names(source):
-    """Return the names a snippet imports, or takes from an imported module, that do not exist."""
+    """Return the names a snippet imports, or takes from an imported module, that do not exist;
+    and those it takes from a value that no file of the product and no plain type has."""
     tree, modules, lost = ast.parse(source), {}, []
     for node in ast.walk(tree):
         for alias in node.names if isinstance(node, ast.ImportFrom) else ():
@@ -64,7 +70,10 @@ def lost_names(source):
             module = modules.get(node.value.id)
             if module is not None and not hasattr(module, node.attr):
                 lost.append(f"{module.__name__}.{node.attr}")
-    return lost
+    return lost + [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)
+                   and not any(hasattr(kind, node.attr) for kind in PLAIN)
+                   and not re.search(rf"def {node.attr}\b|\"{node.attr}\"|^    {node.attr}:",
+                                     PRODUCT, re.M)]
 
 
 def is_package(name):
@@ -80,9 +89,10 @@ def test_every_name_in_a_snippet_of_the_journey_exists():
 
 @pytest.mark.parametrize("source", [
     "from fleet import no_such_file", "from fleet.verify import no_such_name",
-    "from gateway.core import interval\nprint(interval.no_such_function([]))"])
+    "from gateway.core import interval\nprint(interval.no_such_function([]))",
+    "with open('a file') as reader:\n    reader.no_such_method()"])
 def test_a_planted_name_that_does_not_exist_is_found(source):
-    assert len(lost_names(source)) == 1
+    assert len({name.split(".")[-1] for name in lost_names(source)}) == 1
 
 
 def test_the_blocks_that_need_no_demo_print_what_the_journey_says(tmp_path):

@@ -111,4 +111,5 @@ EDGES = (
     Edge("fleet/settings.py", "import pymodbus", "the fleet opens no bus"),
     Edge("simulator/noise.py", "import aiomqtt", "the simulator stands on"),
     Edge("provisioning/identity.py", "import cbor2", "provisioning makes keys"),
+    Edge("fleet/store/reader.py", "from fleet.rollup import rollup", "the fleet's stages"),
 )
