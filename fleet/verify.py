@@ -10,9 +10,9 @@ from typing import Any
 from fleet.formats import downsampled as coarsened
 from fleet.formats.registry import Device, key_for, verified
 from fleet.ingest import admission
-from fleet.reporting import text
 from fleet.store.incidents import Incident
 from fleet.store.reader import JournalRow, Reader
+from fleet.texts import say
 from gateway.core.errors import FormatError
 from gateway.core.evidence import chain, downsampled
 
@@ -114,8 +114,8 @@ def _place(sealed: bytes, number: int) -> admission.Opened | None:
 
 def words_of(incident: Incident) -> str:
     """Return an incident as a line for people; what it is, then what happened."""
-    times = f" ({incident.count} times)" if incident.count > 1 else ""
-    return f"{text.INCIDENT_WORDS.get(incident.kind, incident.kind)}: {incident.detail}{times}"
+    return say.plural("incident_line", incident.count, detail=incident.detail,
+                      what=say.named("incident", incident.kind))
 
 
 def _order_faults(batch: Any, last_seq: int, link: bytes) -> Iterator[Found]:

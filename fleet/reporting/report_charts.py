@@ -1,18 +1,25 @@
 """The charts of a period, from a report's slots: the same on the page and in the report."""
 
-from collections.abc import Mapping, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from markupsafe import Markup
+
+from fleet.reporting import rendering
 from fleet.reporting.charts import Axis, Layer, lines, stacked
-from fleet.reporting.text import ROLE_WORDS
+from fleet.texts import say
 
 SLOTS_MIN = 24
 SOURCES = (("pv", "pv"), ("battery_discharge", "battery"), ("genset", "genset"),
            ("grid_import", "grid"))
 LOADS = (("it", "it"), ("cooling", "cooling"), ("lighting", "lighting"), ("other", "other"),
          ("battery_charge", "charge"), ("grid_export", "export"))
+
+# title, unit: text above the drawing.  layers: what its legend names.  svg: the drawing.
+Chart = namedtuple("Chart", ("title", "unit", "layers", "svg"))
 
 
 def zone(name: str) -> ZoneInfo:
@@ -23,24 +30,37 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def charts(slots: Sequence[Mapping[str, Any]], timezone: str) -> str:
-    """Return the four charts of a period as SVG figures; slots as report.build gives them."""
-    if not slots:
-        return ""
+def charts(slots: Sequence[Mapping[str, Any]], timezone: str) -> Markup:
+    """Return the four charts of a period as figures; slots as report.build gives them."""
+    drawn = _charts(slots, timezone) if slots else []
+    return rendering.render(rendering.shared(), "charts.html", {"charts": drawn})
+
+
+def _charts(slots: Sequence[Mapping[str, Any]], timezone: str) -> list[Chart]:
     start, end = _ms(slots[0]["start"]), _ms(slots[0]["end"])
     axis = Axis(start, end - start, len(slots), zone(timezone))
     hours = (end - start) / 3_600_000
     axis, slots = _roomy(axis, slots)
-    return "".join((
-        stacked("Where the energy came from", "kW, mean", axis, _layers(slots, SOURCES, hours)),
-        stacked("Where it went", "kW, mean", axis, _layers(slots, LOADS, hours)),
-        lines("Carbon of a kilowatt-hour", "g/kWh", axis, [
-            Layer("From the grid", "grid", [slot["grid_g_per_kwh"] for slot in slots]),
-            Layer("As used here", "it", [slot["bus_g_per_kwh"] for slot in slots])]),
-        lines("Carbon of a core-hour", "g", axis, [
-            Layer("Reserved core-hour, overhead included", "it",
-                  [slot["g_per_core_hour"] for slot in slots])]),
-    ))
+    return [
+        _chart(stacked, "sources", "kw_mean", axis, _layers(slots, SOURCES, hours)),
+        _chart(stacked, "loads", "kw_mean", axis, _layers(slots, LOADS, hours)),
+        _chart(lines, "intensity", "g_per_kwh", axis, [
+            _course("grid_intensity", "grid", slots, "grid_g_per_kwh"),
+            _course("used_intensity", "it", slots, "bus_g_per_kwh")]),
+        _chart(lines, "core_hour", "g", axis, [
+            _course("core_hour_layer", "it", slots, "g_per_core_hour")]),
+    ]
+
+
+def _chart(draw: Callable[[str, Axis, Sequence[Layer]], Markup], title: str, unit: str,
+           axis: Axis, layers: list[Layer]) -> Chart:
+    title, unit = say(f"chart.{title}"), say(f"chart.{unit}")
+    return Chart(title, unit, layers,
+                 draw(say("chart.label", title=title, unit=unit), axis, layers))
+
+
+def _course(name: str, css: str, slots: Sequence[Mapping[str, Any]], key: str) -> Layer:
+    return Layer(say(f"chart.{name}"), css, [slot[key] for slot in slots])
 
 
 def _roomy(axis: Axis, slots: Sequence[Mapping[str, Any]]
@@ -54,7 +74,7 @@ def _roomy(axis: Axis, slots: Sequence[Mapping[str, Any]]
 
 def _layers(slots: Sequence[Mapping[str, Any]], roles: Sequence[tuple[str, str]],
             hours: float) -> list[Layer]:
-    layers = [Layer(ROLE_WORDS[css], css, [_kw(slot["energy_wh"].get(role), hours)
+    layers = [Layer(say(f"role.{css}"), css, [_kw(slot["energy_wh"].get(role), hours)
                                            for slot in slots]) for role, css in roles]
     return [layer for layer in layers if any(layer.values)]
 

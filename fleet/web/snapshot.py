@@ -9,15 +9,16 @@ from fleet.errors import ReportError
 from fleet.formats.registry import Device
 from fleet.reporting import report, report_charts
 from fleet.store.reader import Reader, opened
+from fleet.texts import say
 from gateway.core.errors import WattproofError
 from gateway.core.interval import QUARTER_MS
 
 # version: the store's, when this was read.  today: report of the day so far, or None with
 # `why`.  span: (first, last) quarter hour with data, or None.  journals: JournalRow list.
-# charts: SVG text.  incidents: list of Incident.  unplaced: records that wait for a time.
+# charts: rendered figures.  incidents: list of Incident.  unplaced: records that wait for a time.
 Snapshot = namedtuple("Snapshot", ("version", "today", "why", "span", "journals", "refused",
                                    "charts", "incidents", "unplaced"), defaults=((), 0))
-EMPTY = Snapshot(-1, None, "No readings have arrived yet.", None, [], {}, "")
+EMPTY = Snapshot(-1, None, say("day_error.no_readings"), None, [], {}, "")
 
 
 class Snapshots:
@@ -50,7 +51,7 @@ class Snapshots:
             except ReportError as error:
                 why = str(error)
             except WattproofError as error:
-                why = f"The books of today cannot be made: {error}"
+                why = say("day_error.not_accounted", error=error)
         return Snapshot(version, today, why, span, reader.journals(device.device),
                         reader.refused(device.device), charts,
                         reader.incidents(device.device), reader.unplaced(device.device))

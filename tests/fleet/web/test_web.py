@@ -10,7 +10,7 @@ import pytest
 from fleet import clock
 from fleet.formats.registry import Registry
 from fleet.ingest.live_table import LiveTable, parse
-from fleet.web import app, page
+from fleet.web import app, page, panels
 from fleet.web.snapshot import Snapshots
 from tests.fleet.maker import PaperGateway, figures, live, packed
 from tests.fleet.web.asgi import Browser
@@ -63,7 +63,7 @@ def test_evidence_is_told_in_words(browser, table, desk, gateway):
     for words in ("100.0 % of the readings expected today",
                   "3 960 records in 4 signed batches checked",
                   "The gateway declared none today", "The gateway keeps 111 records on its flash",
-                  "Simulated, true within 3.0 s", "every message was a batch of this gateway",
+                  "Simulated, accurate to 3.0 s", "every message was a valid batch from this gateway",
                   "Today so far"):
         assert words in shown, words
     assert browser.get("/site/shop").text.count("<figure") == 4
@@ -77,9 +77,9 @@ def test_the_day_says_how_a_core_hour_counts_a_battery_where_there_is_one(
     device = Registry(tmp_path).find("shop-1")
     found = Snapshots(tmp_path, None).get(device)
     found.today["energy_wh"]["battery_discharge"] = discharge_wh
-    shown = text_of(page.live_part(page.View(device, found, None, None, None, None, True)))
-    assert "Carbon of grid and genset" in shown
-    told = "A core-hour counts energy of the battery with the carbon that charged it" in shown
+    shown = text_of(page.live_part(panels.View(device, found, None, None, None, None, True)))
+    assert "Carbon of grid and generator" in shown
+    told = "A core-hour includes energy from the battery with the carbon that charged it" in shown
     assert told == (discharge_wh is not None)
 
 
@@ -100,7 +100,7 @@ def test_a_forged_batch_turns_the_evidence_red(browser, table, desk, gateway):
     desk.receive("shop-1", PaperGateway().seal())
     table.take("shop-1", live(), clock_now(), 0)
     html = browser.get("/").text
-    assert "with a signature that does not fit" in html and 'class="tile bad"' in html
+    assert "with an invalid signature" in html and 'class="tile bad"' in html
 
 
 def test_unknown_figures_are_a_dash_and_never_a_zero(browser, table):
@@ -109,7 +109,7 @@ def test_unknown_figures_are_a_dash_and_never_a_zero(browser, table):
     table.take("shop-1", live(power_w=nothing, carbon={}, nodes=[], battery={}), clock_now(), 0)
     shown = text_of(browser.get("/").text).replace("\u202f", " ")
     assert "Grid – Solar (PV) – Battery –" in shown
-    assert "Carbon of a core-hour, now –" in shown
+    assert "Carbon per core-hour, now –" in shown
     assert "From – Grid" in shown and "Power of all loads –" in shown
 
 
@@ -124,7 +124,7 @@ def test_a_service_just_started_shows_stored_evidence_and_no_old_power(browser, 
     for _ in range(6):
         desk.receive("shop-1", gateway.seal())
     shown = text_of(browser.get("/").text)
-    assert "not been heard since this service started" in shown and "Today so far" in shown
+    assert "No message from the gateway since this service started" in shown and "Today so far" in shown
     assert "Power now" not in shown
 
 
@@ -243,11 +243,11 @@ async def test_a_broker_that_is_away_is_told_in_a_sentence_of_its_own(tmp_path, 
     stream = pages._stream(registry.find("shop-1"))
     first = await anext(stream)
     await stream.aclose()
-    assert "heard just now. The broker is not reached at the moment." in first
+    assert "received just now. The broker is not connected at the moment." in first
 
 
 def test_powers_that_flow_back_become_sinks():
-    sources, sinks = page.flows({"grid": -500, "battery": -300, "pv": 900, "it": 100})
+    sources, sinks = panels.flows({"grid": -500, "battery": -300, "pv": 900, "it": 100})
     assert dict(sources) == {"grid": 0, "pv": 900, "battery": 0}
     assert (dict(sinks)["export"], dict(sinks)["charge"]) == (500, 300)
 
