@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from gateway.ledger.factors.factors import FactorSet
 from gateway.ledger.flows import inventory as inv
-from gateway.ledger.flows.balance import Adjustment, Flows, Policy, Step, bus_step
+from gateway.ledger.flows.balance import bus_step
+from gateway.ledger.flows.flows import Adjustment, Flows, Policy, Step
 from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.site import SINK_ROLES, SUPPLY_ROLES, Site, SiteInterval
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.ledger.compute.kpi import pue, ratio
-from gateway.ledger.flows.balance import DEFAULT_POLICY, Adjustment, Flows, Policy, Step, bus_step
+from gateway.ledger.flows.balance import bus_step
+from gateway.ledger.flows.flows import DEFAULT_POLICY, Adjustment, Flows, Policy, Step
 from gateway.ledger.flows.identities import carbon_sides, energy_sides, require
 from gateway.ledger.flows.inventory import Inventory
 

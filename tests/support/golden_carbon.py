@@ -6,7 +6,8 @@ from decimal import Decimal
 from gateway.core import counter
 from gateway.ledger.compute import compute, kpi
 from gateway.ledger.factors import factors, localtime
-from gateway.ledger.flows.balance import Flows, Policy, bus_step
+from gateway.ledger.flows.balance import bus_step
+from gateway.ledger.flows.flows import Flows, Policy
 from gateway.ledger.flows.inventory import Inventory, anchor, opened
 from gateway.ledger.series import it_figures, site_series
 

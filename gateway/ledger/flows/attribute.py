@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from gateway.ledger.flows import inventory as inv
+from gateway.ledger.flows.flows import Flows, Policy
 from gateway.ledger.flows.supply import Source, Supply
-
-if TYPE_CHECKING:
-    from gateway.ledger.flows.balance import Flows, Policy
 
 SOURCE_ORDER = ("pv", "battery", "grid", "genset")      # pv_first, then any further source
 SINK_ORDER = ("loads", "battery", "export", "residual")

@@ -9,14 +9,11 @@ Accounting reference 6.6.  Checked in production, not only in tests.
 from __future__ import annotations
 
 from math import isfinite
-from typing import TYPE_CHECKING
 
 from gateway.core.errors import Bug
+from gateway.ledger.flows.flows import Flows, Step
+from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.flows.supply import total_or_none
-
-if TYPE_CHECKING:
-    from gateway.ledger.flows.balance import Flows, Step
-    from gateway.ledger.flows.inventory import Inventory
 
 RELATIVE_MAX = 1e-9
 

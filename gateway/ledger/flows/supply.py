@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from gateway.ledger.flows import inventory as inv
+from gateway.ledger.flows.flows import Flows, Policy
 from gateway.ledger.flows.inventory import Inventory
-
-if TYPE_CHECKING:
-    from gateway.ledger.flows.balance import Flows, Policy
 
 
 @dataclass(frozen=True)

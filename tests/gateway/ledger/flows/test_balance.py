@@ -8,7 +8,8 @@ import pytest
 from gateway.core.errors import Bug
 from gateway.ledger.compute.compute import Host, Workload, full_rate, host_split, per_unit
 from gateway.ledger.compute.kpi import pue
-from gateway.ledger.flows.balance import Flows, Policy, bus_step
+from gateway.ledger.flows.balance import bus_step
+from gateway.ledger.flows.flows import Flows, Policy
 from gateway.ledger.flows.identities import require
 from gateway.ledger.flows.inventory import Inventory, anchor, discharge
 

@@ -5,7 +5,8 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.ledger.flows.balance import Flows, Policy, bus_step
+from gateway.ledger.flows.balance import bus_step
+from gateway.ledger.flows.flows import Flows, Policy
 from gateway.ledger.flows.identities import carbon_sides, energy_sides
 from gateway.ledger.flows.inventory import Inventory
 
