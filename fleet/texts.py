@@ -39,6 +39,10 @@ class Texts:
             raise KeyError(f"{key} depends on a count")
         return row.format_map(values) if values else row
 
+    def parts(self, key: str, /, **values: object) -> list[str]:
+        """Return a text in parts: each second one stands between `...` and is code."""
+        return [part.format_map(values) for part in str(self.rows[key]).split("`")]
+
     def plural(self, key: str, number: int, /, **values: object) -> str:
         """Return a text in the plural form of a count, which it names {n}."""
         row = self.rows[key]

@@ -114,7 +114,7 @@ def _place(sealed: bytes, number: int) -> admission.Opened | None:
 
 def words_of(incident: Incident) -> str:
     """Return an incident as a line for people; what it is, then what happened."""
-    return say.plural("incident_line", incident.count, detail=incident.detail,
+    return say.plural("verify.incident", incident.count, detail=incident.detail,
                       what=say.named("incident", incident.kind))
 
 

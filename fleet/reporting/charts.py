@@ -72,8 +72,8 @@ def meter(parts: Sequence[tuple[str, float]]) -> Markup:
     for css, part in parts:
         size = max(min(part, 1 - at), 0.0)
         if size > 0:
-            rects.append(f'<rect class="fill {_text(css)}" x="{at * 100:.2f}" width="{size * 100:.2f}" '
-                         'height="8"/>')
+            rects.append(f'<rect class="fill {_text(css)}" x="{at * 100:.2f}" '
+                         f'width="{size * 100:.2f}" height="8"/>')
         at += size
     return Markup('<svg class="meter" viewBox="0 0 100 8" preserveAspectRatio="none" '
                   f'aria-hidden="true">{"".join(rects)}</svg>')

@@ -93,9 +93,10 @@ def _gaps(report: Report) -> list[Row]:
 def _method(report: Report) -> list[Row]:
     factors = report["factors"]
     kind = "estimated" if factors["estimated"] else "published"
-    rows = [(say("report.factor_set"), say("report.factor_set_row", id=factors["id"],
-                                           sha256=factors["sha256"])),
-            (say("report.factors_are"), say(f"report.factors_{kind}"))]
+    rows: list[Row] = [
+        (say("report.factor_set"), say(
+            "report.factor_set_row", id=factors["id"], sha256=factors["sha256"])),
+        (say("report.factors_are"), say(f"report.factors_{kind}"))]
     rows += [(say(f"method.{name}"), str(factors[name])) for name in FACTORS if factors.get(name)]
     rows += [(say.named("method", name), str(value))
              for name, value in report.get("methods", {}).items()]

@@ -21,10 +21,11 @@ from fleet.texts import say
 TEMPLATES = Path(__file__).with_name("templates")
 ASSETS = Path(__file__).resolve().parents[1] / "web" / "assets"
 # C0 and C1 controls but tab and line feed, direction marks, surrogates, non-characters.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069"
-                     "\ud800-\udfff\ufeff\ufff9-\uffff]")
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069"
+    "\ud800-\udfff\ufeff\ufff9-\uffff]")
 _BETWEEN_TAGS = re.compile(r"(?<=[>}])\s*\n\s*(?=[<{])")
-FILTERS = {"t": say, "power": text.power, "energy": text.energy, "grams": text.grams,
+FILTERS = {"t": say, "parts": say.parts, "power": text.power, "energy": text.energy,
            "share": text.share, "figure": text.figure}
 
 

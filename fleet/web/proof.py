@@ -1,6 +1,7 @@
 """How complete and how well proven the data is, in sentences for a technician.  Pure."""
 
 from collections import namedtuple
+from collections.abc import Sequence
 from typing import Any
 
 from fleet import verify
@@ -30,12 +31,12 @@ def lines(snapshot: Snapshot, live: dict[str, Any] | None, receipt_age_s: float 
         _refused(snapshot), _journals(snapshot)]
 
 
-def first(found: list[Line], state: str) -> str:
+def first(found: Sequence[Line], state: str) -> str:
     """Return the title of the first line in a state, "" if there is none."""
     return next((line.title for line in found if line.state == state), "")
 
 
-def worst(found: list[Line]) -> str:
+def worst(found: Sequence[Line]) -> str:
     """Return the worst state of some lines."""
     states = {line.state for line in found}
     return BAD if BAD in states else WATCH if WATCH in states else GOOD
