@@ -1,6 +1,7 @@
 """python -m fleet: receive and show, report, verify."""
 
 import argparse
+import dataclasses
 import json
 import logging
 import sys
@@ -11,7 +12,9 @@ from fleet import serve, settings, verify
 from fleet.errors import ReportError
 from fleet.evidence import evidence, timestamp
 from fleet.formats.registry import Registry, registry_file
+from fleet.formats.timetext import parse_day, parse_quarter
 from fleet.reporting import html, report
+from fleet.reporting.text import describe_incident
 from fleet.store.reader import opened
 from fleet.transparency import proofs
 from fleet.transparency.merkle_log import Log
@@ -50,7 +53,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    times = report.parse_time(arguments.start), report.parse_time(arguments.end)
+    times = parse_quarter(arguments.start), parse_quarter(arguments.end)
     device = report.device_of(Registry(arguments.data).sites(), arguments.site)
     with opened(arguments.data) as reader:
         content = report.build(reader, report.Question(device, _factors(arguments), *times))
@@ -67,7 +70,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _evidence(arguments: argparse.Namespace) -> int:
-    times = report.parse_time(arguments.start), report.parse_time(arguments.end)
+    times = parse_quarter(arguments.start), parse_quarter(arguments.end)
     device = report.device_of(Registry(arguments.data).sites(), arguments.site)
     key = settings.receipt_key(settings.load(arguments.data).receipt_key)
     with opened(arguments.data) as reader:
@@ -81,7 +84,7 @@ def _evidence(arguments: argparse.Namespace) -> int:
 
 def _tree_head(arguments: argparse.Namespace) -> int:
     key = settings.receipt_key(settings.load(arguments.data).receipt_key)
-    day = None if arguments.day is None else timestamp.parse_day(arguments.day)
+    day = None if arguments.day is None else parse_day(arguments.day)
     with opened(arguments.data) as reader, reader.snapshot() as link:
         head = timestamp.head_of(Log(link), day)
     signed = proofs.sign_head(head, evidence.signer_of(key))
@@ -115,14 +118,15 @@ def _verify(arguments: argparse.Namespace) -> int:
         print(json.dumps({"ok": not faults, "journals": [
             {**one._asdict(), "faults": [fault.what for fault in one.faults]}
             for one in checked], "incidents": [
-                one._asdict() | {"journal": one.journal.hex()} for one in notes]}, indent=2))
+                dataclasses.asdict(one) | {"journal": one.journal.hex()}
+                for one in notes]}, indent=2))
         return 1 if faults else 0
     for one in checked:
         print(f"{one.device}, journal {one.journal}: {one.records} records "
               f"{one.first_seq}..{one.last_seq} in {one.batches} batches, receipted up to "
               f"{one.low_water}")
     for note in notes:
-        print(f"note: {note.device}, journal {note.journal.hex()}: {verify.words_of(note)}")
+        print(f"note: {note.device}, journal {note.journal.hex()}: {describe_incident(note)}")
     for fault in faults:
         print(f"WRONG: {fault.device}, journal {fault.journal}: {fault.what}")
     print("not proven" if faults else "signatures, chain and sequence hold")

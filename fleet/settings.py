@@ -10,9 +10,8 @@ Paths are relative to the file.  `python -m provisioning enrol` writes it.
 
 import re
 import tomllib
-from collections import namedtuple
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -24,11 +23,19 @@ KEYS = {"broker": ("host", "port", "ca", "certificate", "key"), "receipt": ("key
 HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\]", re.IGNORECASE)
 HOSTS_MAX = 100
 
-# host: text.  port: 1..65535.  ca, certificate, key, receipt_key: absolute paths.
-# factors: id of a factor set, or None for the ledger's own default.  page_hosts: names that
-# the page answers to beside this machine's own.
-Settings = namedtuple("Settings", ("host", "port", "ca", "certificate", "key", "receipt_key",
-                                   "factors", "page_hosts"), defaults=((),))
+
+class Settings(NamedTuple):
+    """What fleet.toml says; paths are absolute, factors: id of a factor set, or None for the
+    ledger's own default, page_hosts: names the page answers to beside this machine's own."""
+
+    host: str
+    port: int
+    ca: Path
+    certificate: Path
+    key: Path
+    receipt_key: Path
+    factors: str | None
+    page_hosts: tuple[str, ...] = ()
 
 
 def load(data: Path) -> Settings:

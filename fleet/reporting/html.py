@@ -3,10 +3,8 @@
 The same report gives the same bytes: no time of printing, no random names.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from fleet.reporting import rendering, text
+from fleet.reporting.content import Report
 from fleet.reporting.report_charts import charts
 from fleet.texts import say
 
@@ -17,7 +15,6 @@ COMPUTE = (             # key, digits, unit
 QUALITIES = ("measured", "estimated", "missing")
 FACTORS = ("scope", "basis", "zone")
 
-Report = Mapping[str, Any]
 Row = tuple[str, ...]
 
 
@@ -72,12 +69,13 @@ def _quality(report: Report) -> list[Row]:
 def _evidence(report: Report) -> list[Row]:
     found = report["evidence"]
     chain = say("report.chain_good" if found["chain_ok"] else "report.chain_bad")
-    rows = [(say("report.records"), text.figure(found["records"])),
-            (say("report.batches"), text.figure(found["batches"])),
-            (say("report.chain"), chain),
-            (say("report.coverage"), text.share(found["coverage"], 2)),
-            (say("report.gaps"), text.figure(found["gaps"])),
-            (say("report.clock"), text.figure(found["clock_uncertainty_s"], 1, "s"))]
+    rows: list[Row] = [
+        (say("report.records"), text.figure(found["records"])),
+        (say("report.batches"), text.figure(found["batches"])),
+        (say("report.chain"), chain),
+        (say("report.coverage"), text.share(found["coverage"], 2)),
+        (say("report.gaps"), text.figure(found["gaps"])),
+        (say("report.clock"), text.figure(found["clock_uncertainty_s"], 1, "s"))]
     rows += [(say("report.journal"), say(
         "report.journal_row", journal=one["journal"], first=one["first_seq"],
         last=one["last_seq"], receipted=one["low_water"])) for one in found["journals"]]

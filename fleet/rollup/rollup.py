@@ -9,11 +9,10 @@ says so.  What cannot be reduced stays stored, receipted and not booked.
 import hashlib
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from fleet.formats import downsampled, site_descriptor
-from fleet.ingest import admission
-from fleet.reporting import text
+from fleet.formats import downsampled, envelope, site_descriptor, timetext
+from fleet.formats.timetext import DAY_MS
+from fleet.formats.values import AnyBatch, Opened, Record
 from fleet.rollup import reduce
 from fleet.store import incidents
 from fleet.store.writer import NOT_BOOKED, Store
@@ -24,7 +23,6 @@ from gateway.core.interval import QUARTER_MS
 from gateway.core.reading import CLOCK_SIMULATED, CLOCK_UNKNOWN, ClockState
 
 WAITING_MAX = 50            # batches reduced late in one admission: bounds its time
-DAY_MS = 86_400_000
 # A clock that is carried back to records before it was set: a crystal in the cold is off by up
 # to 250 ppm (docs/design.md, time), a kernel that slews by up to 500 ppm.
 CARRIED_PPM = 500
@@ -40,7 +38,7 @@ class Booking:
     def __init__(self, store: Store, now_ms: Callable[[], int]) -> None:
         self._store, self._now_ms = store, now_ms
 
-    def learn(self, opened: admission.Opened) -> None:
+    def learn(self, opened: Opened) -> None:
         """Keep what other batches may be waiting for: descriptors, clocks, lost batches.
 
         Raises BadSchema for a CONFIG event that does not hold.
@@ -52,10 +50,10 @@ class Booking:
             self._note(incidents.FUTURE, batch, f"boot {batch.boot}", "the gateway's clock is "
                        "more than a day ahead of ours; its records wait for a better one")
         for item in opened.records:
-            if record.is_event(item):
+            if isinstance(item, record.EventRecord):
                 self._learn_event(opened, item)
 
-    def _learn_event(self, opened: admission.Opened, event: Any) -> None:
+    def _learn_event(self, opened: Opened, event: record.EventRecord) -> None:
         batch = opened.batch
         if event.kind == record.CONFIG:
             digest, descriptor = _config(event.body)
@@ -70,7 +68,7 @@ class Booking:
                 self._note(incidents.LOST, batch, number, f"batch {number} became unreadable on "
                            "the gateway's flash before it was received; its records are lost")
 
-    def book(self, batch_id: int, opened: admission.Opened) -> None:
+    def book(self, batch_id: int, opened: Opened) -> None:
         """Reduce a batch if all it needs is known; else it waits."""
         try:
             with self._store.attempt():
@@ -78,7 +76,7 @@ class Booking:
         except UNREADABLE as error:
             self.shelve(batch_id, opened, f"its content cannot be booked: {error!r}")
 
-    def shelve(self, batch_id: int, opened: admission.Opened, why: str) -> None:
+    def shelve(self, batch_id: int, opened: Opened, why: str) -> None:
         """Leave a stored batch out of the books for good, and say so."""
         batch = opened.batch
         self._store.mark(batch_id, NOT_BOOKED)
@@ -89,13 +87,13 @@ class Booking:
         """Reduce batches that waited and need not any more, some at a time."""
         for waiting in self._store.waiting(device, WAITING_MAX):
             try:
-                opened = admission.reopen(waiting.sealed)
+                opened = envelope.reopen(waiting.sealed)
             except BadSchema:                       # the store was damaged: `verify` names it
                 self._store.mark(waiting.id, NOT_BOOKED)
                 continue
             self.book(waiting.id, opened)
 
-    def _reduce(self, batch_id: int, opened: admission.Opened) -> None:
+    def _reduce(self, batch_id: int, opened: Opened) -> None:
         batch = opened.batch
         clock = self._clock(opened)
         descriptor = self._store.config(batch.device, batch.config_hash)
@@ -116,19 +114,19 @@ class Booking:
         quarters = [quarter for _, quarter in reduction.scans if quarter < newest_ms]
         if quarters:
             self._note(incidents.RESTATED, batch, min(quarters) // DAY_MS, "quarter hours from "
-                       f"{text.moment(min(quarters))} to "
-                       f"{text.moment(max(quarters) + QUARTER_MS)} gained readings after later "
+                       f"{timetext.moment(min(quarters))} to "
+                       f"{timetext.moment(max(quarters) + QUARTER_MS)} gained readings after later "
                        "ones were booked; what was reported of them before is replaced")
 
-    def _clock(self, opened: admission.Opened) -> ClockState | None:
+    def _clock(self, opened: Opened) -> ClockState | None:
         """Return the ClockState of a batch or, learnt later, of its boot; None if unknown."""
         own = ClockState(*opened.batch.clock)
         if self._believed(own, opened.records):
             return own
         known = self._store.clock(opened)
-        return carried(ClockState(*known), opened.records) if known else None
+        return carried(known, opened.records) if known else None
 
-    def _believed(self, clock: ClockState, records: Sequence[Any]) -> bool:
+    def _believed(self, clock: ClockState, records: Sequence[Record]) -> bool:
         """Whether a clock says a time at all, and none that is still to come."""
         last = max((item.ticks_ms for item in records), default=clock.anchor_ticks_ms)
         ahead_ms = clock.anchor_utc_ms + last - clock.anchor_ticks_ms - self._now_ms()
@@ -136,11 +134,11 @@ class Booking:
             return bool(clock.source == CLOCK_SIMULATED)
         return bool(ahead_ms <= DAY_MS + clock.uncertainty_ms)
 
-    def _note(self, kind: str, batch: Any, place: object, detail: str) -> None:
+    def _note(self, kind: str, batch: AnyBatch, place: object, detail: str) -> None:
         self._store.incidents.note(kind, batch, place, detail, self._now_ms())
 
 
-def carried(clock: ClockState, records: Sequence[Any]) -> ClockState:
+def carried(clock: ClockState, records: Sequence[Record]) -> ClockState:
     """Return a clock state for records of the same boot before it was set: as uncertain as
     it was then, and CARRIED_PPM of the way back to the furthest of them."""
     reach_ms = max((abs(item.ticks_ms - clock.anchor_ticks_ms) for item in records), default=0)
@@ -148,7 +146,7 @@ def carried(clock: ClockState, records: Sequence[Any]) -> ClockState:
     return clock._replace(uncertainty_ms=clock.uncertainty_ms + grown_ms)
 
 
-def _clock_event(body: list[Any]) -> ClockState | None:
+def _clock_event(body: list[object]) -> ClockState | None:
     """Return the state a CLOCK event tells, or None if it tells none."""
     numbers = body[:4]
     if len(numbers) < 4 or any(type(number) is not int or not 0 <= number <= batches.UTC_MS_MAX
@@ -158,7 +156,7 @@ def _clock_event(body: list[Any]) -> ClockState | None:
     return None if state.source == CLOCK_UNKNOWN else state
 
 
-def _config(body: list[Any]) -> tuple[bytes, bytes]:
+def _config(body: list[object]) -> tuple[bytes, bytes]:
     """Return (hash, descriptor) of a CONFIG event whose hash is true, else raise BadSchema."""
     if len(body) != 2 or not isinstance(body[0], bytes) or not isinstance(body[1], bytes):
         raise BadSchema("a CONFIG event holds a hash and a descriptor")

@@ -1,25 +1,25 @@
 """The fleet's store: SQLite, one writer, durable before anything is promised.
 
-A door: it only keeps and finds.  Whether a batch is welcome is admission.py's question; the
-low-water mark is moved inside the transaction that stores the batch, so that a receipt can
-never say more than the disk holds (synchronous=FULL in WAL mode syncs at every commit).
+A door: it only keeps and finds.  Whether a batch is welcome is admission.py's question, how
+far a receipt reaches is low_water.py's rule; the mark is moved inside the transaction that
+stores the batch, so that a receipt can never say more than the disk holds (synchronous=FULL
+in WAL mode syncs at every commit).
 """
 
 import secrets
 import sqlite3
-from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fleet.errors import StoreDamaged
-from fleet.ingest.admission import Held, Neighbour, Opened
-from fleet.rollup.reduce import Reduction
+from fleet.formats.values import Chain, Held, Neighbour, Opened, Reduction
+from fleet.store import low_water
 from fleet.store.incidents import Incidents
 from fleet.transparency.merkle_log import Log
 from gateway.core.codec import cbor
-from gateway.core.evidence import chain
+from gateway.core.reading import ClockState
 
 FILE = "fleet.db"
 # 2: the Merkle log, 3: incidents, 4: coarsened batches; an older store gets what it lacks.
@@ -30,10 +30,12 @@ DETAIL_CHARS_MAX = 300
 EPOCH_BITS = 52             # an epoch stays a whole number in JSON tools
 SCHEMA = Path(__file__).with_name("schema.sql")
 
-# How far a journal is stored without a hole.  journal, link: bytes.
-Chain = namedtuple("Chain", ("device", "journal", "low_water", "link"))
-# A stored batch that waits for its clock or its descriptor before it can be reduced.
-Waiting = namedtuple("Waiting", ("id", "sealed"))
+
+class Waiting(NamedTuple):
+    """A stored batch that waits for its clock or its descriptor before it can be reduced."""
+
+    id: int
+    sealed: bytes
 
 
 def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
@@ -111,18 +113,19 @@ class Store:
     def held(self, opened: Opened) -> Held:
         """Return what is stored around a batch."""
         batch = opened.batch
-        overlap = self._neighbour("first_seq <= ? ORDER BY first_seq DESC LIMIT 1", batch,
+        journal = batch.device, batch.journal_id
+        overlap = self._neighbour("first_seq <= ? ORDER BY first_seq DESC LIMIT 1", *journal,
                                   batch.last_seq)
         if overlap and (overlap.number == batch.number or overlap.last_seq < batch.first_seq):
             overlap = None
-        return Held(self._neighbour("number = ?", batch, batch.number),
-                    self._neighbour("number = ?", batch, batch.number - 1),
-                    self._neighbour("number = ?", batch, batch.number + 1), overlap)
+        return Held(self._neighbour("number = ?", *journal, batch.number),
+                    self._neighbour("number = ?", *journal, batch.number - 1),
+                    self._neighbour("number = ?", *journal, batch.number + 1), overlap)
 
-    def _neighbour(self, where: str, batch: Any, value: int) -> Neighbour | None:
+    def _neighbour(self, where: str, device: str, journal: bytes,
+                   value: int) -> Neighbour | None:
         row = self._one("SELECT number, first_seq, last_seq, prev, link FROM batches "
-                        f"WHERE device = ? AND journal = ? AND {where}",
-                        batch.device, batch.journal_id, value)
+                        f"WHERE device = ? AND journal = ? AND {where}", device, journal, value)
         return Neighbour(*row) if row else None
 
     def add_batch(self, opened: Opened, places: list[Opened], received_ms: int) -> int:
@@ -157,28 +160,13 @@ class Store:
         """Move the low-water mark over every batch that follows; return where it stands."""
         row = self._one("SELECT low_water, link, number FROM chains WHERE device = ? "
                         "AND journal = ?", device, journal)
-        low, link, number = row or (0, chain.start(device, journal), 0)
-        for last, reached, next_number in self._follow(device, journal, number, link):
-            low, link, number = last, reached, next_number
+        mark = low_water.advanced(
+            low_water.Mark(*row) if row else low_water.beginning(device, journal),
+            lambda number: self._neighbour("number = ?", device, journal, number),
+            lambda number: self.incidents.lost(device, journal, number))
         self._link.execute("INSERT OR REPLACE INTO chains VALUES (?,?,?,?,?)",
-                           (device, journal, low, link, number))
-        return Chain(device, journal, low, link)
-
-    def _follow(self, device: str, journal: bytes, number: int,
-                link: bytes) -> Iterator[tuple[int, bytes, int]]:
-        """Yield what follows by number and link: a hole in the sequence is no hole in the
-        chain, so it is passed; so is a batch that the device itself has declared lost."""
-        lost = False
-        while True:
-            row = self._one("SELECT last_seq, link, prev FROM batches WHERE device = ? AND "
-                            "journal = ? AND number = ?", device, journal, number + 1)
-            if row is not None and (lost or row[2] == link):
-                number, link, lost = number + 1, row[1], False
-                yield row[0], link, number
-            elif row is None and self.incidents.lost(device, journal, number + 1):
-                number, lost = number + 1, True
-            else:
-                return
+                           (device, journal, *mark))
+        return Chain(device, journal, mark.low_water, mark.link)
 
     def chains(self) -> list[Chain]:
         """Return every journal's low-water mark."""
@@ -209,7 +197,7 @@ class Store:
                         device, digest)
         return row[0] if row else None
 
-    def add_clock(self, opened: Opened, clock: Any) -> None:
+    def add_clock(self, opened: Opened, clock: ClockState) -> None:
         """Remember a known ClockState for batches of the same boot that had none: the
         earliest, since it is the nearest to what came before the clock was known."""
         batch = opened.batch
@@ -220,13 +208,13 @@ class Store:
             "WHERE excluded.anchor_ticks_ms < clocks.anchor_ticks_ms",
             (batch.device, batch.journal_id, batch.boot, *clock))
 
-    def clock(self, opened: Opened) -> tuple[int, int, int, int] | None:
+    def clock(self, opened: Opened) -> ClockState | None:
         """Return the known clock of a batch's boot, if any."""
         batch = opened.batch
         row = self._one("SELECT source, anchor_ticks_ms, anchor_utc_ms, uncertainty_ms "
                         "FROM clocks WHERE device = ? AND journal = ? AND boot = ?",
                         batch.device, batch.journal_id, batch.boot)
-        return (row[0], row[1], row[2], row[3]) if row else None
+        return ClockState(*row) if row else None
 
     def waiting(self, device: str, limit: int) -> list[Waiting]:
         """Return stored batches of a device that can be reduced now, oldest first."""
@@ -270,7 +258,7 @@ class Store:
             for seq, kind, at, body in reduction.events])
         self.mark(batch_id, BOOKED)
 
-    def _channels(self, opened: Opened, keys: list[tuple[int, int]]) -> dict[Any, int]:
+    def _channels(self, opened: Opened, keys: list[tuple[int, int]]) -> dict[tuple[int, int], int]:
         """Return {(stream, place): id} of points of a batch; new ones get an id."""
         device, found = opened.batch.device, {}
         known = {row[1:]: row[0] for row in self._link.execute(

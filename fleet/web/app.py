@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-from collections import namedtuple
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -22,7 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fleet import clock
 from fleet.errors import ReportError
 from fleet.formats.registry import Device, Registry
+from fleet.formats.timetext import parse_quarter
 from fleet.ingest.live_table import LiveTable
+from fleet.ingest.receiver import Receiver
 from fleet.reporting import html as report_html
 from fleet.reporting import report
 from fleet.store.reader import opened
@@ -48,10 +49,17 @@ HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"
            "X-Frame-Options": "DENY", "Cache-Control": "no-store",
            "Cross-Origin-Opener-Policy": "same-origin"}
 
-# What the pages look at.  receiver: has .connected and .last_receipt_ms.  factors: id or None.
-# hosts: names under which a proxy asks, beside this machine's own.
-Desk = namedtuple("Desk", ("data", "registry", "live", "receiver", "factors", "hosts"),
-                  defaults=((),))
+
+class Desk(NamedTuple):
+    """What the pages show.  factors: id or None, hosts: names under which a proxy asks, beside
+    this machine's own."""
+
+    data: Path
+    registry: Registry
+    live: LiveTable
+    receiver: Receiver
+    factors: str | None
+    hosts: Sequence[str] = ()
 
 
 class BadQuestion(ReportError):
@@ -83,8 +91,7 @@ class Pages:
     """The handlers; one per service."""
 
     def __init__(self, desk: Desk) -> None:
-        self._registry: Registry = desk.registry
-        self._live: LiveTable = desk.live
+        self._registry, self._live = desk.registry, desk.live
         self._receiver, self._data, self._factors = desk.receiver, desk.data, desk.factors
         self._snapshots = Snapshots(desk.data, desk.factors)
         self._streams = 0
@@ -106,7 +113,8 @@ class Pages:
         device = self._device(request)
         if self._streams >= STREAMS_MAX:
             return Response(say("page.too_many"), 503, {"Retry-After": "30"})
-        return StreamingResponse(self._stream(device), media_type="text/event-stream")
+        return StreamingResponse(self._stream(device), media_type="text/event-stream",
+                                 headers={"X-Accel-Buffering": "no"})   # for a proxy: pass on
 
     async def report(self, request: Request) -> Response:
         """The HTML report: ?day=yesterday, ?from=..&to=.. (RFC 3339 UTC), else today so far."""
@@ -135,7 +143,7 @@ class Pages:
 
     async def _stream(self, device: Device) -> AsyncIterator[str]:
         self._streams += 1
-        version: Any = None
+        version: int | None = None
         try:
             while True:
                 view = await self._view(device)
@@ -168,7 +176,7 @@ def _asked(query: dict[str, str]) -> str | tuple[int, int]:
     is allowed, for an answer to another question than the one asked would be believed."""
     if set(query) == {"from", "to"}:
         try:
-            return report.parse_time(query["from"]), report.parse_time(query["to"])
+            return parse_quarter(query["from"]), parse_quarter(query["to"])
         except ReportError as error:
             raise BadQuestion(str(error)) from error
     day = query.get("day", TODAY)

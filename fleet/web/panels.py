@@ -1,9 +1,11 @@
 """What each panel of a site's page shows, as values for its template.  Pure."""
 
-from collections import namedtuple
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from markupsafe import Markup
+
+from fleet.formats.registry import Device
 from fleet.ingest.live_table import rows, section
 from fleet.reporting import text
 from fleet.reporting.charts import meter
@@ -11,30 +13,100 @@ from fleet.texts import say
 from fleet.web import proof
 from fleet.web.snapshot import Snapshot, figures_of_day
 
-# device: registry entry.  snapshot: stored evidence.  figures: latest live message or None.
-# age_s: of that message.  arrived_ms: when it came.  receipt_age_s: since the last receipt.
-# connected: whether the broker is reached.
-View = namedtuple("View", ("device", "snapshot", "figures", "age_s", "arrived_ms",
-                           "receipt_age_s", "connected"))
-# number, unit: the figure in large type.  state: good | watch | bad, or "" for no colour.
-Tile = namedtuple("Tile", ("label", "number", "unit", "note", "state"), defaults=("",))
-FlowRow = namedtuple("FlowRow", ("role", "watts", "bar"))
-Power = namedtuple("Power", ("total_in", "sources", "total_out", "sinks", "residual"))
-Compute = namedtuple("Compute", ("nodes", "soc", "soc_bar", "stored_wh", "battery_g_per_kwh",
-                                 "climate"))
-Node = namedtuple("Node", ("name", "power_w", "cores", "cpu_share", "bar", "tasks_running",
-                           "tasks_per_min"))
-Day = namedtuple("Day", ("span", "rows", "notes"))
-Devices = namedtuple("Devices", ("heading", "rows"))
-DeviceRow = namedtuple("DeviceRow", ("state", "name", "note"))
-
 Flow = list[tuple[str, Any]]
 LOAD_ROLES = ("it", "cooling", "lighting", "other")
 
 
+class View(NamedTuple):
+    """What is known of a site.  figures: latest live message, age_s and arrived_ms: of it,
+    receipt_age_s: since the last receipt, connected: whether the broker is connected."""
+
+    device: Device
+    snapshot: Snapshot
+    figures: dict[str, Any] | None
+    age_s: float | None
+    arrived_ms: int | None
+    receipt_age_s: float | None
+    connected: bool
+
+
+class Tile(NamedTuple):
+    """A figure in large type; state: good | watch | bad, or "" for no colour."""
+
+    label: str
+    number: str
+    unit: str
+    note: str
+    state: str = ""
+
+
+class FlowRow(NamedTuple):
+    """Power of one role, with its bar; None = unknown."""
+
+    role: str
+    watts: float | None
+    bar: Markup
+
+
+class Power(NamedTuple):
+    """The panel of power now; residual: W, or None when it is unknown."""
+
+    total_in: str
+    sources: list[FlowRow]
+    total_out: str
+    sinks: list[FlowRow]
+    residual: float | None
+
+
+class Node(NamedTuple):
+    """A compute node, its values as the live message has them."""
+
+    name: str
+    power_w: object
+    cores: object
+    cpu_share: object
+    bar: Markup
+    tasks_running: object
+    tasks_per_min: object
+
+
+class Compute(NamedTuple):
+    """The panel of nodes, battery and climate, values as the live message has them."""
+
+    nodes: list[Node]
+    soc: object
+    soc_bar: Markup
+    stored_wh: object
+    battery_g_per_kwh: object
+    climate: list[str]
+
+
+class Day(NamedTuple):
+    """The panel of today so far; rows: label and value."""
+
+    span: str
+    rows: list[tuple[str, str]]
+    notes: list[str]
+
+
+class DeviceRow(NamedTuple):
+    """A device; state: good | bad."""
+
+    state: str
+    name: str
+    note: str
+
+
+class Devices(NamedTuple):
+    """The panel of devices."""
+
+    heading: str
+    rows: list[DeviceRow]
+
+
 def state(view: View) -> str:
     """Return live, late, silent or none."""
-    if view.figures is None:
+    if view.figures is None or view.age_s is None:
         return "silent" if view.snapshot.span else "none"
     if view.age_s > text.SILENT_S:
         return "silent"
@@ -49,7 +121,7 @@ def status(view: View, found: str) -> str:
     elif found == "silent":
         said = say("status.silent", time=text.moment(view.arrived_ms))
     else:
-        stamp = str(view.figures.get("utc") or "")[:19].replace("T", " ")
+        stamp = str((view.figures or {}).get("utc") or "")[:19].replace("T", " ")
         said = say("status.measured", time=stamp, age=text.age(view.age_s))
     return said if view.connected else f"{said} {say('status.disconnected')}"
 
@@ -133,7 +205,7 @@ def _flow_rows(flow: Flow, top: float) -> list[FlowRow]:
             for role, watts in flow]
 
 
-def _bar(css: str, part: Any) -> str:
+def _bar(css: str, part: Any) -> Markup:
     return meter([(css, float(part))] if text.is_number(part) else [])
 
 

@@ -1,8 +1,7 @@
 """How complete and how well proven the data is, in sentences for a technician.  Pure."""
 
-from collections import namedtuple
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fleet import verify
 from fleet.ingest.live_table import section
@@ -16,8 +15,15 @@ COVERAGE_GOOD, COVERAGE_WATCH = 0.995, 0.95
 # The lines that say whether what is here can be trusted; the others say how much is here.
 PROVING = ("unbroken", "refused", "journals")
 
-# key: id of the line in the catalogue.  state: good | watch | bad.  title, text: as shown.
-Line = namedtuple("Line", ("key", "state", "title", "text"))
+
+class Line(NamedTuple):
+    """One statement; key: its id in the catalogue, state: good | watch | bad, title, text: as
+    shown."""
+
+    key: str
+    state: str
+    title: str
+    text: str
 
 
 def lines(snapshot: Snapshot, live: dict[str, Any] | None, receipt_age_s: float | None
@@ -124,9 +130,10 @@ def _clock(live: dict[str, Any], snapshot: Snapshot) -> Line:
 
 def _quality(snapshot: Snapshot) -> Line:
     quality = snapshot.today["quality"] if snapshot.today else {}
-    if quality.get("measured") is None:
+    measured = quality.get("measured")
+    if measured is None:
         return _line("measured", WATCH, say("proof.measured.none"))
-    state = GOOD if quality["measured"] >= COVERAGE_WATCH else WATCH
+    state = GOOD if measured >= COVERAGE_WATCH else WATCH
     shares = {name: text.share(quality[name], 1) for name in ("measured", "estimated", "missing")}
     return _line("measured", state, say("proof.measured.shares", **shares))
 
@@ -150,7 +157,7 @@ def _journals(snapshot: Snapshot) -> Line:
         found = [one for one in snapshot.incidents if one.kind in kinds]
         if found:
             last = max(found, key=lambda one: one.last_ms)
-            incident = verify.words_of(last)
+            incident = text.describe_incident(last)
             said = [say("proof.journals.incident", incident=incident[:1].upper() + incident[1:],
                         next=say(f"incident_next.{last.kind}"))]
             if len(found) > 1:

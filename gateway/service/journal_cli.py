@@ -1,4 +1,4 @@
-"""Words of `python -m gateway journal ls|show|verify|export|doctor`; see journal_tool.py.
+"""Words of `python -m gateway journal ls|show|verify|export|doctor`; see storage/inspect.py.
 
 Exit codes: 0 well, 1 something needs a person (the text says what), 2 wrong usage.
 """

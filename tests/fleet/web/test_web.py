@@ -267,6 +267,7 @@ async def test_an_event_is_sent_as_it_is_and_at_once(tmp_path, gateway, table):
     headers = dict(sent[0]["headers"])
     assert headers[b"content-type"].startswith(b"text/event-stream")
     assert b"content-encoding" not in headers
+    assert headers[b"x-accel-buffering"] == b"no"
     assert sent[1]["body"].startswith(b"event: live\ndata: ") and sent[1]["more_body"]
 
 
