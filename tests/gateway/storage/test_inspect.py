@@ -87,7 +87,7 @@ def test_coarsened_batches_are_listed_shown_and_verified_as_what_they_stand_for(
         journal.seal(sealer)
     room = Room(journal, store, 0, sealer, Limits(cabinet.config_hash, cabinet.descriptor))
     while room.due:
-        room.tend()
+        room.reclaim_step(())
     store.close()
     code, rows = said(capsys, path, "ls")
     assert code == 0 and sum("quarter hours" in row["kept"] for row in rows) >= 1
