@@ -196,17 +196,6 @@ async def test_a_stop_at_the_very_moment_the_line_breaks_still_stops(place):
     assert task.cancelled()
 
 
-def test_an_entry_that_became_unreadable_is_nobodys_and_the_others_stay(tmp_path):
-    for name in ("shop-1", "shop-2"):
-        PaperGateway(name).enrol(tmp_path)
-    registry = Registry(tmp_path)
-    (tmp_path / "registry/shop-1.json").write_text("{")
-    assert registry.find("shop-1") is None
-    assert registry.find("shop-2").device == "shop-2"
-    PaperGateway("shop-1").enrol(tmp_path)
-    assert registry.find("shop-1").device == "shop-1"
-
-
 @pytest.mark.parametrize(("topic", "device"), [
     ("wp/1/shop-1/up", "shop-1"), ("wp/2/shop-1/up", None), ("wp/1/shop-1", None),
     ("other", None)])
