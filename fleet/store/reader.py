@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from fleet.errors import ReportError, StoreDamaged
 from fleet.store.incidents import Incident, Incidents
 from fleet.store.writer import FILE, connect
+from fleet.texts import say
 from gateway.core import interval, record
 from gateway.core.codec import cbor
 
@@ -74,8 +75,7 @@ class Reader:
         """Raises ReportError when there is no store yet."""
         path = data / FILE
         if not path.is_file():
-            raise ReportError(f"{path} does not exist: nothing was ever received here; "
-                              f"next: python -m fleet serve --data {data}")
+            raise ReportError(say("refusal.no_store", path=path, data=data))
         try:
             self._link = connect(path, read_only=True)
             self._link.execute("SELECT count(*) FROM meta")
