@@ -17,8 +17,9 @@ from operator import itemgetter, le, lt, sub
 from typing import Any
 
 from gateway.core import interval, record
+from gateway.core.errors import Bug
 from gateway.core.journal.downsample import GAUGE_MAX, is_counter
-from gateway.core.reading import Absent, Stream, utc_ms
+from gateway.core.reading import Absent, ClockState, Stream, utc_ms
 from gateway.ledger import counter_limits
 
 # SQLite's numbers are signed and have 64 bits.  No real reading comes near this limit, and
@@ -44,7 +45,7 @@ def reduce_records(schema: tuple[Stream, ...], records: Iterable[Any], clock: An
     reduction = Reduction({}, {}, {}, [])
     scans: dict[int, list[Row]] = {}
     for item in records:
-        at = utc_ms(clock, item.ticks_ms)
+        at = _known_utc_ms(clock, item.ticks_ms)
         if record.is_event(item):
             reduction.events.append((item.seq, item.kind, at, item.body))
         else:
@@ -54,13 +55,20 @@ def reduce_records(schema: tuple[Stream, ...], records: Iterable[Any], clock: An
     return reduction
 
 
+def _known_utc_ms(clock: ClockState, ticks_ms: int) -> int:
+    at = utc_ms(clock, ticks_ms)
+    if at is None:
+        raise Bug("reduce: a batch whose clock is not known")
+    return at
+
+
 def with_cells(reduction: Reduction, cells: Iterable[Any], clock: Any) -> Reduction:
     """Return the Reduction of a coarsened batch: counters and events as its kept records give
     them, scans and gauges as its cells (gateway.core.coarse.Cell) tell them of all."""
     gauges: dict[tuple[int, int], dict[int, list[int]]] = {}
     scans: dict[tuple[int, int], list[int]] = {}
     for cell in cells:
-        quarter = interval.quarter(utc_ms(clock, cell.ticks_ms))
+        quarter = interval.quarter(_known_utc_ms(clock, cell.ticks_ms))
         counts = scans.setdefault((cell.stream, quarter), [0, 0])
         counts[0], counts[1] = counts[0] + cell.scans, counts[1] + cell.absent
         for place, gauge in enumerate(cell.gauges):

@@ -8,7 +8,7 @@ are refused, and declared, until there is room for it again.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.core import record
@@ -49,7 +49,7 @@ class Limits:
         return lambda stream, place: STRICT if known is None else counter_limits.rules(
             known, content.schema[stream], place)
 
-    def _learn(self, body: list[Any]) -> None:
+    def _learn(self, body: Sequence[Any]) -> None:
         try:
             found = dict(cbor.decode(body[1]))
             counter_limits.rules_for(found, "", ENERGY, 0)      # it says what limits need

@@ -11,6 +11,14 @@ A series may hold numbers of any sign up to 68 bits: predictions and deltas of 6
 
 from gateway.core.codec.cbor import INT_END, INT_MIN
 from gateway.core.errors import Bug, FormatError
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    # (cost, mode, base, residuals), and what a batch collects: (modes, bases, body).
+    Series = tuple[int, int, int, Sequence[int]]
+    Coded = tuple[list[int], list[int], bytearray]
+    ZigzagBytes = Callable[[Sequence[int]], bytes]
 
 CONSTANT, VALUE, DELTA, DELTA2 = 0, 1, 2, 3
 
@@ -22,7 +30,7 @@ _ZIGZAG = tuple(range(0, 128, 2)) + tuple(range(127, 0, -2))
 _SIGNED = tuple([i >> 1 if i & 1 == 0 else -(i >> 1) - 1 for i in range(128)])
 
 
-def put_varint(out, number):
+def put_varint(out: bytearray, number: int) -> None:
     """Append a whole number >= 0, seven bits a byte, lowest first (LEB128)."""
     while number > 127:
         out.append(number & 127 | 128)
@@ -30,7 +38,7 @@ def put_varint(out, number):
     out.append(number)
 
 
-def varint(data, at):
+def varint(data: bytes, at: int) -> tuple[int, int]:
     """Return (number, offset after it); raises FormatError if it is cut, long or padded."""
     number, shift, end = 0, 0, min(len(data), at + VARINT_BYTES_MAX)
     while at < end:
@@ -45,17 +53,17 @@ def varint(data, at):
     raise FormatError("varint: cut short or too long at %d" % at)
 
 
-def zigzag(number):
+def zigzag(number: int) -> int:
     """Return 0, 1, 2, 3 ... for 0, -1, 1, -2 ..."""
     return number << 1 if number >= 0 else (~number << 1) | 1
 
 
-def signed(number):
+def signed(number: int) -> int:
     """Return the number whose zigzag this is."""
     return number >> 1 if number & 1 == 0 else -(number >> 1) - 1
 
 
-def put_residuals(out, residuals):
+def put_residuals(out: bytearray, residuals: "Sequence[int]") -> None:
     """Append signed numbers as zigzag varints."""
     if not residuals:
         return
@@ -69,21 +77,22 @@ def put_residuals(out, residuals):
             put_varint(out, number << 1 if number >= 0 else (~number << 1) | 1)
 
 
-_native = [None]
+_native: "list[ZigzagBytes | None]" = [None]
 
 
-def use(way):
+def use(way: "ZigzagBytes | None") -> None:
     """Let a platform's way make bytes of residuals (storage/cpython_fast_paths.py); None: ours."""
     _native[0] = way
 
 
-def read_residuals(data, at, count):
+def read_residuals(data: bytes, at: int, count: int) -> tuple[list[int], int]:
     """Return (list of count signed numbers, offset after them); raises FormatError."""
     chunk, table = data[at:at + count], _SIGNED
     if len(chunk) != count:
         raise FormatError("series: %d numbers announced at %d" % (count, at))
     if not chunk or max(chunk) < 128:
         return [table[byte] for byte in chunk], at + count
+    numbers: list[int]
     numbers, end = [], len(data)
     append = numbers.append
     for _ in range(count):
@@ -103,7 +112,7 @@ def read_residuals(data, at, count):
     return numbers, at
 
 
-def choose(values, low, high):
+def choose(values: "Sequence[int]", low: int, high: int) -> "Series":
     """Return (cost, mode, base, residuals) of the best coding of a non-empty series.
 
     low, high: the smallest and the largest value.  cost: the sum of the residuals' magnitudes;
@@ -131,7 +140,7 @@ def choose(values, low, high):
     return cost, mode, base, best
 
 
-def put_deltas(coded, series):
+def put_deltas(coded: "Coded", series: "Iterable[Sequence[int]]") -> None:
     """Add one point's series, one for each stream, to (modes, bases, body) as their deltas."""
     modes, bases, body = coded
     before, residuals = 0, []
@@ -150,13 +159,13 @@ def put_deltas(coded, series):
     put_residuals(body, residuals)
 
 
-def check_range(low, high):
+def check_range(low: int, high: int) -> None:
     """Raise Bug for values beyond what a record can hold."""
     if low < INT_MIN or high >= INT_END:
         raise Bug("columns: a value is out of range")
 
 
-def step_of(columns):
+def step_of(columns: "Sequence[Sequence[int]]") -> int:
     """Return the largest whole number >= 1 that divides every number of all columns."""
     step = 0
     for column in columns:
@@ -170,14 +179,14 @@ def step_of(columns):
     return step or 1
 
 
-def _divisor(one, other):
+def _divisor(one: int, other: int) -> int:
     """Return the greatest common divisor; that of a number and 0 is the number."""
     while other:
         one, other = other, one % other
     return one
 
 
-def restore(mode, base, data, at, count):
+def restore(mode: int, base: int, data: bytes, at: int, count: int) -> tuple[list[int], int]:
     """Return (list of count values, offset after them) of a non-empty coded series."""
     if mode == CONSTANT:
         return [base] * count, at
