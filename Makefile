@@ -53,11 +53,11 @@ soak: $(STAMP) ## 20 million power cuts, 5,000 simulated days, fuzzing (hours)
 bench: $(STAMP) ## measure the figures that stand in docs/, with the load they belong to
 	$(BIN)/python -m tests.bench
 
-check: $(STAMP) ## ruff, mypy --strict outside the portable rooms, and the house rules
+check: $(STAMP) ## ruff, mypy --strict, import-linter, and the house rules
 	@failed=; for tool in "ruff check --quiet --output-format concise ." mypy \
-		"python -m tests.house"; do echo "== $$tool"; $(BIN)/$$tool || failed=1; done; \
+		"lint-imports --no-logo" "python -m tests.house"; do echo "== $$tool"; $(BIN)/$$tool || failed=1; done; \
 	test -z "$$failed"
 
 clean: ## remove .venv, caches and build products; evidence and keys elsewhere stay
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -20,7 +20,6 @@ from gateway.core.evidence.batch import CODEC_DEFLATE
 from gateway.core.journal.downsampled_files import CoarseBatches
 from gateway.core.journal.journal import Journal, Opening, Sealer
 from gateway.core.reading import CLOCK_UNKNOWN, Scan
-from gateway.delivery.tls import tls_context
 from gateway.delivery.uplink import LIVE_S_MIN, Uplink
 from gateway.ledger.factors import factors
 from gateway.live import battery_checkpoint
@@ -37,6 +36,7 @@ from gateway.storage.retention import Limits, Room
 from gateway.storage.store import BLOCK_BYTES, FlashStore
 from gateway.storage.writer import Rules, Writer
 from gateway.timekeeping.clock import Clock, rfc3339
+from gateway.tls import tls_context
 
 LOG = logging.getLogger("wattproof")
 SOFTWARE = "wattproof 0.1.0"

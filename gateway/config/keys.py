@@ -4,17 +4,22 @@ For `check` only: `status` runs as users who may not read keys, and a start open
 """
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.config.checks import readable_fault
 from gateway.config.parse import Document
-from gateway.config.values import UplinkSettings
 from gateway.core.errors import ConfigError
 from gateway.signer import Signer, Verifier, permission_fault
+from gateway.tls import tls_context
 
 Values = Mapping[str, Any]
+
+
+class _Files(NamedTuple):
+    ca: Path
+    certificate: Path
+    key: Path
 
 
 def check_keys(document: Document, values: Values, folder: Path) -> None:
@@ -35,9 +40,8 @@ def check_keys(document: Document, values: Values, folder: Path) -> None:
 
 
 def _check_tls(document: Document, ca: Path, certificate: Path, key: Path) -> None:
-    from gateway.delivery.tls import tls_context  # brings MQTT, which `status` does without
-    settings = UplinkSettings("", 0, ca, certificate, key, ca, 0, 0, Decimal(0), Decimal(0))
-    _try(document, ("uplink", "certificate"), lambda: tls_context(settings))
+    files = _Files(ca, certificate, key)
+    _try(document, ("uplink", "certificate"), lambda: tls_context(files))
 
 
 def _usable(values: Values, folder: Path, table: str, name: str) -> Path | None:

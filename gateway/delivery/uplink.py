@@ -33,13 +33,14 @@ from gateway.core.journal import outbox as box
 from gateway.core.live_dictionary import MESSAGE_BYTES_MAX
 from gateway.core.record import ALARM
 from gateway.delivery import rate_limit
+from gateway.delivery.broker_errors import FOREIGN, check_granted, translate
 from gateway.delivery.live_codec import pack_live
 from gateway.delivery.mqtt import Client, aiomqtt
-from gateway.delivery.tls import FOREIGN, check_granted, tls_context, translate
 from gateway.polling.poller import Event
 from gateway.signer import Verifier
 from gateway.storage.writer import Writer
 from gateway.timekeeping.clock import Clock
+from gateway.tls import tls_context
 
 LOG = logging.getLogger("wattproof.uplink")
 WINDOW = 4                      # batches without a receipt under way: 4 x 1 MiB at most

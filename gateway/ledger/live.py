@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.ledger.compute.compute import Host, Workload, full_rate, host_split
+from gateway.ledger.compute.compute import Host, Workload, host_split, overhead_rate
 from gateway.ledger.flows.balance import bus_step
 from gateway.ledger.flows.flows import Flows, Policy, Step
 from gateway.ledger.flows.inventory import Inventory
@@ -113,19 +113,6 @@ def _core_hour_g(step: Step, it_w: float | None, nodes: Sequence[LiveNode]) -> f
         wh += sum(split.energy_wh(name) for name in host.workloads)
         cores += sum(load.cores_reserved for load in host.workloads.values())
     return wh * rate / 1000 / cores if cores else None
-
-
-def overhead_rate(step: Step) -> float | None:
-    """Return the full rate of IT energy in a step (g/kWh), overhead and residual included;
-    None without IT energy or with any part undefined (reference 9.4)."""
-    grams = {sink: g for sink, g in step.carbon_by_sink_g.items()
-             if sink not in ("battery", "export")}
-    it_g, rest_g, ci = grams.pop("it", None), step.residual_carbon_g, step.ci_g_per_kwh
-    others = [g for g in grams.values() if g is not None]
-    if it_g is None or rest_g is None or ci is None or len(others) < len(grams):
-        return None
-    it_wh = sum(step.origin_by_sink_wh.get("it", {}).values())
-    return full_rate(it_g, sum(others) + rest_g, it_wh).g_per_kwh
 
 
 def _host(node: LiveNode) -> Host | None:

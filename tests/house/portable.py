@@ -3,7 +3,17 @@
 import ast
 import re
 
-from tests.house.source import fault, functions, is_portable
+from tests.house.source import (
+    ROOMS,
+    fault,
+    functions,
+    imported_names,
+    is_portable,
+    is_portable_test,
+    room_of,
+)
+
+STDLIB = {"struct", "hashlib", "binascii", "collections"}
 
 REFUSED_NODES = {
     ast.Match: "match",
@@ -154,3 +164,26 @@ def _check_function(source, node):
         attribute = getattr(over.func, "attr", "") if isinstance(over, ast.Call) else ""
         if attribute in ("items", "keys", "values") and not sorts:
             yield fault(source, over, f"portable dialect: {node.name} emits in dict order; sort it")
+
+
+def check_portable_imports(source):
+    """Yield a fault for every import that boards do not have, in portable files and tests."""
+    if not is_portable(source) and not is_portable_test(source.path):
+        return
+    refusal = _refusal_in_test if is_portable_test(source.path) else _refusal_in_room
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            refusals = {refusal(name, name.split(".")[0]) for name in imported_names(node)}
+            yield from (fault(source, node, why) for why in sorted(refusals - {None}))
+
+
+def _refusal_in_room(name, top):
+    return None if top in STDLIB or top in ROOMS else f"this file is portable; {top} is not"
+
+
+def _refusal_in_test(name, top):
+    if top in STDLIB or name.startswith("tests.support."):
+        return None
+    if top in ROOMS and room_of(name) in ("gateway.core", "drivers"):
+        return None
+    return f"this test runs on both interpreters; {name} does not (name it *_cpython or *_props)"

@@ -70,3 +70,13 @@ def fault(source, node, text):
     """Return one fault as a line; node: anything with a lineno, or a line number."""
     line = node if isinstance(node, int) else node.lineno
     return f"{source.path}:{line}: {text}"
+
+
+def imported_names(node):
+    """Yield the dotted names an import statement brings in."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield alias.name
+        return
+    for alias in node.names:
+        yield f"{node.module}.{alias.name}"

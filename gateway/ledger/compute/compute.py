@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.ledger.compute.kpi import ratio
+from gateway.ledger.flows.flows import Step
 
 
 @dataclass(frozen=True)
@@ -216,3 +217,16 @@ def unit_rates(cpu_carbon_g: float, gpu_carbon_g: float, units: Units) -> UnitRa
         per_unit(cpu_carbon_g * 3600, units.core_s_used),
         per_unit(gpu_carbon_g * 3600, units.gpu_s_reserved),
         per_unit(cpu_carbon_g + gpu_carbon_g, units.tasks))
+
+
+def overhead_rate(step: Step) -> float | None:
+    """Return the full rate of IT energy in a step (g/kWh), overhead and residual included;
+    None without IT energy or with any part undefined (reference 9.4)."""
+    grams = {sink: g for sink, g in step.carbon_by_sink_g.items()
+             if sink not in ("battery", "export")}
+    it_g, rest_g, ci = grams.pop("it", None), step.residual_carbon_g, step.ci_g_per_kwh
+    others = [g for g in grams.values() if g is not None]
+    if it_g is None or rest_g is None or ci is None or len(others) < len(grams):
+        return None
+    it_wh = sum(step.origin_by_sink_wh.get("it", {}).values())
+    return full_rate(it_g, sum(others) + rest_g, it_wh).g_per_kwh

@@ -16,10 +16,10 @@ from gateway.ledger.compute.compute import (
     Units,
     Workload,
     host_split,
+    overhead_rate,
     period_pool,
     unit_rates,
 )
-from gateway.ledger.live import overhead_rate
 from gateway.ledger.site import NodeUse, Site
 
 OPERATOR = ""               # the name under which a node's unreserved and unused energy stands

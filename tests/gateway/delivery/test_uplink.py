@@ -23,13 +23,14 @@ from gateway.core.errors import ConfigError, Offline, Rejected
 from gateway.core.evidence import batch, chain
 from gateway.core.evidence import receipt as receipts
 from gateway.core.reading import Scan
+from gateway.delivery.broker_errors import translate
 from gateway.delivery.live_codec import pack_live
-from gateway.delivery.tls import tls_context, translate
 from gateway.delivery.uplink import Patience, Uplink
 from gateway.signer import Signer, Verifier
 from gateway.storage import succession
 from gateway.storage.restart import inflate
 from gateway.timekeeping.clock import Clock, Scale
+from gateway.tls import tls_context
 from provisioning import site
 from tests.support.cabinet_folder import EXAMPLE
 from tests.support.parts import need, need_module

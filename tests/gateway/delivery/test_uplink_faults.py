@@ -19,10 +19,11 @@ from fleet.ingest.live_table import unpack
 from gateway.core.errors import Rejected
 from gateway.core.reading import CLOCK_UNKNOWN
 from gateway.core.record import ALARM
-from gateway.delivery.tls import check_granted, date_ms, tls_context
+from gateway.delivery.broker_errors import check_granted
 from gateway.delivery.uplink import SHORT_TOLD, Uplink
 from gateway.signer import Verifier
 from gateway.timekeeping.clock import Clock, Sources
+from gateway.tls import date_ms, tls_context
 from tests.gateway.delivery.test_uplink import (
     CABINET,
     QUICK,
@@ -161,20 +162,22 @@ async def test_a_broker_with_no_room_for_a_batch_is_not_taken_for_a_fleet(tmp_pa
         assert uplink.outbox.acknowledged_seq == before and uplink.outbox.waiting() == 1
 
 
+async def clone(settings):
+    """Connect again and again under the gateway's name."""
+    while True:
+        other = aiomqtt.Client(settings.host, settings.port, identifier=CABINET,
+                               tls_context=tls_context(settings))
+        with contextlib.suppress(aiomqtt.MqttError):
+            async with other:
+                await anext(other.messages)
+        await asyncio.sleep(0.1)
+
+
 async def test_two_gateways_of_one_name_do_not_throw_each_other_out_in_a_storm(tmp_path):
     async with bench(tmp_path, "mosquitto", retry_s_max=1.0) as (_d, uplink, fleet, _b):
         await until(lambda: uplink.state == "online")
 
-        async def clone():
-            settings = uplink.settings
-            while True:
-                other = aiomqtt.Client(settings.host, settings.port, identifier=CABINET,
-                                       tls_context=tls_context(settings))
-                with contextlib.suppress(aiomqtt.MqttError):
-                    async with other:
-                        await anext(other.messages)
-                await asyncio.sleep(0.1)
-        task = asyncio.create_task(clone())
+        task = asyncio.create_task(clone(uplink.settings))
         try:
             await until(lambda: uplink._short >= SHORT_TOLD and "another gateway uses this name"
                         in uplink.reason, 25)

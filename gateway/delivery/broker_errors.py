@@ -1,0 +1,45 @@
+"""Errors of the broker and of TLS, translated into what the uplink does about them."""
+
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.core.errors import ConfigError, Offline, Rejected, UplinkError
+from gateway.delivery.mqtt import MqttConnectError, ReasonCode, aiomqtt
+from gateway.tls import VERIFY_FAILED
+
+REFUSED_CODES = (2, 4, 5, 132, 133, 134, 135, 138, 140)  # MQTT 3.1.1 3.2.2.3, MQTT 5 3.2.2.2
+SUBSCRIPTION_REFUSED = 128                      # MQTT 3.1.1 3.9.3
+
+
+def translate(error: BaseException) -> UplinkError:
+    """Return a foreign error as Offline (wait) or Rejected (a person must look)."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, UplinkError):
+        return error
+    cause = error.__cause__ or error
+    if isinstance(cause, ssl.SSLCertVerificationError) or VERIFY_FAILED in str(error):
+        return Rejected(f"the broker's certificate is not trusted ({cause}); next: "
+                        "check [uplink] ca and host, and this machine's clock")
+    if "ALERT" in str(cause) and "SSL" in str(cause):       # aiomqtt keeps only the text
+        return Rejected(f"the broker refused our certificate ({cause}); next: check that "
+                        "it is signed by the broker's CA and not expired")
+    if isinstance(error, MqttConnectError) and _code(error.rc) in REFUSED_CODES:
+        return Rejected(f"the broker refused the connection ({error}); next: check that the "
+                        "certificate's name is the cabinet and that it may use its topics")
+    return Offline(f"{cause}" or type(cause).__name__)
+
+
+def check_granted(granted: Iterable[Any], topic: str) -> None:
+    """Raise Rejected if the broker did not grant a subscription."""
+    if any(_code(code) >= SUBSCRIPTION_REFUSED for code in granted):
+        raise Rejected(f"the broker does not let us listen to {topic}; next: check its access "
+                       "list and that the certificate's name is the cabinet")
+
+
+def _code(code: Any) -> int:
+    return code.value if isinstance(code, ReasonCode) else int(code or 0)
+
+
+FOREIGN = (aiomqtt.MqttError, OSError, ConfigError, UplinkError)
