@@ -68,9 +68,9 @@ class CounterTrack:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.ignored = 0            # readings not later than the one before
-        self._last: tuple[int, int] | None = None           # (utc_ms, raw value) of the latest reading
+        self._last: tuple[int, int] | None = None       # (utc_ms, raw value) of the latest
         self._total = 0             # unwrapped counts since the last break
-        self._opening: _Boundary | None = None        # _Boundary at the start of the open quarter hour
+        self._opening: _Boundary | None = None          # at the start of the open quarter hour
         self._broken = True         # the open quarter hour cannot be claimed
 
     def add(self, utc_ms: int, value: int) -> list[Delta]:

@@ -5,12 +5,15 @@ gateway or its evidence).  (device, journal id, boot, seq) is the key of a recor
 order is the order of seq, never of time.
 """
 
-
 from gateway.core.codec.cbor import encode
 from gateway.core.errors import Bug
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from gateway.core.reading import Values
     from gateway.core.types import TypeIs
 
 SCAN, EVENT = 0, 1

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.core.reading import Value
+
     # (scans skipped, scans, reason), and all of one point.
     Run = tuple[int, ...]
     Runs = tuple[Run, ...]

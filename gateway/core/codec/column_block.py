@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.core.codec.absence import Run, Runs
     from gateway.core.reading import Schema
     from gateway.core.record import Record
+
     # Of a stream: Sequence[Sequence[int]] by point (a packed one is bytes), or bytes with one
     # after the other, or None; and its Sequence[Runs] or None.
     Columns = Any
@@ -57,7 +58,8 @@ def packed(sheet: Sheet) -> Sheet | None:
     """Return the Sheet with its streams packed, None if one number has more than 63 bits."""
     if not sheet.fits:
         return None
-    columns: "list[Columns]" = [None if stream is None else _pack(_end_to_end(stream)) for stream in sheet.columns]
+    columns: "list[Columns]"
+    columns = [None if stream is None else _pack(_end_to_end(stream)) for stream in sheet.columns]
     return Sheet(sheet.order, sheet.ticks, columns, sheet.runs, sheet.events, True)
 
 

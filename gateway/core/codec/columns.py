@@ -23,9 +23,13 @@ from gateway.core.codec.series import (
     DELTA,
     choose,
     put_deltas,
+    put_modes,
     put_residuals,
+    put_steps,
     put_varint,
+    read_modes,
     read_residuals,
+    read_steps,
     restore,
     signed,
     step_of,
@@ -46,15 +50,17 @@ if TYPE_CHECKING:
     from gateway.core.codec.series import Coded, Series
     from gateway.core.reading import Point, Schema, Value
     from gateway.core.record import Record
+
+    # What is read in turn: (modes, bases); and of each stream of a point: (columns, runs).
     Reader = tuple[Iterator[int], Iterator[int]]
+    Streams = list[tuple[Sequence[Sequence[int]], Sequence[Runs]]]
+    Shape = tuple[Schema, list[list[int]], list[int], list[Any], Iterator[int]]
 
 __all__ = ("RECORDS_MAX", "CELLS_MAX", "encode", "decode", "encode_schema", "decode_schema")
 
 KIND_MAX = 255              # event kinds
-MODE_BITS = 3               # residual mode in the lower two, above them 1 if predicted
 PREDICTED = 4
 STEP_VALUES_MIN = 4         # a step found in fewer numbers is mostly chance
-STEP_MAX = INT_END - 1      # all values may be 2**64 - 1, as a register that hangs reads
 
 
 def encode(schema: "Schema", records: "Iterable[Record] | Sheet", plain: bool = False) -> bytes:
@@ -81,8 +87,8 @@ def encode(schema: "Schema", records: "Iterable[Record] | Sheet", plain: bool = 
                 put_deltas(coded, [columns[step[0]] for columns, _ in streams])
             else:
                 steps.append(_put_point(coded, (points, step), streams))
-    _put_modes(out, coded[0])
-    _put_steps(out, steps)
+    put_modes(out, coded[0])
+    put_steps(out, steps)
     put_residuals(out, coded[1])
     out.extend(coded[2])
     out.extend(cbor_encode(sheet.events))
@@ -111,9 +117,9 @@ def decode(schema: "Schema", first_seq: int, data: bytes) -> "list[Record]":
     for s in present:
         absences[s], at = read_absences(data, at, rows[s], len(schema[s].points))
     groups = _groups(schema, present)
-    modes, at = _read_modes(data, at, len(present) + sum(
+    modes, at = read_modes(data, at, len(present) + sum(
         [len(schema[s].points) for s in present]))
-    steps, at = _read_steps(data, at, sum([len(schema[group[0]].points) for group in groups]))
+    steps, at = read_steps(data, at, sum([len(schema[group[0]].points) for group in groups]))
     bases, at = read_residuals(data, at, len(present) + sum(
         [one.count < rows[s] for s in present for one in absences[s]]))
     coded = modes, iter(bases)
@@ -181,8 +187,7 @@ def _read_ticks(data: bytes, at: int, coded: "Reader", nominal: list[int],
     return ticks, at
 
 
-def _put_point(coded: "Coded", which: "tuple[tuple[Point, ...], Step]",
-               streams: "list[tuple[Sequence[Sequence[int]], Sequence[Runs]]]") -> int:
+def _put_point(coded: "Coded", which: "tuple[tuple[Point, ...], Step]", streams: "Streams") -> int:
     """Write the series of one point of all streams that have equal points; return its step.
 
     which: (points, step of the plan).  streams: (columns, runs of absences) of each.
@@ -255,12 +260,8 @@ def _put_series(coded: "Coded", predicted: int, series: "Series", bases: list[in
     bases[predicted] = base
 
 
-def _read_points(
-        data: bytes,
-        at: int,
-        coded: "Reader",
-        shape: "tuple[Schema, list[list[int]], list[int], list[tuple[Absences, ...]], Iterator[int]]",
-) -> "tuple[list[list[Sequence[Value]]], int]":
+def _read_points(data: bytes, at: int, coded: "Reader",
+                 shape: "Shape") -> "tuple[list[list[Sequence[Value]]], int]":
     """Return (columns by stream, offset after them)."""
     schema, groups, rows, absences, steps = shape
     columns: list[Any] = [[None] * len(stream.points) for stream in schema]
@@ -279,7 +280,6 @@ def _read_point(data: bytes, at: int, coded: "Reader", which: "tuple[tuple[Point
                 streams: "list[tuple[list[Sequence[int]], tuple[Absences, ...], int]]") -> int:
     """Set the series of one point in each stream's columns; return the offset after them."""
     points, (place, number, sources), step = which
-    before: "Sequence[int]"
     before: "Sequence[int]"
     expected: "Sequence[int]"
     bases, before = [0, 0], ()
@@ -322,60 +322,6 @@ def _read_series(data: bytes, at: int, coded: "Reader", bases: list[int],
     bases[mode >> 2] = base
     values, at = restore(mode & 3, base, data, at, count)
     return mode, values, at
-
-
-def _put_modes(out: bytearray, modes: list[int]) -> None:
-    """Write modes as runs: run << 5 | mode."""
-    last, run = -1, 0
-    for mode in modes:
-        if mode != last and run:
-            put_varint(out, run << MODE_BITS | last)
-            run = 0
-        last, run = mode, run + 1
-    if run:
-        put_varint(out, run << MODE_BITS | last)
-
-
-def _read_modes(data: bytes, at: int, count: int) -> "tuple[Iterator[int], int]":
-    """Return (iterator over count modes, offset after them)."""
-    modes: list[int]
-    modes, last = [], -1
-    while len(modes) < count:
-        number, at = varint(data, at)
-        run, mode = number >> MODE_BITS, number & (1 << MODE_BITS) - 1
-        if not 0 < run <= count - len(modes) or mode == last:
-            raise FormatError("columns: a run of %d modes before %d" % (run, at))
-        modes.extend([mode] * run)
-        last = mode
-    return iter(modes), at
-
-
-def _put_steps(out: bytearray, steps: list[int]) -> None:
-    """Write the steps that are not 1: how many, then for each: points skipped, step."""
-    put_varint(out, sum([step > 1 for step in steps]))
-    skipped = 0
-    for step in steps:
-        if step > 1:
-            put_varint(out, skipped)
-            put_varint(out, step)
-            skipped = -1
-        skipped += 1
-
-
-def _read_steps(data: bytes, at: int, count: int) -> "tuple[Iterator[int], int]":
-    """Return (iterator over the steps of count points, offset after them)."""
-    steps, place = [1] * count, -1
-    told, at = varint(data, at)
-    if told > count:
-        raise FormatError("columns: %d steps before %d" % (told, at))
-    for _ in range(told):
-        skipped, at = varint(data, at)
-        step, at = varint(data, at)
-        place += skipped + 1
-        if place >= count or not 1 < step <= STEP_MAX:
-            raise FormatError("columns: a step before %d" % at)
-        steps[place] = step
-    return iter(steps), at
 
 
 def _read_events(data: bytes, count: int) -> "list[list[Any]]":

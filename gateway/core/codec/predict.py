@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.core.reading import Point
+
     # (place of the point, number of the rule, places of its sources)
     Step = tuple[int, int, tuple[int, ...]]
     Roots = Callable[[Sequence[Sequence[int]]], list[int]]
@@ -52,7 +53,8 @@ RULES = {
 }
 PERCENT = 27            # the one ratio that counts in hundredths
 
-_plans: "dict[tuple[Point, ...], tuple[Step, ...]]" = {}             # points -> what `plan` says of them: a schema has few kinds of device
+# points -> what `plan` says of them: a schema has few kinds of device.
+_plans: "dict[tuple[Point, ...], tuple[Step, ...]]" = {}
 PLANS_MAX = 8
 
 # Points are coded in order of rank, so that sources come before what they predict.

@@ -14,7 +14,8 @@ from gateway.core.errors import Bug, FormatError
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
     # (cost, mode, base, residuals), and what a batch collects: (modes, bases, body).
     Series = tuple[int, int, int, Sequence[int]]
     Coded = tuple[list[int], list[int], bytearray]
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 CONSTANT, VALUE, DELTA, DELTA2 = 0, 1, 2, 3
 
+MODE_BITS = 3           # of a run of modes: the mode in the lower two, above them 1 if predicted
+STEP_MAX = INT_END - 1  # all values may be 2**64 - 1, as a register that hangs reads
 VARINT_BYTES_MAX = 10   # 70 bits: a delta of deltas of 64-bit counters needs 67
 
 
@@ -206,3 +209,57 @@ def restore(mode: int, base: int, data: bytes, at: int, count: int) -> tuple[lis
             base += number
         append(base)
     return values, at
+
+
+def put_modes(out: bytearray, modes: list[int]) -> None:
+    """Write modes as runs: run << 5 | mode."""
+    last, run = -1, 0
+    for mode in modes:
+        if mode != last and run:
+            put_varint(out, run << MODE_BITS | last)
+            run = 0
+        last, run = mode, run + 1
+    if run:
+        put_varint(out, run << MODE_BITS | last)
+
+
+def read_modes(data: bytes, at: int, count: int) -> "tuple[Iterator[int], int]":
+    """Return (iterator over count modes, offset after them)."""
+    modes: list[int]
+    modes, last = [], -1
+    while len(modes) < count:
+        number, at = varint(data, at)
+        run, mode = number >> MODE_BITS, number & (1 << MODE_BITS) - 1
+        if not 0 < run <= count - len(modes) or mode == last:
+            raise FormatError("columns: a run of %d modes before %d" % (run, at))
+        modes.extend([mode] * run)
+        last = mode
+    return iter(modes), at
+
+
+def put_steps(out: bytearray, steps: list[int]) -> None:
+    """Write the steps that are not 1: how many, then for each: points skipped, step."""
+    put_varint(out, sum([step > 1 for step in steps]))
+    skipped = 0
+    for step in steps:
+        if step > 1:
+            put_varint(out, skipped)
+            put_varint(out, step)
+            skipped = -1
+        skipped += 1
+
+
+def read_steps(data: bytes, at: int, count: int) -> "tuple[Iterator[int], int]":
+    """Return (iterator over the steps of count points, offset after them)."""
+    steps, place = [1] * count, -1
+    told, at = varint(data, at)
+    if told > count:
+        raise FormatError("columns: %d steps before %d" % (told, at))
+    for _ in range(told):
+        skipped, at = varint(data, at)
+        step, at = varint(data, at)
+        place += skipped + 1
+        if place >= count or not 1 < step <= STEP_MAX:
+            raise FormatError("columns: a step before %d" % at)
+        steps[place] = step
+    return iter(steps), at

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
     from gateway.core.codec.cose import Sign1
     from gateway.core.evidence.batch import Batch
-    from gateway.core.reading import Schema, Values
+    from gateway.core.reading import ClockState, Schema, Values
     from gateway.core.record import Record
     from gateway.core.types import Compress, Inflate, Sign
+
     # (count, total, lowest, highest) of a gauge, None where there is none.
     Gauge = tuple[int, int, int, int] | None
 
