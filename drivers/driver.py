@@ -49,7 +49,7 @@ class Setup:
     unit: address on the bus.  fine: False for the measurands' default resolution, True for
     their fine one.  workloads: names whose series a compute node is asked for.
     everything: all points, not only the journal's, with as many digits as the device has.
-    floats: registers.floats; who has links/doubles.py sets that, which says the same sooner.
+    floats: registers.floats; who has links/decimals.py sets that, which says the same sooner.
     """
 
     def __init__(self, wire, unit=1, fine=False, workloads=(), everything=False):

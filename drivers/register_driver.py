@@ -4,7 +4,7 @@ A poll asks the planned spans in turn.  What the answers do to the plan:
 exception 2 or 3 on a span of several points: the span is split, and stays split; on a single
 point, or exception 1: the point is off; both are tried again after an hour of polls.
 Silence ends the poll: a dead unit costs one time-out.  A damaged frame is asked once more.
-How the unit is asked, so that a late answer fits nothing, stands in asker.py.
+How the unit is asked, so that a late answer fits nothing, stands in reader.py.
 """
 
 from collections import namedtuple

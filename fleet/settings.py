@@ -8,9 +8,8 @@ Paths are relative to the file.  `python -m provisioning enrol` writes it.
 """
 
 import tomllib
-from collections import namedtuple
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,10 +19,18 @@ from gateway.core.errors import ConfigError
 NEXT_STEP = "next: python -m provisioning enrol --site SITE --data {data}"
 KEYS = {"broker": ("host", "port", "ca", "certificate", "key"), "receipt": ("key",)}
 
-# host: text.  port: 1..65535.  ca, certificate, key, receipt_key: absolute paths.
-# factors: id of a factor set, or None for the ledger's own default.
-Settings = namedtuple(
-    "Settings", ("host", "port", "ca", "certificate", "key", "receipt_key", "factors"))
+
+class Settings(NamedTuple):
+    """What fleet.toml says; paths are absolute, factors: id of a factor set, or None for the
+    ledger's own default."""
+
+    host: str
+    port: int
+    ca: Path
+    certificate: Path
+    key: Path
+    receipt_key: Path
+    factors: str | None
 
 
 def load(data: Path) -> Settings:

@@ -3,15 +3,13 @@
 Nothing that admission once concluded is believed: every sealed batch is opened again.
 """
 
-from collections import namedtuple
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import NamedTuple
 
 from fleet.formats import downsampled as coarsened
+from fleet.formats.envelope import inflate
 from fleet.formats.registry import Device, key_for, verified
-from fleet.ingest import admission
-from fleet.reporting import text
-from fleet.store.incidents import Incident
+from fleet.formats.values import AnyBatch, Opened
 from fleet.store.reader import JournalRow, Reader
 from gateway.core.errors import FormatError
 from gateway.core.evidence import chain, downsampled
@@ -19,12 +17,31 @@ from gateway.core.evidence import chain, downsampled
 # What can be wrong.  MISSING: a hole before a batch, which may still arrive.
 MISSING, UNREADABLE, SIGNATURE, MISPLACED, NOT_BOOKED, REPEATED, LINK, LOST = (
     "missing", "unreadable", "signature", "misplaced", "not-booked", "repeated", "link", "lost")
-# device, journal (hex), code: one of the above, what: text that names batch and sequence range.
-Fault = namedtuple("Fault", ("device", "journal", "code", "what"))
 Found = tuple[str, str]             # (code, what)
-# records, batches: checked and good.  first_seq, last_seq: range that holds.
-Checked = namedtuple("Checked", ("device", "journal", "records", "batches", "first_seq",
-                                 "last_seq", "low_water", "faults"))
+
+
+class Fault(NamedTuple):
+    """What is wrong with a journal; journal: hex, code: one of the above, what: text that
+    names batch and sequence range."""
+
+    device: str
+    journal: str
+    code: str
+    what: str
+
+
+class Checked(NamedTuple):
+    """One journal, checked; records, batches: those that are good, first_seq, last_seq: the
+    range that holds."""
+
+    device: str
+    journal: str
+    records: int
+    batches: int
+    first_seq: int
+    last_seq: int
+    low_water: int
+    faults: list[Fault]
 
 
 def site(reader: Reader, devices: Iterable[Device]) -> list[Checked]:
@@ -100,25 +117,19 @@ def _batch_faults(device: Device, journal_id: bytes, number: int, sealed: bytes,
         return
     if deep:
         try:
-            downsampled.open_records(batch, admission.inflate)
+            downsampled.open_records(batch, inflate)
         except FormatError as error:
             yield NOT_BOOKED, f"{place}: received, not booked: {error}"
 
 
-def _place(sealed: bytes, number: int) -> admission.Opened | None:
+def _place(sealed: bytes, number: int) -> Opened | None:
     """Return the place with this number that a batch takes, None if it has none."""
     _, batch, link = downsampled.open_any(sealed)
-    opened = admission.Opened(None, sealed, batch, link, (), [], None)
-    return next((one for one in coarsened.places(opened) if one.batch.number == number), None)
+    opened = Opened((), sealed, batch, link)
+    return next((one for one in coarsened.positions(opened) if one.batch.number == number), None)
 
 
-def words_of(incident: Incident) -> str:
-    """Return an incident as a line for people; what it is, then what happened."""
-    times = f" ({incident.count} times)" if incident.count > 1 else ""
-    return f"{text.INCIDENT_WORDS.get(incident.kind, incident.kind)}: {incident.detail}{times}"
-
-
-def _order_faults(batch: Any, last_seq: int, link: bytes) -> Iterator[Found]:
+def _order_faults(batch: AnyBatch, last_seq: int, link: bytes) -> Iterator[Found]:
     if batch.first_seq > last_seq + 1 and batch.prev != link:
         yield MISSING, (f"records {last_seq + 1}..{batch.first_seq - 1} are missing before batch "
                         f"{batch.number}; the gateway still holds them, or they were taken away")

@@ -10,31 +10,35 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from drivers.links import open_link
+from gateway.aio.keep_alive import Beat, Progress, Service, keep_alive, pause
 from gateway.config.values import Cabinet
+from gateway.core.event import Committed
 from gateway.core.evidence.batch import CODEC_DEFLATE
 from gateway.core.journal.downsampled_files import CoarseBatches
 from gateway.core.journal.journal import Journal, Opening, Sealer
-from gateway.core.reading import CLOCK_UNKNOWN, Scan
-from gateway.delivery.uplink import LIVE_S_MIN, Uplink
+from gateway.core.reading import CLOCK_UNKNOWN
+from gateway.delivery.live_lane import LIVE_S_MIN
+from gateway.delivery.uplink import SILENT_S, Uplink
 from gateway.ledger.factors import factors
 from gateway.live import battery_checkpoint
-from gateway.live.figures import Live, Moment, source_name
-from gateway.polling.poller import BusPoller, Line, supervise
+from gateway.live.figures import Board, Live, Moment, source_name
+from gateway.polling.poller import BusPoller, Line
 from gateway.polling.unit import Timeout, Unit
 from gateway.service import status as statuses
-from gateway.service.health import Notifier, Progress, cpu_s, pause, rss_kib, watch, write_status
+from gateway.service.health import Notifier, cpu_s, rss_kib, watch, write_status
 from gateway.signer import Signer, Verifier
 from gateway.storage import cpython_fast_paths, succession
 from gateway.storage.deflate import deflate
 from gateway.storage.restart import known_utc_ms, last_read_utc_ms
 from gateway.storage.retention import Limits, Room
 from gateway.storage.store import BLOCK_BYTES, FlashStore
-from gateway.storage.writer import Rules, Writer
+from gateway.storage.succession import Succession
+from gateway.storage.writer import Rules, Witness, Writer
 from gateway.timekeeping.clock import Clock, rfc3339
 from gateway.tls import tls_context
 
@@ -43,7 +47,6 @@ SOFTWARE = "wattproof 0.1.0"
 STATUS_S = 10.0                 # real
 BUS_STOP_S = 5.0                # real: the longest exchange, drain included
 DRAIN_S = 10.0                  # real: at a stop, until the fleet has everything
-RESTART_S_MAX = 60.0
 MIB = 1 << 20
 COLLECT = (20_000, 20, 20)      # container objects between looks for cycles, by generation
 
@@ -57,27 +60,23 @@ class Gateway:
             cabinet.uplink.receipt_key)
         tls_context(cabinet.uplink)                 # stop now if the files do not fit
         self.cabinet, self.store = cabinet, FlashStore(cabinet.journal.directory)
-        self.clock = Clock(cabinet.scale, floor_ms=known_utc_ms(self.store))
+        board = Board(cabinet)
+        self.clock = Clock(cabinet.scale, floor_ms=known_utc_ms(self.store),
+                           temperature_c=board.temperature_c)
         self.live = Live(cabinet, factors.load(cabinet.factors), battery_checkpoint.read(
             cabinet.status_file, cabinet.config_hash.hex(), self.clock.state(),
-            self.clock.ticks_ms()))
-        self.clock.temperature_c = lambda: self.live.temperature_c(self.clock.ticks_ms())
-        sealer = Sealer(signer.kid, signer.sign, deflate, CODEC_DEFLATE)
+            self.clock.ticks_ms()), board)
         journal = Journal.open(self.store, self._opening(), batches=CoarseBatches)
-        self.writer = Writer(journal, self.clock, Rules(
-            cabinet.journal.loss_window_s, cabinet.journal.batch_minutes, sealer, witness),
-            self._room(journal, sealer))
+        self.writer = self._writer(journal, Sealer(
+            signer.kid, signer.sign, deflate, CODEC_DEFLATE))
+        self.writer.subscribe(Witness(witness).note)
+        self.writer.subscribe(self._show)
         self.uplink = Uplink(cabinet.site.cabinet, cabinet.uplink, self.writer, verifier)
-        self._last_read = last_read_utc_ms(journal)
-        self.pollers = {bus.name: self._poller(bus) for bus in cabinet.buses}
+        last_read = last_read_utc_ms(journal)
+        self.pollers = {bus.name: self._poller(bus, last_read) for bus in cabinet.buses}
         self.progress, self.notifier = Progress(self.clock.real_s), Notifier()
         self.stop, self.drain_s = asyncio.Event(), DRAIN_S
         self._started_s = self.clock.real_s()
-        self.writer.on_commit = self._committed
-        self.writer.on_sealed = self.uplink.wake
-        self.writer.renew = self._renew
-        self.writer.on_renewed = self.uplink.begin_anew
-        self.uplink.live = self._message
 
     def _opening(self) -> Opening:
         cabinet = self.cabinet
@@ -85,24 +84,26 @@ class Gateway:
             cabinet.site.cabinet, cabinet.schema, cabinet.config_hash, cabinet.descriptor,
             SOFTWARE, lambda: os.urandom(16), self.clock.state(), self.clock.ticks_ms())
 
-    def _room(self, journal: Journal, sealer: Sealer) -> Room:
-        cabinet = self.cabinet
-        room = Room(journal, self.store, cabinet.journal.keep_mib * MIB, sealer,
-                    Limits(cabinet.config_hash, cabinet.descriptor))
-        room.busy = lambda: self.uplink.outbox.under_way()
-        return room
+    def _writer(self, journal: Journal, sealer: Sealer) -> Writer:
+        settings = self.cabinet.journal
+        known = Limits(self.cabinet.config_hash, self.cabinet.descriptor)
 
-    def _renew(self, old: Journal, low_water: int) -> tuple[Journal, Room]:
-        journal = succession.begin(old, self._opening(), low_water)
-        return journal, self._room(journal, self.writer.rules.sealer)
+        def retention(of: Journal) -> Room:
+            return Room(of, self.store, settings.keep_mib * MIB, sealer, known)
 
-    def _poller(self, bus: Any) -> BusPoller:
+        def successor(old: Journal, low_water: int) -> tuple[Journal, Room]:
+            new = succession.begin(old, self._opening(), low_water)
+            return new, retention(new)
+        return Writer(journal, self.clock, Rules(
+            settings.loss_window_s, settings.batch_minutes, sealer), retention(journal),
+            Succession(successor))
+
+    def _poller(self, bus: Any, last_read: Mapping[str, int]) -> BusPoller:
         units = [Unit(device.name, stream, self.cabinet.drivers[stream],
                       Timeout(float(bus.timeout_s)))
                  for stream, device in enumerate(self.cabinet.devices) if device.bus == bus.name]
-        poller = BusPoller(Line(bus, self.clock, open_link), units, self.clock, self.writer.put)
-        poller.last_read_utc_ms = self._last_read
-        return poller
+        return BusPoller(Line(bus, self.clock, open_link), units, self.clock, self.writer.put,
+                         last_read)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; then stop in order, nothing committed is lost."""
@@ -111,14 +112,15 @@ class Gateway:
             loop.add_signal_handler(number, self.stop.set)
         interval_ms = self.cabinet.journal.interval_s * 1000
         async with asyncio.TaskGroup() as group:
-            writer = group.create_task(self._watched("writer", 30.0))
-            buses = [group.create_task(supervise(poller, name, interval_ms, self.progress))
+            # A crash of the writer ends the process: evidence has no second owner.
+            writer = group.create_task(self.writer.run(self.progress.expect("writer", 30.0)))
+            buses = [self._keep(group, poller.service(name, interval_ms))
                      for name, poller in self.pollers.items()]
-            services = [
-                group.create_task(self._keep("uplink", 150.0, self.uplink.run)),
-                group.create_task(self._keep("figures", 60.0, self._figures)),
-                group.create_task(self._keep("status", 60.0, self._statuses)),
-                group.create_task(watch(self.progress, self.notifier))]
+            services = [self._keep(group, service) for service in (
+                Service("uplink", lambda beat: self.uplink.run(beat, self.message), SILENT_S),
+                Service("figures", self._figures, 60.0),
+                Service("status", self._statuses, 60.0))]
+            services.append(group.create_task(watch(self.progress, self.notifier)))
             self.notifier.send("READY=1")
             LOG.info("%s runs: %d devices on %d buses, boot %d", self.cabinet.site.cabinet,
                      len(self.cabinet.devices), len(buses), self.writer.journal.boot)
@@ -145,48 +147,33 @@ class Gateway:
                  f"{self.uplink.outbox.waiting()} batches wait on flash for the next start")
         write_status(self.cabinet.status_file, self.status("stopped"))
 
-    async def _watched(self, name: str, limit_s: float) -> None:
-        self.progress.expect(name, limit_s)
-        self.writer.beat = lambda: self.progress.beat(name)
-        await self.writer.run()
+    def _keep(self, group: asyncio.TaskGroup, service: Service) -> asyncio.Task[None]:
+        """Start a task that a crash does not end; from now on it must beat."""
+        beat = self.progress.expect(service.name, service.silent_s)
+        return group.create_task(keep_alive(service, beat))
 
-    async def _keep(self, name: str, limit_s: float,
-                    service: Callable[[], Awaitable[None]]) -> None:
-        """Run a service for ever; a crash of it is logged and does not reach the others."""
-        self.progress.expect(name, limit_s)
-        if name == "uplink":
-            self.uplink.beat = lambda: self.progress.beat(name)
-        wait_s = 1.0
-        while True:
-            try:
-                await service()
-            except Exception:
-                LOG.exception("%s crashed; next: report this; again in %g s", name, wait_s)
-            self.progress.beat(name)
-            await asyncio.sleep(min(wait_s, limit_s / 2))
-            wait_s = min(2 * wait_s, RESTART_S_MAX)
-
-    async def _figures(self) -> None:
+    async def _figures(self, beat: Beat) -> None:
         """Move the live books on, in steps of the live interval."""
         while True:
             self.live.advance(self.clock.ticks_ms(), self.clock.state())
-            self.progress.beat("figures")
+            beat()
             left_s = max(self.clock.seconds(self.cabinet.uplink.live_s), LIVE_S_MIN)
             await pause(min(left_s, 20.0))
 
-    async def _statuses(self) -> None:
+    async def _statuses(self, beat: Beat) -> None:
         """Replace the status file every few seconds."""
         while True:
             write_status(self.cabinet.status_file, self.status("running"))
-            self.progress.beat("status")
+            beat()
             await pause(STATUS_S)
 
-    def _committed(self, scans: list[Scan]) -> None:
+    def _show(self, event: Any) -> None:
         """Show what is durable now."""
-        self.live.board.take(scans)
-        self.uplink.refresh()
+        if isinstance(event, Committed):
+            self.live.board.take(event.scans)
 
-    def _message(self) -> dict[str, Any]:
+    def message(self) -> dict[str, Any]:
+        """Return the live message of now."""
         journal = self.writer.journal
         moment = Moment(self.clock.ticks_ms(), self.clock.state(), journal.boot,
                         journal.durable_seq, self._journal_brief())
@@ -213,7 +200,7 @@ class Gateway:
                 "device_bytes": counts.blocks_touched * BLOCK_BYTES,
                 "bytes_written": counts.bytes_written, "syncs": counts.syncs}
             | {f"writer_{key}": value for key, value in self.writer.counts.items()}
-            | self.writer.room.status(),
+            | self.writer.retention.status(),
             "uplink": {"state": self.uplink.state, "reason": self.uplink.reason,
                        "alarms": sorted(self.uplink.alarms), **self.uplink.counts},
             "buses": [{"name": name, "fault": poller.fault, **poller.counts}

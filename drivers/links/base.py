@@ -19,7 +19,7 @@ class LinkClock(Protocol):
 
 
 class Transaction(Protocol):
-    """One question: see drivers/modbus.py, pylontech.py and scrape.py."""
+    """One question: see drivers/modbus.py, pylontech.py and prometheus.py."""
 
     request: bytes
     gap_ms: int

@@ -7,26 +7,51 @@ The contents determine every other byte of the file.  Format: docs/formats.md se
 """
 
 import hashlib
-from collections import namedtuple
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from fleet.transparency.proofs import Signer
 from gateway.core.codec import cbor, cose
 
 FORMAT = "wattproof-evidence-1"
 
-# What a bundle is about.  site, cabinet: text.  from_ms, to_ms: the period of the statement.
-# config: 32 bytes, hash of the descriptor the statement was made with.  key: 32 bytes, the
-# fleet's public receipt key.  keys: {journal id in hex: public evidence key (32 bytes)}.
-Subject = namedtuple("Subject", (
-    "site", "cabinet", "from_ms", "to_ms", "config", "key", "keys"))
-# What stands in the contents as it is.  registry, statement, factors: bytes.  descriptors,
-# heads (by size), consistency (of each head but the last), receipts: lists of bytes.
-Papers = namedtuple("Papers", (
-    "registry", "statement", "factors", "descriptors", "heads", "consistency", "receipts"))
-# One batch with its proof.  about: (device, journal, number, first_seq, last_seq).  sealed,
-# receipt: bytes.
-Proven = namedtuple("Proven", ("about", "sealed", "receipt"))
+
+class Subject(NamedTuple):
+    """What a bundle is about.
+
+    from_ms, to_ms: the period of the statement.  config: 32 bytes, hash of the descriptor the
+    statement was made with.  key: 32 bytes, the fleet's public receipt key.  keys: {journal id
+    in hex: public evidence key (32 bytes)}.
+    """
+
+    site: str
+    cabinet: str
+    from_ms: int
+    to_ms: int
+    config: bytes
+    key: bytes
+    keys: dict[str, bytes]
+
+
+class Papers(NamedTuple):
+    """What stands in the contents as it is; heads: by size, consistency: of each head but the
+    last."""
+
+    registry: bytes
+    statement: bytes
+    factors: bytes
+    descriptors: list[bytes]
+    heads: list[bytes]
+    consistency: list[bytes]
+    receipts: list[bytes]
+
+
+class Proven(NamedTuple):
+    """One batch with its proof; about: (device, journal, number, first_seq, last_seq)."""
+
+    about: tuple[str, bytes, int, int, int]
+    sealed: bytes
+    receipt: bytes
 
 
 def write(subject: Subject, papers: Papers, batches: Iterable[Proven], signer: Signer) -> bytes:

@@ -8,27 +8,24 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.errors import ReportError
 from fleet.evidence import bundle
-from fleet.formats.registry import Device
+from fleet.formats.registry import Device, key_id
 from fleet.reporting import report
+from fleet.reporting.content import Report
 from fleet.store.evidence_reader import BatchRow, EvidenceReader
 from fleet.store.reader import Reader
 from fleet.transparency import proofs
 from gateway.core.evidence import receipt
 from gateway.ledger.factors import factors
 
-KID_BYTES = 8
-
 
 def signer_of(key: Ed25519PrivateKey) -> proofs.Signer:
     """Return the Signer of the fleet's receipt key."""
-    public = key.public_key().public_bytes_raw()
-    return proofs.Signer(hashlib.sha256(public).digest()[:KID_BYTES], key.sign)
+    return proofs.Signer(key_id(key.public_key().public_bytes_raw()), key.sign)
 
 
 def build(reader: Reader, question: report.Question, registry_file: Path,
@@ -50,8 +47,7 @@ def build(reader: Reader, question: report.Question, registry_file: Path,
         prover = proofs.Prover(heads[-1], signer)
         papers = bundle.Papers(
             registry_file.read_bytes(), _json(content), _factors(question, content),
-            [rows.descriptor(device, digest) for digest in sorted(
-                {config, *(row.config for row in batches)}) if rows.descriptor(device, digest)],
+            _descriptors(rows, device, {config, *(row.config for row in batches)}),
             [proofs.sign_head(head, signer) for head in heads],
             [prover.consistency(head.size, rows.log.node) for head in heads[:-1]],
             [_receipt(rows, device, journal, signer) for journal, _, _ in spans])
@@ -68,12 +64,18 @@ def _key(device: Device, journal: bytes) -> bytes:
     return found
 
 
-def _json(content: dict[str, Any]) -> bytes:
+def _descriptors(rows: EvidenceReader, device: str, hashes: set[bytes]) -> list[bytes]:
+    """Return the descriptors with these hashes that have arrived, in order of their hashes."""
+    found = [rows.descriptor(device, digest) for digest in sorted(hashes)]
+    return [descriptor for descriptor in found if descriptor]
+
+
+def _json(content: Report) -> bytes:
     """Return a report as `python -m fleet report` writes it."""
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-def _factors(question: report.Question, content: dict[str, Any]) -> bytes:
+def _factors(question: report.Question, content: Report) -> bytes:
     """Return the factor set's content in the one form that its hash is taken over."""
     said = content["factors"]
     name = str(question.factors or said["id"])

@@ -5,22 +5,14 @@ batch before it: whoever changes one later cannot prove the new tree consistent 
 """
 
 import hashlib
-from datetime import UTC, datetime
 
 from fleet.errors import ReportError
 from fleet.transparency import proofs
+from fleet.transparency.merkle import Head
 from fleet.transparency.merkle_log import Log
 
 
-def parse_day(text: str) -> int:
-    """Return the UTC milliseconds at which a day like 2026-06-01 begins."""
-    try:
-        return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1000)
-    except ValueError as error:
-        raise ReportError(f"{text!r} is not a day; write it like 2026-06-01") from error
-
-
-def head_of(log: Log, day_ms: int | None) -> proofs.Head:
+def head_of(log: Log, day_ms: int | None) -> Head:
     """Return the head at the end of a UTC day, or of now; raises ReportError for no leaves."""
     head = log.head() if day_ms is None else log.day(day_ms)
     if head.size == 0:

@@ -1,7 +1,7 @@
 """The second opinion: cbor2, in a strict profile, reads what our own decoder read.
 
 Nothing is booked unless two independent implementations agree on the signed content
-(docs/design.md, "CBOR").  cbor2's defaults are loose: trailing bytes, duplicate keys, tags
+(docs/formats.md section 1).  cbor2's defaults are loose: trailing bytes, duplicate keys, tags
 that build cycles or compile regular expressions; all of that is refused here.
 """
 
@@ -16,7 +16,7 @@ DEPTH_MAX = 8
 BUILT_IN_TAGS = (*range(64), 100, 256, 258, 260, 261, 1004, 43000, 55799)
 
 
-def _refuse(*_: Any) -> NoReturn:
+def _refuse(*_: object) -> NoReturn:
     raise cbor2.CBORDecodeError("tag refused")
 
 
@@ -37,14 +37,14 @@ def read(data: bytes) -> Any:
     return value
 
 
-def check(data: bytes, ours: Any) -> None:
+def check(data: bytes, ours: object) -> None:
     """Raise BadSchema unless cbor2 reads in `data` exactly `ours`, what is going to count."""
     theirs = read(data)
     if not _same(theirs, ours):
         raise BadSchema("our decoder and cbor2 read the payload differently: report this batch")
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: object, other: object) -> bool:
     """Equal in value and kind: True is not 1, text is not bytes."""
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(one) == len(other) and all(map(_same, one, other))

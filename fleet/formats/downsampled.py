@@ -1,4 +1,4 @@
-"""What a coarsened batch is to the fleet: several places of a journal in one signed message.  Pure.
+"""What a coarsened batch is to the fleet: several positions of a journal in one message.  Pure.
 
 A full gateway made its oldest unacknowledged batches coarser (docs/formats.md section 13).  The
 message names each of them by number, sequences and chain value, so each is compared with what
@@ -6,45 +6,42 @@ is held as if it had come itself: one that is held already is a duplicate and is
 again, another chain value is a fork.
 """
 
-from collections import namedtuple
 from collections.abc import Iterable
-from typing import Any
 
-from fleet.ingest.admission import Opened
+from fleet.formats.values import BatchPosition, Opened
 from gateway.core.evidence import downsampled
 
-# The place of one batch in a journal, with the names that batch.Batch has for it.
-Place = namedtuple("Place", (
-    "device", "journal_id", "number", "boot", "first_seq", "last_seq", "prev", "config_hash"))
 
-
-def places(opened: Opened) -> list[Opened]:
-    """Return an Opened for each place that a batch takes: itself, or one for each batch that a
-    coarsened one stands for, with its own number, sequences, predecessor and chain value."""
+def positions(opened: Opened) -> list[Opened]:
+    """Return an Opened for each position that a batch takes: itself, or one for each batch that
+    a coarsened one stands for, with its own number, sequences, predecessor and chain value."""
     batch = opened.batch
     if not isinstance(batch, downsampled.Coarse):
         return [opened]
     found, prev = [], batch.prev
     for one in batch.replaced:
-        found.append(opened._replace(link=one.link, batch=Place(
+        found.append(opened._replace(link=one.link, batch=BatchPosition(
             batch.device, batch.journal_id, one.number, batch.boot, one.first_seq, one.last_seq,
-            prev, batch.config_hash)))
+            prev, batch.config_hash, batch.clock)))
         prev = one.link
     return found
 
 
 def only(opened: Opened, numbers: Iterable[int]) -> Opened:
-    """Return a coarsened batch with the records and cells of some of its places only: those
+    """Return a coarsened batch with the records and cells of some of its positions only: those
     that are booked from it, the others came whole."""
     batch, wanted = opened.batch, set(numbers)
+    if not isinstance(batch, downsampled.Coarse):
+        return opened
     spans = [one for one in batch.replaced if one.number in wanted]
-    records = [item for item in opened.records
-               if any(one.first_seq <= item.seq <= one.last_seq for one in spans)]
-    cells = [cell for cell in opened.cells if batch.replaced[cell.place].number in wanted]
+    records = tuple(item for item in opened.records
+                    if any(one.first_seq <= item.seq <= one.last_seq for one in spans))
+    cells = tuple(cell for cell in opened.cells or ()
+                  if batch.replaced[cell.place].number in wanted)
     return opened._replace(records=records, cells=cells)
 
 
-def told(batch: Any) -> str:
+def describe(batch: downsampled.Coarse) -> str:
     """Return what a person should know of a coarsened batch."""
     return (f"records {batch.first_seq}..{batch.last_seq}: the gateway's flash was full; kept: "
             f"{downsampled.RULE_NAMES[batch.rule]}")

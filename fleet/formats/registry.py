@@ -3,9 +3,8 @@
 import hashlib
 import json
 import logging
-from collections import namedtuple
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -13,22 +12,45 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from gateway.core.errors import ConfigError, FormatError
 from gateway.core.evidence import handover
 
-# device, site, name, timezone: text.  kid: 8 bytes.  public: 32 raw Ed25519 bytes, of the key
-# that signs now.  previous: tuple of Previous, of boards that were replaced.
-Device = namedtuple("Device", ("device", "site", "name", "timezone", "kid", "public",
-                               "previous"), defaults=((),))
-# A key that handed over: it may sign the rest of its own journal and nothing else.
-Previous = namedtuple("Previous", ("kid", "public", "journal", "statement"))
-
 log = logging.getLogger("fleet.formats.registry")
 
 KID_BYTES = 8
 FILES_MAX = 100_000     # gateways of one fleet; a folder with more is something else
 
 
+class Previous(NamedTuple):
+    """A key that handed over: it may sign the rest of its own journal and nothing else."""
+
+    kid: bytes
+    public: bytes
+    journal: bytes
+    statement: bytes
+
+
+class Device(NamedTuple):
+    """An enrolled gateway.
+
+    kid: 8 bytes.  public: 32 raw Ed25519 bytes, of the key that signs now.  previous: the keys
+    of boards that were replaced.
+    """
+
+    device: str
+    site: str
+    name: str
+    timezone: str
+    kid: bytes
+    public: bytes
+    previous: tuple[Previous, ...] = ()
+
+
 def registry_file(data: Path, device: Device) -> Path:
     """Return the file that holds a gateway's entry."""
     return data / "registry" / f"{device.device}.json"
+
+
+def key_id(public: bytes) -> bytes:
+    """Return the key id of a public key: the first 8 bytes of its SHA-256."""
+    return hashlib.sha256(public).digest()[:KID_BYTES]
 
 
 def key_for(device: Device, kid: bytes, journal: bytes) -> bytes | None:
@@ -49,11 +71,6 @@ def verified(public: bytes, signed: bytes, signature: bytes) -> bool:
     except InvalidSignature:
         return False
     return True
-
-
-def signed_by(device: Device, signed: bytes, signature: bytes) -> bool:
-    """Return whether a device's present evidence key made this signature."""
-    return verified(device.public, signed, signature)
 
 
 class Registry:
@@ -136,6 +153,5 @@ def _previous(entry: dict[str, Any]) -> tuple[Previous, ...]:
                 or content.new_public != publics[number + 1]
                 or content.device != entry["device"]):
             raise ValueError(f"hand-over {number + 1} does not hold")
-        kid = hashlib.sha256(public).digest()[:KID_BYTES]
-        found.append(Previous(kid, public, content.old_journal, statement))
+        found.append(Previous(key_id(public), public, content.old_journal, statement))
     return tuple(found)

@@ -12,6 +12,8 @@ from fleet.formats import cbor_crosscheck
 from gateway.core.codec import cbor
 from gateway.core.errors import BadSchema, FormatError
 
+# Maps as our decoder gives them: of texts, whole numbers, lists and maps.
+Entry = dict[str, Any]
 Descriptor = dict[str, Any]
 
 # What a descriptor may say at all.
@@ -54,7 +56,7 @@ def held(data: bytes) -> Descriptor:
     return dict(cbor_crosscheck.read(data))
 
 
-def _check_device(entry: dict[str, Any]) -> None:
+def _check_device(entry: Entry) -> None:
     _need(_is_text(entry.get("name")), "every device is a map with a name")
     place = f"device {entry['name']!r}: "
     for key in ("kind", "role"):
@@ -65,16 +67,17 @@ def _check_device(entry: dict[str, Any]) -> None:
         _check_numbers(entry, place, (("ct_ratio", "1e-6", "1e6"),))
 
 
-def _check_battery(battery: Any) -> None:
+def _check_battery(battery: object) -> None:
     if battery is not None:
-        _need(isinstance(battery, dict), "battery must be a map, or null for none")
-        full = {"eta_charge": 1, "eta_discharge": 1, "standby_w": 0} | battery
+        if not isinstance(battery, dict):
+            raise _refusal("battery must be a map, or null for none")
+        full: Entry = {"eta_charge": 1, "eta_discharge": 1, "standby_w": 0} | battery
         _check_numbers(full, "battery", (
             ("capacity_wh", "0.001", "1e12"), ("eta_charge", "0.001", "1"),
             ("eta_discharge", "0.001", "1"), ("standby_w", "0", "1e9")))
 
 
-def _check_numbers(entry: dict[str, Any], place: str,
+def _check_numbers(entry: Entry, place: str,
                    limits: tuple[tuple[str, str, str], ...]) -> None:
     for key, low, high in limits:
         value = entry.get(key)
@@ -85,22 +88,26 @@ def _check_numbers(entry: dict[str, Any], place: str,
               f"{place} {key} must be from {low} to {high}")
 
 
-def _maps(value: Any, name: str) -> list[dict[str, Any]]:
+def _maps(value: object, name: str) -> list[Entry]:
     found = [] if value is None and name != "devices" else value
-    _need(isinstance(found, list) and len(found) <= ENTRIES_MAX
-          and all(isinstance(entry, dict) for entry in found),
-          f"{name} must be a list of at most {ENTRIES_MAX} maps")
+    if not (isinstance(found, list) and len(found) <= ENTRIES_MAX
+            and all(isinstance(entry, dict) for entry in found)):
+        raise _refusal(f"{name} must be a list of at most {ENTRIES_MAX} maps")
     return list(found)
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> bool:
     return isinstance(value, str) and len(value) <= TEXT_CHARS_MAX
 
 
-def _is_whole(value: Any, low: int, high: int) -> bool:
+def _is_whole(value: object, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def _need(holds: bool, text: str) -> None:
     if not holds:
-        raise BadSchema(f"site descriptor: {text}")
+        raise _refusal(text)
+
+
+def _refusal(text: str) -> BadSchema:
+    return BadSchema(f"site descriptor: {text}")

@@ -9,48 +9,59 @@ third try, so that one bad batch does not stop the good ones behind it.
 """
 
 import hashlib
-from collections import namedtuple
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.formats import downsampled as coarsened
+from fleet.formats import envelope
+from fleet.formats.registry import key_id
+from fleet.formats.values import AnyBatch, Chain, Held, Neighbour, Opened
 from fleet.ingest import admission
 from fleet.rollup.rollup import Booking
 from fleet.store import incidents
-from fleet.store.writer import Chain, Store
+from fleet.store.writer import Store
 from gateway.core.errors import AdmissionError, BadSchema, BrokenChain, Replayed
 from gateway.core.evidence import downsampled, handover, receipt
 
 DUPLICATE = admission.DUPLICATE
 NOT_BOOKED = "received-not-booked"
 REFUSALS_MAX = 3            # of the same unreadable bytes; then they are kept and receipted
-KID_BYTES = 8
 KINDS = {Replayed.code: incidents.CLONE, BrokenChain.code: incidents.CHAIN}
 
 Message = tuple[str, bytes]     # the device whose topic it came on, a sealed batch
 
-# code: "admit", "duplicate", "received-not-booked" or an AdmissionError's code.  detail: text
-# for people.  receipt: sealed bytes to publish, or None.  device: from the batch or topic.
-# low_water: None when refused.
-Outcome = namedtuple("Outcome", ("code", "detail", "receipt", "device", "low_water"))
+
+class Outcome(NamedTuple):
+    """What became of a message.
+
+    code: "admit", "duplicate", "received-not-booked" or an AdmissionError's code.  detail: text
+    for people.  receipt: sealed bytes to publish, or None.  device: of the topic.  low_water:
+    None when refused.
+    """
+
+    code: str
+    detail: str
+    receipt: bytes | None
+    device: str
+    low_water: int | None
+
 
 # One place of a batch in its journal, and what is held around it.
-Placed = tuple[admission.Opened, admission.Held]
+Placed = tuple[Opened, Held]
 
 
 class Desk:
     """Admits batches into a store and signs receipts.  One per store."""
 
-    def __init__(self, store: Store, find: admission.Find, key: Ed25519PrivateKey,
+    def __init__(self, store: Store, find: envelope.Find, key: Ed25519PrivateKey,
                  now_ms: Callable[[], int]) -> None:
         """find: device name -> enrolled Device or None.  key: signs receipts."""
         self._store, self._find, self._now_ms = store, find, now_ms
         self._booking = Booking(store, now_ms)
         self._sign = key.sign
-        public = key.public_key().public_bytes_raw()
-        self._kid = hashlib.sha256(public).digest()[:KID_BYTES]
+        self._kid = key_id(key.public_key().public_bytes_raw())
 
     def receive(self, sender: str, sealed: bytes) -> Outcome:
         """Return the outcome for a batch that came on a device's topic; never raises for
@@ -74,7 +85,7 @@ class Desk:
     def _take(self, sender: str, sealed: bytes) -> tuple[Outcome, Chain | None]:
         """Return the outcome of one message, without a receipt, and where its journal stands."""
         try:
-            opened = admission.open_batch(sealed, self._find, sender)
+            opened = envelope.open_batch(sealed, self._find, sender)
             with self._store.attempt():
                 verdict, held = self._book(opened)
         except AdmissionError as error:
@@ -109,7 +120,7 @@ class Desk:
         """Return (device, receipt) of every journal: a broker may have lost the retained ones."""
         return [(held.device, self.receipt(held)) for held in self._store.chains()]
 
-    def _book(self, opened: admission.Opened) -> tuple[str, Chain]:
+    def _book(self, opened: Opened) -> tuple[str, Chain]:
         batch = opened.batch
         new = self._new_places(opened)
         if new:
@@ -120,12 +131,12 @@ class Desk:
         return (admission.ADMIT if new else DUPLICATE,
                 self._store.advance(batch.device, batch.journal_id))
 
-    def _new_places(self, opened: admission.Opened) -> list[Placed]:
+    def _new_places(self, opened: Opened) -> list[Placed]:
         """Return the places of a batch that are not held yet, each with what is held around it;
         raises AdmissionError if one of them can never be true."""
         found: list[Placed] = []
-        before: admission.Neighbour | None = None
-        for place in coarsened.places(opened):
+        before: Neighbour | None = None
+        for place in coarsened.positions(opened):
             around = self._store.held(place)
             if around.before is None:
                 around = around._replace(before=before)
@@ -133,11 +144,11 @@ class Desk:
                 self._check_dispute(place.batch, around)
                 found.append((place, around))
             batch = place.batch
-            before = admission.Neighbour(batch.number, batch.first_seq, batch.last_seq, batch.prev,
+            before = Neighbour(batch.number, batch.first_seq, batch.last_seq, batch.prev,
                                          place.link)
         return found
 
-    def _check_dispute(self, batch: Any, around: admission.Held) -> None:
+    def _check_dispute(self, batch: AnyBatch, around: Held) -> None:
         """Raise BrokenChain for a batch that does not follow a held one, once two have spoken
         for this journal: only the side that was here first may go on, in order."""
         if (around.before is None and batch.number > 1
@@ -145,16 +156,16 @@ class Desk:
             raise BrokenChain(f"{batch.device}, batch {batch.number}: this journal is disputed; "
                               "only what follows a batch that is held is taken")
 
-    def _keep(self, opened: admission.Opened, new: list[Placed]) -> int:
+    def _keep(self, opened: Opened, new: list[Placed]) -> int:
         """Store a batch, and note what its places in the journal tell; return its id."""
         batch = opened.batch
         if isinstance(batch, downsampled.Coarse):
-            self._note(incidents.COARSENED, batch, batch.first_seq, coarsened.told(batch))
+            self._note(incidents.COARSENED, batch, batch.first_seq, coarsened.describe(batch))
         for first, last in [hole for place in new for hole in admission.holes(*place)]:
             self._note(incidents.GAP, batch, first, f"records {first}..{last} were never sealed: "
                        "the device's chain passes over them")
         known = self._store.journals(batch.device)
-        closed = [entry.journal for entry in opened.device.previous]
+        closed = [entry.journal for entry in opened.previous]
         if known and batch.journal_id not in known and batch.journal_id not in closed:
             kind = incidents.HANDOVER if _explained(opened, known) else incidents.RESET
             self._note(kind, batch, "", "a statement of the key before explains this journal"
@@ -163,7 +174,7 @@ class Desk:
         return self._store.add_batch(opened, [place for place, _ in new], self._now_ms())
 
     def _refuse(self, sender: str, error: AdmissionError, sealed: bytes
-                ) -> tuple[admission.Opened, str, Chain] | None:
+                ) -> tuple[Opened, str, Chain] | None:
         """Count a refusal; return what to receipt if the batch is kept all the same."""
         digest = hashlib.sha256(sealed).digest()
         signed = self._signed(sender, sealed)
@@ -179,15 +190,15 @@ class Desk:
             self._note(KINDS[error.code], signed.batch, place, str(error))
         return kept
 
-    def _signed(self, sender: str, sealed: bytes) -> admission.Opened | None:
+    def _signed(self, sender: str, sealed: bytes) -> Opened | None:
         """Return the batch as far as its signature holds, whatever its content is."""
         try:
-            return admission.open_signed(sealed, self._find, sender)
+            return envelope.open_signed(sealed, self._find, sender)
         except AdmissionError:
             return None
 
-    def _shelve(self, opened: admission.Opened, error: AdmissionError, digest: bytes
-                ) -> tuple[admission.Opened, str, Chain] | None:
+    def _shelve(self, opened: Opened, error: AdmissionError, digest: bytes
+                ) -> tuple[Opened, str, Chain] | None:
         """Keep a batch that cannot be read after its third try, if the chain takes it."""
         batch = opened.batch
         if error.code != BadSchema.code:
@@ -204,17 +215,17 @@ class Desk:
             verdict = NOT_BOOKED
         return opened, verdict, self._store.advance(batch.device, batch.journal_id)
 
-    def _note(self, kind: str, batch: Any, place: object, detail: str) -> None:
+    def _note(self, kind: str, batch: AnyBatch, place: object, detail: str) -> None:
         self._store.incidents.note(kind, batch, place, detail, self._now_ms())
 
 
-def _explained(opened: admission.Opened, known: list[bytes]) -> bool:
+def _explained(opened: Opened, known: list[bytes]) -> bool:
     """Whether the newest hand-over of a device explains this journal: it names it, or names
     none and this is the first of the new key."""
-    if not opened.device.previous:
+    if not opened.previous:
         return False
-    closed = {entry.journal for entry in opened.device.previous}
-    _, statement = handover.open_sealed(opened.device.previous[-1].statement)
+    closed = {entry.journal for entry in opened.previous}
+    _, statement = handover.open_sealed(opened.previous[-1].statement)
     if statement.new_journal is not None:
         return bool(statement.new_journal == opened.batch.journal_id)
     return set(known) <= closed

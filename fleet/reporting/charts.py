@@ -4,20 +4,34 @@ Colours come from classes (fleet/web/assets/charts.css), so one drawing serves l
 A chart is 400 units wide: on a phone that is one unit per pixel, and text stays readable.
 """
 
-from collections import namedtuple
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from html import escape
+from typing import NamedTuple
 
 WIDTH, HEIGHT = 400, 190
 LEFT, RIGHT, TOP, BOTTOM = 38, 6, 10, 20
 TICKS = 4
 STEPS = (1, 2, 4, 6, 8, 10)     # a quarter of each is a number people read at a glance
 
-# name: legend text.  css: class that gives the colour.  values: one per slot, None = unknown.
-Layer = namedtuple("Layer", ("name", "css", "values"))
-# start_ms, slot_ms: first slot and length of each.  slots: how many.  zone: for time labels.
-Axis = namedtuple("Axis", ("start_ms", "slot_ms", "slots", "zone"))
+
+class Layer(NamedTuple):
+    """One row of values in a chart; name: legend text, css: class that gives the colour,
+    values: one per slot, None = unknown."""
+
+    name: str
+    css: str
+    values: Sequence[float | None]
+
+
+class Axis(NamedTuple):
+    """The time axis of a chart; start_ms, slot_ms: first slot and length of each, slots: how
+    many, zone: for time labels."""
+
+    start_ms: int
+    slot_ms: int
+    slots: int
+    zone: tzinfo
 
 
 def stacked(title: str, unit: str, axis: Axis, layers: Sequence[Layer]) -> str:

@@ -5,18 +5,28 @@ quarter hours telescope.  It can be off by one step of the register at either en
 interpolation at either end, and by the power there times the clock's uncertainty.
 """
 
-from collections import namedtuple
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from gateway.core import counter, interval
 
 MILLI = counter.MILLI
 
-# energy_wh: None when a boundary or the way between is not known.  bound_wh: |error| <= bound.
-Metered = namedtuple("Metered", ("energy_wh", "bound_wh"))
-Boundary = namedtuple("Boundary", ("counts", "bound_counts"))
-
 Reading = tuple[int, int]
+
+
+class Metered(NamedTuple):
+    """The energy of a meter in a period; |error| <= bound_wh."""
+
+    energy_wh: float
+    bound_wh: float
+
+
+class Boundary(NamedTuple):
+    """A counter's value at a time; |error| <= bound_counts."""
+
+    counts: float
+    bound_counts: float
 
 
 def points(parts: Iterable[interval.Part]) -> list[Reading]:
@@ -76,8 +86,9 @@ def _slope(readings: Sequence[Reading], at_ms: int) -> float:
 
 
 def metered(parts: Sequence[interval.Part], deltas: Iterable[interval.Delta],
-            period: tuple[int, int], uncertainty_ms: int, worth_wh: float) -> Metered:
-    """Return the energy of a period [from_ms, to_ms) of one counter, with its bound.
+            period: tuple[int, int], uncertainty_ms: int, worth_wh: float) -> Metered | None:
+    """Return the energy of a period [from_ms, to_ms) of one counter, with its bound; None when
+    no quarter hour of it is known.
 
     deltas: quarter hours of the same parts; energy is the sum of those that are known.
     """
@@ -85,7 +96,7 @@ def metered(parts: Sequence[interval.Part], deltas: Iterable[interval.Delta],
     inside = [one for one in deltas if from_ms <= one.start_ms < to_ms]
     known = [one.delta_milli for one in inside if one.delta_milli is not None]
     if not known:
-        return Metered(None, None)
+        return None
     energy_wh = sum(known) * worth_wh / MILLI
     readings = points(parts)
     first = min(one.start_ms for one in inside if one.delta_milli is not None)

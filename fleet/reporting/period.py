@@ -5,13 +5,14 @@ become the ledger's intervals.  Beside them: what each meter counted, with its b
 """
 
 import dataclasses
-from collections import namedtuple
 from decimal import Decimal
-from typing import Any
+from typing import NamedTuple
 
+from fleet.formats.site_descriptor import Descriptor
 from fleet.reporting import meters
+from fleet.reporting.content import MeterRow
 from fleet.rollup.config_history import History
-from fleet.store.reader import ChannelRow, Reader
+from fleet.store.reader import ChannelRow, GapRow, Reader
 from gateway.core import interval
 from gateway.core.measurand import BY_ID, COUNTER
 from gateway.ledger import assemble, counter_limits
@@ -22,20 +23,29 @@ SOC = "state_of_charge"
 # Counters by which a meter is compared with other books, and the energy role each feeds.
 ENERGY = {name for _, names in assemble.SOURCES.values() for name in names}
 
-# intervals: list of SiteInterval, one for each quarter hour.  meters: list of dicts {device,
-# role, measurand, energy_wh, bound_wh}.
-Period = namedtuple("Period", ("intervals", "meters"))
-# Parts of one counter under configurations that agree about it.  worth: of a count, in the
-# measurand's unit.  role: of the device.
-Run = namedtuple("Run", ("worth", "role", "parts"))
-
 Amounts = dict[int, dict[tuple[str, str, str], assemble.Amount]]
+
+
+class Period(NamedTuple):
+    """What a period comes to: an interval for each quarter hour, and a row for each meter."""
+
+    intervals: list[SiteInterval]
+    meters: list[MeterRow]
+
+
+class Run(NamedTuple):
+    """Parts of one counter under configurations that agree about it; worth: of a count, in the
+    measurand's unit, role: of the device."""
+
+    worth: float
+    role: str | None
+    parts: list[tuple[interval.Part, interval.Rules]]
 
 
 def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: int) -> Period:
     """Return the Period of a cabinet from from_ms to to_ms (multiples of a quarter hour)."""
     amounts: Amounts = {start: {} for start in range(from_ms, to_ms, QUARTER_MS)}
-    rows: list[dict[str, Any]] = []
+    rows: list[MeterRow] = []
     uncertainty_ms = reader.uncertainty_ms(cabinet, from_ms, to_ms)
     for channel in reader.channels(cabinet):
         known = BY_ID.get(channel.measurand)
@@ -80,7 +90,7 @@ def _runs(found: list[tuple[bytes, interval.Part]], channel: ChannelRow,
     return runs
 
 
-def _interval(descriptor: counter_limits.Descriptor, whole: counter_limits.Descriptor, start: int,
+def _interval(descriptor: Descriptor, whole: Descriptor, start: int,
               found: dict[tuple[str, str, str], assemble.Amount]) -> SiteInterval:
     """Return a quarter hour under its own descriptor; a role that only other quarter hours of
     the period have is 0 in it, not missing."""
@@ -93,7 +103,7 @@ def _interval(descriptor: counter_limits.Descriptor, whole: counter_limits.Descr
         quality={**made.quality, **dict.fromkeys(absent, interval.MEASURED)})
 
 
-def _worth(descriptor: counter_limits.Descriptor, channel: ChannelRow, unit: str) -> float:
+def _worth(descriptor: Descriptor, channel: ChannelRow, unit: str) -> float:
     """Return what one count is worth in the measurand's unit."""
     if unit == "Wh":
         device = counter_limits.device(descriptor, channel.stream)
@@ -120,11 +130,11 @@ def _add_means(reader: Reader, channel: ChannelRow, name: str, amounts: Amounts)
 
 
 def _meter_rows(channel: ChannelRow, name: str,
-                found: list[tuple[str | None, meters.Metered]]) -> list[dict[str, Any]]:
+                found: list[tuple[str | None, meters.Metered | None]]) -> list[MeterRow]:
     """Return a counter's row for each role it had; runs of one role add up."""
-    rows = []
+    rows: list[MeterRow] = []
     for role in dict.fromkeys(role for role, _ in found):
-        known = [one for held, one in found if held == role and one.energy_wh is not None]
+        known = [one for held, one in found if held == role and one is not None]
         rows.append({"device": channel.stream, "measurand": name, "role": role,
                      "energy_wh": sum(one.energy_wh for one in known) if known else None,
                      "bound_wh": sum(one.bound_wh for one in known) if known else None})
@@ -145,8 +155,8 @@ def coverage(reader: Reader, cabinet: str, history: History) -> float:
         if expected <= 0:
             continue
         stored = reader.scans(cabinet, interval.quarter(from_ms), to_ms)
-        declared = [_declared(event, history, (from_ms, to_ms), period_ms)
-                    for event in reader.gaps(cabinet, from_ms, to_ms)]
+        declared = [_declared(gap, history, (from_ms, to_ms), period_ms)
+                    for gap in reader.gaps(cabinet, from_ms, to_ms)]
         for entry in descriptor["devices"]:
             polls = sum(count for name, count in declared if name in (None, entry["name"]))
             shares += min(stored.get(entry["name"], 0) + polls, expected) / expected * (
@@ -155,20 +165,19 @@ def coverage(reader: Reader, cabinet: str, history: History) -> float:
     return shares / weights if weights else 0.0
 
 
-def stream_of(event: Any, history: History) -> str | None:
-    """Return the device that a GAP event names under its own configuration; None: all."""
+def stream_of(gap: GapRow, history: History) -> str | None:
+    """Return the device that a gap names under its own configuration; None: all."""
     try:
-        devices = history.of(event.config)["devices"]
+        devices = history.of(gap.config)["devices"] if gap.config is not None else ()
     except KeyError:
         return None
-    return str(devices[event.body[0]]["name"]) if 0 <= event.body[0] < len(devices) else None
+    return str(devices[gap.stream]["name"]) if 0 <= gap.stream < len(devices) else None
 
 
-def _declared(event: Any, history: History, period: tuple[int, int],
+def _declared(gap: GapRow, history: History, period: tuple[int, int],
               period_ms: int) -> tuple[str | None, int]:
-    """Return (device or None for all, polls) of a GAP event within a period."""
-    start, end = event.body[1], event.body[2]
-    start = event.utc_ms if start is None else start
-    end = event.utc_ms if end is None else end
+    """Return (device or None for all, polls) of a declared gap within a period."""
+    start = gap.utc_ms if gap.from_ms is None else gap.from_ms
+    end = gap.utc_ms if gap.to_ms is None else gap.to_ms
     overlap_ms = max(min(end, period[1]) - max(start, period[0]), 0)
-    return stream_of(event, history), -(-overlap_ms // period_ms)
+    return stream_of(gap, history), -(-overlap_ms // period_ms)

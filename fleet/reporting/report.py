@@ -6,24 +6,24 @@ WARM_UP_MS back), so that a report of one day knows what the battery was charged
 """
 
 import dataclasses
-from collections import namedtuple
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Any
+from typing import NamedTuple, cast
 
 from fleet import verify
 from fleet.errors import ReportError
 from fleet.formats.registry import Device
+from fleet.formats.site_descriptor import Descriptor
+from fleet.formats.timetext import rfc3339
 from fleet.reporting import period
-from fleet.reporting import text as words
+from fleet.reporting.content import Evidence, Gap, Report, Section, Slot
+from fleet.rollup import config_history
 from fleet.rollup.config_history import History
-from fleet.store.reader import Reader
-from gateway.core.interval import QUARTER_MS
+from fleet.store.reader import GapRow, Reader
 from gateway.ledger import statement
 from gateway.ledger.books import Options
 from gateway.ledger.factors import factors
 from gateway.ledger.flows.inventory import Inventory
-from gateway.ledger.site import read_site
+from gateway.ledger.site import SiteInterval, read_site
 
 WARM_UP_MS = 31 * 24 * 3_600_000
 PERIOD_MS_MAX = 3660 * 24 * 3_600_000       # ten years
@@ -31,25 +31,14 @@ GAPS_LISTED_MAX = 1000
 SLOTS_MAX = 192             # bars of a chart: two days of quarter hours, then coarser
 DEFAULT_FACTORS = "de-2024-direct-duck-1"
 
-# device: registry entry.  factors: id or None.  from_ms, to_ms: the period.
-Question = namedtuple("Question", ("device", "factors", "from_ms", "to_ms"))
 
+class Question(NamedTuple):
+    """What a report is asked about; factors: id of a set or its file, None for the site's own."""
 
-def parse_time(text: str) -> int:
-    """Return RFC 3339 UTC text as milliseconds; raises ReportError for anything else."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ReportError(f"{text!r} is not a time; write it like 2026-06-01T00:00:00Z"
-                          ) from error
-    if moment.tzinfo is None or moment.utcoffset() != UTC.utcoffset(None):
-        raise ReportError(f"{text!r} is not UTC; end it with Z, like 2026-06-01T00:00:00Z")
-    found = int(moment.timestamp() * 1000)
-    if found % QUARTER_MS:
-        near = words.rfc3339(found // QUARTER_MS * QUARTER_MS)
-        raise ReportError(f"{text!r} does not lie on a quarter hour, in which readings are "
-                          f"accounted; try {near}")
-    return found
+    device: Device
+    factors: str | None
+    from_ms: int
+    to_ms: int
 
 
 def device_of(sites: dict[str, list[Device]], name: str) -> Device:
@@ -66,7 +55,7 @@ def device_of(sites: dict[str, list[Device]], name: str) -> Device:
     return sites[name][0]
 
 
-def build(reader: Reader, question: Question) -> dict[str, Any]:
+def build(reader: Reader, question: Question) -> Report:
     """Return the report as plain data, all keys of the statement included.
 
     Raises ReportError when the period is impossible or holds nothing.
@@ -84,12 +73,13 @@ def build(reader: Reader, question: Question) -> dict[str, Any]:
                 "notes": [*content["notes"], *history.notes()],
                 "evidence": _evidence(reader, question, history),
                 "slots": _slots(descriptor, found.intervals, pinned, options)}
-    return content
+    return cast(Report, content)
 
 
 def history_of(reader: Reader, question: Question) -> History:
     """Return which configurations a period was recorded under; raises ReportError for none."""
-    found = reader.history(question.device.device, question.from_ms, question.to_ms)
+    found = config_history.of_period(reader, question.device.device, question.from_ms,
+                                     question.to_ms)
     if found is None:
         raise ReportError(f"{question.device.site}: its configuration has not arrived yet; the "
                           "gateway sends it with its first batch, try again in some minutes")
@@ -99,8 +89,8 @@ def history_of(reader: Reader, question: Question) -> History:
 def _check_period(reader: Reader, question: Question) -> None:
     device, from_ms, to_ms = question.device, question.from_ms, question.to_ms
     if to_ms <= from_ms:
-        raise ReportError(f"--to ({words.rfc3339(to_ms)}) must lie after --from "
-                          f"({words.rfc3339(from_ms)})")
+        raise ReportError(f"--to ({rfc3339(to_ms)}) must lie after --from "
+                          f"({rfc3339(from_ms)})")
     if to_ms - from_ms > PERIOD_MS_MAX:
         raise ReportError("a report covers ten years at most")
     span = reader.span_ms(device.device)
@@ -108,9 +98,9 @@ def _check_period(reader: Reader, question: Question) -> None:
         raise ReportError(f"{device.site}: no readings have arrived yet; check that the gateway "
                           "runs: python -m gateway status --config cabinet.toml")
     if to_ms <= span[0] or from_ms >= span[1]:
-        raise ReportError(f"{device.site}: no readings between {words.rfc3339(from_ms)} and "
-                          f"{words.rfc3339(to_ms)}; there are some from "
-                          f"{words.rfc3339(span[0])} to {words.rfc3339(span[1])}")
+        raise ReportError(f"{device.site}: no readings between {rfc3339(from_ms)} and "
+                          f"{rfc3339(to_ms)}; there are some from "
+                          f"{rfc3339(span[0])} to {rfc3339(span[1])}")
 
 
 def _opening(reader: Reader, question: Question,
@@ -130,7 +120,7 @@ def _opening(reader: Reader, question: Question,
     return books.closing
 
 
-def _evidence(reader: Reader, question: Question, history: History) -> dict[str, Any]:
+def _evidence(reader: Reader, question: Question, history: History) -> Evidence:
     device, from_ms, to_ms = question.device, question.from_ms, question.to_ms
     records, batches = reader.evidence(device.device, from_ms, to_ms)
     gaps = reader.gaps(device.device, from_ms, to_ms)
@@ -151,15 +141,15 @@ def _evidence(reader: Reader, question: Question, history: History) -> dict[str,
     }
 
 
-def _gap(history: History, gap: Any) -> dict[str, Any]:
-    start, end, reason = gap.body[1:4]
+def _gap(history: History, gap: GapRow) -> Gap:
     return {"device": period.stream_of(gap, history),
-            "from": None if start is None else words.rfc3339(start),
-            "to": words.rfc3339(gap.utc_ms if end is None else end), "reason": str(reason)}
+            "from": None if gap.from_ms is None else rfc3339(gap.from_ms),
+            "to": rfc3339(gap.utc_ms if gap.to_ms is None else gap.to_ms),
+            "reason": str(gap.reason)}
 
 
-def _slots(descriptor: dict[str, Any], intervals: list[Any], pinned: factors.FactorSet,
-           options: Options) -> list[dict[str, Any]]:
+def _slots(descriptor: Descriptor, intervals: list[SiteInterval], pinned: factors.FactorSet,
+           options: Options) -> list[Slot]:
     """Return the period in at most SLOTS_MAX equal slots, each accounted on its own with the
     battery as the slot before left it: what charts draw."""
     filled = statement.fill(intervals, options)
@@ -175,7 +165,7 @@ def _slots(descriptor: dict[str, Any], intervals: list[Any], pinned: factors.Fac
     return slots
 
 
-def _slot(content: dict[str, Any]) -> dict[str, Any]:
+def _slot(content: Section) -> Slot:
     energy = content["energy_wh"]
     bus = _mean(row["bus_g_per_kwh"] for row in content["series"])
     return {"start": content["from"], "end": content["to"], "energy_wh": energy,

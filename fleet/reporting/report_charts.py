@@ -1,11 +1,11 @@
 """The charts of a period, from a report's slots: the same on the page and in the report."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from fleet.formats.timetext import utc_ms
 from fleet.reporting.charts import Axis, Layer, lines, stacked
+from fleet.reporting.content import Slot
 from fleet.reporting.text import ROLE_WORDS
 
 SLOTS_MIN = 24
@@ -23,11 +23,11 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def charts(slots: Sequence[Mapping[str, Any]], timezone: str) -> str:
+def charts(slots: Sequence[Slot], timezone: str) -> str:
     """Return the four charts of a period as SVG figures; slots as report.build gives them."""
     if not slots:
         return ""
-    start, end = _ms(slots[0]["start"]), _ms(slots[0]["end"])
+    start, end = utc_ms(slots[0]["start"]), utc_ms(slots[0]["end"])
     axis = Axis(start, end - start, len(slots), zone(timezone))
     hours = (end - start) / 3_600_000
     axis, slots = _roomy(axis, slots)
@@ -43,16 +43,16 @@ def charts(slots: Sequence[Mapping[str, Any]], timezone: str) -> str:
     ))
 
 
-def _roomy(axis: Axis, slots: Sequence[Mapping[str, Any]]
-           ) -> tuple[Axis, Sequence[Mapping[str, Any]]]:
+def _roomy(axis: Axis, slots: Sequence[Slot]
+           ) -> tuple[Axis, Sequence[Slot]]:
     """Leave room to the right while a day is young: three wide bars say nothing."""
     free = max(SLOTS_MIN - len(slots), 0)
-    blank: dict[str, Any] = {"energy_wh": {}, "grid_g_per_kwh": None, "bus_g_per_kwh": None,
-                             "g_per_core_hour": None}
+    blank: Slot = {"start": "", "end": "", "energy_wh": {}, "grid_g_per_kwh": None,
+                   "bus_g_per_kwh": None, "g_per_core_hour": None}
     return axis._replace(slots=len(slots) + free), [*slots, *[blank] * free]
 
 
-def _layers(slots: Sequence[Mapping[str, Any]], roles: Sequence[tuple[str, str]],
+def _layers(slots: Sequence[Slot], roles: Sequence[tuple[str, str]],
             hours: float) -> list[Layer]:
     layers = [Layer(ROLE_WORDS[css], css, [_kw(slot["energy_wh"].get(role), hours)
                                            for slot in slots]) for role, css in roles]
@@ -61,8 +61,3 @@ def _layers(slots: Sequence[Mapping[str, Any]], roles: Sequence[tuple[str, str]]
 
 def _kw(energy_wh: float | None, hours: float) -> float | None:
     return None if energy_wh is None else energy_wh / hours / 1000
-
-
-def _ms(text: str) -> int:
-    moment = datetime.fromisoformat(text)
-    return int(moment.astimezone(UTC).timestamp() * 1000)

@@ -1,7 +1,9 @@
 """Numbers and states as people read them: always with a unit, never a bare dash as zero.  Pure."""
 
-from datetime import UTC, datetime
-from typing import Any
+from typing import TypeGuard
+
+from fleet.formats import timetext
+from fleet.store.incidents import Incident
 
 NONE = "–"                  # shown where a figure is not known; never 0
 LATE_S, SILENT_S = 20, 60   # age of the last live message (15 s at most)
@@ -55,13 +57,13 @@ INCIDENTS_WATCH = ("gap", "clock-ahead", "coarsened")
 SEVERE = ("fork", "broken-chain", "bad-signature")
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Return whether a value of a live message is a usable number (no bool, NaN, infinity)."""
     return (isinstance(value, (int, float)) and not isinstance(value, bool)
             and abs(value) < 1e15)
 
 
-def figure(value: Any, digits: int = 0, unit: str = "") -> str:
+def figure(value: object, digits: int = 0, unit: str = "") -> str:
     """Return a number with a fixed count of digits and its unit, or the sign for none."""
     if not is_number(value):
         return NONE
@@ -70,14 +72,14 @@ def figure(value: Any, digits: int = 0, unit: str = "") -> str:
     return f"{text}\u202f{unit}" if unit else text
 
 
-def power(value: Any) -> str:
+def power(value: object) -> str:
     """Return watts as W, or as kW from 1000 W on."""
     if not is_number(value):
         return NONE
     return figure(value / 1000, 2, "kW") if abs(value) >= 999.5 else figure(value, 0, "W")
 
 
-def energy(value_wh: Any) -> str:
+def energy(value_wh: object) -> str:
     """Return watt-hours as Wh, or as kWh from 1000 Wh on."""
     if not is_number(value_wh):
         return NONE
@@ -85,7 +87,7 @@ def energy(value_wh: Any) -> str:
         else figure(value_wh, 0, "Wh")
 
 
-def grams(value: Any) -> str:
+def grams(value: object) -> str:
     """Return grams as g, or as kg from 1000 g on."""
     if not is_number(value):
         return NONE
@@ -94,7 +96,7 @@ def grams(value: Any) -> str:
     return figure(value, 2 if abs(value) < 10 else 0, "g")
 
 
-def share(value: Any, digits: int = 0) -> str:
+def share(value: object, digits: int = 0) -> str:
     """Return a share 0..1 as per cent; never rounded up to a hundred it is not."""
     if not is_number(value):
         return NONE
@@ -115,15 +117,14 @@ def age(seconds: float) -> str:
 
 
 def moment(utc_ms: int | None) -> str:
-    """Return a UTC time as text."""
-    if utc_ms is None:
-        return NONE
-    return datetime.fromtimestamp(utc_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """Return a UTC time as text, or the sign for none."""
+    return NONE if utc_ms is None else timetext.moment(utc_ms)
 
 
-def rfc3339(utc_ms: int) -> str:
-    """Return UTC milliseconds as RFC 3339 to the second."""
-    return datetime.fromtimestamp(utc_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def describe_incident(incident: Incident) -> str:
+    """Return an incident as a line for people; what it is, then what happened."""
+    times = f" ({incident.count} times)" if incident.count > 1 else ""
+    return f"{INCIDENT_WORDS.get(incident.kind, incident.kind)}: {incident.detail}{times}"
 
 
 def count(number: int, one: str, many: str = "") -> str:

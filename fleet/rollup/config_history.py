@@ -5,11 +5,10 @@ quarter hour has the descriptor that its own batches name.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from fleet.formats import site_descriptor
-from fleet.formats.site_descriptor import Descriptor
-from fleet.reporting import text
+from fleet.formats import site_descriptor, timetext
+from fleet.formats.site_descriptor import Descriptor, Entry
+from fleet.store.reader import Reader
 from gateway.core.interval import QUARTER_MS
 
 
@@ -67,7 +66,7 @@ class History:
 
     def notes(self) -> list[str]:
         """Return what a reader must know when the configuration changed in the period."""
-        at = [text.rfc3339(start) for start, _ in self._starts[1:]]
+        at = [timetext.rfc3339(start) for start, _ in self._starts[1:]]
         if not at:
             return []
         return ["The configuration changed in the quarter hour from " + ", ".join(at) + ". Every "
@@ -76,7 +75,14 @@ class History:
                 "nodes are taken as they are configured at the end of the period."]
 
 
-def _union(kept: Any, earlier: Any, keys: tuple[str, ...]) -> list[Any]:
+def of_period(reader: Reader, device: str, from_ms: int, to_ms: int) -> History | None:
+    """Return which configuration was in force in a period; None without any booked batch."""
+    changes = reader.config_changes(device, from_ms, to_ms)
+    return History((from_ms, to_ms), changes, reader.configs(device)) if changes else None
+
+
+def _union(kept: list[Entry] | None, earlier: list[Entry] | None,
+           keys: tuple[str, ...]) -> list[Entry]:
     held = list(kept or ())
     there = {tuple(one.get(key) for key in keys) for one in held}
     return held + [one for one in earlier or ()

@@ -10,14 +10,16 @@ at once, as one column.
 """
 
 from bisect import bisect_left
-from collections import namedtuple
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from operator import itemgetter, le, lt, sub
-from typing import Any
+from typing import cast
 
+from fleet.formats.site_descriptor import Descriptor
+from fleet.formats.values import GaugeQuarter, Record, ReducedEvent, Reduction, ScanCount
 from gateway.core import interval, record
 from gateway.core.errors import Bug
+from gateway.core.evidence.downsampled import Cell
 from gateway.core.journal.downsample import GAUGE_MAX, is_counter
 from gateway.core.reading import Absent, ClockState, Stream, utc_ms
 from gateway.ledger import counter_limits
@@ -26,17 +28,13 @@ from gateway.ledger import counter_limits
 # the sum of a batch's gauges, each within GAUGE_MAX, stays inside as well.
 COUNTER_MAX = 1 << 62
 
-# counters: {(stream, point index): [interval.Part]}.  gauges: {(stream, point index):
-# {quarter_ms: [count, total, low, high, last_ms, last]}}.  scans: {(stream, quarter_ms):
-# [count, absent]}.  events: [(seq, kind, utc_ms, body)].  stream is the index into the schema.
-Reduction = namedtuple("Reduction", ("counters", "gauges", "scans", "events"))
-
-Row = tuple[int, tuple[Any, ...]]       # of a scan: UTC ms, its values or Absents
-Column = Sequence[Any]                  # of one point: its values or Absents, scan by scan
+Row = tuple[int, tuple[int | Absent, ...]]      # of a scan: UTC ms, its values
+Column = Sequence[int | Absent]                 # of one point: its values, scan by scan
+Numbers = Sequence[int]                         # of one point: the values that are there
 
 
-def reduce_records(schema: tuple[Stream, ...], records: Iterable[Any], clock: Any,
-                   descriptor: dict[str, Any]) -> Reduction:
+def reduce_records(schema: tuple[Stream, ...], records: Iterable[Record], clock: ClockState,
+                   descriptor: Descriptor) -> Reduction:
     """Return the Reduction of one batch.
 
     clock: a reading.ClockState that is known (source not CLOCK_UNKNOWN).  descriptor: the
@@ -46,8 +44,8 @@ def reduce_records(schema: tuple[Stream, ...], records: Iterable[Any], clock: An
     scans: dict[int, list[Row]] = {}
     for item in records:
         at = _known_utc_ms(clock, item.ticks_ms)
-        if record.is_event(item):
-            reduction.events.append((item.seq, item.kind, at, item.body))
+        if isinstance(item, record.EventRecord):
+            reduction.events.append(ReducedEvent(item.seq, item.kind, at, item.body))
         else:
             scans.setdefault(item.stream, []).append((at, item.values))
     for stream, rows in scans.items():
@@ -62,33 +60,36 @@ def _known_utc_ms(clock: ClockState, ticks_ms: int) -> int:
     return at
 
 
-def with_cells(reduction: Reduction, cells: Iterable[Any], clock: Any) -> Reduction:
+def with_cells(reduction: Reduction, cells: Iterable[Cell], clock: ClockState) -> Reduction:
     """Return the Reduction of a coarsened batch: counters and events as its kept records give
     them, scans and gauges as its cells (gateway.core.coarse.Cell) tell them of all."""
-    gauges: dict[tuple[int, int], dict[int, list[int]]] = {}
-    scans: dict[tuple[int, int], list[int]] = {}
+    gauges: dict[tuple[int, int], dict[int, GaugeQuarter]] = {}
+    scans: dict[tuple[int, int], ScanCount] = {}
     for cell in cells:
         quarter = interval.quarter(_known_utc_ms(clock, cell.ticks_ms))
-        counts = scans.setdefault((cell.stream, quarter), [0, 0])
-        counts[0], counts[1] = counts[0] + cell.scans, counts[1] + cell.absent
+        count, absent = scans.get((cell.stream, quarter), (0, 0))
+        scans[cell.stream, quarter] = ScanCount(count + cell.scans, absent + cell.absent)
         for place, gauge in enumerate(cell.gauges):
             kept = reduction.gauges.get((cell.stream, place), {}).get(quarter)
             if gauge is not None and gauge[0] and kept is not None:
                 found = gauges.setdefault((cell.stream, place), {})
-                found[quarter] = _added(found.get(quarter), gauge, kept[4:])
+                found[quarter] = _added(found.get(quarter), gauge, kept)
     return reduction._replace(gauges=gauges, scans=scans)
 
 
-def _added(held: list[int] | None, gauge: tuple[int, ...], last: list[int]) -> list[int]:
-    """Return a gauge's share of a quarter hour with one more cell in it."""
+def _added(before: GaugeQuarter | None, gauge: tuple[int, int, int, int],
+           kept: GaugeQuarter) -> GaugeQuarter:
+    """Return a gauge's share of a quarter hour with one more cell in it; kept: by the records
+    that were kept, which have its last reading."""
     count, total, low, high = gauge
-    if held is None:
-        return [count, total, low, high, *last]
-    return [held[0] + count, held[1] + total, min(held[2], low), max(held[3], high), *last]
+    if before is not None:
+        count, total = before.readings + count, before.total + total
+        low, high = min(before.low, low), max(before.high, high)
+    return GaugeQuarter(count, total, low, high, kept.last_ms, kept.last)
 
 
 def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[Row],
-                   descriptor: dict[str, Any]) -> None:
+                   descriptor: Descriptor) -> None:
     """Add one stream, which: (Stream, index); rows in the order of records."""
     stream, index = which
     times, columns = _turned(rows)
@@ -97,7 +98,7 @@ def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[R
     absent = [all(isinstance(value, Absent) for value in values)
               for values in zip(*ordered, strict=True)]
     for quarter, begin, end in _spans(rising):
-        reduction.scans[index, quarter] = [end - begin, sum(absent[begin:end])]
+        reduction.scans[index, quarter] = ScanCount(end - begin, sum(absent[begin:end]))
     for place, point in enumerate(stream.points):
         if is_counter(point):
             counter = _readings(times, columns[place], 0, COUNTER_MAX)
@@ -116,15 +117,16 @@ def _turned(rows: list[Row]) -> tuple[Sequence[int], list[Column]]:
 
 
 def _readings(times: Sequence[int], column: Column, low: int,
-              high: int) -> tuple[Sequence[int], Column]:
+              high: int) -> tuple[Sequence[int], Numbers]:
     """Return (times, values) of the values low .. high that are there."""
+    numbers = cast(Numbers, column)
     try:
-        if low <= min(column) and max(column) <= high:
-            return times, column
+        if low <= min(numbers) and max(numbers) <= high:
+            return times, numbers
     except TypeError:               # an Absent does not compare with a number
         pass
     there = [not isinstance(value, Absent) and low <= value <= high for value in column]
-    return list(compress(times, there)), list(compress(column, there))
+    return list(compress(times, there)), list(compress(numbers, there))
 
 
 def _spans(times: Sequence[int]) -> Iterator[tuple[int, int, int]]:
@@ -137,16 +139,17 @@ def _spans(times: Sequence[int]) -> Iterator[tuple[int, int, int]]:
         begin = end
 
 
-def _quarters(times: Sequence[int], values: Column) -> dict[int, list[int]]:
-    """Return {quarter_ms: [count, total, low, high, last_ms, last]} of a gauge; times in order."""
+def _quarters(times: Sequence[int], values: Numbers) -> dict[int, GaugeQuarter]:
+    """Return the quarter hours of a gauge; times in order."""
     found = {}
     for quarter, begin, end in _spans(times):
         part = values[begin:end]
-        found[quarter] = [end - begin, sum(part), min(part), max(part), times[end - 1], part[-1]]
+        found[quarter] = GaugeQuarter(end - begin, sum(part), min(part), max(part),
+                                      times[end - 1], part[-1])
     return found
 
 
-def _parts(times: Sequence[int], values: Column, rules: interval.Rules) -> list[interval.Part]:
+def _parts(times: Sequence[int], values: Numbers, rules: interval.Rules) -> list[interval.Part]:
     """Return the Parts of a counter; its readings are in the order of records."""
     if not _calm(times, values, rules):
         return list(interval.parts(list(zip(times, values, strict=True)), rules))
@@ -154,7 +157,7 @@ def _parts(times: Sequence[int], values: Column, rules: interval.Rules) -> list[
             for quarter, begin, end in _spans(times)]
 
 
-def _calm(times: Sequence[int], values: Column, rules: interval.Rules) -> bool:
+def _calm(times: Sequence[int], values: Numbers, rules: interval.Rules) -> bool:
     """Whether no reading is late or falls, and the largest step is possible in the shortest
     time: then no step hides a reset or a jump, and none needs a look of its own."""
     if len(times) < 2 or not all(map(lt, times, times[1:])):

@@ -9,14 +9,14 @@ says so.  What cannot be reduced stays stored, receipted and not booked.
 import hashlib
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from fleet.formats import downsampled, site_descriptor
-from fleet.ingest import admission
-from fleet.reporting import text
+from fleet.formats import downsampled, envelope, site_descriptor, timetext
+from fleet.formats.timetext import DAY_MS
+from fleet.formats.values import AnyBatch, Opened, Record
 from fleet.rollup import reduce
 from fleet.store import incidents
-from fleet.store.writer import NOT_BOOKED, Store
+from fleet.store.rollup_tables import NOT_BOOKED
+from fleet.store.writer import Store
 from gateway.core import record
 from gateway.core.errors import AdmissionError, BadSchema
 from gateway.core.evidence import batch as batches
@@ -24,7 +24,6 @@ from gateway.core.interval import QUARTER_MS
 from gateway.core.reading import CLOCK_SIMULATED, CLOCK_UNKNOWN, ClockState
 
 WAITING_MAX = 50            # batches reduced late in one admission: bounds its time
-DAY_MS = 86_400_000
 # A clock that is carried back to records before it was set: a crystal in the cold is off by up
 # to 250 ppm (docs/design.md, time), a kernel that slews by up to 500 ppm.
 CARRIED_PPM = 500
@@ -38,39 +37,39 @@ class Booking:
     """Books what is stored; everything here belongs inside the store's transaction."""
 
     def __init__(self, store: Store, now_ms: Callable[[], int]) -> None:
-        self._store, self._now_ms = store, now_ms
+        self._store, self._tables, self._now_ms = store, store.rollup, now_ms
 
-    def learn(self, opened: admission.Opened) -> None:
+    def learn(self, opened: Opened) -> None:
         """Keep what other batches may be waiting for: descriptors, clocks, lost batches.
 
         Raises BadSchema for a CONFIG event that does not hold.
         """
         batch = opened.batch
         if self._believed(batch.clock, opened.records):
-            self._store.add_clock(opened, batch.clock)
+            self._tables.add_clock(opened, batch.clock)
         elif batch.clock.source != CLOCK_UNKNOWN:
             self._note(incidents.FUTURE, batch, f"boot {batch.boot}", "the gateway's clock is "
                        "more than a day ahead of ours; its records wait for a better one")
         for item in opened.records:
-            if record.is_event(item):
+            if isinstance(item, record.EventRecord):
                 self._learn_event(opened, item)
 
-    def _learn_event(self, opened: admission.Opened, event: Any) -> None:
+    def _learn_event(self, opened: Opened, event: record.EventRecord) -> None:
         batch = opened.batch
         if event.kind == record.CONFIG:
             digest, descriptor = _config(event.body)
-            self._store.add_config(batch.device, digest, descriptor, None)
+            self._tables.add_config(batch.device, digest, descriptor, None)
         elif event.kind == record.CLOCK and batch.clock.source == CLOCK_UNKNOWN:
             clock = _clock_event(event.body)
             if clock is not None and self._believed(clock, opened.records):
-                self._store.add_clock(opened, clock)
+                self._tables.add_clock(opened, clock)
         elif event.kind == record.ALARM and event.body[:1] == [LOST_ALARM]:
             number = event.body[1] if len(event.body) > 1 else None
             if isinstance(number, str) and number.isdecimal() and int(number) < batch.number:
                 self._note(incidents.LOST, batch, number, f"batch {number} became unreadable on "
                            "the gateway's flash before it was received; its records are lost")
 
-    def book(self, batch_id: int, opened: admission.Opened) -> None:
+    def book(self, batch_id: int, opened: Opened) -> None:
         """Reduce a batch if all it needs is known; else it waits."""
         try:
             with self._store.attempt():
@@ -78,27 +77,27 @@ class Booking:
         except UNREADABLE as error:
             self.shelve(batch_id, opened, f"its content cannot be booked: {error!r}")
 
-    def shelve(self, batch_id: int, opened: admission.Opened, why: str) -> None:
+    def shelve(self, batch_id: int, opened: Opened, why: str) -> None:
         """Leave a stored batch out of the books for good, and say so."""
         batch = opened.batch
-        self._store.mark(batch_id, NOT_BOOKED)
+        self._tables.mark(batch_id, NOT_BOOKED)
         self._note(incidents.QUARANTINED, batch, batch.number,
                    f"batch {batch.number}: received, not booked: {why}")
 
     def book_waiting(self, device: str) -> None:
         """Reduce batches that waited and need not any more, some at a time."""
-        for waiting in self._store.waiting(device, WAITING_MAX):
+        for waiting in self._tables.waiting(device, WAITING_MAX):
             try:
-                opened = admission.reopen(waiting.sealed)
+                opened = envelope.reopen(waiting.sealed)
             except BadSchema:                       # the store was damaged: `verify` names it
-                self._store.mark(waiting.id, NOT_BOOKED)
+                self._tables.mark(waiting.id, NOT_BOOKED)
                 continue
             self.book(waiting.id, opened)
 
-    def _reduce(self, batch_id: int, opened: admission.Opened) -> None:
+    def _reduce(self, batch_id: int, opened: Opened) -> None:
         batch = opened.batch
         clock = self._clock(opened)
-        descriptor = self._store.config(batch.device, batch.config_hash)
+        descriptor = self._tables.config(batch.device, batch.config_hash)
         if clock is None or descriptor is None:
             return
         if opened.cells is not None:
@@ -107,8 +106,8 @@ class Booking:
                                           site_descriptor.held(descriptor))
         if opened.cells is not None:
             reduction = reduce.with_cells(reduction, opened.cells, clock)
-        newest_ms = self._store.newest_quarter_ms(batch.device)
-        self._store.add_reduction(batch_id, opened, reduction, clock.uncertainty_ms)
+        newest_ms = self._tables.newest_quarter_ms(batch.device)
+        self._tables.add_reduction(batch_id, opened, reduction, clock.uncertainty_ms)
         if clock != batch.clock:
             self._note(incidents.PLACED, batch, f"boot {batch.boot}", "records of boot "
                        f"{batch.boot} were put into time by a later clock record, true within "
@@ -116,19 +115,19 @@ class Booking:
         quarters = [quarter for _, quarter in reduction.scans if quarter < newest_ms]
         if quarters:
             self._note(incidents.RESTATED, batch, min(quarters) // DAY_MS, "quarter hours from "
-                       f"{text.moment(min(quarters))} to "
-                       f"{text.moment(max(quarters) + QUARTER_MS)} gained readings after later "
+                       f"{timetext.moment(min(quarters))} to "
+                       f"{timetext.moment(max(quarters) + QUARTER_MS)} gained readings after later "
                        "ones were booked; what was reported of them before is replaced")
 
-    def _clock(self, opened: admission.Opened) -> ClockState | None:
+    def _clock(self, opened: Opened) -> ClockState | None:
         """Return the ClockState of a batch or, learnt later, of its boot; None if unknown."""
         own = ClockState(*opened.batch.clock)
         if self._believed(own, opened.records):
             return own
-        known = self._store.clock(opened)
-        return carried(ClockState(*known), opened.records) if known else None
+        known = self._tables.clock(opened)
+        return carried(known, opened.records) if known else None
 
-    def _believed(self, clock: ClockState, records: Sequence[Any]) -> bool:
+    def _believed(self, clock: ClockState, records: Sequence[Record]) -> bool:
         """Whether a clock says a time at all, and none that is still to come."""
         last = max((item.ticks_ms for item in records), default=clock.anchor_ticks_ms)
         ahead_ms = clock.anchor_utc_ms + last - clock.anchor_ticks_ms - self._now_ms()
@@ -136,11 +135,11 @@ class Booking:
             return bool(clock.source == CLOCK_SIMULATED)
         return bool(ahead_ms <= DAY_MS + clock.uncertainty_ms)
 
-    def _note(self, kind: str, batch: Any, place: object, detail: str) -> None:
+    def _note(self, kind: str, batch: AnyBatch, place: object, detail: str) -> None:
         self._store.incidents.note(kind, batch, place, detail, self._now_ms())
 
 
-def carried(clock: ClockState, records: Sequence[Any]) -> ClockState:
+def carried(clock: ClockState, records: Sequence[Record]) -> ClockState:
     """Return a clock state for records of the same boot before it was set: as uncertain as
     it was then, and CARRIED_PPM of the way back to the furthest of them."""
     reach_ms = max((abs(item.ticks_ms - clock.anchor_ticks_ms) for item in records), default=0)
@@ -148,17 +147,17 @@ def carried(clock: ClockState, records: Sequence[Any]) -> ClockState:
     return clock._replace(uncertainty_ms=clock.uncertainty_ms + grown_ms)
 
 
-def _clock_event(body: list[Any]) -> ClockState | None:
+def _clock_event(body: list[object]) -> ClockState | None:
     """Return the state a CLOCK event tells, or None if it tells none."""
-    numbers = body[:4]
-    if len(numbers) < 4 or any(type(number) is not int or not 0 <= number <= batches.UTC_MS_MAX
-                               for number in numbers):
+    numbers = [number for number in body[:4]
+               if type(number) is int and 0 <= number <= batches.UTC_MS_MAX]
+    if len(numbers) < 4:
         return None
     state = ClockState(*numbers)
     return None if state.source == CLOCK_UNKNOWN else state
 
 
-def _config(body: list[Any]) -> tuple[bytes, bytes]:
+def _config(body: list[object]) -> tuple[bytes, bytes]:
     """Return (hash, descriptor) of a CONFIG event whose hash is true, else raise BadSchema."""
     if len(body) != 2 or not isinstance(body[0], bytes) or not isinstance(body[1], bytes):
         raise BadSchema("a CONFIG event holds a hash and a descriptor")

@@ -1,18 +1,26 @@
 """Questions about evidence as it is stored: batches, configurations, leaves; read-only."""
 
 import sqlite3
-from collections import namedtuple
 from collections.abc import Iterator
+from typing import NamedTuple
 
+from fleet.formats.values import Chain
 from fleet.transparency.merkle_log import Log
 from gateway.core.evidence import downsampled
 from gateway.core.interval import SPREAD_MS_MAX
 
-# A stored batch as a bundle wants it.  journal, config, sealed: bytes.  leaf: index in the log.
-BatchRow = namedtuple("BatchRow", (
-    "journal", "number", "first_seq", "last_seq", "config", "sealed", "leaf"))
-# How far a journal is stored without a hole.
-ChainRow = namedtuple("ChainRow", ("journal", "low_water", "link"))
+
+class BatchRow(NamedTuple):
+    """A stored batch as a bundle needs it; config: hash of the descriptor, leaf: index in the
+    log."""
+
+    journal: bytes
+    number: int
+    first_seq: int
+    last_seq: int
+    config: bytes
+    sealed: bytes
+    leaf: int
 
 
 class EvidenceReader:
@@ -62,8 +70,8 @@ class EvidenceReader:
             yield row._replace(number=batch.number, first_seq=batch.first_seq,
                                last_seq=batch.last_seq)
 
-    def chain(self, device: str, journal: bytes) -> ChainRow:
+    def chain(self, device: str, journal: bytes) -> Chain:
         """Return the low-water mark of a journal that has batches."""
-        row = self._link.execute("SELECT journal, low_water, link FROM chains WHERE device = ? "
-                                 "AND journal = ?", (device, journal)).fetchone()
-        return ChainRow._make(row)
+        row = self._link.execute("SELECT device, journal, low_water, link FROM chains "
+                                 "WHERE device = ? AND journal = ?", (device, journal)).fetchone()
+        return Chain._make(row)

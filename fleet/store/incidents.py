@@ -6,8 +6,9 @@ that were refused although the right key had signed them: what a fork is proven 
 """
 
 import sqlite3
-from collections import namedtuple
-from typing import Any
+from dataclasses import dataclass
+
+from fleet.formats.values import AnyBatch
 
 DETAIL_CHARS_MAX = 300
 KEPT_MAX = 64                   # refused batches kept as bytes, of one device
@@ -25,10 +26,24 @@ RESTATED = "restated"           # quarter hours changed after they had been clos
 FUTURE = "clock-ahead"          # a clock that says tomorrow: a 2099 that nobody set
 PLACED = "placed-later"         # records put into time by a later clock record
 
-# kind and place: what and where, one row each.  first_seq, last_seq: records concerned.
-# count: how often.  first_ms, last_ms: fleet's clock.
-Incident = namedtuple("Incident", ("device", "journal", "kind", "place", "first_seq", "last_seq",
-                                   "detail", "count", "first_ms", "last_ms"))
+
+@dataclass(frozen=True)
+class Incident:
+    """What happened to a journal: one row for each kind and place.
+
+    first_seq, last_seq: records concerned.  count: how often.  first_ms, last_ms: fleet's clock.
+    """
+
+    device: str
+    journal: bytes
+    kind: str
+    place: str
+    first_seq: int
+    last_seq: int
+    detail: str
+    count: int
+    first_ms: int
+    last_ms: int
 
 
 class Incidents:
@@ -37,7 +52,7 @@ class Incidents:
     def __init__(self, link: sqlite3.Connection) -> None:
         self._link = link
 
-    def note(self, kind: str, batch: Any, place: object, detail: str, now_ms: int) -> None:
+    def note(self, kind: str, batch: AnyBatch, place: object, detail: str, now_ms: int) -> None:
         """Count an incident at a place of a batch's journal; the newest detail is kept."""
         where = (batch.device, batch.journal_id, kind)
         held = self._link.execute("SELECT count(*) FROM incidents WHERE device = ? AND journal = ?"

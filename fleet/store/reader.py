@@ -1,29 +1,70 @@
 """Questions to the fleet's store; read-only, so that a report never disturbs admission."""
 
 import sqlite3
-from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fleet.errors import ReportError, StoreDamaged
-from fleet.rollup.config_history import History
 from fleet.store.incidents import Incident, Incidents
 from fleet.store.writer import FILE, connect
 from gateway.core import interval, record
 from gateway.core.codec import cbor
 
-# One series of a cabinet.  id: the store's.  stream: device name.  measurand, exponent: as in
-# the schema.  item: "" or a workload.
-ChannelRow = namedtuple("ChannelRow", ("id", "stream", "item", "measurand", "exponent"))
-# Quarter hour of a gauge: mean over all readings, extremes, last; in the channel's steps.
-MeanRow = namedtuple("MeanRow", ("mean", "low", "high", "count", "last"))
-# kind: record.GAP and the like.  body: list.  config: hash in force, None if not known.
-EventRow = namedtuple("EventRow", ("seq", "kind", "utc_ms", "body", "config"))
-# How a journal stands.  stored_seq: highest sequence stored at all.
-JournalRow = namedtuple("JournalRow", (
-    "journal", "batches", "records", "first_seq", "stored_seq", "low_water", "received_ms"))
+
+class ChannelRow(NamedTuple):
+    """One series of a cabinet.
+
+    id: the store's.  stream: device name.  item: "" or a workload.  measurand, exponent: as in
+    the schema.
+    """
+
+    id: int
+    stream: str
+    item: str
+    measurand: int
+    exponent: int
+
+
+class MeanRow(NamedTuple):
+    """Quarter hour of a gauge: mean over all readings, extremes, last; in the channel's steps."""
+
+    mean: float
+    low: int
+    high: int
+    readings: int
+    last: int
+
+
+class GapRow(NamedTuple):
+    """A declared gap.
+
+    seq, utc_ms: of the event that declares it.  config: hash in force then, None if not known.
+    stream: index of the device in that configuration, -1 for all.  from_ms, to_ms: None where
+    the side is open.
+    """
+
+    seq: int
+    utc_ms: int
+    config: bytes | None
+    stream: int
+    from_ms: int | None
+    to_ms: int | None
+    reason: str
+
+
+class JournalRow(NamedTuple):
+    """How a journal stands; stored_seq: highest sequence stored at all, low_water: None before
+    its first receipt."""
+
+    journal: bytes
+    batches: int
+    records: int
+    first_seq: int
+    stored_seq: int
+    low_water: int | None
+    received_ms: int
 
 
 class Reader:
@@ -59,20 +100,20 @@ class Reader:
         return int(self._one("SELECT coalesce((SELECT max(id) FROM batches), 0) + "
                              "coalesce((SELECT max(id) FROM refused), 0)")[0])
 
-    def history(self, device: str, from_ms: int, to_ms: int) -> History | None:
-        """Return which configuration was in force in a period; None without any booked batch.
-
-        A quarter hour without scans has the configuration of the one before.
-        """
+    def config_changes(self, device: str, from_ms: int, to_ms: int) -> list[tuple[int, bytes]]:
+        """Return (quarter_ms, config hash) of the quarter hours of a period that have scans,
+        and of the last before it, by time; empty without any booked batch."""
         rows = self._link.execute(
             "SELECT s.quarter_ms, b.config, max(b.number) FROM scan_parts s JOIN batches b "
             "ON b.id = s.batch WHERE s.device = ?1 AND s.quarter_ms < ?3 AND s.quarter_ms >= "
             "coalesce((SELECT max(quarter_ms) FROM scan_parts WHERE device = ?1 AND quarter_ms "
             "<= ?2), ?2) GROUP BY s.quarter_ms ORDER BY s.quarter_ms", (device, from_ms, to_ms))
-        changes = [(quarter, bytes(digest)) for quarter, digest, _ in rows]
-        stored = self._link.execute("SELECT hash, descriptor FROM configs WHERE device = ?",
-                                    (device,))
-        return History((from_ms, to_ms), changes, dict(stored.fetchall())) if changes else None
+        return [(quarter, bytes(digest)) for quarter, digest, _ in rows]
+
+    def configs(self, device: str) -> dict[bytes, bytes]:
+        """Return the CBOR of every site descriptor of a cabinet, by its hash."""
+        return dict(self._link.execute("SELECT hash, descriptor FROM configs WHERE device = ?",
+                                       (device,)).fetchall())
 
     def channels(self, device: str) -> list[ChannelRow]:
         """Return every series a cabinet ever sent."""
@@ -141,21 +182,18 @@ class Reader:
             "quarter_ms >= ? AND quarter_ms < ?)", device, from_ms, to_ms)
         return int(row[0]), int(row[1])
 
-    def events(self, device: str, kind: int) -> list[EventRow]:
-        """Return all events of a kind, in order of time."""
+    def gaps(self, device: str, from_ms: int, to_ms: int) -> list[GapRow]:
+        """Return declared gaps that overlap a period, in order of time; an open side reaches to
+        the event."""
         rows = self._link.execute(
-            "SELECT seq, kind, utc_ms, body, (SELECT config FROM batches b WHERE b.device = "
+            "SELECT seq, utc_ms, body, (SELECT config FROM batches b WHERE b.device = "
             "e.device AND b.journal = e.journal AND b.first_seq <= e.seq ORDER BY b.first_seq "
             "DESC LIMIT 1) FROM events e WHERE device = ? AND kind = ? ORDER BY utc_ms, seq",
-            (device, kind))
-        return [EventRow(seq, found, at, cbor.decode(body), config)
-                for seq, found, at, body, config in rows]
-
-    def gaps(self, device: str, from_ms: int, to_ms: int) -> list[EventRow]:
-        """Return declared gaps that overlap a period; an open side reaches to the event."""
-        return [event for event in self.events(device, record.GAP)
-                if (event.body[1] if event.body[1] is not None else event.utc_ms) < to_ms
-                and (event.body[2] if event.body[2] is not None else event.utc_ms) > from_ms]
+            (device, record.GAP))
+        gaps = [GapRow(seq, at, config, *cbor.decode(body)[:4]) for seq, at, body, config in rows]
+        return [gap for gap in gaps
+                if (gap.utc_ms if gap.from_ms is None else gap.from_ms) < to_ms
+                and (gap.utc_ms if gap.to_ms is None else gap.to_ms) > from_ms]
 
     def journals(self, device: str) -> list[JournalRow]:
         """Return how each journal of a cabinet stands, in order of arrival."""
@@ -201,7 +239,7 @@ class Reader:
                                   (device,))
         return dict(rows.fetchall())
 
-    def _one(self, statement: str, *values: Any) -> Any:
+    def _one(self, statement: str, *values: object) -> Any:
         return self._link.execute(statement, values).fetchone()
 
 

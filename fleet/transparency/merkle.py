@@ -7,18 +7,32 @@ leaves is any prefix: old heads are computed as easily as the newest.
 """
 
 import hashlib
-from collections import namedtuple
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 HASH_BYTES = 32
 # A fleet of 10,000 gateways needs 3,000 years for this; it bounds what a hostile proof costs.
 SIZE_MAX = 1 << 40
 EMPTY = hashlib.sha256(b"").digest()
 
-# A complete subtree: level 0 is a leaf.
-Node = namedtuple("Node", ("level", "place", "hash"))
-
 Get = Callable[[int, int], bytes]
+
+
+class Node(NamedTuple):
+    """A complete subtree: level 0 is a leaf."""
+
+    level: int
+    place: int
+    hash: bytes
+
+
+class Head(NamedTuple):
+    """The state of a log; size: leaves, root: 32 bytes, at_ms: when the last of them arrived,
+    by the fleet's clock."""
+
+    size: int
+    root: bytes
+    at_ms: int
 
 
 def leaf_hash(entry: bytes) -> bytes:

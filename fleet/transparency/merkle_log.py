@@ -7,10 +7,9 @@ and there is one writer, so leaves are numbered without a hole in the order of a
 import sqlite3
 from collections.abc import Iterator
 
+from fleet.formats.timetext import DAY_MS
 from fleet.transparency import merkle
-from fleet.transparency.proofs import Head
-
-DAY_MS = 86_400_000
+from fleet.transparency.merkle import Head
 
 
 class Log:

@@ -5,10 +5,11 @@ RFC9162_SHA256): the signed payload is the root, detached, so that nobody can be
 signature without computing the root from the proof.  Formats: docs/formats.md section 10.
 """
 
-from collections import namedtuple
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from fleet.transparency import merkle
+from fleet.transparency.merkle import Head
 from gateway.core.codec import cbor, cose
 from gateway.core.errors import FormatError
 
@@ -18,12 +19,14 @@ INCLUSION, CONSISTENCY = -1, -2
 HEAD_NAME = "wattproof-tree-head-1"
 RECEIPT_BYTES_MAX = 4096        # 40 hashes and 150 bytes
 
-# size: leaves.  root: 32 bytes.  at_ms: when the last of them arrived, by the fleet's clock.
-Head = namedtuple("Head", ("size", "root", "at_ms"))
-# kid: 8 bytes.  sign: bytes -> 64 bytes.
-Signer = namedtuple("Signer", ("kid", "sign"))
-
 Verify = Callable[[bytes, bytes], bool]         # signed bytes, signature
+
+
+class Signer(NamedTuple):
+    """A key that signs; kid: 8 bytes, sign: bytes -> 64 bytes."""
+
+    kid: bytes
+    sign: Callable[[bytes], bytes]
 
 
 def sign_head(head: Head, signer: Signer) -> bytes:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fleet import clock
 from fleet.errors import ReportError
 from fleet.formats.registry import Device, Registry
+from fleet.formats.timetext import parse_quarter
 from fleet.ingest.live_table import LiveTable
 from fleet.reporting import html as report_html
 from fleet.reporting import report
@@ -168,7 +169,7 @@ def _asked(query: dict[str, str]) -> str | tuple[int, int]:
     is allowed, for an answer to another question than the one asked would be believed."""
     if set(query) == {"from", "to"}:
         try:
-            return report.parse_time(query["from"]), report.parse_time(query["to"])
+            return parse_quarter(query["from"]), parse_quarter(query["to"])
         except ReportError as error:
             raise BadQuestion(str(error)) from error
     day = query.get("day", TODAY)

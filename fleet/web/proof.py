@@ -149,7 +149,7 @@ def _journals(snapshot: Snapshot) -> Line:
         found = [one for one in snapshot.incidents if one.kind in kinds]
         if found:
             last = max(found, key=lambda one: one.last_ms)
-            said = verify.words_of(last)
+            said = words.describe_incident(last)
             more = "" if len(found) < 2 else (
                 f" {words.figure(len(found) - 1)} more: python -m fleet verify.")
             return Line(state, "Journals", f"{said[:1].upper()}{said[1:]}. Next: "

@@ -3,7 +3,7 @@
 Two parts of asyncio forget that their task was told to stop, and a session that is begun anew
 after each failure would then go on for ever: a TaskGroup of Python 3.11 and 3.12 if a task of
 it fails at that very moment, and wait_for of 3.11, which aiomqtt uses, if what it waits for
-comes at that very moment.  (fleet/together_gone.py is the same: the two rooms share no code.)
+comes at that very moment.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The device profiles that came with the product, as config.py asks for them.
+"""The device profiles that came with the product, as load.py asks for them.
 
 The one place where a line of cabinet.toml meets the drivers room: which wire a bus speaks,
 which profile a device has, and which kind of device that is for the fleet.

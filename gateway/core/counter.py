@@ -1,7 +1,7 @@
 """Cumulative counters: how far a register advanced, and what it read in between.
 
 One rule decides between a rollover, a reset and a jump: energy above rated power x time x
-1.05 is not claimed (accounting reference 6.1).  All numbers are whole; a count is one step
+1.05 is not claimed (docs/accounting.md section 3).  All numbers are whole; a count is one step
 of the register.  Values between two readings are given in 1/1000 of a count.
 """
 
@@ -30,7 +30,7 @@ def difference(prev: int, cur: int, modulus: int, limit: int) -> tuple[str, int 
 
     prev, cur: raw readings, 0 <= value < modulus, older first.  limit: most counts the time
     between allows.  counts is None for "reset" and "jump": no energy is claimed then.
-    Source: accounting reference 6.1.
+    Source: docs/accounting.md section 3.
     """
     if cur >= prev:
         status, counts = OK, cur - prev

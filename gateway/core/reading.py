@@ -15,7 +15,7 @@ NOT_IMPLEMENTED = 4     # the device's own marker for "no such value"
 OUT_OF_RANGE = 5        # decoded, but outside what the point can be
 NOT_ASKED = 6           # the unit is dead and being probed rarely, or the point is off
 ASLEEP = 7              # known to be off at this time (inverter at night)
-NOT_KEPT = 8            # was there, and made room on a full flash (coarse.py)
+NOT_KEPT = 8            # was there, and made room on a full flash (evidence/downsampled.py)
 
 REASON_NAMES = {
     NO_REPLY: "no-reply",

@@ -10,7 +10,6 @@ from gateway.core.errors import Bug
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from gateway.core.reading import Values
@@ -26,7 +25,7 @@ ScanRecord = NamedTuple("ScanRecord", [
 
 # kind: one of the numbers below.  body: list of CBOR values, as said below.
 EventRecord = NamedTuple("EventRecord", [
-    ("seq", int), ("ticks_ms", int), ("kind", int), ("body", "Sequence[Any]")])
+    ("seq", int), ("ticks_ms", int), ("kind", int), ("body", "list[Any]")])
 
 if TYPE_CHECKING:
     Record = ScanRecord | EventRecord

@@ -57,7 +57,7 @@ from aiomqtt.exceptions import MqttConnectError  # noqa: E402
 from paho.mqtt.enums import MQTTErrorCode  # noqa: E402
 from paho.mqtt.reasoncodes import ReasonCode  # noqa: E402
 
-from gateway.service.health import pause  # noqa: E402
+from gateway.aio.keep_alive import pause  # noqa: E402
 
 __all__ = ("Client", "MqttConnectError", "ReasonCode", "aiomqtt")
 LOOKS = 6

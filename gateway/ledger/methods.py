@@ -1,6 +1,6 @@
 """What a statement says about itself: methods, policies, limits of its claim, notes.
 
-Accounting reference 10 (a report must print) and 1 (scope and honest claim).
+See docs/accounting.md section 1 (scope of the claim) and section 17 (keys of the report).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Many intervals added up: totals of energy and carbon, indicators, period identities.
 
-Accounting reference 6.6 and 7.1.  An interval whose carbon is undefined adds its energy, but
-no carbon; it is counted in undefined_intervals so that no total can pass as complete.
+See docs/accounting.md sections 12, 13 and 15.  An interval whose carbon is undefined adds its
+energy, but no carbon; it is counted in undefined_intervals so that no total can pass as complete.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Series:
 
     @property
     def e_dc_wh(self) -> float:
-        """Energy of the data centre, reference 7.1."""
+        """Energy of the site for PUE: E_dc of docs/accounting.md section 15.2."""
         came = sum(wh for name, wh in self.supply_wh.items() if name != "battery")
         return came - self.sinks_wh.get("export", 0) - self.stored_wh
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from gateway.core.reading import ClockState, utc_ms
 from gateway.ledger.flows.inventory import Inventory
-from gateway.service.status import STATUS_BYTES_MAX
 
+STATUS_BYTES_MAX = 1_048_576    # of the status file, which holds the checkpoint
 KEPT_MS_MAX = 900_000           # a quarter hour: longer absences change a battery too much
 ORIGINS_MAX = 32
 WH_MAX = 1e9

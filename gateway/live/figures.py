@@ -62,6 +62,8 @@ class Board:
         self.latest: dict[int, Scan] = {}
         self._before: dict[int, Scan] = {}
         self._good_ms: dict[int, int] = {}
+        self._climates = [stream.device for stream in cabinet.schema
+                          if {"temperature", "humidity"} <= _names(stream)]
 
     def take(self, scans: Iterable[Scan]) -> None:
         """Take committed scans, oldest first."""
@@ -109,6 +111,19 @@ class Board:
         reason = first.reason if isinstance(first, Absent) else 0
         return False, REASON_NAMES.get(reason, "unknown"), age_s
 
+    def temperature_c(self, now_ms: int) -> float | None:
+        """Return the air temperature furthest from a crystal's 25 degC, None if none is read."""
+        read = [self.value(name, "temperature", now_ms) for name in self._climates]
+        found = [value for value in read if value is not None]
+        return max(found, key=lambda value: abs(value - CRYSTAL.turnover_c), default=None)
+
+    def climate(self, now_ms: int) -> list[dict[str, Any]]:
+        """Return temperature and humidity by sensor."""
+        return [{"name": name,
+                 "temperature_c": figure(self.value(name, "temperature", now_ms)),
+                 "humidity": figure(self.value(name, "humidity", now_ms))}
+                for name in self._climates]
+
     def _number(self, scan: Scan, name: str, item: str) -> float | None:
         place = self._places[scan.stream].get((name, item))
         count = None if place is None else scan.values[place[0]]
@@ -123,16 +138,14 @@ class Live:
     """Board and books of one cabinet."""
 
     def __init__(self, cabinet: Cabinet, factors: FactorSet,
-                 opening: Inventory | None = None) -> None:
+                 opening: Inventory | None = None, board: Board | None = None) -> None:
         """factors: the pinned set of the site.  opening: the battery's content carried over a
-        restart, None to assume it from the first state of charge."""
+        restart, None to assume it from the first state of charge.  board: of the cabinet."""
         self.cabinet, self.factors = cabinet, factors
-        self.board = Board(cabinet)
+        self.board = board or Board(cabinet)
         self._site = read_site(cbor.decode(cabinet.descriptor))
         self._books = Books(self._site, factors, Options(opening=opening))
         self._booked_ms: int | None = None
-        self._climates = [stream.device for stream in cabinet.schema
-                          if {"temperature", "humidity"} <= _names(stream)]
 
     def powers_w(self, now_ms: int) -> dict[str, float | None]:
         """Return power by role: grid import +, battery discharge +, sources and loads +.
@@ -206,7 +219,7 @@ class Live:
             "battery": {"soc": figure(self.soc(now_ms)),
                         "stored_wh": None if inventory is None or self._site.battery is None
                         else figure(inventory.energy_wh)},
-            "climate": self._climate(now_ms),
+            "climate": self.board.climate(now_ms),
             "journal": dict(moment.journal),
             "nodes": [self._node(node, now_ms) for node in nodes],
             "devices": [self._device(i, device, now_ms)
@@ -234,18 +247,6 @@ class Live:
             "cores": cores,
             "tasks_running": None if running is None else int(running),
             "tasks_per_min": None if tasks is None else figure(tasks * 60)}
-
-    def temperature_c(self, now_ms: int) -> float | None:
-        """Return the air temperature furthest from a crystal's 25 degC, None if none is read."""
-        read = [self.board.value(name, "temperature", now_ms) for name in self._climates]
-        found = [value for value in read if value is not None]
-        return max(found, key=lambda value: abs(value - CRYSTAL.turnover_c), default=None)
-
-    def _climate(self, now_ms: int) -> list[dict[str, Any]]:
-        return [{"name": name,
-                 "temperature_c": figure(self.board.value(name, "temperature", now_ms)),
-                 "humidity": figure(self.board.value(name, "humidity", now_ms))}
-                for name in self._climates]
 
     def _device(self, stream: int, device: Device, now_ms: int) -> dict[str, Any]:
         ok, reason, age_s = self.board.health(stream, now_ms)

@@ -1,6 +1,6 @@
 """A board made of a file: mounts the partitions of a flash image and starts what is in it.
 
-Runs before the image does, on the unix port only; started by `python -m simulator.board`,
+Runs before the image does, on the unix port only; started by `python -m simulator.demo.board`,
 which maps the file into memory.
 
 CUT > 0: the power goes in the middle of the CUT-th flash operation: half of what was to be

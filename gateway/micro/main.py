@@ -76,8 +76,8 @@ class Board:
             keys[:32], keys[32:64], table["kid"]), table["times"], say)
         fleet = load("keys/receipt.raw")
         self._uplink = Uplink(table["device"], self._journal, self._clock, (fleet[:8], (
-            int.from_bytes(fleet[8:40], "big"), int.from_bytes(fleet[40:72], "big"))))
-        self._uplink.keep_bytes, self._uplink.on_problem = table["keep_bytes"], say
+            int.from_bytes(fleet[8:40], "big"), int.from_bytes(fleet[40:72], "big"))),
+            table["keep_bytes"])
 
     async def run(self):
         """Run for ever."""
@@ -87,7 +87,7 @@ class Board:
         say("boot %d of %s" % (self._journal.boot, self._table["device"]))
         await asyncio.gather(
             self._writer.run(), self._poll(), self._tell_heap(),
-            self._uplink.run(self._table["broker"], tls))
+            self._uplink.run(self._table["broker"], tls, say))
 
     async def _poll(self):
         """Ask all meters once an interval; a round that comes late leaves a declared gap."""

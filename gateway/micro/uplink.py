@@ -1,14 +1,15 @@
 """Batches up, receipts down: the outbox of a board over its MQTT client.
 
-The same rules as gateway/delivery/uplink.py: what goes out is read from the journal, only the
-fleet's signed receipt moves the mark, and no connection means waiting longer.  One batch is
-under way at a time: a board has no room for more.
+The same rules as gateway/delivery/uplink.py, the same states (gateway/core/session_table.py):
+what goes out is read from the journal, only the fleet's signed receipt moves the mark, and no
+connection means waiting longer.  One batch is under way at a time: a board has no room for more.
 """
 
 import asyncio
 import gc
 import os
 
+from gateway.core import session_table as table
 from gateway.core.errors import FormatError, JournalError
 from gateway.core.evidence import receipt as receipts
 from gateway.core.journal import outbox as box
@@ -28,39 +29,39 @@ WAITING_MAX = 4             # receipts not yet looked at; only the newest matter
 
 
 class Uplink:
-    """Keeps a connection.  keys: (kid, (x, y)) of the fleet's receipt key."""
+    """Keeps a connection.  state: one of session_table."""
 
-    def __init__(self, device, journal, clock, keys):
+    def __init__(self, device, journal, clock, keys, keep_bytes):
+        """keys: (kid, (x, y)) of the fleet's receipt key.  keep_bytes: of batches on flash."""
         self._device, self._journal, self._clock = device, journal, clock
-        self._kid, self._key = keys
+        self._keys, self._keep_bytes = keys, keep_bytes
+        self.state = table.STARTING
         self._outbox = box.Outbox(device, journal, WINDOW, RESEND_MS)
         self._waiting = []
-        self._heard_ms = 0
-        self.client = None
-        self.keep_bytes = 0
-        self.on_problem = None
+        self._heard_ms, self._say = 0, None
+        self._client = None
         self.counts = {"connects": 0, "sent": 0, "receipts": 0, "refused": 0}
 
-    async def run(self, place, context):
-        """Connect, serve, and come back after a jittered pause; for ever."""
-        pause_ms = RETRY_MS_MIN
+    async def run(self, place, context, say):
+        """Connect, serve, and come back after a jittered pause; for ever.  say: for a line."""
+        pause_ms, self._say = RETRY_MS_MIN, say
         while True:
-            begun_ms = self._clock.real_ms()
-            self.client = Client((self._device, KEEPALIVE_S), place, context, self._heard)
+            begun_ms, event = self._clock.real_ms(), table.LOST
+            self._client = Client((self._device, KEEPALIVE_S), place, context, self._heard)
             try:
-                await asyncio.wait_for_ms(self.client.open(), OPEN_MS)
-                self.counts["connects"] += 1
+                await asyncio.wait_for_ms(self._client.open(), OPEN_MS)
                 await self._session()
             except asyncio.TimeoutError:
-                self.on_problem("no answer from the broker")
+                self._say("no answer from the broker")
             except (OSError, EOFError, ValueError) as error:
-                self.on_problem("uplink: %s" % error)
+                self._say("uplink: %s" % error)
                 if isinstance(error, Refusal):
-                    pause_ms = RETRY_MS_MAX
+                    event, pause_ms = table.REFUSED, RETRY_MS_MAX
             except MemoryError:             # batches wait as well on flash
-                self.on_problem("no room to send yet")
-            self.client.close()
-            self.client = None
+                self._say("no room to send yet")
+            self._move(event)
+            self._client.close()
+            self._client = None
             gc.collect()                    # before the next TLS context needs its place
             self._outbox.link_lost()
             if self._clock.real_ms() - begun_ms > SETTLED_MS:
@@ -68,8 +69,13 @@ class Uplink:
             await asyncio.sleep_ms(pause_ms // 2 + os.urandom(1)[0] * pause_ms // 512)
             pause_ms = min(2 * pause_ms, RETRY_MS_MAX)
 
+    def _move(self, event):
+        self.state = table.next_state(self.state, event)
+
     async def _session(self):
-        await self.client.listen("wp/1/%s/receipt" % self._device)
+        await self._client.listen("wp/1/%s/receipt" % self._device)
+        self.counts["connects"] += 1
+        self._move(table.CONNECTED)
         self._heard_ms = self._clock.real_ms()
         reader = asyncio.create_task(self._read())
         try:
@@ -81,10 +87,10 @@ class Uplink:
         """Take packets until the connection ends; `_serve` notices."""
         try:
             while True:
-                await self.client.take()
+                await self._client.take()
                 self._heard_ms = self._clock.real_ms()
         except (OSError, EOFError, ValueError, IndexError, MemoryError) as error:
-            self.on_problem("uplink: %s" % error)
+            self._say("uplink: %s" % error)
 
     async def _serve(self, reader):
         pinged_ms = self._clock.real_ms()
@@ -94,7 +100,7 @@ class Uplink:
                 raise OSError("the broker is silent")
             if now_ms - pinged_ms > PING_MS:
                 pinged_ms = now_ms
-                await asyncio.wait_for_ms(self.client.heartbeat(), OPEN_MS)
+                await asyncio.wait_for_ms(self._client.heartbeat(), OPEN_MS)
             await self._take_receipts()
             self._outbox.expire(now_ms)
             number = self._outbox.next_batch()
@@ -108,10 +114,10 @@ class Uplink:
         try:
             data = self._journal.read_batch(number)
         except JournalError as error:
-            self.on_problem("batch %d: %s" % (number, error))
+            self._say("batch %d: %s" % (number, error))
             return
         topic = "wp/1/%s/up" % self._device
-        await asyncio.wait_for_ms(self.client.post(topic, data), OPEN_MS)
+        await asyncio.wait_for_ms(self._client.post(topic, data), OPEN_MS)
         self.counts["sent"] += 1
 
     def _heard(self, topic, payload):
@@ -134,21 +140,22 @@ class Uplink:
         except FormatError:
             self.counts["refused"] += 1
             return False
-        steps, good = verify_steps(self._key, message.signed, message.signature), False
+        steps, good = verify_steps(self._keys[1], message.signed, message.signature), False
         try:
             while True:
                 next(steps)
                 await asyncio.sleep_ms(0)
         except StopIteration as stop:
-            good = stop.value and message.kid == self._kid
+            good = stop.value and message.kid == self._keys[0]
         if not good:
             self.counts["refused"] += 1
             return False
         result = self._outbox.receipt(receipt)
         if result.status in (box.ADVANCED, box.REWOUND):
             self.counts["receipts"] += 1
+            self._move(table.ANSWERED)
             self._journal.acknowledge(result.seq, self._clock.utc_ms(), result.epoch)
-            self._journal.trim(self.keep_bytes)
+            self._journal.trim(self._keep_bytes)
         elif result.status in (box.AHEAD, box.FORK):
-            self.on_problem("receipt %s: low water %d" % (result.status, receipt.low_water))
+            self._say("receipt %s: low water %d" % (result.status, receipt.low_water))
         return True

@@ -1,4 +1,5 @@
-"""The task that owns a board's journal: append, commit, seal; as storage/writer.py.
+"""The task that owns a board's journal: append, commit, seal; as storage/writer.py, by the same
+policy (gateway/core/journal/policy.py).
 
 Signing takes a board up to seconds, so `seal` asks the journal twice: the first time the signer
 only notes what is to be signed, then the signature is made step by step while polling goes on,
@@ -9,6 +10,7 @@ import asyncio
 import gc
 
 from gateway.core.evidence.batch import CODEC_RAW
+from gateway.core.journal import policy
 from gateway.core.journal.journal import Sealer
 from gateway.core.record import CLOCK, GAP
 from gateway.micro.ed25519 import sign_steps
@@ -55,9 +57,8 @@ class Writer:
 
     def __init__(self, journal, clock, signer, times, say):
         self.journal, self._clock, self._signer, self._say = journal, clock, signer, say
-        self._commit_ms, self._batch_ms = times
+        self._schedule = policy.Schedule(times[0], times[1], READINGS_MAX)
         self._waiting = []              # (ticks_ms, stream, values) or (ticks_ms, kind, body)
-        self._dirty_ms = None           # ticks of the first record not yet durable
         self._gap = None                # body of a GAP that found no room yet
         self.lost = 0
 
@@ -76,19 +77,18 @@ class Writer:
         """Write for ever.  Flash errors do not end it; the journal knows what to do."""
         self._commit()
         await self._seal()              # what earlier boots left, and our own BOOT
-        seal_ms = self._next_seal()
+        self._sealed()
         while True:
             await asyncio.sleep_ms(LOOK_MS)
             urgent = self._take()
-            now_ms = self._clock.ticks_ms()
-            full = self.journal.unsealed_readings >= READINGS_MAX
-            if now_ms >= seal_ms or full:
+            action = self._schedule.action(
+                self._clock.ticks_ms(), self.journal.unsealed_readings, urgent)
+            if action == policy.SEAL:
                 self._commit()
                 await self._seal()
                 self._look_at_clock()
-                seal_ms = self._next_seal()
-            elif urgent or (self._dirty_ms is not None
-                            and now_ms - self._dirty_ms >= self._commit_ms):
+                self._sealed()
+            elif action == policy.COMMIT:
                 self._commit()
             if self.journal.state != "ok":
                 await asyncio.sleep_ms(RETRY_MS)
@@ -98,8 +98,7 @@ class Writer:
         urgent = False
         waiting, self._waiting = self._waiting, []
         for ticks_ms, what, content, is_scan in waiting:
-            if self._dirty_ms is None:
-                self._dirty_ms = ticks_ms
+            self._schedule.record(ticks_ms)
             if is_scan:
                 self.journal.append_scan(ticks_ms, what, content)
             else:
@@ -123,7 +122,7 @@ class Writer:
     def _commit(self):
         durable = self.journal.commit()
         if durable >= self.journal.last_seq:
-            self._dirty_ms = None
+            self._schedule.committed()
         self._say("durable %d" % durable)
 
     async def _seal(self):
@@ -143,10 +142,8 @@ class Writer:
                 return
             self._say("sealed %d up to %d" % (number, self.journal.sealed_seq))
 
-    def _next_seal(self):
-        """Return the ticks of the next full quarter hour (or what batch_ms says) of UTC."""
-        left_ms = self._batch_ms - self._clock.utc_ms() % self._batch_ms
-        return self._clock.ticks_ms() + left_ms
+    def _sealed(self):
+        self._schedule.sealed(self._clock.ticks_ms(), self._clock.utc_ms())
 
     def _look_at_clock(self):
         state = self._clock.observe()

@@ -7,14 +7,15 @@ bus restarted with back-off; the others do not notice.
 """
 
 import asyncio
-import functools
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from typing import Any, Protocol
 
+from gateway.aio.keep_alive import Beat, Service, no_beat
 from gateway.aio.wakeup import Flag
 from gateway.core.errors import BadFrame, Bug, DeviceError, NoReply, Refused, WattproofError
+from gateway.core.event import Event
 from gateway.core.reading import (
     BAD_FRAME,
     CLOCK_UNKNOWN,
@@ -26,24 +27,14 @@ from gateway.core.reading import (
 )
 from gateway.core.record import DEVICE, GAP
 from gateway.polling.unit import LineBudget, Unit
-from gateway.service.health import Progress
 from gateway.timekeeping.clock import Clock
 
 LOG = logging.getLogger("wattproof.poller")
 TRANSACTIONS_MAX = 64           # of one scan; a driver that wants more has a bug
 BAD_FRAMES_MAX = 2              # in one scan, then the rest is not asked
 WAIT_S_MAX = 10.0               # real seconds between two signs of life
-RESTART_S_MAX = 60.0            # back-off of a crashed bus, real seconds
 REOPEN_S_MAX = 30.0             # back-off of a port that does not open, real seconds
 IDENTITY_CHARS_MAX = 200        # what a device says about itself is foreign text
-
-
-class Event(NamedTuple):
-    """Something to be written beside the scans.  body: list of CBOR values."""
-
-    ticks_ms: int
-    kind: int
-    body: list[Any]
 
 
 class Link(Protocol):
@@ -179,15 +170,16 @@ def reason_of(error: DeviceError | None) -> int:
 class BusPoller:
     """The poller of one bus.  It ends only when `stop` is set, between two units."""
 
-    def __init__(self, line: Line, units: list[Unit], clock: Clock, put: Put) -> None:
-        """line: opened on demand.  units: in the order they are asked.  put: takes items."""
+    def __init__(self, line: Line, units: list[Unit], clock: Clock, put: Put,
+                 last_read_utc_ms: Mapping[str, int] | None = None) -> None:
+        """line: opened on demand.  units: in the order they are asked.  put: takes items.
+        last_read_utc_ms: of units by name, in boots before this one."""
         self.line, self.units, self.clock, self._put = line, units, clock, put
         self.budget = LineBudget()
         self.stop = Flag()
         self.counts = {"scans": 0, "skipped": 0, "missed_slots": 0, "crashes": 0}
         self._due_ms: int | None = None
-        self.beat: Callable[[], None] = _nothing
-        self.last_read_utc_ms: dict[str, int] = {}      # by unit, of boots before this one
+        self._last_read_utc_ms = last_read_utc_ms or {}
 
     @property
     def fault(self) -> str:
@@ -196,18 +188,33 @@ class BusPoller:
             return ""
         return self.line.fault or (self.units[0].last_error if self.units else "")
 
-    async def run(self, interval_ms: int) -> None:
+    def service(self, name: str, interval_ms: int) -> Service:
+        """Return this bus as a task to keep alive until `stop` is set."""
+        return Service(f"bus:{name}", lambda beat: self._serve(interval_ms, beat),
+                       4 * WAIT_S_MAX, stop=self.stop)
+
+    async def _serve(self, interval_ms: int, beat: Beat) -> None:
+        """Poll until stopped; a crash is counted.  The line is closed afterwards."""
+        try:
+            await self.run(interval_ms, beat)
+        except Exception:
+            self.counts["crashes"] += 1
+            await self.line.close()
+            raise
+        await self.line.close()
+
+    async def run(self, interval_ms: int, beat: Beat = no_beat) -> None:
         """Poll all units once per interval until stopped."""
         first = self._due_ms is None
         due_ms = self._next_slot(interval_ms)
         if first:
             await self._declare_absence(due_ms, interval_ms)
-        while await self._wait_until(due_ms):
+        while await self._wait_until(due_ms, beat):
             for unit in self.units:
                 if self.stop.is_set():
                     return
                 await self.poll(unit, due_ms)
-                self.beat()
+                beat()
             due_ms = await self._after(due_ms, interval_ms)
 
     async def poll(self, unit: Unit, slot_ms: int) -> None:
@@ -305,7 +312,7 @@ class BusPoller:
         if self.clock.state().source == CLOCK_UNKNOWN:
             return
         for unit in self.units:
-            last_ms = self.last_read_utc_ms.get(unit.name)
+            last_ms = self._last_read_utc_ms.get(unit.name)
             if last_ms is not None and last_ms + interval_ms < to_utc_ms:
                 body = [unit.stream, last_ms + interval_ms, to_utc_ms, "the gateway was not there"]
                 await self._put(Event(now_ms, GAP, body))
@@ -317,7 +324,7 @@ class BusPoller:
             body = [unit.stream, *span, "the bus was busy"]
             await self._put(Event(self.clock.ticks_ms(), GAP, body))
 
-    async def _wait_until(self, due_ms: int) -> bool:
+    async def _wait_until(self, due_ms: int, beat: Beat) -> bool:
         """Wait for a slot in short steps that show life; return False when stopped."""
         if self.stop.is_set():
             return False
@@ -328,7 +335,7 @@ class BusPoller:
         while left_s > WAIT_S_MAX:
             if await self.stop.wait(WAIT_S_MAX):
                 return False
-            self.beat()                         # one step of a long wait
+            beat()                              # one step of a long wait
             left_s = self._left_s(due_ms)
         return left_s <= 0 or not await self.stop.wait(left_s)
 
@@ -336,36 +343,5 @@ class BusPoller:
         return self.clock.seconds((due_ms - self.clock.ticks_ms()) / 1000)
 
 
-def _nothing() -> None:
-    """Beat of a poller that nobody watches."""
-
-
 def _nothing_asked(unit: Unit, ticks_ms: int) -> Scan:
     return Scan(unit.stream, ticks_ms, (Absent(NOT_ASKED),) * len(unit.driver.points))
-
-
-async def supervise(poller: BusPoller, name: str, interval_ms: int, progress: Progress) -> None:
-    """Run a bus for ever: a crash is logged and counted, the bus starts again with back-off."""
-    task = f"bus:{name}"
-    progress.expect(task, 4 * WAIT_S_MAX)
-    poller.beat = functools.partial(progress.beat, task)
-    wait_s = 1.0
-    while not poller.stop.is_set():
-        try:
-            await poller.run(interval_ms)
-        except Exception:
-            LOG.exception("bus %s crashed; next: report this; starting it again in %g s",
-                          name, wait_s)
-            poller.counts["crashes"] += 1
-            await poller.line.close()
-            await _pause(poller, wait_s)
-            wait_s = min(2 * wait_s, RESTART_S_MAX)
-    await poller.line.close()
-
-
-async def _pause(poller: BusPoller, wait_s: float) -> None:
-    while wait_s > 0 and not poller.stop.is_set():
-        poller.beat()
-        step_s = min(wait_s, WAIT_S_MAX)
-        wait_s -= step_s
-        await poller.stop.wait(step_s)

@@ -1,45 +1,20 @@
 """Is every task still making progress?  The watchdog is fed by the answer, never by a timer.
 
-Also here: metrics as OpenMetrics text and the status file, which is replaced atomically so
-that a reader never sees half of it.  Limits are in real seconds.
+Also here: the status file, which is replaced atomically so that a reader never sees half of it.
 """
 
-import asyncio
 import json
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.aio.keep_alive import Progress, pause
+
 LOG = logging.getLogger("wattproof.health")
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
-
-
-class Progress:
-    """When each task last did something, against how long it may be silent."""
-
-    def __init__(self, real_s: Callable[[], float]) -> None:
-        """real_s: monotonic real seconds."""
-        self._real_s = real_s
-        self._limits: dict[str, float] = {}
-        self._beats: dict[str, float] = {}
-
-    def expect(self, task: str, limit_s: float) -> None:
-        """Watch a task that must beat at least every limit_s real seconds."""
-        self._limits[task] = limit_s
-        self._beats[task] = self._real_s()
-
-    def beat(self, task: str) -> None:
-        """Note that a task made progress."""
-        self._beats[task] = self._real_s()
-
-    def stalled(self) -> list[str]:
-        """Return the names of tasks silent for longer than allowed, sorted."""
-        now = self._real_s()
-        return sorted(task for task, limit in self._limits.items()
-                      if now - self._beats[task] > limit)
 
 
 class Notifier:
@@ -63,24 +38,17 @@ class Notifier:
             LOG.warning("sd_notify: %s", error)
 
 
-async def pause(period_s: float) -> None:
-    """Sleep until the loop's clock is at a multiple of a period, half a period at least: what is
-    due in one moment wakes the gateway once, and each wake finds the caches cold."""
-    left_s = period_s - asyncio.get_running_loop().time() % period_s
-    await asyncio.sleep(left_s if left_s >= period_s / 2 else left_s + period_s)
-
-
 async def watch(progress: Progress, notifier: Notifier) -> None:
     """Feed the watchdog for ever, but only while no task is stalled."""
     period_s = notifier.watchdog_s / 3 if notifier.watchdog_s else 5.0
-    told: list[str] = []
+    reported: list[str] = []
     while True:
         stalled = progress.stalled()
         if not stalled:
             notifier.send("WATCHDOG=1")
-        elif stalled != told:
+        elif stalled != reported:
             LOG.error("no progress in %s: the watchdog is not fed", ", ".join(stalled))
-        told = stalled
+        reported = stalled
         await pause(period_s)
 
 
@@ -114,12 +82,3 @@ def cpu_s() -> float:
     """Return the CPU seconds this process has used, user and system."""
     times = os.times()
     return times.user + times.system
-
-
-def open_metrics(counts: Mapping[str, float]) -> str:
-    """Return numbers as OpenMetrics text; keys become wattproof_<key>, all gauges."""
-    lines = []
-    for key in sorted(counts):
-        name = "wattproof_" + key.replace("-", "_").replace(".", "_")
-        lines += [f"# TYPE {name} gauge", f"{name} {counts[key]:g}"]
-    return "\n".join([*lines, "# EOF", ""])

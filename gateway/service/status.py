@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.values import Cabinet
+from gateway.live.battery_checkpoint import STATUS_BYTES_MAX
 
 STALE_S = 30.0                  # the file is written every 10 s
-STATUS_BYTES_MAX = 1_048_576
 
 # word -> what it means and what to do next; docs/operations.md has the same words
 NEXT = {

@@ -1,14 +1,15 @@
-"""Room on flash: what the fleet has goes first, then old telemetry is made coarser.
+"""Space on flash: what the fleet has goes first, then old telemetry is downsampled.
 
 Order (journal rules, docs/formats.md section 13): batches that a receipt covers; of the others
 the oldest, from every scan to the counters at quarter hours, then at hours, then first and
 last; never events, gaps, clock records.  Beside it a reserve file: when a write finds the
-disk full it is deleted, so that events can be kept and coarsening has room to work, and scans
-are refused, and declared, until there is room for it again.
+disk full it is deleted, so that events can be kept and downsampling has space to work, and scans
+are refused, and declared, until there is space for it again.  The order of steps is a table of
+gateway/core/journal/policy.py.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from gateway.core import record
@@ -16,6 +17,7 @@ from gateway.core.codec import cbor
 from gateway.core.errors import FormatError, StoreError
 from gateway.core.evidence import downsampled
 from gateway.core.interval import Rules
+from gateway.core.journal import policy
 from gateway.core.journal.downsampled_files import Coarsening, Done
 from gateway.core.journal.journal import Sealer
 from gateway.core.journal.tail import SEGMENT_BYTES
@@ -26,7 +28,6 @@ from gateway.storage.store import FlashStore
 LOG = logging.getLogger("wattproof.room")
 RESERVE, RESERVE_BYTES = "reserve", 2 * SEGMENT_BYTES
 SPARE_BYTES = 2 * RESERVE_BYTES         # free beside a reserve that is made
-FULL_PERCENT = 80                       # of what the journal could take
 ENERGY = 43                             # any counter's measurand
 STRICT = Rules(counter_limits.MODULUS_UNKNOWN, 0, 0, 0)    # keeps both sides of a step over a count
 
@@ -49,7 +50,7 @@ class Limits:
         return lambda stream, place: STRICT if known is None else counter_limits.rules(
             known, content.schema[stream], place)
 
-    def _learn(self, body: Sequence[Any]) -> None:
+    def _learn(self, body: list[Any]) -> None:
         try:
             found = dict(cbor.decode(body[1]))
             counter_limits.rules_for(found, "", ENERGY, 0)      # it says what limits need
@@ -67,42 +68,46 @@ class Room:
         Nothing is written yet."""
         self._journal, self._store, self._keep_bytes = journal, store, keep_bytes
         self._coarsening = Coarsening(journal.batches, sealer, inflate, known)
-        self.busy: Callable[[], list[int]] = list
         self.counts = {"trimmed": 0, "coarsened": 0}    # batches
-        self.spent = False              # the reserve was used up, scans are refused
-        self._whole = self._stands()    # the reserve stands on flash
-        self.due = True                 # tend() should be called: there may be work
+        self.released = False           # the reserve was used up, scans are refused
+        self._whole = self._reserve_exists()
+        self.due = True                 # reclaim_step() should be called: there may be work
 
-    def look(self) -> None:
+    def schedule(self) -> None:
         """Take note of a new batch or receipt: there may be work again."""
         self.due = True
 
-    def spend(self) -> bool:
+    def release_reserve(self) -> bool:
         """Give up the reserve if a write found the disk full; return whether to try again."""
-        if not self._journal.out_of_room or self.spent:
+        if not policy.releases_reserve(self._journal.out_of_room, self.released):
             return False
-        self.spent, self._whole, self.due = True, False, True
+        self.released, self._whole, self.due = True, False, True
         self._journal.refuse_scans(True)
         LOG.error("flash is full: the reserve is used for events, scans are refused and "
                   "declared; next: restore the uplink or take a larger card")
         self._remove()
         return True
 
-    def tend(self) -> Done | None:
-        """Do one piece of work; return what was made coarser, if anything was.
+    def reclaim_step(self, under_way: Iterable[int]) -> Done | None:
+        """Do one piece of work; return what was downsampled, if anything was.
 
-        Raises StoreError: flash fails, the next call after look() tries again.
+        under_way: numbers of batches that are being sent, which stay as they are.  Raises
+        StoreError: flash fails, the next call after schedule() tries again.
         """
-        self.due = False                # unless this works, not before the next look
+        self.due = False                # unless this works, not before the next schedule()
         held, goal = self._journal.batches.held_bytes(), self._goal()
+        step = policy.next_reclaim(policy.CHECK, policy.OVER if held > goal else policy.WITHIN)
         done: Done | bool | None = None
-        if held > goal:
+        if step == policy.TRIM:
             trimmed = self._journal.trim(goal)
             self.counts["trimmed"] += len(trimmed)
-            done = True if trimmed else self._coarsening.step(self.busy())
-        self.due = bool(done)
-        if not done:
-            self._renew()
+            step = policy.next_reclaim(step, _outcome(trimmed))
+        if step == policy.DOWNSAMPLE:
+            done = self._coarsening.step(under_way)
+            step = policy.next_reclaim(step, _outcome(done))
+        self.due = step == policy.CONTINUE
+        if step == policy.RESTORE_RESERVE:
+            self._restore_reserve()
         if not isinstance(done, Done):
             return None
         self.counts["coarsened"] += len(done.numbers)
@@ -111,22 +116,23 @@ class Room:
     def status(self) -> dict[str, Any]:
         """Return what `status` shows: batches made coarser and trimmed, bytes, the reserve."""
         return {"batches_bytes": self._journal.batches.held_bytes(),
-                "reserve": "whole" if self._whole else "spent" if self.spent else "none",
+                "reserve": "whole" if self._whole else "spent" if self.released else "none",
                 **{f"{key}_batches": value for key, value in self.counts.items()}}
 
     def _goal(self) -> int:
         """Return how many bytes the batches may take now."""
-        could: int = self._journal.batches.held_bytes() + self._store.free_bytes()
-        return min(self._keep_bytes, could * FULL_PERCENT // 100)
+        goal: int = policy.batches_goal(self._journal.batches.held_bytes(),
+                                        self._store.free_bytes(), self._keep_bytes)
+        return goal
 
-    def _stands(self) -> bool:
+    def _reserve_exists(self) -> bool:
         try:
             return RESERVE in self._store.list() and self._store.size(RESERVE) == RESERVE_BYTES
         except StoreError:
             return False
 
-    def _renew(self) -> None:
-        """Make the reserve again, and take scans again, once there is room for both."""
+    def _restore_reserve(self) -> None:
+        """Make the reserve again, and take scans again, once there is space for both."""
         if self._whole or self._store.free_bytes() < RESERVE_BYTES + SPARE_BYTES:
             return
         self._remove()                  # one that never became whole
@@ -139,9 +145,9 @@ class Room:
             self._remove()
             raise
         self._whole = True
-        if self.spent:
-            LOG.warning("flash has room again: scans are taken")
-            self.spent = False
+        if self.released:
+            LOG.warning("flash has space again: scans are taken")
+            self.released = False
             self._journal.refuse_scans(False)
 
     def _remove(self) -> None:
@@ -149,3 +155,8 @@ class Room:
             self._store.remove(RESERVE)
         except StoreError:
             return                      # there is none, or flash takes nothing at all
+
+
+def _outcome(work: object) -> str:
+    outcome: str = policy.WORKED if work else policy.NO_WORK
+    return outcome

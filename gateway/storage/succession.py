@@ -8,10 +8,10 @@ fleet cannot hold these.  What earlier boots left above the receipt stays on thi
 named: it may or may not be what the fleet holds, and nothing may be booked twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from gateway.core.errors import FormatError, JournalError
+from gateway.core.errors import Bug, FormatError, JournalError
 from gateway.core.evidence import downsampled
 from gateway.core.journal.downsampled_files import CoarseBatches
 from gateway.core.journal.journal import Journal, Opening
@@ -20,8 +20,37 @@ from gateway.core.journal.tail import SEGMENT_BYTES
 from gateway.core.reading import ClockState
 from gateway.core.record import ALARM, is_event
 from gateway.storage.restart import inflate
+from gateway.storage.retention import Room
 
 COMMIT_RECORDS = 1000       # restated between two commits: far below what may wait in RAM
+
+Make = Callable[[Journal, int], tuple[Journal, Room]]
+
+
+class Succession:
+    """Whether a new journal has to begin, and at most once in a run what makes it."""
+
+    def __init__(self, make: Make | None) -> None:
+        """make: gives what comes after a journal and the fleet's low-water mark; None if a
+        journal may have no successor."""
+        self._make = make
+        self._low_water: int | None = None
+
+    def request(self, low_water: int) -> None:
+        """Note that the fleet holds other records up to a sequence."""
+        self._low_water = low_water
+
+    @property
+    def due(self) -> bool:
+        """Whether a new journal has to begin."""
+        return self._make is not None and self._low_water is not None
+
+    def begin(self, old: Journal) -> tuple[Journal, Room]:
+        """Return the new journal and its retention; a lying fleet gets no third one."""
+        make, self._make = self._make, None
+        if make is None or self._low_water is None:
+            raise Bug("a second successor of one run")
+        return make(old, self._low_water)
 
 
 def begin(old: Journal, opening: Opening, low_water: int,

@@ -154,10 +154,12 @@ class Clock:
     """Ticks since the gateway's start, UTC, and the state that maps one to the other."""
 
     def __init__(self, scale: Scale | None = None, sources: Sources | None = None,
-                 floor_ms: int = 0) -> None:
+                 floor_ms: int = 0,
+                 temperature_c: Callable[[int], float | None] = lambda _now_ms: None) -> None:
         """Start at tick 0 now; without a scale the world runs at the machine's pace.
 
         floor_ms: last known good UTC of this machine, in ms, kept over restarts.
+        temperature_c: of the air around the crystal at these ticks; None if nobody measures it.
         """
         self.sources = sources or system_sources()
         self.scale = scale
@@ -166,7 +168,7 @@ class Clock:
         # Real monotonic seconds, for time-outs and line budgets only.
         self.real_s: Callable[[], float] = self.sources.monotonic
         self.floor_ms = max(floor_ms, BUILD_FLOOR_MS)
-        self.temperature_c: Callable[[], float | None] = _unmeasured
+        self.temperature_c = temperature_c
         self._held = holdover.Holdover()
         self._start_s = self.real_s()
         self._state = ClockState(CLOCK_UNKNOWN, 0, 0, 0)
@@ -255,7 +257,8 @@ class Clock:
         source, bound_ms = self.sources.knowledge()
         if not self._plausible(wall_ms):
             source, bound_ms = CLOCK_UNKNOWN, 0
-        self._held.advance(self.ticks_ms(), self.temperature_c())
+        now_ms = self.ticks_ms()
+        self._held.advance(now_ms, self.temperature_c(now_ms))
         if source in SYNCED:
             self._held.synced(self.ticks_ms(), bound_ms)
         elif self._held.bound_ms is not None:
@@ -277,11 +280,6 @@ class Clock:
 def _slack_ms(bound_ms: int) -> int:
     """Return how far ticks and wall may part before a clock state has to change."""
     return min(max(bound_ms, SLACK_MS_MIN), SLACK_MS_MAX)
-
-
-def _unmeasured() -> float | None:
-    """Nobody measures the temperature."""
-    return None
 
 
 def rfc3339(utc_ms: int) -> str:

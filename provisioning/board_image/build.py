@@ -2,14 +2,14 @@
 
     LittleFS v2, 1 MiB, read and written          ROMFS behind it, read only, run in place
     /main.mpy                                     /gateway/...  /drivers/...
-    /board.cbor    the site, see board_table.py   /umqtt/simple.mpy
+    /board.cbor    the site, see device_table.py   /umqtt/simple.mpy
     /keys/         secrets: guard the file        /host.mpy (for the unix port only)
     /journal/      empty
 
 With code="littlefs" there is no second partition and all code lies in the first: for boards
 without a ROMFS partition, at the price of 60 KB more heap (docs/board.md).  Equal input gives
-equal bytes.  Only what the start module reaches is in it (shake.py).  umqtt.simple is a package
-of others and never part of this repository: it is fetched once from the package index, its
+equal bytes.  Only what the start module reaches is in it (tree_shake.py).  umqtt.simple is a
+package of others and never part of this repository: it is fetched once from the package index, its
 hash is checked at every use.
 """
 
@@ -166,7 +166,7 @@ def compile_mpy(name: str, text: str, work: Path) -> bytes:
 
 
 def umqtt(site: Path) -> bytes:
-    """Return umqtt/simple.py: what the site keeps, else from the package index; checked."""
+    """Return the source of umqtt.simple: what the site keeps, else the index's; checked."""
     kept = site / UMQTT_KEPT
     if not kept.is_file():
         content = _fetch_umqtt()
@@ -186,9 +186,9 @@ def _check_umqtt(content: bytes, where: str) -> None:
 
 
 def _fetch_umqtt() -> bytes:
-    """Return simple.py out of the package index.
+    """Return the package's one module, from the package index.
 
-    The package has no setup.py, so pip stops after unpacking it; --no-clean leaves it there.
+    The package has no setup script, so pip stops after unpacking it; --no-clean leaves it there.
     """
     with tempfile.TemporaryDirectory() as work:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",

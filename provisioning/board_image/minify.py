@@ -101,7 +101,7 @@ def inline(text: str, module: tuple[str, Mapping[str, tuple[str, str]]], lookup:
 def without_texts(text: str, errors: frozenset[str]) -> str:
     """Return a module's text in which errors carry the line they were made in, not a text.
 
-    errors: names of classes.  The first argument becomes the name LINE, which merge.py replaces
+    errors: names of classes.  The first argument becomes the name LINE, which bundle.py replaces
     by a number; lines keep their numbers.
     """
     edits: list[Edit] = []

@@ -10,7 +10,7 @@ DATA, FOLDER, FILE = 2, 4, 5
 
 
 def pack(files: dict[str, bytes]) -> bytes:
-    """Return the file system that holds files by path ("gateway/core/cbor.mpy")."""
+    """Return the file system that holds files by path ("umqtt/simple.mpy")."""
     body = _folder(files)
     return MAGIC + number(len(body)) + body
 

@@ -1,6 +1,6 @@
 """A board without the board: MicroPython's unix port on a flash image, in a limited heap.
 
-    python -m simulator.board IMAGE [--heap 128K] [--cut N]
+    python -m simulator.demo.board IMAGE [--heap 128K] [--cut N]
 
 The file is the flash.  Its second partition is mapped into memory, as a microcontroller maps
 its own flash; the first is mounted as a block device by gateway/micro/host.py.  SIGKILL is the
@@ -50,7 +50,7 @@ def mapped(image: Path) -> tuple[int, int]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Switch the board on; returns when its program ends, which it never should."""
-    parser = argparse.ArgumentParser(prog="python -m simulator.board", description=__doc__,
+    parser = argparse.ArgumentParser(prog="python -m simulator.demo.board", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image", type=Path, help="made by `python -m provisioning image`")
     parser.add_argument("--heap", default=HEAP, help=f"memory for Python (default {HEAP})")

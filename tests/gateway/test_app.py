@@ -119,7 +119,7 @@ async def test_sigkill_at_any_time_loses_nothing_that_was_witnessed(tmp_path):
         process.wait()
     told = int(witness.read_text().split()[-1])
     gateway = app.Gateway(config.load(path))
-    gateway.writer._seal()
+    gateway.writer.seal()
     journal = gateway.writer.journal
     assert journal.boot == 4
     spans = [journal.batch_info(number)[:2] for number in journal.batch_numbers()]

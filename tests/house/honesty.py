@@ -66,7 +66,7 @@ def check_finished(source):
 
 def check_machine(root):
     """Yield a fault for each line of a text file that names this machine or a registry."""
-    for path in _text_files(root):
+    for path in text_files(root):
         try:
             text = (Path(root) / path).read_text(encoding="utf-8")
         except (UnicodeDecodeError, FileNotFoundError):
@@ -77,7 +77,7 @@ def check_machine(root):
                 yield f"{path}:{number}: names a place outside the project: {found.group()}"
 
 
-def _text_files(root):
+def text_files(root):
     """Return the paths git knows or would add; without git, everything but build products."""
     listed = subprocess.run(
         ["git", "-C", str(root), "ls-files", "--cached", "--others", "--exclude-standard"],

@@ -2,7 +2,7 @@
 
 MicroPython parses annotations and evaluates none; everything else that has to do with types is
 code to it.  So portable files import `TYPE_CHECKING` and `NamedTuple` from gateway/core/types.py,
-and the board's image builder takes exactly this form out again (docs/adr/0015).
+and the board's image builder takes exactly this form out again (docs/adr/0015-types-in-portable-rooms.md).
 """
 
 import ast
@@ -52,7 +52,7 @@ def _refusals(node, names):
         for alias in node.names:
             if alias.name not in NAMES:
                 yield f"{alias.name} belongs into if TYPE_CHECKING"
-    if isinstance(node, ast.ImportFrom) and node.module in CHECKERS:
+    if isinstance(node, ast.ImportFrom) and node.module == "collections.abc":
         yield f"{node.module} belongs into if TYPE_CHECKING"
     if isinstance(node, ast.Call) and _name(node.func) == "NamedTuple" and not _is_plain(node):
         yield "NamedTuple takes a name and pairs of a name and a type, which is a name or quoted"

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from provisioning.__main__ import main
+from tests.support.documented import keys
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 PARTS = """
@@ -61,6 +62,7 @@ def test_the_registry_holds_the_public_key_under_the_id_batches_use(site, tmp_pa
     assert entry["kid_hex"] == hashlib.sha256(raw).hexdigest()[:16]
     assert (entry["device"], entry["site"]) == ("shop-1", "shop")
     assert entry["enrolled"] == "2026-03-01T12:00:00Z"
+    assert set(entry) - keys("formats.md", "17. Registry entry") == set()
 
 
 def test_no_private_key_of_the_gateway_reaches_the_fleet(site, tmp_path):

@@ -96,9 +96,9 @@ def test_an_origin_needs_an_offset_and_whole_seconds():
 def test_an_unknown_scenario_and_a_broken_file_end_with_a_message(tmp_path, capsys):
     broken = tmp_path / "broken.toml"
     broken.write_bytes(b"[scenario\n\xff")
-    assert main(["world", "--scenario", "shoop", "--hours", "0.1"]) == 2
+    assert main(["world", "--scenario", "shoop", "--hours", "0.1"]) == 1
     assert "there are: board, shop" in capsys.readouterr().err
-    assert main(["world", "--scenario", str(broken), "--hours", "0.1"]) == 2
+    assert main(["world", "--scenario", str(broken), "--hours", "0.1"]) == 1
     assert "not TOML" in capsys.readouterr().err
 
 

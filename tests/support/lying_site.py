@@ -9,8 +9,8 @@ import random
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from fleet.formats.envelope import inflate
 from fleet.formats.registry import Registry
-from fleet.ingest.admission import inflate
 from fleet.ingest.ingest import Desk
 from fleet.store.reader import opened
 from fleet.store.writer import Store

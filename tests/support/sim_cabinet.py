@@ -22,7 +22,7 @@ from gateway import app
 from gateway.config import load as config
 from gateway.core.evidence import batch, chain, receipt
 from gateway.core.reading import CLOCK_NTP
-from gateway.delivery import uplink
+from gateway.delivery import evidence_lane
 from gateway.polling import poller
 from gateway.signer import Signer
 from gateway.storage import writer
@@ -175,7 +175,7 @@ def doors(noise=37):
         mock.patch.object(app, "open_link", lambda _bus, its_clock: Bus(its_clock, noise)),
         mock.patch.object(app, "STATUS_S", STATUS_S),
         mock.patch.object(writer, "SETTLE_S", LOOK_S),
-        mock.patch.object(uplink, "IDLE_S", LOOK_S),
+        mock.patch.object(evidence_lane, "IDLE_S", LOOK_S),
         mock.patch.object(poller, "WAIT_S_MAX", 60.0))
     try:
         with contextlib.ExitStack() as stack:

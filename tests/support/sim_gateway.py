@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway import app
+from gateway.aio.keep_alive import Progress
 from gateway.config.values import UplinkSettings
 from gateway.core.codec import cbor
 from gateway.core.errors import BadFrame, FormatError, NoReply
@@ -25,7 +26,7 @@ from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Absent, Po
 from gateway.delivery.uplink import Uplink
 from gateway.polling.poller import BusPoller, Line
 from gateway.polling.unit import Timeout, Unit
-from gateway.service.health import Notifier, Progress
+from gateway.service.health import Notifier
 from gateway.signer import Signer, Verifier
 from gateway.storage.deflate import deflate
 from gateway.storage.restart import known_utc_ms, last_read_utc_ms
@@ -264,7 +265,6 @@ class Life(app.Gateway):
                          Limits(machine.config_hash, machine.descriptor))
         self.writer = Writer(journal, self.clock, Rules(10, 15, sealer), self.room)
         self.uplink = SimUplink(NAME, machine.settings, self.writer, machine.verifier)
-        self.room.busy = self.uplink.outbox.under_way
         self.uplink.life = self
         self._build(journal)
 
@@ -274,29 +274,26 @@ class Life(app.Gateway):
         units = [Unit(name, stream, Driver(stream), Timeout(1.0))
                  for stream, name in enumerate(STREAMS)]
         line = Line(SimpleNamespace(name="bus"), self.clock, lambda _bus, _clock: bus)
-        poller = BusPoller(line, units, self.clock, self.writer.put)
-        poller.last_read_utc_ms = last_read_utc_ms(journal)
+        poller = BusPoller(line, units, self.clock, self.writer.put, last_read_utc_ms(journal))
         self.pollers = {"bus": poller}
         self.progress = Progress(self.clock.real_s)
         self.notifier = Notifier({"WATCHDOG_USEC": "180000000"})
         self.stop, self.drain_s = asyncio.Event(), 10.0
-        self.writer.on_sealed = self.uplink.wake
-        self.uplink.live = lambda: {"v": 1, "device": NAME, "seq": journal.durable_seq}
+
+    def message(self):
+        """A live message that says how far the journal is."""
+        return {"v": 1, "device": NAME, "seq": self.writer.journal.durable_seq}
 
     def status(self, state):
         """The status file is tested elsewhere."""
         return {"state": state}
 
-    async def _figures(self):
-        await self._idle("figures")
-
-    async def _statuses(self):
-        await self._idle("status")
-
-    async def _idle(self, name):
+    async def _figures(self, beat):
         while True:
-            self.progress.beat(name)
+            beat()
             await asyncio.sleep(50.0)
+
+    _statuses = _figures
 
 
 class Machine:

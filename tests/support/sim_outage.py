@@ -53,8 +53,8 @@ class Month:
             "day": round(asyncio.get_running_loop().time() / DAY_S, 2), "rss_kib": rss_kib(),
             "blocks": sys.getallocatedblocks(), "tasks": len(asyncio.all_tasks()),
             "descriptors": len(os.listdir("/proc/self/fd")),
-            "queued": len(self.gateway.writer._waiting) + len(journal._buffer.queue),
-            "under_way": len(outbox._under_way), "waiting": outbox.waiting(),
+            "queued": len(self.gateway.writer.waiting) + len(journal._buffer.queue),
+            "under_way": len(outbox.under_way()), "waiting": outbox.waiting(),
             "records": journal.durable_seq, "cpu_s": round(cpu_s(), 1)}
 
     async def live(self, days):

@@ -6,7 +6,7 @@ import random
 from unittest import mock
 
 from fleet.store import writer as fleet_store
-from gateway.delivery import uplink
+from gateway.delivery import evidence_lane
 from gateway.polling import poller
 from gateway.storage import retention, writer
 from tests.support import sim_gateway
@@ -57,7 +57,7 @@ def knobs(seed, style):
     random.seed(f"{seed}/jitter")
     changes = [
         mock.patch.object(writer, "SETTLE_S", style.look_s),
-        mock.patch.object(uplink, "IDLE_S", style.look_s),
+        mock.patch.object(evidence_lane, "IDLE_S", style.look_s),
         mock.patch.object(poller, "WAIT_S_MAX", 60.0),
         mock.patch.object(fleet_store, "secrets", Epochs()),
         mock.patch.object(retention, "RESERVE_BYTES", 8 << 10),

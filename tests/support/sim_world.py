@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.core.errors import StoreError
 from gateway.delivery.uplink import WINDOW
-from gateway.storage import writer
+from gateway.storage.waiting_room import WAITING_MAX
 from tests.support import sim_checks, sim_loop, sim_setup
 from tests.support.sim_broker import Broker
 from tests.support.sim_coarse import RULES_MAX
@@ -196,7 +196,7 @@ class World:
             self.live_s = self.now()
 
     def _window_holds(self):
-        under_way = len(self.machine.life.uplink.outbox._under_way)
+        under_way = len(self.machine.life.uplink.outbox.under_way())
         if under_way > WINDOW + 1:          # one fresh batch may pass the backlog
             self.fail("I11", f"{under_way} batches under way")
 
@@ -300,9 +300,9 @@ class World:
                 self._look(life)
 
     def _look(self, life):
-        waiting = len(life.writer._waiting)
+        waiting = len(life.writer.waiting)
         size, tasks = self._flash_bytes_and_tasks()
-        if waiting > writer.WAITING_MAX or size > JOURNAL_BYTES_MAX or tasks > TASKS_MAX:
+        if waiting > WAITING_MAX or size > JOURNAL_BYTES_MAX or tasks > TASKS_MAX:
             self.fail("I11", f"{waiting} items, {size} bytes, {tasks} tasks")
         stalled = life.progress.stalled()
         if stalled:

@@ -14,7 +14,8 @@ from gateway.signer import Signer
 from gateway.storage.deflate import deflate
 from gateway.storage.retention import Limits, Room
 from gateway.storage.store import FlashStore
-from gateway.storage.writer import Rules, Writer
+from gateway.storage.succession import Succession
+from gateway.storage.writer import Rules, Witness, Writer
 from tests.support.gateway_fakes import virtual_clock
 
 SCHEMA = (Stream("meter", (Point(43, 0, ""), Point(14, 0, ""))),)
@@ -37,7 +38,7 @@ class Desk:
     """A writer on a real store in a folder."""
 
     def __init__(self, folder, minutes=15, clock=None, keep_bytes=64 << 20, loss_window_s=10):
-        self.folder = folder
+        self.folder, self.figures = folder, lambda: None
         self.clock = clock or virtual_clock()
         self.store = FlashStore(folder / "journal")
         signer = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -45,7 +46,9 @@ class Desk:
         sealer = Sealer(signer.kid, signer.sign, deflate, batch.CODEC_DEFLATE)
         room = Room(self.journal, self.store, keep_bytes, sealer, Limits(bytes(32), b"\xa0"))
         self.writer = Writer(self.journal, self.clock, Rules(
-            loss_window_s, minutes, sealer, folder / "witness"), room)
+            loss_window_s, minutes, sealer), room,
+            Succession(lambda old, low_water: self.successor(old, low_water)))
+        self.writer.subscribe(Witness(folder / "witness").note)
 
     def opening(self, journal_id):
         """Return the Opening of a journal with this id, now."""

@@ -55,7 +55,6 @@ class Place:
         chosen = settings_of(home, port)
         self.uplink = Uplink(CABINET, chosen, self.desk.writer,
                              Verifier.load(chosen.receipt_key), QUICK)
-        self.desk.writer.on_sealed = self.uplink.wake
         configured = fleet_settings.load(self.data)
         self.store = fleet_store.Store(self.data)
         self.receiver = Receiver(configured, AdmissionDesk(
@@ -72,7 +71,7 @@ class Place:
         """Make batches for ever."""
         for count in range(1 << 30):
             self.desk.journal.append_scan(self.desk.clock.ticks_ms(), 0, (count, 1))
-            assert self.desk.writer._seal()
+            assert self.desk.writer.seal()
             await asyncio.sleep(BATCH_S)
 
     @contextlib.asynccontextmanager

@@ -6,39 +6,45 @@ in coarse hours (60 s polling), in which nothing may be found without a mutant.
 
 import asyncio
 
-import aiomqtt
 import pytest
 
-from fleet.formats import downsampled
+from fleet.formats import downsampled, envelope
+from fleet.formats.values import BatchPosition
 from fleet.ingest import admission
 from fleet.ingest import ingest as fleet_desk
 from fleet.store import writer as fleet_store
 from gateway import signer
-from gateway.core.errors import WattproofError
+from gateway.core.errors import BrokenChain, WattproofError
 from gateway.core.evidence import batch
 from gateway.core.journal import batch_files, buffer, downsample, downsampled_files, outbox
-from gateway.delivery import uplink
-from gateway.polling import poller
+from gateway.delivery import evidence_lane, uplink
 from gateway.storage import writer
 from gateway.timekeeping import clock
-from tests.support import sim_world
+from tests.support import sim_gateway, sim_world
+from tests.support.flaky_store import FlakyStore
 
 # Generous: a time-out would be taken for a mistake that was found.
 pytestmark = pytest.mark.timeout(1800)
 SEEDS, HOURS = range(10), 8
 SMALL_SEEDS, SMALL_HOURS = range(1, 15, 2), 24      # with so little flash that batches get coarser
-OUTBOX, UPLINK, DESK = outbox.Outbox, uplink.Uplink, fleet_desk.Desk
+OUTBOX, DESK = outbox.Outbox, fleet_desk.Desk
 
 
 def puback_counts_as_a_receipt(patch):
     """What the broker took is taken for stored."""
-    real = UPLINK._send_batch
+    made = sim_gateway.SimUplink.__init__
+    sent = evidence_lane.EvidenceLane.send
 
-    async def send(self, client, *lane_and_number):
-        await real(self, client, *lane_and_number)
-        last_seq = self.writer.journal.batch_info(lane_and_number[-1])[1]
+    def make(self, name, settings, writer, *given):
+        made(self, name, settings, writer, *given)
+        self.evidence.writer = writer
+
+    async def send(self, publisher, lane, number):
+        await sent(self, publisher, lane, number)
+        last_seq = self.writer.journal.batch_info(number)[1]
         self.writer.receipt(last_seq, self.outbox.epoch)
-    patch.setattr(UPLINK, "_send_batch", send)
+    patch.setattr(sim_gateway.SimUplink, "__init__", make)
+    patch.setattr(evidence_lane.EvidenceLane, "send", send)
 
 
 def cursor_ahead_of_the_receipt(patch):
@@ -55,14 +61,14 @@ def receipt_signature_not_checked(patch):
 
 def receipt_chain_not_compared(patch):
     """A receipt for another content under our sequences counts."""
-    patch.setattr(OUTBOX, "_chain_fits", lambda self, receipt: True)
+    patch.setattr(OUTBOX, "fits", lambda self, receipt: True)
 
 
 def receipt_of_another_cabinet_counts(patch):
     """Device and journal of a receipt are not looked at."""
-    real = OUTBOX._judge
-    patch.setattr(OUTBOX, "_judge", lambda self, receipt: real(self, receipt._replace(
-        device=self._device, journal_id=self._journal.journal_id)))
+    real = OUTBOX.judge
+    patch.setattr(OUTBOX, "judge", lambda self, receipt: real(self, receipt._replace(
+        device=self.device, journal_id=self.journal.journal_id)))
 
 
 def receipt_of_an_ended_epoch_counts(patch):
@@ -74,23 +80,23 @@ def receipt_of_an_ended_epoch_counts(patch):
 
 def new_epoch_not_followed(patch):
     """A fleet restored from a backup is never sent what it lost."""
-    real = OUTBOX._judge
+    real = OUTBOX.judge
 
     def judge(self, receipt):
         status, missing = real(self, receipt)
         return (outbox.UNCHANGED, None) if status == outbox.REWOUND else (status, missing)
-    patch.setattr(OUTBOX, "_judge", judge)
+    patch.setattr(OUTBOX, "judge", judge)
 
 
 def mark_falls_within_an_epoch(patch):
     """An old receipt that comes late moves the mark back."""
-    real = OUTBOX._judge
+    real = OUTBOX.judge
 
     def judge(self, receipt):
         status, missing = real(self, receipt)
-        old = status == outbox.UNCHANGED and self._chain_fits(receipt)
+        old = status == outbox.UNCHANGED and self.fits(receipt)
         return (outbox.ADVANCED, None) if old else (status, missing)
-    patch.setattr(OUTBOX, "_judge", judge)
+    patch.setattr(OUTBOX, "judge", judge)
 
 
 def overdue_is_never_sent_again(patch):
@@ -105,7 +111,7 @@ def start_forgets_what_waits(patch):
 
     def init(self, *given):
         real(self, *given)
-        self.acknowledged_seq = self._journal.sealed_seq
+        self.acknowledged_seq = self.journal.sealed_seq
     patch.setattr(OUTBOX, "__init__", init)
 
 
@@ -118,9 +124,9 @@ def window_without_bound(patch):
 
 def newest_waits_for_the_next(patch):
     """The last batch stays here until another one follows it."""
-    real = OUTBOX._waiting
-    patch.setattr(OUTBOX, "_waiting", lambda self: [
-        number for number in real(self) if number != self._journal.batch_numbers()[-1]])
+    real = OUTBOX.unacknowledged
+    patch.setattr(OUTBOX, "unacknowledged", lambda self: [
+        number for number in real(self) if number != self.journal.batch_numbers()[-1]])
 
 
 def deleted_without_a_receipt(patch):
@@ -132,29 +138,22 @@ def deleted_without_a_receipt(patch):
 
 def sessions_outlive_their_connection(patch):
     """The tasks of a lost connection go on beside those of the next one."""
-    async def session(self):
-        async with self._client() as client:
-            await client.subscribe(self.topic("receipt"), qos=1)
-            self._online()
-            tasks = [asyncio.create_task(one(client)) for one in (
-                self._hear, self._send, self._send_live)]
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            raise aiomqtt.MqttError("lost")
-    patch.setattr(UPLINK, "_session", session)
+    async def first_failure(*work):
+        tasks = [asyncio.create_task(one) for one in work]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    patch.setattr(uplink, "together", first_failure)
 
 
 def absence_not_declared(patch):
     """The time the gateway was off is a hole without a reason."""
-    async def nothing(*given):
-        pass
-    patch.setattr(poller.BusPoller, "_declare_absence", nothing)
+    patch.setattr(sim_gateway, "last_read_utc_ms", lambda journal: {})
 
 
 def clock_claims_too_much(patch):
     """Every clock is declared as good as one that follows NTP."""
-    real = clock.Clock._anchor
-    patch.setattr(clock.Clock, "_anchor", lambda self, *given: real(self, *given)._replace(
-        uncertainty_ms=10))
+    patch.setattr(clock, "declared", lambda uncertainty_ms: 10)
 
 
 def absent_becomes_zero(patch):
@@ -224,13 +223,12 @@ def fork_taken_for_a_duplicate(patch):
 
 def evidence_signature_not_checked(patch):
     """Any key may sign for a cabinet."""
-    for name in ("signed_by", "verified"):
-        patch.setattr(admission, name, lambda *given: True, raising=False)
+    patch.setattr(envelope, "verified", lambda *given: True)
 
 
 def sender_not_compared(patch):
     """A cabinet may send in the name of another."""
-    real = admission.open_batch
+    real = envelope.open_batch
 
     def open_batch(sealed, find, sender):
         try:
@@ -238,19 +236,24 @@ def sender_not_compared(patch):
         except WattproofError:
             pass
         return real(sealed, find, sender)
-    patch.setattr(admission, "open_batch", open_batch)
+    patch.setattr(envelope, "open_batch", open_batch)
 
 
 def links_not_compared(patch):
     """A batch that names another predecessor is admitted."""
-    patch.setattr(admission, "_check_links", lambda *given: None)
+    real = admission.judge
+
+    def judge(opened, held):
+        try:
+            return real(opened, held)
+        except BrokenChain:
+            return admission.ADMIT
+    patch.setattr(admission, "judge", judge)
 
 
 def nonsense_ends_the_worker(patch):
     """Bytes that are no batch raise what nobody expects."""
-    def envelope(sealed):
-        return batch.open_sealed(sealed)
-    patch.setattr(admission, "_envelope", envelope)
+    patch.setattr(envelope, "read", lambda sealed: envelope.Envelope(*batch.open_sealed(sealed)))
 
 
 def duplicates_get_no_receipt(patch):
@@ -290,36 +293,36 @@ def events_dropped_by_coarsening(patch):
 
 def originals_deleted_first(patch):
     """The batches that a coarse one is to stand for are deleted before it is durable."""
-    real = downsampled_files.CoarseBatches.replace
+    real = FlakyStore.create
 
-    def replace(self, numbers, rule, data):
-        put = self._put
+    def create(self, name):
+        if downsampled_files.parse_name(name):
+            for original in originals([*self.list(), name]):
+                self.remove(original)
+            self.sync_dir()
+        real(self, name)
+    patch.setattr(FlakyStore, "create", create)
 
-        def put_late(*given):
-            for number in numbers:
-                for name in self._paths(number):
-                    self._store.remove(name)
-            self._store.sync_dir()
-            put(*given)
-        self._put = put_late
-        try:
-            real(self, numbers, rule, data)
-        finally:
-            self._put = put
-    patch.setattr(downsampled_files.CoarseBatches, "replace", replace)
+
+def originals(names):
+    """Return the files of batches that a coarse one among the names stands for."""
+    spans = [parts[:3] for parts in map(downsampled_files.parse_name, names) if parts]
+    whole = [(name, *parts) for name in names if (parts := batch_files.parse_name(name))]
+    return [name for name, journal, number, _ in whole
+            if any(journal == its and first <= number <= last for its, first, last in spans)]
 
 
 def coarse_replaces_what_it_does_not_name(patch):
     """At a start a coarse batch is believed although all that it stands for is there, too: it
     may never have become durable."""
-    def adopt(self, last, span):
-        for number in range(span.first, last + 1):
-            if self._numbers.has(number) and number not in self._spans:
-                self._torn += self._paths(number)
-                batch_files.Batches._drop(self, number)
-        self._spans[last] = span
-        self._numbers.add(last)
-    patch.setattr(downsampled_files.CoarseBatches, "_adopt", adopt)
+    real = downsampled_files.CoarseBatches.__init__
+
+    def init(self, store, journal_id, names):
+        gone = originals(names)
+        for name in gone:
+            store.remove(name)
+        real(self, store, journal_id, [name for name in names if name not in gone])
+    patch.setattr(downsampled_files.CoarseBatches, "__init__", init)
 
 
 def coarse_counts_beside_its_originals(patch):
@@ -331,7 +334,7 @@ def coarse_link_not_compared(patch):
     """A coarse batch may name another content than the one that is held."""
     real = admission.judge
     patch.setattr(admission, "judge", lambda opened, held: admission.DUPLICATE
-                  if held.same and isinstance(opened.batch, downsampled.Place)
+                  if held.same and isinstance(opened.batch, BatchPosition)
                   else real(opened, held))
 
 

@@ -80,8 +80,8 @@ class Drain:
     async def run(self, hours):
         """Wait so long, let the line come back, and return how long the drain took, in s."""
         time, gateway = asyncio.get_running_loop().time, self.gateway
-        figures = gateway.uplink.live
-        gateway.uplink.live = lambda: figures() | {"at": time()}
+        figures = gateway.message
+        gateway.message = lambda: figures() | {"at": time()}
         task = asyncio.create_task(gateway.run())
         await asyncio.sleep(3600 * hours - 60)      # the next quarter hour falls into the drain
         journal = gateway.writer.journal

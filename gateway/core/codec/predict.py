@@ -4,7 +4,7 @@ A meter computes most of its points from a few - apparent power from active and 
 current from apparent power and voltage, totals from phases - and the meters of a site hang on
 the same mains.  So do we compute them, in whole numbers, and a column then holds only what the
 meter's own rounding adds.  The rules stand in signed batches: a new one needs a new version of
-the batch (docs/formats.md, 6.7, gives each formula).
+the batch (docs/formats.md, 6.9, gives each formula).
 """
 
 from gateway.core.types import TYPE_CHECKING

@@ -7,7 +7,7 @@ in one quarter hour - how many there were and what their gauges came to.  The pa
 
     [2, device, journal_id, replaced, boot, rule, prev, config_hash, clock, codec, body]
 
-Layout, every byte: docs/formats.md section 13.  What is kept: coarsen.py.
+Layout, every byte: docs/formats.md section 13.  What is kept: journal/downsample.py.
 """
 
 

@@ -2,7 +2,7 @@
 
 In this file: names, the check sum behind each batch, and which batch is the last whole one.
 Not here: what a batch says (batch.py), when one is sealed (journal.py), and files that stand
-for several batches (journal_coarse.py, which this class leaves room for).
+for several batches (downsampled_files.py, which this class leaves room for).
 
 File `b<journal>-<number>-<attempt>` = the sealed bytes, then 1A crc32: a CBOR sequence of
 two items.  After a failed write the same bytes go into a new file with the next attempt.

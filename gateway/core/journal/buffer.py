@@ -22,7 +22,7 @@ EVENT_READINGS = 4          # an event is taken to cost as much as so many readi
 EVENT_ROOM_BYTES = 65536    # events may go beyond the bound by this much
 
 # A frame's worth of records on its way to flash.  payload: the frame's bytes, never
-# encoded a second time.  sheet: its records, packed (sheet.py), or None.
+# encoded a second time.  sheet: its records, packed (codec/column_block.py), or None.
 Entry = namedtuple("Entry", (
     "context", "commit_seq", "first_seq", "last_seq", "readings", "payload", "sheet"))
 

@@ -1,7 +1,7 @@
 """Coarsened batches as files, and which batches are made coarser next.
 
 In this file: names, and what counts after a power cut.  Not here: what is kept of records
-(coarsen.py) and when there is need (the caller).
+(downsample.py) and when there is need (the caller).
 
 File `k<journal>-<first>-<last>-<rule>-<attempt>` stands for the batches first to last.  It is
 durable before any file that it replaces is deleted.  So a file of which everything it

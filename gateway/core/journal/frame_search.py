@@ -1,7 +1,7 @@
 """The frames of a journal's segments after a start: which to take, what was lost.
 
 In this file: segment files to Pieces, with an event for everything that is gone.  It only
-reads.  Not here: batches, cursor and what the journal does with it (journal_recovery.py).
+reads.  Not here: batches, cursor and what the journal does with it (recovery.py).
 
 Rules: tail records up to the last sealed sequence are dropped; each frame must continue the
 sequence; a frame that jumps ahead stands behind lost data if its commit had been synced

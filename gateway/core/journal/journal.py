@@ -32,15 +32,13 @@ KEPT_READINGS = 81920       # unsealed records of so many readings stay in RAM; 
 BATCH_BYTES_AIM = 393216    # columns in one batch; sealed it stays far below 1 MiB
 BATCH_READINGS_MAX = 1048576
 
-# device: text.  schema: tuple of reading.Stream.  config_hash: 32 bytes.  descriptor: CBOR
-# bytes of the site.  software: text.  random16: callable for 16 random bytes.  clock:
-# reading.ClockState.  ticks_ms: now.
+# schema: tuple of reading.Stream.  config_hash: 32 bytes.  descriptor: CBOR bytes of the site.
+# random16: callable for 16 random bytes.  clock: reading.ClockState.  ticks_ms: now.
 Opening = namedtuple("Opening", (
     "device", "schema", "config_hash", "descriptor", "software", "random16", "clock",
     "ticks_ms"))
 
-# kid: bytes.  sign: callable bytes -> 64 bytes.  compress: callable bytes -> raw deflate
-# bytes.  codec: batch.CODEC_*.
+# sign: callable bytes -> 64 bytes.  compress: callable bytes -> raw deflate.  codec: batch.CODEC_*.
 Sealer = namedtuple("Sealer", ("kid", "sign", "compress", "codec"))
 
 
@@ -89,6 +87,11 @@ class Journal:
         self._error_noted = False
         self._counts = {"commits": 0, "batches": 0, "errors": 0, "cursor_writes": 0,
                         "lost_pieces": 0}
+
+    @property
+    def clock(self):
+        """The reading.ClockState that new records carry."""
+        return self._context.clock
 
     @property
     def last_seq(self):
@@ -152,11 +155,8 @@ class Journal:
         self._buffer.change_context(self._context)
 
     def seal(self, sealer):
-        """Turn durable records of one context into the next batch; return its number.
-
-        Returns None when nothing is left, or when the store fails: then the same bytes are
-        written again by the next call.  Call it until it returns None.
-        """
+        """Turn durable records of one context into the next batch; return its number, None when
+        nothing is left or the store fails: the next call writes the same bytes then."""
         if self._unsure is None:
             self._unsure = self._make_batch(sealer)
         if self._unsure is None:

@@ -11,10 +11,10 @@ from collections import namedtuple
 
 from gateway.core.errors import Corrupt, StoreError
 from gateway.core.evidence.chain import start
+from gateway.core.journal.policy import begins_journal
 
 WINDOW = 8              # batches under way at once
 RESEND_MS = 30000       # without a receipt a batch goes out again after this
-DIVIDED_TIMES = 3       # the same AHEAD or FORK so often, and nothing else: it is no mistake
 GONE_MAX = 64           # numbers without a file that are named: a card that lost more is empty
 
 ADVANCED = "advanced"           # store seq and epoch in the cursor
@@ -39,7 +39,7 @@ class Outbox:
 
     def __init__(self, device, journal, window=WINDOW, resend_ms=RESEND_MS):
         """Start after what the journal's cursor says was acknowledged."""
-        self._device, self._journal = device, journal
+        self.device, self.journal = device, journal
         self._window, self._resend_ms = window, resend_ms
         self.acknowledged_seq, self.epoch = journal.acknowledged_seq, journal.epoch
         self._under_way = {}        # number -> time it went out, ms
@@ -52,7 +52,7 @@ class Outbox:
     @property
     def divided(self):
         """Whether the fleet holds other records under our numbers, said often enough."""
-        return self._refused[0] >= DIVIDED_TIMES
+        return begins_journal(self._refused[0])
 
     def next_batch(self):
         """Return the oldest number that is neither acknowledged nor under way, or None.
@@ -62,7 +62,7 @@ class Outbox:
         """
         if len(self._under_way) >= self._window:
             return None
-        for number in self._waiting():
+        for number in self.unacknowledged():
             known = (number in self._under_way or number in self._later
                      or number in self._skipped)
             if not known and self._info(number) is not None:
@@ -75,12 +75,12 @@ class Outbox:
 
     def waiting(self):
         """Return how many batches no receipt has covered yet, those under way included."""
-        numbers = self._waiting()
+        numbers = self.unacknowledged()
         return len(numbers) - len([one for one in self._skipped if one in numbers])
 
     def waits(self, number):
         """Return True if a batch is still there and no receipt covers it."""
-        if number not in self._journal.batch_numbers():
+        if number not in self.journal.batch_numbers():
             return False
         info = self._info(number)
         return info is not None and info[1] > self.acknowledged_seq
@@ -92,13 +92,13 @@ class Outbox:
 
     def _gone(self):
         """Return the numbers above the mark without a file: flash forgot their names."""
-        numbers, gone = self._journal.batch_numbers(), []
+        numbers, gone = self.journal.batch_numbers(), []
         at = self._first_after(numbers, self.acknowledged_seq)
         if at == 0 and self.acknowledged_seq:
             return gone                 # the last one that is covered is not here: who knows
         expected = numbers[at - 1] + 1 if at else 1
         for number in numbers[at:]:
-            first = self._journal.first_number(number)
+            first = self.journal.first_number(number)
             gone += range(expected, min(first, expected + GONE_MAX))
             expected = number + 1
         return gone[:GONE_MAX]
@@ -131,7 +131,7 @@ class Outbox:
 
     def receipt(self, receipt):
         """Return the AdvanceResult of a receipt whose signature was verified."""
-        status, missing = self._judge(receipt)
+        status, missing = self.judge(receipt)
         self._count(status, (receipt.epoch, receipt.low_water, receipt.chain))
         if status in (ADVANCED, REWOUND):
             self.acknowledged_seq, self.epoch = receipt.low_water, receipt.epoch
@@ -151,9 +151,10 @@ class Outbox:
         elif status in (ADVANCED, UNCHANGED, REWOUND):
             self._refused = (0, None)
 
-    def _judge(self, receipt):
-        journal = self._journal
-        if receipt.device != self._device or receipt.journal_id != journal.journal_id:
+    def judge(self, receipt):
+        """Return (status, missing) of a receipt without acting on it."""
+        journal = self.journal
+        if receipt.device != self.device or receipt.journal_id != journal.journal_id:
             return FOREIGN, None
         if receipt.epoch < self.epoch:
             return STALE_EPOCH, None
@@ -161,7 +162,7 @@ class Outbox:
             return AHEAD, None
         if receipt.epoch == self.epoch and receipt.low_water <= self.acknowledged_seq:
             return UNCHANGED, None
-        fits = self._chain_fits(receipt)
+        fits = self.fits(receipt)
         if fits is None and receipt.epoch == self.epoch:
             return UNCHANGED, None
         if fits is False:
@@ -169,38 +170,39 @@ class Outbox:
         advances = receipt.low_water >= self.acknowledged_seq
         return (ADVANCED if advances else REWOUND), None
 
-    def _chain_fits(self, receipt):
-        """Return True if one of our batches ends there with this chain value, False if not.
+    def fits(self, receipt):
+        """Return True if a batch of ours ends where a receipt says with its chain value, False
+        if not.
 
         None where no batch is here any more (deleted, or lost with its file): nothing can be
         checked, so the receipt of a later batch must do.  Only a new epoch is believed there:
         it makes us send again, which is harmless.
         """
         if receipt.low_water == 0:
-            return receipt.chain == start(self._device, self._journal.journal_id)
+            return receipt.chain == start(self.device, self.journal.journal_id)
         number = self._ending_at(receipt.low_water)
         info = self._info(number) if number else None
         if info is None:
             return None
         if info[1] == receipt.low_water:
             return info[2] == receipt.chain
-        return self._journal.chain_at(number, receipt.low_water) == receipt.chain
+        return self.journal.chain_at(number, receipt.low_water) == receipt.chain
 
     def _ending_at(self, seq):
         """Return the number of the batch that holds seq, or that follows on a hole in the
         sequence there; 0 if the file of the batch that held it is not here."""
-        numbers = self._journal.batch_numbers()
+        numbers = self.journal.batch_numbers()
         low = self._first_after(numbers, seq - 1)
         if low == len(numbers):
             return 0
         info = self._info(numbers[low])
-        follows = (low > 0 and numbers[low - 1] == self._journal.first_number(numbers[low]) - 1
+        follows = (low > 0 and numbers[low - 1] == self.journal.first_number(numbers[low]) - 1
                    and self._info(numbers[low - 1]) is not None)
         return 0 if info is not None and info[0] > seq and not follows else numbers[low]
 
-    def _waiting(self):
+    def unacknowledged(self):
         """Return the numbers of what is not acknowledged, those left out included."""
-        numbers = self._journal.batch_numbers()
+        numbers = self.journal.batch_numbers()
         at = self._first_after(numbers, self.acknowledged_seq)
         if at:
             self._covered = numbers[at - 1]
@@ -246,7 +248,7 @@ class Outbox:
         if number in self._skipped or number in self._later:
             return None
         try:
-            return self._journal.batch_info(number)
+            return self.journal.batch_info(number)
         except Corrupt:
             self._skipped[number] = True
         except StoreError:
@@ -262,7 +264,7 @@ class Outbox:
 
     def _missing(self):
         """Return the (first, last) sequences asked for again that are gone here, or None."""
-        for number in self._waiting():
+        for number in self.unacknowledged():
             info = self._info(number)
             if info is None:
                 continue

@@ -2,7 +2,7 @@
 
 In this file: slots, cursor and batches of one directory to one Recovered.  It only reads,
 and whatever it finds, it lets the journal run: what cannot be read is declared and left in
-place.  Not here: frames (journal_search.py) and what goes on from there (journal.py).
+place.  Not here: frames (frame_search.py) and what goes on from there (journal.py).
 
 A valid batch wins: tail records up to its last sequence are dropped.  What can be read need
 not be on the medium: after a failed sync the kernel calls lost pages clean, and the process

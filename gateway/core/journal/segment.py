@@ -2,7 +2,7 @@
 
 In this file: the bytes of one segment file to values and back, and what of a damaged
 segment may be believed.  Not here: which file is used next (tail.py), what several
-segments say together (journal_recovery.py).
+segments say together (recovery.py).
 
 One segment holds records of one context: one boot, one configuration, one schema and one
 clock state.  The file is made once, filled with zeros, and used again and again: each use

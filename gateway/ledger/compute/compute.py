@@ -1,7 +1,7 @@
 """Energy and carbon of workloads: dynamic by CPU seconds, idle by reservation.
 
-Accounting reference 9.2 to 9.6.  The parts of a host always sum to its energy.  CPU seconds
-are not energy (frequency, vector units): that limit is stated in docs/accounting.md.
+See docs/accounting.md section 14.  The parts of a host always sum to its energy.  CPU seconds are
+not energy (frequency, vector units): docs/accounting.md section 1 states that limit.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def unit_rates(cpu_carbon_g: float, gpu_carbon_g: float, units: Units) -> UnitRa
 
 def overhead_rate(step: Step) -> float | None:
     """Return the full rate of IT energy in a step (g/kWh), overhead and residual included;
-    None without IT energy or with any part undefined (reference 9.4)."""
+    None without IT energy or with any part undefined (docs/accounting.md section 14.2)."""
     grams = {sink: g for sink, g in step.carbon_by_sink_g.items()
              if sink not in ("battery", "export")}
     it_g, rest_g, ci = grams.pop("it", None), step.residual_carbon_g, step.ci_g_per_kwh

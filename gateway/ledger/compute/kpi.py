@@ -1,4 +1,4 @@
-"""Indicators: PUE and REF (accounting reference 7.1, 7.2).  None = undefined."""
+"""Indicators: PUE and REF (docs/accounting.md sections 15.2 and 15.3).  None = undefined."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Compute of a period: nodes and workloads with their energy, carbon and units.
 
-Accounting reference 9.2 to 9.6.  Carbon of a workload = its energy in each interval x that
+See docs/accounting.md section 14.  Carbon of a workload = its energy in each interval x that
 interval's full rate + its share of the period's pool.
 """
 

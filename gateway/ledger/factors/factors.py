@@ -1,7 +1,7 @@
 """Emission factors: pinned sets, looked up by UTC, never invented.
 
-Accounting reference 5.  A set is a TOML file of decimal strings; its sha256 is taken over the
-canonical content, so that layout and comments do not change it.  A missing factor is None.
+See docs/accounting.md section 8.  A set is a TOML file of decimal strings; its sha256 is taken
+over the canonical content, so layout and comments do not change it.  A missing factor is None.
 One set has one scope (direct or lifecycle): totals never mix the two.
 """
 
@@ -136,8 +136,9 @@ class Part:
 
 def split_interval(start: float, end: float, energy_wh: float,
                    changes: Sequence[tuple[float, float | None]]) -> list[Part]:
-    """Split an interval's energy by time where the factor changes (reference 5 vi).
+    """Split an interval's energy by time where the factor changes.
 
+    See docs/accounting.md section 8.2.
     changes: (moment, g/kWh from then on), moments rising, in the unit of start and end.
     Before the first moment the factor is undefined."""
     marks: list[tuple[float, float | None]] = [(start, None)]
@@ -242,7 +243,7 @@ def _weights(shape: Mapping[str, Any]) -> tuple[Decimal, ...]:
 
 
 def _fuel(fuel: Mapping[str, Any]) -> Decimal:
-    """Return g CO2 per litre: kg/L x GJ/t x t/TJ gives g/L (reference 4.4)."""
+    """Return g CO2 per litre: kg/L x GJ/t x t/TJ gives g/L (docs/accounting.md 8.3)."""
     return (_decimal(fuel["density_kg_per_litre"]) * _decimal(fuel["ncv_gj_per_tonne"])
             * _decimal(fuel["ef_t_per_tj"]) * _decimal(fuel["oxidation"]))
 

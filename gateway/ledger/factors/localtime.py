@@ -1,6 +1,6 @@
 """Local days of a site: 92, 96 or 100 quarter hours, carbon always keyed by UTC.
 
-Accounting reference 6.7.  Time zones are IANA names, read by zoneinfo.
+See docs/accounting.md section 4.6.  Time zones are IANA names, read by zoneinfo.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Who gets which carbon: proportional mixing (default) or PV first.
 
-Accounting reference 6.3 and 6.6.  Both policies give the same site totals; only the split
+See docs/accounting.md section 9.2.  Both policies give the same site totals; only the split
 between sinks differs.
 """
 

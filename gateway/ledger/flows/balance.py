@@ -1,7 +1,7 @@
 """One interval at the AC bus: supplies, sinks, residual, carbon of each sink.
 
-Accounting reference 6.3 to 6.6.  The whole way of an interval is bus_step: discharge from the
-opening inventory, mix the supplies, give every sink its share, then charge and stand by.
+See docs/accounting.md sections 9 to 12.  The whole way of an interval is bus_step: discharge
+from the opening inventory, mix the supplies, give every sink its share, charge and stand by.
 """
 
 from __future__ import annotations

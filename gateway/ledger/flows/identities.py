@@ -3,7 +3,7 @@
 (I1) G + P + D + adj_E = loads + X + R + losses + dE
 (I2) C_primary + adj_C = C_loads + C_export + C_residual + C_unallocated + dC
 (I3) origins of a sink sum to the sink, origins of the inventory to its energy; none negative.
-Accounting reference 6.6.  Checked in production, not only in tests.
+See docs/accounting.md section 13.  Checked in production, not only in tests.
 """
 
 from __future__ import annotations

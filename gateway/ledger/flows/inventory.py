@@ -1,7 +1,7 @@
 """The battery's carbon inventory: a weighted average that losses never shrink.
 
-Accounting reference 6.4.  Energy leaves by discharge, is lost by efficiency and standby; the
-carbon of lost energy stays with the energy that is delivered later.
+See docs/accounting.md section 10.  Energy leaves by discharge, is lost by efficiency and
+standby; the carbon of lost energy stays with the energy that is delivered later.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What feeds the bus in one interval: sources with their carbon and origins.
 
-Accounting reference 6.3 to 6.5: grid, PV, genset and the battery's discharge, the latter out
-of its inventory, a shortfall from the interval's own non-battery mix.
+See docs/accounting.md sections 9 to 11.  Sources are grid, PV, genset and the battery's
+discharge, the latter out of its inventory, a shortfall from the interval's own non-battery mix.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Supply:
 
     @property
     def total_wh(self) -> float:
-        """S of the reference: all energy that came to the bus."""
+        """S of docs/accounting.md section 9.1: all energy that came to the bus."""
         return sum(source.energy_wh for source in self.sources.values())
 
     @property

@@ -9,7 +9,7 @@ from scitt_cose import cose_sign1, receipt
 from fleet import __main__ as command
 from fleet.errors import ReportError
 from fleet.evidence import evidence, timestamp
-from fleet.formats.registry import signed_by
+from fleet.formats.registry import verified
 from fleet.store.writer import connect
 from fleet.transparency import merkle, proofs
 from fleet.transparency.merkle_log import Log
@@ -39,7 +39,7 @@ def log(filled):
 
 def _verifier(key):
     device = type("Key", (), {"public": key.public_key().public_bytes_raw()})
-    return lambda signed, signature: signed_by(device, signed, signature)
+    return lambda signed, signature: verified(device.public, signed, signature)
 
 
 def test_leaves_are_the_batches_in_the_order_of_admission(filled, log):
@@ -150,8 +150,6 @@ def test_a_bundle_holds_the_batches_byte_for_byte_and_is_the_same_twice(filled, 
 def test_a_head_of_nothing_is_not_signed(store):
     with pytest.raises(ReportError, match="holds no batch"):
         timestamp.head_of(store.log, None)
-    with pytest.raises(ReportError, match="write it like 2026-06-01"):
-        timestamp.parse_day("1 June")
 
 
 def test_the_commands_of_evidence_say_what_is_missing(tmp_path, capsys, gateway):

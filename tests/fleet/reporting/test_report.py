@@ -11,6 +11,7 @@ from fleet.store.reader import Reader
 from gateway.core import record
 from gateway.core.reading import CLOCK_UNKNOWN, ClockState
 from tests.fleet.maker import ORIGIN_MS, SCHEMA, UNCERTAINTY_MS, PaperGateway
+from tests.support.documented import keys, keys_in
 
 HOUR = "2026-06-01T0{}:00:00Z"
 MIDNIGHT, TWO = HOUR.format(0), HOUR.format(2)
@@ -69,6 +70,17 @@ def test_evidence_counts_what_is_behind_the_period(shop, tmp_path):
     assert evidence["records"] == 8 * 90 * len(SCHEMA) + 1      # and one CONFIG event
     assert (evidence["gaps"], evidence["chain_ok"], evidence["coverage"]) == (0, True, 1.0)
     assert found["quality"] == {"measured": 1.0, "estimated": 0.0, "missing": 0.0}
+
+
+def test_both_documents_name_every_key_of_a_report(shop, tmp_path):
+    _, found = ask(tmp_path)
+    told = keys_in(found, ("origins_wh", "flags", "unread", "nodes", "refused", "carbon_g"))
+    told |= keys_in(found["carbon_g"])
+    assert len(told) > 90
+    assert told - keys("formats.md", "19. Statement") == set()
+    by_role_and_method = set(found["energy_wh"]) | set(found["methods"])
+    assert told - by_role_and_method - keys("accounting.md", "17. Keys of report.json") - set(
+        keys_in(found["evidence"]["gap_list"] + found["evidence"]["journals"])) == set()
 
 
 def test_the_period_is_given_back_as_asked_and_factors_are_pinned(shop, tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 from fleet.evidence import evidence
 from fleet.formats.registry import Registry, registry_file
+from fleet.formats.timetext import parse_quarter
 from fleet.reporting import report
 from fleet.store.reader import opened
 from tests.fleet.rollup.test_config_change import CT, MIDNIGHT, NEW, OLD, run
@@ -18,7 +19,7 @@ def bundle_until(desk, gateway, tmp_path, receipt_key):
 
     def build(end):
         device = Registry(tmp_path).find("shop-1")
-        times = report.parse_time(MIDNIGHT), report.parse_time(end)
+        times = parse_quarter(MIDNIGHT), parse_quarter(end)
         with opened(tmp_path) as reader:
             return evidence.build(reader, report.Question(device, None, *times),
                                   registry_file(tmp_path, device), receipt_key)

@@ -51,7 +51,9 @@ def by_the_book(records):
             if at >= held[4]:
                 held[4:] = at, volt
     rules = counter_limits.rules(DESCRIPTOR, STREAM, 0)
-    return interval.parts(readings, rules), gauges, scans
+    return (interval.parts(readings, rules),
+            {quarter: tuple(held) for quarter, held in gauges.items()},
+            {key: tuple(counts) for key, counts in scans.items()})
 
 
 @given(batches())

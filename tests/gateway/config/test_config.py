@@ -20,6 +20,7 @@ from tests.support.cabinet_folder import (
     make_folder,
     private_pem,
 )
+from tests.support.documented import keys, keys_in
 
 # what stands in the example -> what a hasty hand makes of it, and what the report must say.
 # The line is that of the first text that replaced it.
@@ -220,6 +221,7 @@ def test_a_right_file_becomes_a_cabinet_with_schema_and_descriptor(tmp_path):
     assert said["devices"][7]["role"] is None
     assert [node["name"] for node in said["nodes"]] == ["node-1", "node-2"]
     assert said["workloads"][1] == {"node": "node-1", "name": "vision"}
+    assert keys_in(said) - keys("formats.md", "16. Site descriptor") == set()
 
 
 def test_the_hash_follows_every_value_the_fleet_accounts_with(tmp_path):

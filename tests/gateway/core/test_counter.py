@@ -2,7 +2,7 @@
 
 from gateway.core import counter
 
-# prev, cur, modulus, limit, status, counts (accounting reference, vectors S001 to S006)
+# prev, cur, modulus, limit, status, counts (docs/accounting.md section 3, vectors S001 to S006)
 CASES = (
     (120450, 120975, 4294967296, 5250, "ok", 525),
     (4294967100, 300, 4294967296, 5250, "rollover", 496),

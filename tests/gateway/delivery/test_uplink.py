@@ -170,10 +170,9 @@ async def bench(folder, kind, **changes):
         settings = settings_of(home, port, **changes)
         uplink = Uplink(CABINET, settings, desk.writer, Verifier.load(settings.receipt_key),
                         QUICK)
-        desk.writer.on_sealed = uplink.wake
         fleet = Fleet(home, port)
         tasks = [asyncio.create_task(job) for job in
-                 (desk.writer.run(), uplink.run(), fleet.run())]
+                 (desk.writer.run(), uplink.run(figures=lambda: desk.figures()), fleet.run())]
         try:
             yield desk, uplink, fleet, broker
         finally:
@@ -189,8 +188,8 @@ async def feed_and_seal(desk, scans=20):
     for count in range(scans):
         await desk.writer.put(Scan(0, desk.clock.ticks_ms(), (count, 1)))
     await asyncio.sleep(0.05)
-    desk.writer._take()
-    assert desk.writer._seal()
+    desk.writer.take()
+    assert desk.writer.seal()
 
 
 @pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])
@@ -209,32 +208,32 @@ async def test_batches_travel_through_an_outage_and_only_receipts_acknowledge(tm
         assert fleet.batches == [desk.journal.read_batch(number)
                                  for number in desk.journal.batch_numbers()]
         assert uplink.outbox.acknowledged_seq == desk.journal.sealed_seq
-        desk.writer._stopping = True
+        desk.writer.stop()
         desk.writer.finish()
         assert desk.journal.acknowledged_seq == desk.journal.sealed_seq
         assert uplink.counts["connects"] == 2
 
 
 async def test_live_messages_travel_beside_and_a_large_one_is_left_out(tmp_path):
-    async with bench(tmp_path, "mosquitto") as (_, uplink, fleet, _broker):
-        uplink.live = lambda: {"v": 1}
-        await until(lambda: uplink.refresh() or len(fleet.live) >= 2)
-        uplink.live = lambda: {"v": "x" * 40_000}
-        uplink.refresh()
+    async with bench(tmp_path, "mosquitto") as (desk, uplink, fleet, _broker):
+        desk.figures = lambda: {"v": 1}
+        await until(lambda: uplink.live.refresh() or len(fleet.live) >= 2)
+        desk.figures = lambda: {"v": "x" * 40_000}
+        uplink.live.refresh()
         await asyncio.sleep(0.5)
         assert set(fleet.live) == {pack_live(b'{"v":1}')}
         assert uplink.counts["live_bytes"] == sum(len(one) for one in fleet.live)
 
 
 async def test_without_news_a_live_message_waits_and_with_news_it_goes_at_once(tmp_path):
-    async with bench(tmp_path, "mosquitto") as (_, uplink, fleet, _broker):
-        uplink.live = lambda: {"v": 1}
-        await until(lambda: uplink.refresh() or len(fleet.live) >= 1)
+    async with bench(tmp_path, "mosquitto") as (desk, uplink, fleet, _broker):
+        desk.figures = lambda: {"v": 1}
+        await until(lambda: uplink.live.refresh() or len(fleet.live) >= 1)
         await asyncio.sleep(0.3)
         quiet = len(fleet.live)
         await asyncio.sleep(0.7)                # three times the shortest distance
         assert len(fleet.live) == quiet
-        uplink.refresh()
+        uplink.live.refresh()
         await until(lambda: len(fleet.live) == quiet + 1, 5)
 
 
@@ -252,7 +251,8 @@ async def test_receipts_that_are_wrong_change_nothing_and_raise_one_alarm_each(t
     desk = Desk(tmp_path, clock=Clock(Scale(60, 1_780_272_000_000, 0)))
     uplink = Uplink(CABINET, settings_of(home, 1), desk.writer,
                     Verifier.load(home / "fleet/receipt.pub"))
-    desk.writer._seal()
+    uplink.session.connected()          # over which the receipts come
+    desk.writer.seal()
     number = desk.journal.batch_numbers()[-1]
     sign1, found = batch.open_sealed(desk.journal.read_batch(number))
     stranger = Signer(Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
@@ -266,7 +266,7 @@ async def test_receipts_that_are_wrong_change_nothing_and_raise_one_alarm_each(t
             fleet.receipt(found, sign1.payload, device="cab-2")):
         await uplink.take_receipt(data)
         assert uplink.outbox.acknowledged_seq == 0
-    alarms = [item.body[0] for item in desk.writer._waiting]
+    alarms = [item.body[0] for item in desk.writer.waiting.take()]
     assert alarms == ["receipt-refused", "receipt-fork", "receipt-ahead"]
     assert uplink.alarms == set(alarms)
     await uplink.take_receipt(fleet.receipt(found, sign1.payload))
@@ -277,23 +277,23 @@ async def test_receipts_that_are_wrong_change_nothing_and_raise_one_alarm_each(t
 async def test_a_fleet_that_insists_on_other_records_is_given_a_new_journal(tmp_path):
     home = make_site(tmp_path, 1)
     fleet, desk = Fleet(home, 1), Desk(tmp_path, clock=Clock(Scale(60, 1_780_272_000_000, 0)))
+    desk.successor = lambda old, low_water: (succession.begin(
+        old, desk.opening(b"N" * 16), low_water), desk.writer.retention)
     uplink = Uplink(CABINET, settings_of(home, 1), desk.writer,
                     Verifier.load(home / "fleet/receipt.pub"))
-    desk.writer.renew = lambda old, low_water: (succession.begin(
-        old, desk.opening(b"N" * 16), low_water), desk.writer.room)
-    desk.writer.on_renewed = uplink.begin_anew
+    uplink.session.connected()          # over which the receipts come
     for ticks_ms in (1000, 2000):
         await desk.writer.put(Scan(0, ticks_ms, (ticks_ms, 5)))
-    desk.writer._take()
-    desk.writer._seal()
+    desk.writer.take()
+    desk.writer.seal()
     old = desk.journal
     sign1, found = batch.open_sealed(old.read_batch(old.batch_numbers()[-1]))
     ahead = fleet.receipt(found, sign1.payload, low_water=found.last_seq + 9)
     for _ in range(3):
-        desk.writer._step()
+        desk.writer.step()
         assert desk.writer.journal is old
         await uplink.take_receipt(ahead)
-    desk.writer._step()
+    desk.writer.step()
     new = desk.writer.journal
     assert (new.journal_id, new.boot) == (b"N" * 16, old.boot + 1)
     records = [item for number in new.batch_numbers()
@@ -306,7 +306,7 @@ async def test_a_fleet_that_insists_on_other_records_is_given_a_new_journal(tmp_
     for _ in range(3):                                  # once per run: a lying fleet may not
         await uplink.take_receipt(fleet.receipt(found, sign1.payload, low_water=10 ** 6,
                                                 journal_id=new.journal_id))
-    desk.writer._step()
+    desk.writer.step()
     assert desk.writer.journal is new
     desk.store.close()
 

@@ -20,7 +20,8 @@ from gateway.core.errors import Rejected
 from gateway.core.reading import CLOCK_UNKNOWN
 from gateway.core.record import ALARM
 from gateway.delivery.broker_errors import check_granted
-from gateway.delivery.uplink import SHORT_TOLD, Uplink
+from gateway.delivery.session import SHORT_TOLD
+from gateway.delivery.uplink import Uplink
 from gateway.signer import Verifier
 from gateway.timekeeping.clock import Clock, Sources
 from gateway.tls import date_ms, tls_context
@@ -126,7 +127,7 @@ async def test_a_fleet_that_says_nothing_is_told_and_its_first_receipt_ends_that
         assert uplink.outbox.waiting() == len(desk.journal.batch_numbers())
         fleet.giving = True
         assert await uplink.drained(20)
-        assert uplink.state == "online" and not uplink.silence.unanswered
+        assert uplink.state == "online" and not uplink.evidence.silence.unanswered
 
 
 async def test_receipts_that_the_broker_keeps_from_us_are_missed_and_told(tmp_path):
@@ -179,9 +180,10 @@ async def test_two_gateways_of_one_name_do_not_throw_each_other_out_in_a_storm(t
 
         task = asyncio.create_task(clone(uplink.settings))
         try:
-            await until(lambda: uplink._short >= SHORT_TOLD and "another gateway uses this name"
+            session = uplink.session
+            await until(lambda: session.short >= SHORT_TOLD and "another gateway uses this name"
                         in uplink.reason, 25)
-            assert uplink._wait_s >= 8 * uplink.settings.retry_s_min    # ever more patient
+            assert session.backoff.wait_s >= 8 * uplink.settings.retry_s_min    # more patient
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -204,7 +206,7 @@ async def test_a_batch_that_rots_on_flash_is_declared_lost_once_and_the_rest_goe
         broker.start()
         whole = desk.journal.read_batch(good)
         await until(lambda: whole in fleet.batches)
-        await until(lambda: uplink._lost_batches == {bad})
+        await until(lambda: uplink.evidence.lost == {bad})
         await feed_and_seal(desk)
         after = [number for number in desk.journal.batch_numbers() if number > good]
         told = [record.body for number in after for record in desk.records(number)
@@ -222,12 +224,12 @@ async def test_live_messages_stay_young_while_a_backlog_drains_under_the_cap(tmp
         fleet.live.clear()
         began_s, ages_s = uplink.clock.real_s(), []
         sent = sum(uplink.counts[key] for key in ("evidence_bytes", "live_bytes"))
-        uplink.live = lambda: {"at": uplink.clock.real_s(), "pad": "x" * 200}
+        desk.figures = lambda: {"at": uplink.clock.real_s(), "pad": "x" * 200}
         b.start()
 
         async def watch():
             while True:
-                uplink.refresh()
+                uplink.live.refresh()
                 while fleet.live:
                     figures = json.loads(unpack(fleet.live.pop(0)))
                     ages_s.append(uplink.clock.real_s() - figures["at"])

@@ -221,10 +221,10 @@ def test_ct_ratio_multiplies_powers_only(tmp_path):
 
 
 def test_the_clock_gets_the_air_temperature_that_is_worst_for_a_crystal(live):
-    assert live.temperature_c(0) is None
+    assert live.board.temperature_c(0) is None
     live.board.take([scan(live, "climate", 1000, {"temperature": -31.5, "humidity": 40})])
-    assert live.temperature_c(1000) == -31.5
-    assert live.temperature_c(10_000_000) is None           # stale is not known
+    assert live.board.temperature_c(1000) == -31.5
+    assert live.board.temperature_c(10_000_000) is None           # stale is not known
 
 
 def test_a_restarted_gateway_goes_on_with_the_content_it_carried(live):

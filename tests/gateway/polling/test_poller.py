@@ -4,11 +4,13 @@ import asyncio
 
 import pytest
 
+from gateway.aio.keep_alive import Progress, keep_alive
 from gateway.core.errors import NoReply, Refused
+from gateway.core.event import Event
 from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_ASKED, Absent, Scan
-from gateway.polling.poller import DEVICE, GAP, BusPoller, Event, Line, supervise
+from gateway.core.record import DEVICE, GAP
+from gateway.polling.poller import BusPoller, Line
 from gateway.polling.unit import LineBudget, Timeout
-from gateway.service.health import Progress
 from tests.support.gateway_fakes import (
     FakeLink,
     FakeTransaction,
@@ -44,7 +46,8 @@ class Bench:
     async def run_for(self, seconds, interval_ms=10_000):
         """Run the supervised bus for some virtual seconds, then stop it."""
         progress = Progress(self.clock.real_s)
-        task = asyncio.create_task(supervise(self.poller, "b", interval_ms, progress))
+        task = asyncio.create_task(keep_alive(
+            self.poller.service("b", interval_ms), progress.expect("bus:b", 40)))
         await asyncio.sleep(seconds)
         self.stalled = progress.stalled()
         self.poller.stop.set()

@@ -4,12 +4,9 @@ import asyncio
 import json
 import socket
 
+from gateway.aio.keep_alive import Progress, pause
 from gateway.service.health import (
     Notifier,
-    Progress,
-    open_metrics,
-    pause,
-    rss_kib,
     watch,
     write_status,
 )
@@ -84,10 +81,3 @@ def test_the_status_file_is_replaced_whole(tmp_path):
     assert write_status(path, {"a": 2}) and json.loads(path.read_text()) == {"a": 2}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["status.json"]
     assert not write_status(tmp_path / "no" / "status.json", {})
-
-
-def test_metrics_are_open_metrics_text():
-    assert open_metrics({"device-bytes": 4096, "commits": 2}) == (
-        "# TYPE wattproof_commits gauge\nwattproof_commits 2\n"
-        "# TYPE wattproof_device_bytes gauge\nwattproof_device_bytes 4096\n# EOF\n")
-    assert rss_kib() > 1000

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.__main__ import JOURNAL, main
+from gateway.__main__ import main, parser
 from gateway.config import load as config
 from gateway.core.evidence import batch
 from gateway.core.journal.downsampled_files import CoarseBatches
@@ -87,7 +87,7 @@ def test_coarsened_batches_are_listed_shown_and_verified_as_what_they_stand_for(
         journal.seal(sealer)
     room = Room(journal, store, 0, sealer, Limits(cabinet.config_hash, cabinet.descriptor))
     while room.due:
-        room.tend()
+        room.reclaim_step(())
     store.close()
     code, rows = said(capsys, path, "ls")
     assert code == 0 and sum("quarter hours" in row["kept"] for row in rows) >= 1
@@ -121,4 +121,4 @@ def test_nothing_in_the_directory_is_changed(path, capsys):
 
 
 def test_the_help_names_the_words_there_are():
-    assert sorted(JOURNAL) == sorted(journal_cli.COMMANDS)
+    assert sorted(parser().commands["journal"].commands) == sorted(journal_cli.COMMANDS)

@@ -17,7 +17,7 @@ def unset_clock(floor_ms=0):
 def test_the_last_good_time_lies_in_the_cursor_and_is_the_floor_after_a_restart(tmp_path):
     desk = Desk(tmp_path, clock=unset_clock())
     assert known_utc_ms(desk.store) == 0
-    assert desk.writer._seal()
+    assert desk.writer.seal()
     assert desk.clock.raise_floor(SIGNED_MS)
     desk.writer.receipt(desk.journal.sealed_seq, 1)
     desk.writer.finish()

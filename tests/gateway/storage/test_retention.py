@@ -50,6 +50,7 @@ class Cabinet:
         self.journal = Journal.open(store, Opening(
             "cab-1", SCHEMA, bytes(32), b"\xa0", "test", lambda: b"J" * 16, CLOCK, 0),
             batches=CoarseBatches)
+        self.under_way = []
         self.room = Room(self.journal, store, keep_bytes, SEALER, Limits(bytes(32), LIMITS))
 
     def quarter(self, scans=9):
@@ -64,16 +65,16 @@ class Cabinet:
     def commit(self):
         """Commit as the writer does."""
         durable = self.journal.commit()
-        if durable < self.journal.last_seq and self.room.spend():
+        if durable < self.journal.last_seq and self.room.release_reserve():
             durable = self.journal.commit()
         return durable
 
     def tend(self):
         """Let the room work until nothing is due; return what was made coarser."""
-        self.room.look()
+        self.room.schedule()
         done = []
         while self.room.due:
-            found = self.room.tend()
+            found = self.room.reclaim_step(self.under_way)
             done += [found] if found else []
         return done
 
@@ -115,7 +116,7 @@ def test_batches_under_way_and_the_newest_are_left_alone():
     cabinet = Cabinet(Shelf(), keep_bytes=0)
     for _ in range(24):
         cabinet.quarter()
-    cabinet.room.busy = lambda: [3]
+    cabinet.under_way = [3]
     done = cabinet.tend()
     assert done[0].numbers == [1, 2]
     assert not {3, *range(17, 25)} & {number for one in done for number in one.numbers}
@@ -141,7 +142,7 @@ def test_on_a_full_disk_events_are_kept_and_scans_are_refused_and_declared():
     cabinet.quarter()
     cabinet.tend()
     disk.room = sum(-(-len(data) // BLOCK) * BLOCK for data in disk.files.values())    # full
-    while not cabinet.room.spent:
+    while not cabinet.room.released:
         cabinet.quarter()
     assert rooms.RESERVE not in disk.list() and cabinet.journal.state == OK
     assert cabinet.journal.append_scan(cabinet.at_ms, 0, (1, 1)) == 0
@@ -149,7 +150,7 @@ def test_on_a_full_disk_events_are_kept_and_scans_are_refused_and_declared():
     assert cabinet.commit() == seq                      # kept in the reserve's room
     disk.room += 4 << 20                                # somebody made room
     cabinet.tend()
-    assert cabinet.room.status()["reserve"] == "whole" and not cabinet.room.spent
+    assert cabinet.room.status()["reserve"] == "whole" and not cabinet.room.released
     assert cabinet.journal.append_scan(cabinet.at_ms, 0, (2, 2)) > 0
     cabinet.commit()
     cabinet.commit()
@@ -183,7 +184,7 @@ def test_a_disk_that_fills_up_is_made_room_on_before_scans_are_lost():
     for _ in range(900):
         cabinet.quarter()
         cabinet.tend()
-    assert not cabinet.room.spent and cabinet.journal.state != FULL
+    assert not cabinet.room.released and cabinet.journal.state != FULL
     assert cabinet.journal.stats()["dropped_scans"] == 0
     counted = [item.values[0] for item in cabinet.records() if not record.is_event(item)]
     assert counted[0] == 40 and counted[-1] == cabinet.counter      # both ends of the counter

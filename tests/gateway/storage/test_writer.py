@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from gateway.core.event import Committed, Event
 from gateway.core.evidence import batch
 from gateway.core.reading import CLOCK_GNSS, CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Scan
 from gateway.core.record import ALARM, BOOT, CLOCK, DEVICE, STOP, ScanRecord
-from gateway.polling.poller import Event
 from tests.support.gateway_fakes import virtual_clock
 from tests.support.virtual_time import run
 from tests.support.writer_desk import Desk
@@ -32,7 +32,8 @@ def test_a_scan_is_durable_within_the_loss_window_and_then_witnessed(tmp_path):
     async def script(desk):
         await asyncio.sleep(1)              # the quarter hour that just began has its batch
         before, shown = desk.witness()[-1], []
-        desk.writer.on_commit = shown.extend
+        desk.writer.subscribe(lambda event: shown.extend(
+            event.scans if isinstance(event, Committed) else ()))
         await desk.writer.put(Scan(0, desk.clock.ticks_ms(), (1, 2)))
         await asyncio.sleep(8.9)
         assert desk.journal.durable_seq == before and shown == []
@@ -98,7 +99,7 @@ def test_batches_end_on_the_quarter_hour_and_at_the_stop(tmp_path):
 def test_in_a_fast_simulation_too_a_batch_waits_for_the_answers_of_its_last_slot(tmp_path):
     async def go():
         desk = Desk(tmp_path, clock=virtual_clock(60))
-        sealed_ms = desk.writer._next_seal() + desk.clock.offset_ms()
+        sealed_ms = desk.writer.seal_ms + desk.clock.offset_ms()
         desk.store.close()
         return sealed_ms % 900_000
     assert run(go()) == 50 * 60

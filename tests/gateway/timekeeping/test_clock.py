@@ -137,7 +137,7 @@ def test_when_the_source_is_lost_the_ticks_go_on_and_a_jumping_wall_is_not_belie
 def test_seven_days_without_a_source_at_minus_forty_stay_within_what_is_declared():
     hands = Hands()
     clock = hands.clock()
-    clock.temperature_c = lambda: -40.0
+    clock.temperature_c = lambda now_ms: -40.0
     true_s, states = float(ORIGIN_S), 0
     hands.knowledge = (CLOCK_RTC, 1)
     for _ in range(7 * 24 * 12):

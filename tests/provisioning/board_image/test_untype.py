@@ -37,7 +37,8 @@ def test_a_board_gets_the_same_code_without_its_types(typed, bare):
     assert short.count("\n") == typed.count("\n")
 
 
-@pytest.mark.parametrize("text", ["def f(a, b=1):\n    return a", "if A:\n    B = 1\nelse:\n    B = 2"])
+@pytest.mark.parametrize("text", [
+    "def f(a, b=1):\n    return a", "if A:\n    B = 1\nelse:\n    B = 2"])
 def test_code_without_types_stays_as_it_is(text):
     assert untyped(text) == text
 

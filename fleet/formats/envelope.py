@@ -1,0 +1,131 @@
+"""Open a sealed batch: its form, its signer, its content.  Pure: bytes and the registry.
+
+What is opened here was only compared with itself and with the registry; whether it fits what
+is stored is asked by fleet/ingest/admission.py.
+"""
+
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from fleet.formats import cbor_crosscheck
+from fleet.formats.registry import Device, key_for, verified
+from fleet.formats.values import Opened
+from gateway.core.codec.cose import Sign1
+from gateway.core.errors import BadSchema, BadSignature, FormatError, UnknownDevice
+from gateway.core.evidence import batch as batches
+from gateway.core.evidence import downsampled
+
+INFLATED_BYTES_MAX = 16 << 20       # a batch of 15 minutes has some 100 KiB
+NAME_CHARS = 80                     # of a stranger's name that is repeated in messages
+
+Find = Callable[[str], Device | None]
+
+
+class Envelope(NamedTuple):
+    """A sealed batch of which only the form was checked.
+
+    message: the COSE_Sign1.  batch: a whole or a coarsened one, its body not opened.  link: the
+    chain value after it, 32 bytes.
+    """
+
+    message: Sign1
+    batch: batches.Batch | downsampled.Coarse
+    link: bytes
+
+
+def inflate(data: bytes, limit: int = INFLATED_BYTES_MAX) -> bytes:
+    """Return raw-deflated data inflated, or raise FormatError; never more than `limit`."""
+    machine = zlib.decompressobj(-15)
+    try:
+        plain = machine.decompress(data, limit)
+    except zlib.error as error:
+        raise FormatError(f"deflate: {error}") from error
+    if not machine.eof or machine.unconsumed_tail or machine.unused_data:
+        raise FormatError(f"deflate: torn, followed by other bytes, or over {limit} bytes")
+    return plain
+
+
+def read(sealed: bytes) -> Envelope:
+    """Return the Envelope of sealed bytes; raises BadSchema if they are not a sealed batch."""
+    if len(sealed) > batches.SEALED_MAX:
+        raise BadSchema(f"{len(sealed)} bytes; a sealed batch has {batches.SEALED_MAX} at most")
+    try:
+        return Envelope(*downsampled.open_any(sealed))
+    except FormatError as error:
+        raise BadSchema(f"not a sealed batch: {error}") from error
+
+
+def open_batch(sealed: bytes, find: Find, sender: str) -> Opened:
+    """Return the checked content of a sealed batch, before any comparison with the store.
+
+    find: device name -> enrolled Device or None.  sender: the device whose topic it came on.
+    Raises BadSchema, UnknownDevice or BadSignature; the message names device and batch.
+    """
+    envelope, opened = _signed(sealed, find, sender)
+    batch = envelope.batch
+    cbor_crosscheck.check(envelope.message.payload, _as_read(batch))
+    return _with_body(opened, batch, f"{batch.device}, batch {batch.number}")
+
+
+def open_signed(sealed: bytes, find: Find, sender: str) -> Opened:
+    """Return a batch of which only envelope and signature were checked: no schema, no
+    records.  Raises as open_batch does."""
+    return _signed(sealed, find, sender)[1]
+
+
+def reopen(sealed: bytes) -> Opened:
+    """Return a stored batch again, of which nothing is checked but its form; raises BadSchema."""
+    _, batch, link = read(sealed)
+    return _with_body(Opened((), sealed, batch, link), batch, f"batch {batch.number}")
+
+
+def _signed(sealed: bytes, find: Find, sender: str) -> tuple[Envelope, Opened]:
+    envelope = read(sealed)
+    message, batch, link = envelope
+    name = f"{_shown(batch.device)}, batch {batch.number}"
+    device = find(batch.device)
+    if device is None:
+        raise UnknownDevice(f"{name}: not enrolled; next: python -m provisioning enrol")
+    if batch.device != sender:
+        raise UnknownDevice(f"{name}: came on the topic of {_shown(sender)}")
+    public = key_for(device, message.kid, batch.journal_id)
+    if public is None:
+        raise BadSignature(f"{name}: signed by key {message.kid.hex()}, enrolled for this journal "
+                           f"is {_expected(device, batch.journal_id)}")
+    if not verified(public, message.signed, message.signature):
+        raise BadSignature(f"{name}: the signature does not fit the content")
+    return envelope, Opened(device.previous, sealed, batch, link)
+
+
+def _expected(device: Device, journal: bytes) -> str:
+    closed = [entry.kid for entry in device.previous if entry.journal == journal]
+    return (closed or [device.kid])[0].hex()
+
+
+def _as_read(batch: batches.Batch | downsampled.Coarse) -> list[object]:
+    """Return the payload's parts as our decoder read them."""
+    if isinstance(batch, downsampled.Coarse):
+        return [downsampled.VERSION, batch.device, batch.journal_id,
+                [list(one) for one in batch.replaced], batch.boot, batch.rule, batch.prev,
+                batch.config_hash, list(batch.clock), batch.codec, batch.body]
+    return [batches.VERSION, *batch[:8], list(batch.clock), batch.codec, batch.body]
+
+
+def _with_body(opened: Opened, batch: batches.Batch | downsampled.Coarse, name: str) -> Opened:
+    try:
+        if isinstance(batch, downsampled.Coarse):
+            content = downsampled.open_body(batch, inflate)
+            return opened._replace(schema=content.schema, records=tuple(content.records),
+                                   cells=tuple(content.cells))
+        schema, records = batches.open_body(batch, inflate)
+    except FormatError as error:
+        raise BadSchema(f"{name}: {error}") from error
+    if [record.seq for record in records] != list(range(batch.first_seq, batch.last_seq + 1)):
+        raise BadSchema(f"{name}: its records are not {batch.first_seq}..{batch.last_seq}")
+    return opened._replace(schema=tuple(schema), records=tuple(records))
+
+
+def _shown(name: str) -> str:
+    """Return a stranger's text, safe to repeat in logs and tables."""
+    return "".join(c if c.isprintable() else "?" for c in name[:NAME_CHARS])

@@ -1,0 +1,49 @@
+"""UTC times as text and back, in the forms that several stages write and read.  Pure."""
+
+from datetime import UTC, datetime
+
+from fleet.errors import ReportError
+from gateway.core.interval import QUARTER_MS
+
+DAY_MS = 86_400_000
+
+
+def moment(utc_ms: int) -> str:
+    """Return a UTC time as people read it, to the second."""
+    return datetime.fromtimestamp(utc_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def rfc3339(utc_ms: int) -> str:
+    """Return UTC milliseconds as RFC 3339 to the second."""
+    return datetime.fromtimestamp(utc_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def utc_ms(text: str) -> int:
+    """Return the UTC milliseconds of RFC 3339 text; raises ValueError for anything else."""
+    return int(datetime.fromisoformat(text).astimezone(UTC).timestamp() * 1000)
+
+
+def parse_quarter(text: str) -> int:
+    """Return a quarter hour's RFC 3339 UTC text as milliseconds; raises ReportError for
+    anything else."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ReportError(f"{text!r} is not a time; write it like 2026-06-01T00:00:00Z"
+                          ) from error
+    if found.tzinfo is None or found.utcoffset() != UTC.utcoffset(None):
+        raise ReportError(f"{text!r} is not UTC; end it with Z, like 2026-06-01T00:00:00Z")
+    at_ms = int(found.timestamp() * 1000)
+    if at_ms % QUARTER_MS:
+        near = rfc3339(at_ms // QUARTER_MS * QUARTER_MS)
+        raise ReportError(f"{text!r} does not lie on a quarter hour, in which readings are "
+                          f"accounted; try {near}")
+    return at_ms
+
+
+def parse_day(text: str) -> int:
+    """Return the UTC milliseconds at which a day like 2026-06-01 begins."""
+    try:
+        return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1000)
+    except ValueError as error:
+        raise ReportError(f"{text!r} is not a day; write it like 2026-06-01") from error

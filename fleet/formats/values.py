@@ -1,0 +1,130 @@
+"""Values that several stages of the fleet share: opened batches, chain positions, reductions.
+
+They lie below every stage that makes or uses them, so that no stage imports another one for
+a type.
+"""
+
+from typing import NamedTuple
+
+from fleet.formats.registry import Previous
+from gateway.core.evidence.batch import Batch
+from gateway.core.evidence.downsampled import Cell, Coarse
+from gateway.core.interval import Part
+from gateway.core.reading import ClockState, Stream
+from gateway.core.record import EventRecord, ScanRecord
+
+Record = ScanRecord | EventRecord
+
+
+class BatchPosition(NamedTuple):
+    """The position of one batch in a journal, with the names that batch.Batch has for it.
+
+    A coarsened batch takes one position for each batch that it stands for.
+    """
+
+    device: str
+    journal_id: bytes
+    number: int
+    boot: int
+    first_seq: int
+    last_seq: int
+    prev: bytes
+    config_hash: bytes
+    clock: ClockState
+
+
+# Alike in device, journal_id, number, boot, first_seq, last_seq, prev, config_hash and clock.
+AnyBatch = Batch | Coarse | BatchPosition
+
+
+class Opened(NamedTuple):
+    """A sealed batch as far as it was opened and checked.
+
+    previous: the cabinet's keys that handed over.  sealed: bytes as they came.  link: the chain
+    value of the batch, 32 bytes.  records: first_seq .. last_seq without a hole; of a coarsened
+    batch those that were kept, and its cells (None for a whole batch).
+    """
+
+    previous: tuple[Previous, ...]
+    sealed: bytes
+    batch: AnyBatch
+    link: bytes
+    schema: tuple[Stream, ...] = ()
+    records: tuple[Record, ...] = ()
+    cells: tuple[Cell, ...] | None = None
+
+
+class Neighbour(NamedTuple):
+    """A stored batch as far as the chain is concerned; prev, link: 32 bytes."""
+
+    number: int
+    first_seq: int
+    last_seq: int
+    prev: bytes
+    link: bytes
+
+
+class Held(NamedTuple):
+    """What the store holds around a batch.
+
+    same, before, after: under its number and the numbers beside it.  overlap: a batch of
+    another number that holds one of its sequences.
+    """
+
+    same: Neighbour | None = None
+    before: Neighbour | None = None
+    after: Neighbour | None = None
+    overlap: Neighbour | None = None
+
+
+NOTHING_HELD = Held()
+
+
+class Chain(NamedTuple):
+    """How far a journal is stored without a hole; link: chain value of the batch that ends
+    at low_water."""
+
+    device: str
+    journal: bytes
+    low_water: int
+    link: bytes
+
+
+class GaugeQuarter(NamedTuple):
+    """The share of one batch in a quarter hour of a gauge, in the channel's steps."""
+
+    readings: int
+    total: int
+    low: int
+    high: int
+    last_ms: int
+    last: int
+
+
+class ScanCount(NamedTuple):
+    """The scans of a device in a quarter hour, and those of them without any value."""
+
+    scans: int
+    absent: int
+
+
+class ReducedEvent(NamedTuple):
+    """An event put into time; body: the list of CBOR values of the record."""
+
+    seq: int
+    kind: int
+    utc_ms: int
+    body: list[object]
+
+
+class Reduction(NamedTuple):
+    """The share of one batch in quarter hours.
+
+    Keys of counters and gauges: (stream, point), of scans: (stream, quarter_ms); stream and
+    point are indexes into the schema.
+    """
+
+    counters: dict[tuple[int, int], list[Part]]
+    gauges: dict[tuple[int, int], dict[int, GaugeQuarter]]
+    scans: dict[tuple[int, int], ScanCount]
+    events: list[ReducedEvent]

@@ -1,0 +1,95 @@
+"""What a report holds, as types: the ledger's statement and the evidence behind it.
+
+At run time all of these are the plain maps that JSON and the templates take.  The sections of
+the statement are the ledger's (docs/accounting.md names their keys).
+"""
+
+from typing import Any, TypedDict
+
+Section = dict[str, Any]            # of the ledger's statement
+Figures = dict[str, float | None]   # by energy role or name; None = undefined
+
+
+class MeterRow(TypedDict):
+    """What one meter counted in one role; |error| <= bound_wh, None while nothing is known."""
+
+    device: str
+    measurand: str
+    role: str | None
+    energy_wh: float | None
+    bound_wh: float | None
+
+
+class JournalRange(TypedDict):
+    """The records of a journal (hex) that stand behind a report."""
+
+    journal: str
+    first_seq: int
+    last_seq: int
+    records: int
+    batches: int
+    low_water: int
+
+
+# A declared absence; device: None for the whole cabinet, from: None if the start is not known.
+Gap = TypedDict("Gap", {"device": str | None, "from": str | None, "to": str, "reason": str})
+
+
+class Evidence(TypedDict):
+    """What stands behind a report, checked when it was made."""
+
+    records: int
+    batches: int
+    gaps: int
+    chain_ok: bool
+    coverage: float
+    faults: list[str]
+    fault_codes: list[str]
+    refused: dict[str, int]
+    gap_list: list[Gap]
+    clock_uncertainty_s: float
+    journals: list[JournalRange]
+
+
+class Slot(TypedDict):
+    """One bar of the charts, accounted on its own."""
+
+    start: str
+    end: str
+    energy_wh: Figures
+    bus_g_per_kwh: float | None
+    grid_g_per_kwh: float | None
+    g_per_core_hour: float | None
+
+
+_Times = TypedDict("_Times", {"from": str, "to": str})
+
+
+class Report(_Times):
+    """A report: every key of the statement, and those of the fleet."""
+
+    format: str
+    site: str
+    name: str
+    cabinet: str
+    timezone: str
+    energy_wh: Figures
+    carbon_g: Figures
+    compute: Figures
+    renewable_share_it: float | None
+    pue: float | None
+    quality: Figures
+    quality_by_role: dict[str, Figures]
+    battery: Section | None
+    adjustments: Section
+    identities: Section
+    undefined: Section
+    factors: Section
+    nodes: dict[str, Section]
+    workloads: list[Section]
+    series: list[Section]
+    methods: Section
+    notes: list[str]
+    meters: list[MeterRow]
+    evidence: Evidence
+    slots: list[Slot]

@@ -1,0 +1,111 @@
+"""When the owner of a journal acts: commit, seal, move the cursor, reclaim flash.
+
+In this file: tables and functions of state and time that return what to do, also when a fleet
+that holds other records means a new journal.  The gateway
+(gateway/storage/writer.py, retention.py) and the board (gateway/micro/writer.py) carry it out.
+Not here: what a commit or a seal is (journal.py) and any clock: times come in.
+"""
+
+from gateway.core.errors import Bug
+
+NOTHING, COMMIT, SEAL = "nothing", "commit", "seal"
+
+ALARM_SEAL_MS = 60000       # an alarm seals at most this often
+CURSOR_S = 30               # the cursor costs 4 KiB of flash per update
+CURSOR_RECEIPTS = 64        # ... or after so many receipts
+FULL_PERCENT = 80           # batches take at most this share of what they could take
+DIVIDED_TIMES = 3           # the same AHEAD or FORK so often, and nothing else: it is no mistake
+
+# One piece of work for space on flash: (step, outcome) -> next step.  Acknowledged batches go
+# first, then the oldest others are downsampled; the reserve is restored when nothing is left.
+CHECK, TRIM, DOWNSAMPLE, RESTORE_RESERVE, CONTINUE = (
+    "check", "trim", "downsample", "restore-reserve", "continue")
+OVER, WITHIN, WORKED, NO_WORK = "over", "within", "worked", "no-work"
+RECLAIM = {
+    (CHECK, OVER): TRIM,
+    (CHECK, WITHIN): RESTORE_RESERVE,
+    (TRIM, WORKED): CONTINUE,
+    (TRIM, NO_WORK): DOWNSAMPLE,
+    (DOWNSAMPLE, WORKED): CONTINUE,
+    (DOWNSAMPLE, NO_WORK): RESTORE_RESERVE,
+}
+
+
+def next_reclaim(step, outcome):
+    """Return the step after this outcome; a pair that RECLAIM does not hold is a Bug."""
+    if (step, outcome) not in RECLAIM:
+        raise Bug("reclaim: %s after %s" % (outcome, step))
+    return RECLAIM[(step, outcome)]
+
+
+def batches_goal(held_bytes, free_bytes, keep_bytes):
+    """Return how many bytes the batches may take now."""
+    return min(keep_bytes, (held_bytes + free_bytes) * FULL_PERCENT // 100)
+
+
+def releases_reserve(out_of_room, released):
+    """Return whether to delete the reserve file and try once more after a failed write."""
+    return out_of_room and not released
+
+
+def cursor_due(waited_s, receipts, stopping):
+    """Return whether receipts that the cursor does not hold yet are worth its flash."""
+    return receipts > 0 and (
+        waited_s >= CURSOR_S or receipts >= CURSOR_RECEIPTS or stopping)
+
+
+def begins_journal(refusals):
+    """Return whether a fleet that holds other records said so often enough for a new journal."""
+    return refusals >= DIVIDED_TIMES
+
+
+class Schedule:
+    """When one journal is committed and sealed.  Times in ticks and UTC, ms, come in."""
+
+    def __init__(self, commit_ms, batch_ms, readings_max, after_ms=0):
+        """commit_ms: longest wait of a record.  batch_ms: a batch ends with each such span of
+        UTC, after_ms later.  readings_max: so many unsealed readings end it early."""
+        self._commit_ms, self._batch_ms, self._after_ms = commit_ms, batch_ms, after_ms
+        self._readings_max = readings_max
+        self.dirty_ms = None            # when the first record came that is not durable
+        self.seal_ms = 0                # end of the open batch
+        self._alarm = False
+        self._alarm_ms = -ALARM_SEAL_MS     # when an alarm ended a batch last
+
+    def record(self, now_ms):
+        """Note a record that waits for its commit."""
+        if self.dirty_ms is None:
+            self.dirty_ms = now_ms
+
+    def alarm(self):
+        """Note an alarm: it ends the batch unless one did so less than a minute ago."""
+        self._alarm = True
+
+    def due_ms(self):
+        """Return the ticks of the next commit or seal that time alone brings."""
+        if self.dirty_ms is None:
+            return self.seal_ms
+        return min(self.seal_ms, self.dirty_ms + self._commit_ms)
+
+    def action(self, now_ms, readings, urgent, context_ends=False):
+        """Return SEAL, COMMIT or NOTHING.
+
+        readings: unsealed.  urgent: an event waits.  context_ends: records from now on belong
+        to another clock state.
+        """
+        alarm = self._alarm and now_ms - self._alarm_ms >= ALARM_SEAL_MS
+        if now_ms >= self.seal_ms or readings >= self._readings_max or alarm or context_ends:
+            return SEAL
+        if urgent or self.dirty_ms is not None and now_ms - self.dirty_ms >= self._commit_ms:
+            return COMMIT
+        return NOTHING
+
+    def committed(self):
+        """Note that every record is durable."""
+        self.dirty_ms = None
+
+    def sealed(self, now_ms, utc_ms):
+        """Note that every durable record is sealed; the next batch ends with the span of now."""
+        self.seal_ms = now_ms + self._batch_ms - (utc_ms - self._after_ms) % self._batch_ms
+        if self._alarm:
+            self._alarm, self._alarm_ms = False, now_ms

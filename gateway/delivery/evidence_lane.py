@@ -1,0 +1,126 @@
+"""Sealed batches up: what the outbox offers, the newest first where a backlog is long.
+
+Reads batches from the journal only.  A batch whose bytes rotted is declared lost, once; the rest
+goes out.
+"""
+
+import logging
+from typing import Any
+
+from gateway.aio.wakeup import Flag
+from gateway.core.errors import Corrupt, JournalError
+from gateway.core.event import Event, JournalBegun, Sealed
+from gateway.core.journal.outbox import Outbox
+from gateway.core.record import ALARM
+from gateway.delivery import rate_limit
+from gateway.delivery.publisher import Publisher
+from gateway.delivery.session import Session
+from gateway.storage.writer import Writer
+
+LOG = logging.getLogger("wattproof.uplink")
+WINDOW = 4                      # batches without a receipt under way: 4 x 1 MiB at most
+IDLE_S = 1.0                    # real: look at least so often for overdue receipts
+QUIET_S = 30.0                  # ... and at least so often while no batch waits at all
+
+
+class EvidenceLane:
+    """The outbox of the journal in use, and what was found wrong with its batches."""
+
+    outbox: Outbox
+    lost: set[int]                  # batches that were declared lost
+    _unreadable: set[int]           # batches that were complained about
+    _fresh_sent: int                # newest number that went out before its turn
+
+    def __init__(self, device: str, writer: Writer, resend_ms: int) -> None:
+        """resend_ms: how long after a PUBACK a receipt is overdue, at first."""
+        self._device, self._writer, self._resend_ms = device, writer, resend_ms
+        self.silence = rate_limit.Silence(resend_ms)
+        self.counts = {"batches_sent": 0, "evidence_bytes": 0}
+        self._wake = Flag()
+        self._serve_journal()
+
+    def note(self, event: Any) -> None:
+        """Take note of what became of the journal."""
+        if isinstance(event, Sealed):
+            self.wake()
+        elif isinstance(event, JournalBegun):
+            self._serve_journal()
+
+    def wake(self) -> None:
+        """Say that there may be something to send."""
+        self._wake.set()
+
+    async def run(self, publisher: Publisher, session: Session) -> None:
+        """Send until the connection breaks."""
+        while True:
+            publisher.beat()
+            self._look_for_silence(session)
+            await self._declare_lost()
+            oldest = self.outbox.next_batch()
+            if oldest is not None:
+                numbers = self._writer.journal.batch_numbers()
+                await self.send(publisher, *rate_limit.choose(
+                    numbers, oldest, self._fresh_sent, WINDOW))
+                continue
+            self._wake.clear()
+            await self._wake.wait(IDLE_S if self.outbox.waiting() else QUIET_S)
+
+    async def send(self, publisher: Publisher, lane: str, number: int) -> None:
+        """Send one batch in its turn; flash that will not give it is a matter of its own."""
+        outbox = self.outbox
+        await publisher.wait_turn(lane)
+        if outbox is not self.outbox or number not in self._writer.journal.batch_numbers():
+            return          # the journal has ended meanwhile, or a coarser one stands for it
+        outbox.sent(number, self._now_ms())
+        try:
+            data = self._writer.journal.read_batch(number)
+        except JournalError as error:
+            await self._unreadable_batch(number, error)
+            return
+        await publisher.publish(lane, "up", data)
+        self.counts["batches_sent"] += 1
+        self.counts["evidence_bytes"] += len(data)
+        if outbox is not self.outbox:
+            return
+        if lane == rate_limit.FRESH:
+            self._fresh_sent = max(self._fresh_sent, number)
+        if outbox.waits(number):
+            outbox.sent(number, self._now_ms())     # a slow line is not an overdue receipt
+
+    def _serve_journal(self) -> None:
+        """Serve the writer's journal from its start: the first one, or one that is new."""
+        self.outbox = self._writer.open_outbox(self._device, WINDOW, self._resend_ms)
+        self.lost, self._unreadable, self._fresh_sent = set(), set(), 0
+
+    def _look_for_silence(self, session: Session) -> None:
+        """Offer overdue batches again, ever more patiently, and say when nobody answers."""
+        if self.outbox.expire(self._now_ms() - self.silence.extra_ms):
+            self.silence.overdue()
+        if self.silence.unanswered:
+            session.silent()
+
+    async def _declare_lost(self) -> None:
+        """Look at batches that the outbox left out: some are only hard to read just now."""
+        for number in self.outbox.unreadable():
+            if number in self.lost:
+                continue
+            try:
+                self._writer.journal.read_batch(number)
+            except JournalError as error:
+                await self._unreadable_batch(number, error)
+
+    async def _unreadable_batch(self, number: int, error: JournalError) -> None:
+        """Put an alarm if a batch's bytes rotted on flash: the fleet, which waits for it, may
+        then pass it.  What flash only would not read is tried again."""
+        if isinstance(error, Corrupt) and number not in self.lost:
+            self.lost.add(number)
+            LOG.error("%s; its records are lost and the fleet is told; next: replace the flash",
+                      error)
+            await self._writer.put(Event(self._writer.clock.ticks_ms(), ALARM,
+                                         ["batch-lost", str(number)]))
+        elif number not in self._unreadable and number not in self.lost:
+            LOG.error("batch %d cannot be read: %s; it is tried again", number, error)
+            self._unreadable.add(number)
+
+    def _now_ms(self) -> int:
+        return int(self._writer.clock.real_s() * 1000)
