@@ -1,7 +1,8 @@
 """Names for annotations.  MicroPython has no typing and evaluates no annotation.
 
-The portable rooms import TYPE_CHECKING and NamedTuple from here and nothing from typing; how they
-are written stands in docs/adr/0015-types-in-portable-rooms.md.  The image builder takes all of it out of a board's code.
+The portable rooms import TYPE_CHECKING and NamedTuple from here and nothing from typing; the form
+is that of docs/adr/0015-types-in-portable-rooms.md.  The image builder takes all of it out of a
+board's code.
 """
 
 TYPE_CHECKING = False

@@ -1,8 +1,8 @@
 """Source text without types: annotations cost a board image bytes and tell the board nothing.
 
-The portable rooms are annotated in one form (docs/adr/0015-types-in-portable-rooms.md): annotations, `if TYPE_CHECKING:`
-blocks without an else, and `NamedTuple("Name", [("field", type), ...])`.  What is left behind
-is what MicroPython would have executed, and lines keep their numbers.
+The portable rooms are annotated in one form (docs/adr/0015-types-in-portable-rooms.md):
+annotations, `if TYPE_CHECKING:` blocks without an else, and `NamedTuple("Name", [("field", type),
+...])`.  What is left is what MicroPython would have executed, and lines keep their numbers.
 """
 
 import ast

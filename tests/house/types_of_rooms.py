@@ -2,7 +2,8 @@
 
 MicroPython parses annotations and evaluates none; everything else that has to do with types is
 code to it.  So portable files import `TYPE_CHECKING` and `NamedTuple` from gateway/core/types.py,
-and the board's image builder takes exactly this form out again (docs/adr/0015-types-in-portable-rooms.md).
+and the board's image builder takes exactly this form out again
+(docs/adr/0015-types-in-portable-rooms.md).
 """
 
 import ast
