@@ -62,7 +62,7 @@ def _known_utc_ms(clock: ClockState, ticks_ms: int) -> int:
 
 def with_cells(reduction: Reduction, cells: Iterable[Cell], clock: ClockState) -> Reduction:
     """Return the Reduction of a coarsened batch: counters and events as its kept records give
-    them, scans and gauges as its cells (gateway.core.coarse.Cell) tell them of all."""
+    them, scans and gauges as its cells (downsampled.Cell) tell them of all."""
     gauges: dict[tuple[int, int], dict[int, GaugeQuarter]] = {}
     scans: dict[tuple[int, int], ScanCount] = {}
     for cell in cells:
