@@ -57,7 +57,7 @@ def _read(path: Path) -> Table:
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); "
-                          "give --parts an existing parts.toml or endpoints.json") from error
+                          "next: give --parts an existing parts.toml or endpoints.json") from error
     except ValueError as error:      # TOML, JSON and UTF-8 errors; they name line and column
         raise ConfigError(f"{path}: {error}") from error
     if not isinstance(content, dict):
