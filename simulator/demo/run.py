@@ -278,7 +278,7 @@ def _mosquitto(args: argparse.Namespace) -> str | None:
 
 def _need_packages(args: argparse.Namespace) -> None:
     """Raise ModuleNotFoundError before anything starts that would miss a package."""
-    cli.need("pymodbus", "cbor2", "starlette", "uvicorn")
+    cli.need("pymodbus", "cbor2", "starlette", "uvicorn", "jinja2")
     if _mosquitto(args) is None:
         cli.need("amqtt")
     if args.board:
