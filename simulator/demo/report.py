@@ -11,13 +11,14 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from gateway.core.roles import SUPPLIES
 from simulator.clock import format_utc
 from simulator.demo import checks
 from simulator.demo.context import HOUR_MS, Context, say
 from simulator.demo.processes import python
 
 # What flows into the site's AC bus; everything else in the books flows out of it.
-SOURCES = ("grid_import", "pv", "battery_discharge", "genset")
+SOURCES = tuple(energy.name for energy in SUPPLIES)
 INTERVAL_MS = 10_000        # the polls of the demo's cabinet, simulated
 
 
