@@ -54,7 +54,7 @@ def reduce_records(schema: tuple[Stream, ...], records: Iterable[Record], clock:
 
 def with_cells(reduction: Reduction, cells: Iterable[Cell], clock: ClockState) -> Reduction:
     """Return the Reduction of a coarsened batch: counters and events as its kept records give
-    them, scans and gauges as its cells (gateway.core.coarse.Cell) tell them of all."""
+    them, scans and gauges as its cells (downsampled.Cell) tell them of all."""
     gauges: dict[tuple[int, int], dict[int, GaugeQuarter]] = {}
     scans: dict[tuple[int, int], ScanCount] = {}
     for cell in cells:
