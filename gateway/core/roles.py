@@ -4,9 +4,8 @@ Texts and colours stand with the page: `mark` is their key (fleet/web/assets/cha
 catalogue of texts).
 """
 
-from collections import namedtuple
-
 from gateway.core.errors import Bug
+from gateway.core.types import NamedTuple
 
 # How a role's active power counts: as its meter signs it (import positive), turned round (a
 # battery's meter counts charging as import), or without its sign (a generator's meter is wired
@@ -20,7 +19,7 @@ IMPORTED, EXPORTED = "energy_active_import_total", "energy_active_export_total"
 YIELD, SUM = "energy_yield_total", "energy_active_sum_total"
 
 # name: `role` of a device in cabinet.toml and in the site descriptor.
-Role = namedtuple("Role", ("name", "power"))
+Role = NamedTuple("Role", [("name", str), ("power", str)])
 
 ROLES = (
     Role("grid", AS_METERED),
@@ -36,7 +35,9 @@ ROLES = (
 # name: of the energy in intervals, statements and reports.  flow: its name among the bus's
 # supplies or sinks.  counters: measurands that can give it, best first; the first one a device has
 # is used.  A generator's yield may sit in either register, by how its meter is wired.
-Energy = namedtuple("Energy", ("name", "role", "side", "flow", "mark", "counters"))
+Energy = NamedTuple("Energy", [
+    ("name", str), ("role", str), ("side", str), ("flow", str), ("mark", str),
+    ("counters", "tuple[str, ...]")])
 
 ENERGIES = (
     Energy("grid_import", "grid", SUPPLY, "grid", "grid", (IMPORTED,)),
@@ -52,7 +53,7 @@ ENERGIES = (
 )
 
 
-def on(*sides):
+def on(*sides: str) -> "tuple[Energy, ...]":
     """Return the energies of these sides, side by side, each in the order of the table."""
     return tuple([energy for side in sides for energy in ENERGIES if energy.side == side])
 
@@ -65,7 +66,7 @@ LOAD_NAMES = tuple([energy.name for energy in on(LOAD)])
 NOT_LOADS = tuple([energy.flow for energy in on(CHARGE, EXPORT)])
 
 
-def energy_of(name):
+def energy_of(name: str) -> Energy:
     """Return the Energy of a name."""
     for energy in ENERGIES:
         if energy.name == name:
@@ -73,7 +74,7 @@ def energy_of(name):
     raise Bug("no energy is named %s" % name)
 
 
-def power_of(name, metered):
+def power_of(name: str, metered: "float") -> "float":
     """Return the power of a role, positive as figures mean it, from what its meter shows."""
     for role in ROLES:
         if role.name == name:
