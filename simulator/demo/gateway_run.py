@@ -68,7 +68,7 @@ class Demo(Context):
     async def start(self) -> None:
         """Start all processes and wait until the first records are durable."""
         if port_is_open(self.args.port):
-            raise ProcessEnded(f"port {self.args.port} is taken; stop what uses it or give"
+            raise ProcessEnded(f"port {self.args.port} is taken; next: stop what uses it or give"
                                " another --port")
         say("starting the simulated shop ...")
         await self.start_simulator()

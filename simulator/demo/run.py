@@ -27,7 +27,8 @@ def prepare_folder(out: Path) -> None:
     """Make an empty demo folder; refuses one that holds anything else."""
     if out.exists() and any(out.iterdir()):
         if not (out / MARK).exists():
-            raise ProcessEnded(f"{out} holds something that no demo wrote; name another --out")
+            raise ProcessEnded(f"{out} holds something that no demo wrote; "
+                               "next: name another --out")
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
     (out / MARK).write_text("made by `python -m simulator demo`; the next demo empties it\n")
@@ -86,7 +87,7 @@ def _kind(args: argparse.Namespace) -> type[Demo]:
 
 def _need_packages(args: argparse.Namespace) -> None:
     """Raise ModuleNotFoundError before anything starts that would miss a package."""
-    cli.need("pymodbus", "cbor2", "starlette", "uvicorn")
+    cli.need("pymodbus", "cbor2", "starlette", "uvicorn", "jinja2")
     if mosquitto_path(args) is None:
         cli.need("amqtt")
     if args.board:
