@@ -1,19 +1,19 @@
 """What each panel of a site's page shows, as values for its template.  Pure."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from markupsafe import Markup
 
 from fleet.formats.registry import Device
-from fleet.ingest.live_table import rows, section
+from fleet.ingest.live_table import Figures, rows, section
 from fleet.reporting import text
 from fleet.reporting.charts import meter
 from fleet.texts import say
 from fleet.web import proof
 from fleet.web.snapshot import Snapshot, figures_of_day
 
-Flow = list[tuple[str, Any]]
+Flow = list[tuple[str, object]]
 LOAD_ROLES = ("it", "cooling", "lighting", "other")
 
 
@@ -23,7 +23,7 @@ class View(NamedTuple):
 
     device: Device
     snapshot: Snapshot
-    figures: dict[str, Any] | None
+    figures: Figures | None
     age_s: float | None
     arrived_ms: int | None
     receipt_age_s: float | None
@@ -157,7 +157,7 @@ def _tile(key: str, value: str, note: str) -> Tile:
     return Tile(say(f"tile.{key}"), number or unit, separator + unit if number else "", note)
 
 
-def flows(power_w: dict[str, Any]) -> tuple[Flow, Flow]:
+def flows(power_w: Figures) -> tuple[Flow, Flow]:
     """Return (sources, sinks) as (role, W or None), from the signed powers of a live message.
 
     Import, discharge and generation are positive; what flows the other way is a sink.
@@ -171,7 +171,7 @@ def flows(power_w: dict[str, Any]) -> tuple[Flow, Flow]:
     return sources, sinks
 
 
-def _part(value: Any, sign: int) -> float | None:
+def _part(value: object, sign: int) -> float | None:
     return max(sign * value, 0.0) if text.is_number(value) else None
 
 
@@ -201,11 +201,11 @@ def _sum(flow: Flow) -> str:
 
 
 def _flow_rows(flow: Flow, top: float) -> list[FlowRow]:
-    return [FlowRow(role, watts, _bar(role, watts / top if text.is_number(watts) else None))
-            for role, watts in flow]
+    return [FlowRow(role, watts, _bar(role, watts / top)) if text.is_number(watts) else
+            FlowRow(role, None, _bar(role, None)) for role, watts in flow]
 
 
-def _bar(css: str, part: Any) -> Markup:
+def _bar(css: str, part: object) -> Markup:
     return meter([(css, float(part))] if text.is_number(part) else [])
 
 
@@ -222,7 +222,7 @@ def compute(view: View) -> Compute:
                    carbon.get("battery_g_per_kwh"), climate)
 
 
-def _node(node: dict[str, Any]) -> Node:
+def _node(node: Figures) -> Node:
     busy = node.get("cpu_share")
     return Node(str(node.get("name")), node.get("power_w"), node.get("cores"), busy,
                 _bar("it", busy), node.get("tasks_running"), node.get("tasks_per_min"))
@@ -259,7 +259,7 @@ def devices(view: View) -> Devices | None:
     return Devices(heading, [_device(row) for row in found])
 
 
-def _device(row: dict[str, Any]) -> DeviceRow:
+def _device(row: Figures) -> DeviceRow:
     name, age = str(row.get("name")), text.age(row.get("age_s"))
     if row.get("ok") is True:
         return DeviceRow(proof.GOOD, name, age)

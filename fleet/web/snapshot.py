@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -95,7 +95,7 @@ def yesterday(today_from_ms: int, timezone: str) -> tuple[int, int]:
     return int(before.timestamp() * 1000), int(midnight.timestamp() * 1000)
 
 
-def figures_of_day(today: Report) -> dict[str, Any]:
+def figures_of_day(today: Report) -> dict[str, float | None]:
     """Return the few totals that the page shows of the day so far."""
     energy, carbon, compute = today["energy_wh"], today["carbon_g"], today["compute"]
     loads = [energy.get(role) for role in ("it", "cooling", "lighting", "other")]
