@@ -128,9 +128,12 @@ class Booking:
         if believed and own.source > CLOCK_RTC:
             return own
         known = self._tables.clock(opened)
-        if known is not None and (known.source > CLOCK_RTC or not believed):
-            return carried(known, opened.records)
-        return own if believed else None
+        if known is None:
+            return own if believed else None
+        clock, number = known
+        # Holdover has the source of a real-time clock too, but comes after the better source.
+        corrected = clock.source > CLOCK_RTC and opened.batch.number < number
+        return own if believed and not corrected else carried(clock, opened.records)
 
     def _note_step(self, batch_id: int, batch: AnyBatch, clock: ClockState) -> None:
         """Say where the wall clock was set: time that is missing from the books, or twice."""

@@ -14,6 +14,7 @@ def add_clocks(connection: sqlite3.Connection) -> None:
     """
     for column in ("offset_ms", "source"):
         connection.execute(f"ALTER TABLE batches ADD COLUMN {column} INTEGER")
+    connection.execute("ALTER TABLE clocks ADD COLUMN number INTEGER NOT NULL DEFAULT 0")
     rows = connection.execute("SELECT id, sealed FROM batches WHERE reduced = 1 AND whole IS NULL")
     for batch_id, sealed in rows.fetchall():
         clock = _own_clock(sealed) or _boot_clock(connection, batch_id)

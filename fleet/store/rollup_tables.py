@@ -43,14 +43,17 @@ class RollupTables:
         real-time clock's: the earliest of the better source, since it is the nearest to what
         came before; batches that a real-time clock placed wait for it from now on."""
         batch = opened.batch
-        self._connection.execute(
-            "INSERT INTO clocks VALUES (?1,?2,?3,?4,?5,?6,?7) ON CONFLICT (device, journal, boot) "
-            "DO UPDATE SET source = excluded.source, anchor_ticks_ms = excluded.anchor_ticks_ms, "
-            "anchor_utc_ms = excluded.anchor_utc_ms, uncertainty_ms = excluded.uncertainty_ms "
-            "WHERE (excluded.source > ?8) > (clocks.source > ?8) OR (excluded.source > ?8) = "
-            "(clocks.source > ?8) AND excluded.anchor_ticks_ms < clocks.anchor_ticks_ms",
-            (batch.device, batch.journal_id, batch.boot, *clock, CLOCK_RTC))
-        if clock.source > CLOCK_RTC:
+        changed = self._connection.execute(
+            "INSERT INTO clocks VALUES (?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT (device, journal, "
+            "boot) DO UPDATE SET source = excluded.source, anchor_ticks_ms = excluded.anchor_ticks_ms, "
+            "anchor_utc_ms = excluded.anchor_utc_ms, uncertainty_ms = excluded.uncertainty_ms, "
+            "number = excluded.number "
+            "WHERE (excluded.source > ?9) > (clocks.source > ?9) OR (excluded.source > ?9) = "
+            "(clocks.source > ?9) AND (excluded.anchor_ticks_ms, excluded.number) < "
+            "(clocks.anchor_ticks_ms, clocks.number)",
+            (batch.device, batch.journal_id, batch.boot, *clock, batch.number,
+             CLOCK_RTC)).rowcount
+        if changed and clock.source > CLOCK_RTC:
             self._displace(opened)
 
     def _displace(self, opened: Opened) -> None:
@@ -58,21 +61,21 @@ class RollupTables:
         one; it is rolled up again like a batch that waited for its clock."""
         batch = opened.batch
         ids = self._connection.execute(
-            "SELECT id FROM batches WHERE device = ? AND journal = ? AND boot = ? AND source = ? "
-            "AND reduced = ?",
-            (batch.device, batch.journal_id, batch.boot, CLOCK_RTC, BOOKED)).fetchall()
+            "SELECT id FROM batches WHERE device = ? AND journal = ? AND boot = ? AND number < ? "
+            "AND source = ? AND reduced = ?", (batch.device, batch.journal_id, batch.boot,
+                                               batch.number, CLOCK_RTC, BOOKED)).fetchall()
         for table in ("counter_parts", "gauge_parts", "scan_parts"):
             self._connection.executemany(f"DELETE FROM {table} WHERE batch = ?", ids)
         self._connection.executemany("UPDATE batches SET reduced = 0, offset_ms = NULL, "
                                      "source = NULL WHERE id = ?", ids)
 
-    def clock(self, opened: Opened) -> ClockState | None:
-        """Return the known clock of a batch's boot, if any."""
+    def clock(self, opened: Opened) -> tuple[ClockState, int] | None:
+        """Return the known clock of a batch's boot and the number of the batch that told it."""
         batch = opened.batch
-        row = self._one("SELECT source, anchor_ticks_ms, anchor_utc_ms, uncertainty_ms "
+        row = self._one("SELECT source, anchor_ticks_ms, anchor_utc_ms, uncertainty_ms, number "
                         "FROM clocks WHERE device = ? AND journal = ? AND boot = ?",
                         batch.device, batch.journal_id, batch.boot)
-        return ClockState(*row) if row else None
+        return (ClockState(*row[:4]), row[4]) if row else None
 
     def waiting(self, device: str, limit: int) -> list[Waiting]:
         """Return stored batches of a device that can be reduced now, oldest first."""

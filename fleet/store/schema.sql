@@ -54,6 +54,7 @@ CREATE TABLE clocks (
   anchor_ticks_ms INTEGER NOT NULL,
   anchor_utc_ms INTEGER NOT NULL,
   uncertainty_ms INTEGER NOT NULL,
+  number INTEGER NOT NULL,      -- batch that told it
   PRIMARY KEY (device, journal, boot)
 ) STRICT, WITHOUT ROWID;
 
