@@ -31,7 +31,7 @@ the file, by protocol of the profile (keys beside these are ignored):
                    {"cases": [{"request_hex": "0104..", "answer_hex": "0104.."}]}
                    RTU frames instead; prints a list with an object for each case
   pylontech        {"frame_ascii": "~2002460...\\r"}   an answer to command 0x42
-  scrape           {"text": "node_cpus 8\\n", "workloads": ["pos"]}
+  prometheus       {"text": "node_cpus 8\\n", "workloads": ["pos"]}
 prints {quantity: {"value", "unit"} | {"reason"}} with every digit the device has"""
 
 
@@ -87,24 +87,24 @@ def _show(args: argparse.Namespace) -> int:
 
 def _profile(p: Any) -> dict[str, Any]:
     """Return a profile as `show --json` prints it."""
-    t = p.transport
+    t, spoken = p.transport, profile.protocol(p.stem, p.protocol)
     return {
         "profile": p.stem, "maker": p.manufacturer, "model": p.model, "kind": p.kind,
         "protocol": p.protocol, "maturity": p.maturity,
-        "transport": {"kinds": list(t.kinds), "baud": t.baud, "parity": t.parity,
+        "transport": {"buses": list(t.buses), "baud": t.baud, "parity": t.parity,
                       "stopbits": t.stopbits, "unit": t.unit, "min_gap_ms": t.min_gap_ms},
         "notes": list(p.notes), "signs": dict(p.signs), "sources": dict(p.sources),
         "reads": [{"function": span.function, "address": span.address,
                    "counts": list(span.counts), "points": len(span.wanted)} for span in _plan(p)],
-        "points": [{"measurand": point.measurand, "where": _where(point), "group": point.group,
-                    "source": list(point.source)} for point in p.points]}
+        "points": [{"measurand": point.measurand, "where": spoken.place(point),
+                    "group": point.group, "source": list(point.source)} for point in p.points]}
 
 
 def _profile_lines(p: Any) -> list[str]:
     """Return a profile as `show` prints it for people."""
-    t = p.transport
+    t, spoken = p.transport, profile.protocol(p.stem, p.protocol)
     lines = [f"{p.stem}: {p.manufacturer} {p.model}; {p.kind}; {p.protocol}; {p.maturity}",
-             f"transport: {', '.join(t.kinds)}; {t.baud} {t.parity} {t.stopbits}; unit {t.unit}; "
+             f"transport: {', '.join(t.buses)}; {t.baud} {t.parity} {t.stopbits}; unit {t.unit}; "
              f"gap {t.min_gap_ms} ms"]
     lines += [f"note: {note}" for note in p.notes]
     lines += [f"sign: {name}: {what}" for name, what in p.signs]
@@ -113,7 +113,7 @@ def _profile_lines(p: Any) -> list[str]:
         lines.append(f"read: function {span.function}, address {span.address}, "
                      f"{lengths} registers, {len(span.wanted)} points")
     lines += _table([("measurand", "where", "group", "source")] + [
-        (point.measurand, _where(point), point.group, ", ".join(point.source))
+        (point.measurand, spoken.place(point), point.group, ", ".join(point.source))
         for point in p.points])
     return lines + [f"source {key}: {what}" for key, what in p.sources]
 
@@ -123,17 +123,6 @@ def _plan(p: Any) -> list[Any]:
     if p.protocol != "modbus":
         return []
     return list(planner.plan(profile.wanted(p, ("journal",)), p.limits, profile.wanted(p)))
-
-
-def _where(point: Any) -> str:
-    if isinstance(point, profile.RegisterPoint):
-        return f"f{point.function} @{point.address} {point.format} x10^{point.exponent}"
-    if isinstance(point, profile.SunspecPoint):
-        scale = "" if point.scale is None else f", sf +{point.scale}"
-        return f"models {point.models[0]}-{point.models[-1]} +{point.offset} {point.format}{scale}"
-    if isinstance(point, profile.ScrapePoint):
-        return f"{point.item}: {point.metric}"
-    return "analog answer 0x42"
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
@@ -152,7 +141,7 @@ def _decode(args: argparse.Namespace) -> int:
         return cli.FINE
     if p.protocol == "pylontech":
         found = _frame(where, p, data)
-    elif p.protocol == "scrape":
+    elif p.protocol == "prometheus":
         body = data.get("text")
         names = data.get("workloads", [])
         if not isinstance(body, str) or not isinstance(names, list):

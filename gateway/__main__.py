@@ -117,9 +117,9 @@ def _check(arguments: argparse.Namespace) -> int:
         "file": str(arguments.file), "mistakes": [], "devices": len(cabinet.devices),
         "buses": len(cabinet.buses), "points": sum(len(s.points) for s in cabinet.schema),
         "config_hash": cabinet.config_hash.hex(),
-        "notes": [f"bus {bus.name}: {bus.port} does not exist now; the gateway starts without "
+        "notes": [f"bus {bus.name}: {bus.tty} does not exist now; the gateway starts without "
                   "it and tries on"
-                  for bus in cabinet.buses if bus.port and not Path(bus.port).exists()]}
+                  for bus in cabinet.buses if bus.tty and not Path(bus.tty).exists()]}
     cli.show(arguments, found, [
         f"{arguments.file}: no mistakes; {found['devices']} devices on {found['buses']} buses, "
         f"{found['points']} points, config {found['config_hash'][:12]}",

@@ -60,19 +60,19 @@ def rebuild(found: Iterable[Placed]) -> list[interval.Delta]:
     those of its later reading) and the clock of its own batch.  Within a boot, readings follow
     each other by the gateway's ticks, whatever its wall clock did (docs/accounting.md section 4).
     """
-    track, closed = interval.CounterTrack(None), list[interval.Delta]()
-    before: _Point | None = None
-    for point in _in_order(found):
+    points, closed = _in_order(found), list[interval.Delta]()
+    if not points:
+        return closed
+    track, before = interval.CounterTrack(points[0].rules), points[0]
+    for point in points:
         track.rules = point.rules
-        if before is not None:
-            closed += _follow(track, before, point)
-        if before is None or not _cannot_follow(before, point):
+        closed += _follow(track, before, point)
+        if not _cannot_follow(before, point):
             closed += track.add(point.utc_ms, point.value)
         if point.broken:
             track.mark_broken()
         before = point
-    merged: list[interval.Delta] = interval.merge(closed)
-    return merged
+    return interval.merge(closed)
 
 
 def _in_order(found: Iterable[Placed]) -> list[_Point]:
@@ -90,16 +90,12 @@ def _in_order(found: Iterable[Placed]) -> list[_Point]:
 
 def _follow(track: interval.CounterTrack, before: _Point, point: _Point) -> list[interval.Delta]:
     """Prepare a track for the next reading when the clock of the two is not the same."""
-    closed: list[interval.Delta] = []
     if _cannot_follow(before, point):
-        closed = track.begin_again(point.utc_ms, point.value)
-        return closed
+        return track.begin_again(point.utc_ms, point.value)
     shift_ms = point.clock.offset_ms - before.clock.offset_ms
     same_boot = point.clock.boot == before.clock.boot
     slewed = abs(shift_ms) <= point.rules.slack_ms and point.utc_ms > before.utc_ms
-    if same_boot and not slewed:
-        closed = track.set_clock(before.utc_ms + shift_ms)
-    return closed
+    return track.set_clock(before.utc_ms + shift_ms) if same_boot and not slewed else []
 
 
 def _cannot_follow(before: _Point, point: _Point) -> bool:

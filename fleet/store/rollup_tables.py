@@ -45,7 +45,8 @@ class RollupTables:
         batch = opened.batch
         changed = self._connection.execute(
             "INSERT INTO clocks VALUES (?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT (device, journal, "
-            "boot) DO UPDATE SET source = excluded.source, anchor_ticks_ms = excluded.anchor_ticks_ms, "
+            "boot) DO UPDATE SET source = excluded.source, "
+            "anchor_ticks_ms = excluded.anchor_ticks_ms, "
             "anchor_utc_ms = excluded.anchor_utc_ms, uncertainty_ms = excluded.uncertainty_ms, "
             "number = excluded.number "
             "WHERE (excluded.source > ?9) > (clocks.source > ?9) OR (excluded.source > ?9) = "

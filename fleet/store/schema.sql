@@ -133,8 +133,8 @@ CREATE TABLE refused_counts (
   PRIMARY KEY (device, code)
 ) STRICT, WITHOUT ROWID;
 
--- The Merkle log (fleet/log.py): leaf idx is the idx-th batch that was admitted, from 0.  Rows
--- are only ever added.  tree_nodes: node (level, place) covers 2^level leaves from
+-- The Merkle log (fleet/transparency): leaf idx is the idx-th batch that was admitted, from 0.
+-- Rows are only ever added.  tree_nodes: node (level, place) covers 2^level leaves from
 -- place * 2^level on; level 0 holds the hashes of the leaves.
 CREATE TABLE leaves (
   idx INTEGER PRIMARY KEY,
@@ -148,7 +148,7 @@ CREATE TABLE tree_nodes (
   PRIMARY KEY (level, place)
 ) STRICT, WITHOUT ROWID;
 
--- What a person should know (fleet/incidents.py): one row for each kind and place, counted.
+-- What a person should know (fleet/store/incidents.py): one row for each kind and place, counted.
 CREATE TABLE incidents (
   device TEXT NOT NULL,
   journal BLOB NOT NULL,

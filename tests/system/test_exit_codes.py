@@ -21,8 +21,9 @@ cabinet = "shop-1"
 id = "de-2024-direct-duck-1"
 [[bus]]
 name = "rtu-1"
-kind = "rtu"
-port = "bus/rtu-1"
+transport = "serial"
+protocol = "modbus"
+tty = "bus/rtu-1"
 baud = 9600
 [[device]]
 name = "grid"

@@ -226,6 +226,23 @@ def test_a_lost_certificate_is_named(place):
         settings.load(place.data)
 
 
+def test_the_page_has_the_names_that_are_configured_and_else_this_machines_only(place):
+    assert settings.load(place.data).page_hosts == ()
+    file = place.data / "fleet.toml"
+    file.write_text(file.read_text() + '[page]\nhosts = ["energy.example.org", "[fd00::1]"]\n')
+    assert settings.load(place.data).page_hosts == ("energy.example.org", "[fd00::1]")
+
+
+@pytest.mark.parametrize("names", [
+    '"energy.example.org"', '["*"]', '["*.example.org"]', '["https://example.org"]',
+    '["example.org:443"]', '["a b"]', '[""]', "[1]"])
+def test_a_name_that_would_open_the_page_to_others_is_refused(names, place):
+    file = place.data / "fleet.toml"
+    file.write_text(file.read_text() + f"[page]\nhosts = {names}\n")
+    with pytest.raises(ConfigError, match=r"\[page\] hosts"):
+        settings.load(place.data)
+
+
 async def test_a_cancelled_receiver_ends_after_the_commit_under_way(monkeypatch):
     began, go, ended = asyncio.Event(), threading.Event(), []
     loop, receiver = asyncio.get_running_loop(), Receiver(None, None, None)
