@@ -177,7 +177,7 @@ class CounterTrack:
                      opening.bound + boundary.bound)
 
 
-def merge(deltas: Iterable[Delta]) -> list[Delta]:
+def merge(deltas: "Iterable[Delta]") -> list[Delta]:
     """Return the Deltas with one for each quarter hour, by time.
 
     A clock that was set gives a quarter hour two shares, and one that was set back passes it
