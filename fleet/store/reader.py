@@ -11,6 +11,7 @@ from fleet.errors import ReportError, StoreDamaged
 from fleet.formats.values import BatchClock, CounterPart
 from fleet.store.incidents import Incident, Incidents
 from fleet.store.writer import FILE, connect
+from fleet.texts import say
 from gateway.core import interval, record
 from gateway.core.codec import cbor
 
@@ -96,8 +97,7 @@ class Reader:
         """Raises ReportError when there is no store yet."""
         path = data / FILE
         if not path.is_file():
-            raise ReportError(f"{path} does not exist: nothing was ever received here; "
-                              f"next: python -m fleet serve --data {data}")
+            raise ReportError(say("refusal.no_store", path=path, data=data))
         try:
             self._link = connect(path, read_only=True)
             self._link.execute("SELECT count(*) FROM meta")
