@@ -45,8 +45,11 @@ def rebuild(found: Iterable[tuple[interval.Part, interval.Rules]]) -> list[inter
         rules[part.first_ms, part.first] = rules[part.last_ms, part.last] = own
         if part.broken:
             broken.add(part.start_ms)
-    track, closed = interval.CounterTrack(None), list[interval.Delta]()
-    for at_ms, value in sorted(rules):
+    readings, closed = sorted(rules), list[interval.Delta]()
+    if not readings:
+        return closed
+    track = interval.CounterTrack(rules[readings[0]])
+    for at_ms, value in readings:
         track.rules = rules[at_ms, value]
         closed += track.add(at_ms, value)
         if interval.quarter(at_ms) in broken:

@@ -17,6 +17,7 @@ from typing import cast
 
 from fleet.formats.values import GaugeQuarter, Record, ReducedEvent, Reduction, ScanCount
 from gateway.core import interval, record
+from gateway.core.errors import Bug
 from gateway.core.evidence.downsampled import Cell
 from gateway.core.journal.downsample import GAUGE_MAX, is_counter
 from gateway.core.reading import Absent, ClockState, Stream, utc_ms
@@ -42,7 +43,7 @@ def reduce_records(schema: tuple[Stream, ...], records: Iterable[Record], clock:
     reduction = Reduction({}, {}, {}, [])
     scans: dict[int, list[ScanRow]] = {}
     for item in records:
-        at = utc_ms(clock, item.ticks_ms)
+        at = _known_utc_ms(clock, item.ticks_ms)
         if isinstance(item, record.EventRecord):
             reduction.events.append(ReducedEvent(item.seq, item.kind, at, item.body))
         else:
@@ -52,13 +53,20 @@ def reduce_records(schema: tuple[Stream, ...], records: Iterable[Record], clock:
     return reduction
 
 
+def _known_utc_ms(clock: ClockState, ticks_ms: int) -> int:
+    at = utc_ms(clock, ticks_ms)
+    if at is None:
+        raise Bug("reduce: a batch whose clock is not known")
+    return at
+
+
 def with_cells(reduction: Reduction, cells: Iterable[Cell], clock: ClockState) -> Reduction:
     """Return the Reduction of a coarsened batch: counters and events as its kept records give
     them, scans and gauges as its cells (downsampled.Cell) tell them of all."""
     gauges: dict[tuple[int, int], dict[int, GaugeQuarter]] = {}
     scans: dict[tuple[int, int], ScanCount] = {}
     for cell in cells:
-        quarter = interval.quarter(utc_ms(clock, cell.ticks_ms))
+        quarter = interval.quarter(_known_utc_ms(clock, cell.ticks_ms))
         count, absent = scans.get((cell.stream, quarter), (0, 0))
         scans[cell.stream, quarter] = ScanCount(count + cell.scans, absent + cell.absent)
         for place, gauge in enumerate(cell.gauges):

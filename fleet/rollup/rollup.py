@@ -149,9 +149,9 @@ def carried(clock: ClockState, records: Sequence[Record]) -> ClockState:
 
 def _clock_event(body: list[object]) -> ClockState | None:
     """Return the state a CLOCK event tells, or None if it tells none."""
-    numbers = body[:4]
-    if len(numbers) < 4 or any(type(number) is not int or not 0 <= number <= batches.UTC_MS_MAX
-                               for number in numbers):
+    numbers = [number for number in body[:4]
+               if type(number) is int and 0 <= number <= batches.UTC_MS_MAX]
+    if len(numbers) < 4:
         return None
     state = ClockState(*numbers)
     return None if state.source == CLOCK_UNKNOWN else state

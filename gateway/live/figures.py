@@ -108,7 +108,8 @@ class Board:
         if good_ms == scan.ticks_ms:
             return True, "", age_s
         first = scan.values[0] if scan.values else Absent(NO_REPLY)
-        return False, REASON_NAMES.get(first.reason, "unknown"), age_s
+        reason = first.reason if isinstance(first, Absent) else 0
+        return False, REASON_NAMES.get(reason, "unknown"), age_s
 
     def temperature_c(self, now_ms: int) -> float | None:
         """Return the air temperature furthest from a crystal's 25 degC, None if none is read."""
@@ -125,9 +126,10 @@ class Board:
 
     def _number(self, scan: Scan, name: str, item: str) -> float | None:
         place = self._places[scan.stream].get((name, item))
-        if place is None or isinstance(scan.values[place[0]], Absent):
+        count = None if place is None else scan.values[place[0]]
+        if place is None or count is None or isinstance(count, Absent):
             return None
-        value: float = scan.values[place[0]] * 10.0 ** place[1]
+        value = count * 10.0 ** place[1]
         scaled = measurand.BY_NAME[name].unit in ("W", "Wh", "A", "VA", "var")
         return value * self._ratios[scan.stream] if scaled else value
 

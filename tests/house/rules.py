@@ -11,10 +11,12 @@ from tests.house.honesty import check_finished, check_machine, check_skips, chec
 from tests.house.portable import check_dialect, check_portable_imports
 from tests.house.sizes import check_folders, check_sizes
 from tests.house.source import sources
+from tests.house.types_of_rooms import check_any, check_types
 
 RULES = (
     check_dialect,
     check_portable_imports,
+    check_types,
     check_sizes,
     check_tests_assert,
     check_skips,
@@ -27,5 +29,6 @@ def faults(root):
     every = list(sources(root))
     found = [fault for source in every for rule in RULES for fault in rule(source)]
     found += check_folders(every)
+    found += check_any(every)
     found += check_machine(root)
     return sorted(found)
