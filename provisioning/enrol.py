@@ -55,8 +55,8 @@ def _cabinet(folder: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; --site names the folder that "
-                          "`python -m provisioning init --out` made") from error
+        raise ConfigError(f"{path}: {error.strerror}; next: name with --site the folder "
+                          "that `python -m provisioning init --out` made") from error
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
 
@@ -101,7 +101,7 @@ def _check_same_key(path: Path, entry: dict[str, Any]) -> None:
         raise ConfigError(
             f"{path}: {entry['device']} is enrolled with another evidence key (id "
             f"{known['kid_hex']}, this one has {entry['kid_hex']}). A second board may not "
-            "take its name: give the site another [site] cabinet, or withdraw the old entry "
+            "take its name; next: give the site another [site] cabinet, or withdraw the old entry "
             "by moving this file away")
 
 
@@ -111,7 +111,7 @@ def check_receipt_key(folder: Path, data: Path) -> None:
     if held.exists() and held.read_bytes() != _content(folder / "fleet/receipt.key"):
         raise ConfigError(
             f"{held}: this fleet signs receipts with another key than the site expects; "
-            f"put the fleet's public receipt key into {folder / 'fleet/receipt.pub'} and its "
+            f"next: put the fleet's public receipt key into {folder / 'fleet/receipt.pub'} and its "
             f"private key into {folder / 'fleet/receipt.key'}, or enrol at the site's own fleet")
 
 

@@ -43,7 +43,7 @@ def create(parts: Table, out: Path, now: datetime.datetime) -> list[Path]:
     there = [name for name in files if (root / name).exists()]
     if there:
         raise ConfigError(f"{root / there[0]} is there already and is not overwritten; "
-                          "choose another --out, or move the old site away first")
+                          "next: choose another --out, or move the old site away first")
     root.mkdir(parents=True, exist_ok=True)
     for folder in FOLDERS:
         private_folder(root / folder)
@@ -66,7 +66,8 @@ def _check(root: Path, names: list[str]) -> None:
     with contextlib.suppress(OSError):
         root.rmdir()
     told = "\n".join(f"  {text}" for _, text in mistakes)
-    raise ConfigError(f"the parts do not make a cabinet that could run; nothing was made:\n{told}")
+    raise ConfigError(f"{told}\nthe parts do not make a cabinet that could run, nothing was made; "
+                      "next: correct them")
 
 
 def private_folder(path: Path) -> None:

@@ -156,7 +156,6 @@ def main(build: Callable[[], Parser], argv: Sequence[str] | None = None,
     except KeyboardInterrupt:
         return INTERRUPTED
     except (WattproofError, OSError) as error:
-        _silence_if_full()
         say_error(prog, _what(error), _next_step(error, {**NEXT_STEPS, **(next_steps or {})}))
     except ModuleNotFoundError as error:
         say_error(prog, *_missing(error))
@@ -215,13 +214,6 @@ def need(*packages: str) -> None:
     for package in packages:
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-
-
-def _silence_if_full() -> None:
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _silence()
 
 
 def _silence() -> None:

@@ -51,7 +51,8 @@ def prepare_folder(out: Path) -> None:
     """Make an empty demo folder; refuses one that holds anything else."""
     if out.exists() and any(out.iterdir()):
         if not (out / MARK).exists():
-            raise ProcessEnded(f"{out} holds something that no demo wrote; name another --out")
+            raise ProcessEnded(f"{out} holds something that no demo wrote; "
+                               "next: name another --out")
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
     (out / MARK).write_text("made by `python -m simulator demo`; the next demo empties it\n")
@@ -99,7 +100,7 @@ class Demo:
     async def start(self) -> None:
         """Start all processes and wait until the first records are durable."""
         if port_is_open(self.args.port):
-            raise ProcessEnded(f"port {self.args.port} is taken; stop what uses it or give"
+            raise ProcessEnded(f"port {self.args.port} is taken; next: stop what uses it or give"
                                " another --port")
         say("starting the simulated shop ...")
         await self.start_simulator()
@@ -277,7 +278,7 @@ def _mosquitto(args: argparse.Namespace) -> str | None:
 
 def _need_packages(args: argparse.Namespace) -> None:
     """Raise ModuleNotFoundError before anything starts that would miss a package."""
-    cli.need("pymodbus", "cbor2", "starlette", "uvicorn")
+    cli.need("pymodbus", "cbor2", "starlette", "uvicorn", "jinja2")
     if _mosquitto(args) is None:
         cli.need("amqtt")
     if args.board:
