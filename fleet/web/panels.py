@@ -12,9 +12,9 @@ from fleet.reporting.charts import meter
 from fleet.texts import say
 from fleet.web import proof
 from fleet.web.snapshot import Snapshot, figures_of_day
+from gateway.core.roles import LOAD_NAMES
 
 Flow = list[tuple[str, object]]
-LOAD_ROLES = ("it", "cooling", "lighting", "other")
 
 
 class View(NamedTuple):
@@ -135,7 +135,7 @@ def tiles(view: View, lines: Sequence[proof.Line]) -> list[Tile]:
         _tile("core_hour", text.grams(carbon.get("core_hour_g")), say("tile.core_hour_note")),
         _tile("renewable", text.share(carbon.get("renewable_share_it")),
               say("tile.renewable_note")),
-        _tile("loads", _sum([(role, power_w.get(role)) for role in LOAD_ROLES]),
+        _tile("loads", _sum([(role, power_w.get(role)) for role in LOAD_NAMES]),
               say("tile.loads_note", intensity=intensity)),
         _tile("evidence", text.share(today["evidence"]["coverage"] if today else None, 1),
               _evidence_note(lines))._replace(state=proof.worst(lines)),
@@ -166,7 +166,7 @@ def flows(power_w: Figures) -> tuple[Flow, Flow]:
     sources = [("grid", _part(grid, 1)), ("pv", power_w.get("pv")), ("battery", _part(battery, 1))]
     if text.is_number(power_w.get("genset")):
         sources.append(("genset", power_w["genset"]))
-    sinks = [(role, power_w.get(role)) for role in LOAD_ROLES]
+    sinks = [(role, power_w.get(role)) for role in LOAD_NAMES]
     sinks += [("charge", _part(battery, -1)), ("export", _part(grid, -1))]
     return sources, sinks
 

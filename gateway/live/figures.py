@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from gateway.config.values import Cabinet, Device
-from gateway.core import measurand
+from gateway.core import measurand, roles
 from gateway.core.codec import cbor
 from gateway.core.reading import (
     CLOCK_UNKNOWN,
@@ -33,7 +33,6 @@ from gateway.timekeeping.clock import rfc3339
 from gateway.timekeeping.holdover import CRYSTAL
 
 SOURCES = ("none", "rtc", "device", "ntp", "gnss")      # names of clock sources 0 .. 4
-ROLES = ("grid", "pv", "battery", "genset", "it", "cooling", "lighting", "other")
 FIGURE_DIGITS = 5               # of every figure in a message
 STALE_INTERVALS = 3
 STEP_MS_MAX = 3_600_000         # longer silences are not integrated: nobody knows the powers
@@ -157,10 +156,8 @@ class Live:
             if device.role == "none":
                 continue
             power = self.board.value(device.name, "power_active_total", now_ms)
-            if power is not None and device.role == "battery":
-                power = -power          # its meter counts charging as import
-            if power is not None and device.role in ("pv", "genset"):
-                power = abs(power)      # either way round, by how the meter is wired
+            if power is not None:
+                power = roles.power_of(device.role, power)
             before = powers.get(device.role, 0.0)
             powers[device.role] = None if power is None or before is None else before + power
         return powers
@@ -208,7 +205,7 @@ class Live:
             "utc": None if now_utc is None else rfc3339(now_utc),
             "clock": {"source": source_name(moment.clock),
                       "uncertainty_s": figure(moment.clock.uncertainty_ms / 1000)},
-            "power_w": {role: figure(powers.get(role)) for role in ROLES}
+            "power_w": {role: figure(powers.get(role)) for role in roles.ROLE_NAMES}
             | {"residual": figure(figures.residual_w)},
             "carbon": {
                 "grid_g_per_kwh": figure(figures.grid_g_per_kwh),
@@ -274,14 +271,13 @@ def _names(stream: Stream) -> set[str]:
 
 def _energies(role: str, energy_wh: float | None) -> dict[str, float | None]:
     """Return the energies of a role by the ledger's names; both directions where it has two."""
-    two_way = {"grid": ("grid_import", "grid_export"),
-               "battery": ("battery_discharge", "battery_charge")}
-    if role not in two_way:
-        return {role: None if energy_wh is None else max(energy_wh, 0.0)}
-    ahead, back = two_way[role]
+    ahead = [energy.name for energy in (*roles.SUPPLIES, *roles.on(roles.LOAD))
+             if energy.role == role]
+    back = [energy.name for energy in roles.on(roles.CHARGE, roles.EXPORT) if energy.role == role]
     if energy_wh is None:
-        return {ahead: None, back: None}
-    return {ahead: max(energy_wh, 0.0), back: max(-energy_wh, 0.0)}
+        return dict.fromkeys([*ahead, *back])
+    return {**{name: max(energy_wh, 0.0) for name in ahead},
+            **{name: max(-energy_wh, 0.0) for name in back}}
 
 
 def figure(value: float | None) -> float | None:

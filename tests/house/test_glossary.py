@@ -64,3 +64,30 @@ def test_the_glossary_has_each_word_once_and_its_names_exist(names):
     "| scan |  |"])
 def test_a_planted_mistake_in_a_glossary_is_found(names, row):
     assert len(faults(f"| word | meaning |\n|---|---|\n{row}\n", names)) == 1
+
+
+# Words that house and glossary have replaced, and verbs that make a person of a program.
+_REPLACED = re.compile(r"\b(anew|mend(?:s|ed|ing)?|all is well|second reader|waiting room|the desk"
+                       r"|hears|forgets|forgot|wants|tells|told|believes|remembers|coarsens?)\b")
+
+
+def replaced_words(text):
+    """Return the replaced words of a page's prose, each once; code, links and names are free."""
+    prose = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", " ", text, flags=re.S)
+    return sorted(set(_REPLACED.findall(prose)))
+
+
+def test_the_documents_use_the_words_of_the_glossary():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    assert len(pages) > 25
+    assert {page.name: found for page in pages
+            if (found := replaced_words(page.read_text(encoding="utf-8")))} == {}
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("The journal begins anew and forgets.", ["anew", "forgets"]),
+    ("It is mended; the page tells it.", ["mended", "tells"]),
+    ("Commendation, `anew` and [a page](anew.md) are free.", []),
+])
+def test_a_planted_replaced_word_is_found(text, found):
+    assert replaced_words(text) == found

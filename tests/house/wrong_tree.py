@@ -128,4 +128,8 @@ EDGES = (
     Edge("simulator/noise.py", "import aiomqtt", "the simulator stands on"),
     Edge("provisioning/identity.py", "import cbor2", "provisioning makes keys"),
     Edge("fleet/store/reader.py", "from fleet.rollup import rollup", "the fleet's stages"),
+    Edge("simulator/faults.py", "import simulator.runner", "the simulator's stages"),
+    Edge("simulator/demo/report.py", "import simulator.demo.gateway_run", "the demo's stages"),
+    Edge("drivers/links/http.py", "import drivers.links.registry", "transports: the registry"),
+    Edge("gateway/config/table.py", "import gateway.config.parse", "configuration: keys"),
 )
