@@ -8,7 +8,6 @@ import dataclasses
 from decimal import Decimal
 from typing import NamedTuple
 
-from fleet.formats.site_descriptor import Descriptor
 from fleet.formats.values import CounterPart
 from fleet.reporting import meters
 from fleet.reporting.content import MeterRow
@@ -17,6 +16,7 @@ from fleet.store.reader import ChannelRow, GapRow, Reader
 from gateway.core import interval
 from gateway.core.measurand import BY_ID, COUNTER
 from gateway.ledger import assemble, counter_limits
+from gateway.ledger.counter_limits import Descriptor
 from gateway.ledger.site import SiteInterval
 
 QUARTER_MS = interval.QUARTER_MS
