@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         def heard(self) -> bool:
             """True if any byte has come."""
 
-        def feed(self, data: bytes) -> bool:
+        def feed(self, data: bytes) -> bool | bytes:
             """Take bytes; True when the answer is whole.  Raises BadFrame, Refused.
 
             in_turn.InTurn, of TCP only, also returns bytes: the next request, to be sent now.
@@ -39,6 +39,17 @@ if TYPE_CHECKING:
 
         def describe(self) -> str:
             """Return the question in words."""
+
+    class TcpTransaction(Transaction, Protocol):
+        """One question over a stream.  rest: bytes behind its answer."""
+
+        rest: bytes
+
+    class HttpTransaction(Transaction, Protocol):
+        """One question whose answer may end where the peer closes."""
+
+        def closed(self) -> bool:
+            """The peer closed: True if the body is whole.  Raises BadFrame for a torn one."""
 
     # A generator that yields transactions, is sent the result of each, and returns a T.
     Steps = Generator[Transaction, Any, T]

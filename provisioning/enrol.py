@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from gateway.core.errors import ConfigError
-from provisioning import identity, site, toml_text
+from provisioning import create, identity, toml_text
 
 # File of the site -> file of the fleet.  Keys get mode 0600.
 FLEET_FILES = {
@@ -42,8 +42,8 @@ def enrol(folder: Path, data: Path, now: datetime.datetime) -> Path:
     if path.exists():
         _check_same_key(path, entry)
     else:
-        site.private_folder(data)
-        site.private_folder(path.parent)
+        create.private_folder(data)
+        create.private_folder(path.parent)
         replace(path, json.dumps(entry, indent=2, ensure_ascii=False).encode() + b"\n")
     if not (data / "fleet.toml").exists():
         _write_fleet(folder, data, cabinet)
@@ -116,11 +116,11 @@ def check_receipt_key(folder: Path, data: Path) -> None:
 
 
 def _write_fleet(folder: Path, data: Path, cabinet: dict[str, Any]) -> None:
-    site.private_folder(data / "keys")
+    create.private_folder(data / "keys")
     for source, target in FLEET_FILES.items():
         if not (data / target).exists():
             mode = 0o600 if target.endswith(".key") else 0o644
-            site.write_new(data / target, _content(folder / source), mode)
+            create.write_new(data / target, _content(folder / source), mode)
     uplink = cabinet["uplink"]
     tables = [
         ("broker", {"host": uplink["host"], "port": uplink["port"], "ca": "keys/ca.crt",

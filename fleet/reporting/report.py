@@ -12,7 +12,6 @@ from typing import NamedTuple, cast
 from fleet import verify
 from fleet.errors import ReportError
 from fleet.formats.registry import Device
-from fleet.formats.site_descriptor import Descriptor
 from fleet.formats.timetext import rfc3339
 from fleet.reporting import period
 from fleet.reporting.content import Evidence, Gap, Report, Section, Slot
@@ -22,6 +21,7 @@ from fleet.store.reader import GapRow, Reader
 from fleet.texts import say
 from gateway.ledger import statement
 from gateway.ledger.books import Options
+from gateway.ledger.counter_limits import Descriptor
 from gateway.ledger.factors import factors
 from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.site import SiteInterval, read_site

@@ -15,7 +15,6 @@ from itertools import compress
 from operator import itemgetter, le, lt, sub
 from typing import cast
 
-from fleet.formats.site_descriptor import Descriptor
 from fleet.formats.values import GaugeQuarter, Record, ReducedEvent, Reduction, ScanCount
 from gateway.core import interval, record
 from gateway.core.errors import Bug
@@ -23,12 +22,13 @@ from gateway.core.evidence.downsampled import Cell
 from gateway.core.journal.downsample import GAUGE_MAX, is_counter
 from gateway.core.reading import Absent, ClockState, Stream, utc_ms
 from gateway.ledger import counter_limits
+from gateway.ledger.counter_limits import Descriptor
 
 # SQLite's numbers are signed and have 64 bits.  No real reading comes near this limit, and
 # the sum of a batch's gauges, each within GAUGE_MAX, stays inside as well.
 COUNTER_MAX = 1 << 62
 
-Row = tuple[int, tuple[int | Absent, ...]]      # of a scan: UTC ms, its values
+ScanRow = tuple[int, tuple[int | Absent, ...]]      # of a scan: UTC ms, its values
 Column = Sequence[int | Absent]                 # of one point: its values, scan by scan
 Numbers = Sequence[int]                         # of one point: the values that are there
 
@@ -41,7 +41,7 @@ def reduce_records(schema: tuple[Stream, ...], records: Iterable[Record], clock:
     site descriptor in force; it gives each counter its limits.
     """
     reduction = Reduction({}, {}, {}, [])
-    scans: dict[int, list[Row]] = {}
+    scans: dict[int, list[ScanRow]] = {}
     for item in records:
         at = _known_utc_ms(clock, item.ticks_ms)
         if isinstance(item, record.EventRecord):
@@ -88,7 +88,7 @@ def _added(before: GaugeQuarter | None, gauge: tuple[int, int, int, int],
     return GaugeQuarter(count, total, low, high, kept.last_ms, kept.last)
 
 
-def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[Row],
+def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[ScanRow],
                    descriptor: Descriptor) -> None:
     """Add one stream, which: (Stream, index); rows in the order of records."""
     stream, index = which
@@ -111,7 +111,7 @@ def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[R
                 reduction.gauges[index, place] = _quarters(*gauge)
 
 
-def _turned(rows: list[Row]) -> tuple[Sequence[int], list[Column]]:
+def _turned(rows: list[ScanRow]) -> tuple[Sequence[int], list[Column]]:
     """Return (times, columns of values) of rows of values."""
     return [at for at, _ in rows], list(zip(*[values for _, values in rows], strict=True))
 

@@ -20,6 +20,8 @@ CREATE TABLE batches (
                                 -- received, not booked: its content cannot be read or reduced
   whole INTEGER REFERENCES batches (id),    -- of one place of a coarsened batch: the row that
                                 -- has its bytes; sealed is empty then.  NULL: these are they
+  offset_ms INTEGER,            -- UTC less ticks by the clock it was rolled up with; NULL: not yet
+  source INTEGER,               -- and that clock's source
   UNIQUE (device, journal, number),
   UNIQUE (device, journal, first_seq)
 ) STRICT;
@@ -52,6 +54,7 @@ CREATE TABLE clocks (
   anchor_ticks_ms INTEGER NOT NULL,
   anchor_utc_ms INTEGER NOT NULL,
   uncertainty_ms INTEGER NOT NULL,
+  number INTEGER NOT NULL,      -- batch that told it
   PRIMARY KEY (device, journal, boot)
 ) STRICT, WITHOUT ROWID;
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from fleet.formats.registry import Device
-from fleet.ingest.live_table import Figures, rows, section
+from fleet.ingest.live_table import LiveFigures, rows, section
 from fleet.reporting import text
 from fleet.reporting.charts import meter
 from fleet.texts import say
@@ -14,7 +14,7 @@ from fleet.web import proof
 from fleet.web.snapshot import Snapshot, figures_of_day
 from gateway.core.roles import LOAD_NAMES
 
-Flow = list[tuple[str, object]]
+PowerFlow = list[tuple[str, object]]
 
 
 class View(NamedTuple):
@@ -23,7 +23,7 @@ class View(NamedTuple):
 
     device: Device
     snapshot: Snapshot
-    figures: Figures | None
+    figures: LiveFigures | None
     age_s: float | None
     arrived_ms: int | None
     receipt_age_s: float | None
@@ -58,7 +58,7 @@ class Power(NamedTuple):
     residual: float | None
 
 
-class Node(NamedTuple):
+class NodeRow(NamedTuple):
     """A compute node, its values as the live message has them."""
 
     name: str
@@ -70,10 +70,10 @@ class Node(NamedTuple):
     tasks_per_min: object
 
 
-class Compute(NamedTuple):
+class ComputePanel(NamedTuple):
     """The panel of nodes, battery and climate, values as the live message has them."""
 
-    nodes: list[Node]
+    nodes: list[NodeRow]
     soc: object
     soc_bar: Markup
     stored_wh: object
@@ -158,7 +158,7 @@ def _tile(key: str, value: str, note: str) -> Tile:
     return Tile(say(f"tile.{key}"), number or unit, separator + unit if number else "", note)
 
 
-def flows(power_w: Figures) -> tuple[Flow, Flow]:
+def flows(power_w: LiveFigures) -> tuple[PowerFlow, PowerFlow]:
     """Return (sources, sinks) as (role, W or None), from the signed powers of a live message.
 
     Import, discharge and generation are positive; what flows the other way is a sink.
@@ -188,11 +188,11 @@ def power(view: View) -> Power | None:
                  residual if text.is_number(residual) else None)
 
 
-def _total(flow: Flow) -> float:
+def _total(flow: PowerFlow) -> float:
     return float(sum(max(watts, 0) for _, watts in flow if text.is_number(watts)))
 
 
-def _sum(flow: Flow) -> str:
+def _sum(flow: PowerFlow) -> str:
     """A part is not the whole: with a power unknown the sum is said to be at least that."""
     known = sum(text.is_number(watts) for _, watts in flow)
     if not known:
@@ -201,7 +201,7 @@ def _sum(flow: Flow) -> str:
     return total if known == len(flow) else say("number.at_least", value=total)
 
 
-def _flow_rows(flow: Flow, top: float) -> list[FlowRow]:
+def _flow_rows(flow: PowerFlow, top: float) -> list[FlowRow]:
     return [FlowRow(role, watts, _bar(role, watts / top)) if text.is_number(watts) else
             FlowRow(role, None, _bar(role, None)) for role, watts in flow]
 
@@ -210,17 +210,17 @@ def _bar(css: str, part: object) -> Markup:
     return meter([(css, float(part))] if text.is_number(part) else [])
 
 
-def compute(view: View) -> Compute:
+def compute(view: View) -> ComputePanel:
     """Return the nodes, the battery and the climate of the latest live message."""
     battery, carbon = section(view.figures, "battery"), section(view.figures, "carbon")
     soc = battery.get("soc")
     climate = [_climate(one) for one in rows(view.figures, "climate")]
-    return Compute([_node(node) for node in rows(view.figures, "nodes")], soc,
+    return ComputePanel([_node(node) for node in rows(view.figures, "nodes")], soc,
                    _bar("battery", soc), battery.get("stored_wh"),
                    carbon.get("battery_g_per_kwh"), climate)
 
 
-def _climate(row: Figures) -> str:
+def _climate(row: LiveFigures) -> str:
     temperature, humidity = row.get("temperature_c"), row.get("humidity")
     if not text.is_number(temperature) and not text.is_number(humidity):
         return say("live.climate_unknown", name=row.get("name"))
@@ -228,9 +228,9 @@ def _climate(row: Figures) -> str:
                humidity=text.figure(humidity, 0, "%"))
 
 
-def _node(node: Figures) -> Node:
+def _node(node: LiveFigures) -> NodeRow:
     busy = node.get("cpu_share")
-    return Node(str(node.get("name")), node.get("power_w"), node.get("cores"), busy,
+    return NodeRow(str(node.get("name")), node.get("power_w"), node.get("cores"), busy,
                 _bar("it", busy), node.get("tasks_running"), node.get("tasks_per_min"))
 
 
@@ -265,7 +265,7 @@ def devices(view: View) -> Devices | None:
     return Devices(heading, [_device(row) for row in found])
 
 
-def _device(row: Figures) -> DeviceRow:
+def _device(row: LiveFigures) -> DeviceRow:
     name, age = str(row.get("name")), text.age(row.get("age_s"))
     if row.get("ok") is True:
         return DeviceRow(proof.GOOD, name, age)

@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
         self.paths: list[argparse.Action] = []      # arguments that a shell completes by files
         self.commands: dict[str, Parser] = {}       # sub-command -> its parser
 
-    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
         """Add an argument as argparse does; note the ones that are paths."""
         action = super().add_argument(*names, **options)
         if options.get("type") is Path:
@@ -77,7 +77,7 @@ class Parser(argparse.ArgumentParser):
 class _Version(argparse.Action):
     """--version; the installed version is looked up only when somebody asks."""
 
-    def __call__(self, parser: Any, *_: Any) -> NoReturn:
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from importlib import metadata
         try:
             version = metadata.version("wattproof")
@@ -90,13 +90,14 @@ class _Version(argparse.Action):
 class _Completion(argparse.Action):
     """--print-completion SHELL; shtab is imported only when somebody asks."""
 
-    def __call__(self, parser: Any, _namespace: Any, shell: Any, _option: Any = None) -> NoReturn:
+    def __call__(self, parser: argparse.ArgumentParser, _namespace: object, shell: object,
+                 _option: object = None) -> NoReturn:
         import shtab
-        for one in walk(parser):
+        for one in walk(parser) if isinstance(parser, Parser) else ():
             for action in one.paths:
                 kind = shtab.DIRECTORY if action.metavar in FOLDERS else shtab.FILE
                 action.complete = kind                              # type: ignore[attr-defined]
-        print(shtab.complete(parser, shell))
+        print(shtab.complete(parser, str(shell)))
         raise SystemExit(FINE)
 
 
@@ -162,7 +163,7 @@ def main(build: Callable[[], Parser], argv: Sequence[str] | None = None,
     return PERSON
 
 
-def show(arguments: argparse.Namespace, content: Any, lines: Sequence[str]) -> None:
+def show(arguments: argparse.Namespace, content: object, lines: Sequence[str]) -> None:
     """Print a result: as JSON with --json, else as lines for people."""
     put(json.dumps(content, indent=1) if arguments.json else "\n".join(lines))
 

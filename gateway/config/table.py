@@ -20,7 +20,7 @@ class Key(NamedTuple):
 
     name: str
     kind: str
-    default: Any
+    default: object
     low: Any = None
     high: Any = None
     choices: tuple[str, ...] = ()

@@ -96,6 +96,40 @@ class CounterTrack:
         self._total += counts
         return closed
 
+    def set_clock(self, utc_ms: int) -> list[Delta]:
+        """Take note that the wall clock was set: the latest reading was at utc_ms instead.
+
+        The counter went on, so nothing between its readings is lost: the time up to that
+        reading stays where the old clock put it, what follows lies where the new one puts it.
+        Returns a list of Delta: what is known of the quarter hour that the old clock left.
+        """
+        last = self._last
+        if last is None or utc_ms == last[0]:
+            return []
+        closed = self._leave(last[0])
+        self._last = (utc_ms, last[1])
+        self._opening, self._broken = self._here(), False
+        return closed
+
+    def begin_again(self, utc_ms: int, value: int) -> list[Delta]:
+        """Take a reading of which nothing says how long after the latest one it was made.
+
+        Returns a list of Delta: what is known of the quarter hour that is left.  The advance
+        between the two readings is not claimed.
+        """
+        last = self._last
+        closed = [] if last is None else self._leave(last[0])
+        self._restart(utc_ms, value)
+        return closed
+
+    def _here(self) -> _Boundary:
+        return _Boundary(self._total * counter.MILLI, 0, False)
+
+    def _leave(self, last_ms: int) -> list[Delta]:
+        """Close the open quarter hour at its latest reading."""
+        start = quarter(last_ms)
+        return [self._close(start, self._here())] if last_ms > start else []
+
     def mark_broken(self) -> None:
         """Say that the open quarter hour holds a reset or jump: it will close as MISSING."""
         self._broken = True
@@ -141,6 +175,28 @@ class CounterTrack:
         quality = MEASURED if opening.near and boundary.near else ESTIMATED
         return Delta(start_ms, QUARTER_MS, boundary.value - opening.value, quality,
                      opening.bound + boundary.bound)
+
+
+def merge(deltas: "Iterable[Delta]") -> list[Delta]:
+    """Return the Deltas with one for each quarter hour, by time.
+
+    A clock that was set gives a quarter hour two shares, and one that was set back passes it
+    twice: all of it was counted, so the shares add up to an estimate.  Missing wins.
+    """
+    found: dict[int, Delta] = {}
+    for delta in deltas:
+        other = found.get(delta.start_ms)
+        if other is not None:
+            delta = _sum(other, delta)
+        found[delta.start_ms] = delta
+    return [found[start] for start in sorted(found)]
+
+
+def _sum(one: Delta, other: Delta) -> Delta:
+    if one.delta_milli is None or other.delta_milli is None:
+        return _missing(one.start_ms)
+    return Delta(one.start_ms, one.length_ms, one.delta_milli + other.delta_milli, ESTIMATED,
+                 one.bound_milli + other.bound_milli)
 
 
 def _missing(start_ms: int) -> Delta:

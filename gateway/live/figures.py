@@ -7,7 +7,7 @@ is older than three intervals: missing is not zero and not the last value either
 
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gateway.config.values import Cabinet, Device
 from gateway.core import measurand, roles
@@ -46,7 +46,7 @@ class Moment(NamedTuple):
     clock: ClockState
     boot: int
     seq: int
-    journal: Mapping[str, Any]
+    journal: Mapping[str, object]
 
 
 class Board:
@@ -116,7 +116,7 @@ class Board:
         found = [value for value in read if value is not None]
         return max(found, key=lambda value: abs(value - CRYSTAL.turnover_c), default=None)
 
-    def climate(self, now_ms: int) -> list[dict[str, Any]]:
+    def climate(self, now_ms: int) -> list[dict[str, object]]:
         """Return temperature and humidity by sensor."""
         return [{"name": name,
                  "temperature_c": figure(self.value(name, "temperature", now_ms)),
@@ -175,7 +175,7 @@ class Live:
         self._books.advance(SiteInterval(start_ms, end_ms - start_ms, energy,
                                          soc=self.soc(now_ms)))
 
-    def carried(self) -> dict[str, Any] | None:
+    def carried(self) -> dict[str, object] | None:
         """Return the battery's content for the next start (gateway/live/battery_checkpoint.py)."""
         return None if self._site.battery is None else keep(
             self._books.inventory, self._booked_ms)
@@ -188,7 +188,7 @@ class Live:
                 return percent / 100
         return None
 
-    def message(self, moment: Moment) -> dict[str, Any]:
+    def message(self, moment: Moment) -> dict[str, object]:
         """Return the live message; null where unknown."""
         now_ms = moment.ticks_ms
         now_utc = utc_ms(moment.clock, now_ms)
@@ -232,7 +232,7 @@ class Live:
                     value(node.name, "cores_reserved", now_ms, item))
              for item in node.workloads})
 
-    def _node(self, node: Device, now_ms: int) -> dict[str, Any]:
+    def _node(self, node: Device, now_ms: int) -> dict[str, object]:
         busy = self.board.rate(node.name, "cpu_time", now_ms)
         tasks = self.board.rate(node.name, "tasks_total", now_ms)
         running = self.board.value(node.name, "tasks_running", now_ms)
@@ -245,7 +245,7 @@ class Live:
             "tasks_running": None if running is None else int(running),
             "tasks_per_min": None if tasks is None else figure(tasks * 60)}
 
-    def _device(self, stream: int, device: Device, now_ms: int) -> dict[str, Any]:
+    def _device(self, stream: int, device: Device, now_ms: int) -> dict[str, object]:
         ok, reason, age_s = self.board.health(stream, now_ms)
         return ({"name": device.name, "ok": ok} | ({} if ok else {"reason": reason})
                 | {"age_s": None if age_s is None else int(age_s)})
