@@ -109,3 +109,32 @@ class Cursor:
         if mark is not None:
             self.marks.append(mark)
         self._slots.append((mark.generation if mark else 0, name))
+
+
+class Acknowledged:
+    """What the fleet has acknowledged, and how much of it the cursor says."""
+
+    def __init__(self, cursor, mark):
+        """mark: the newest one of this journal, or None."""
+        self._cursor = cursor
+        self.seq = mark.seq if mark else 0
+        self.epoch = mark.epoch if mark else 0
+        self.marked_seq = self.seq          # durable: only what it covers may be trimmed
+        self._utc_ms = mark.utc_ms if mark else 0
+
+    def move(self, seq, epoch, utc_ms):
+        """Take a newer acknowledgement; return False for an older one.  A lower sequence needs a
+        higher epoch."""
+        if epoch < self.epoch or epoch == self.epoch and seq < self.seq:
+            return False
+        if epoch > self.epoch:
+            self.marked_seq = min(self.marked_seq, seq)
+        self.seq, self.epoch = seq, epoch
+        self._utc_ms = max(utc_ms or 0, 0)
+        return True
+
+    def write(self, identity, sealed):
+        """Make durable what is acknowledged and sealed.  Raises StoreError."""
+        self._cursor.write(identity.journal_id, identity.boot, (self.seq, self.epoch),
+                           self._utc_ms, sealed)
+        self.marked_seq = self.seq
