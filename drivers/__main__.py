@@ -1,6 +1,7 @@
 """Command line of the drivers: which devices we know, and what given bytes mean.
 
-CPython only; it loads the profiles' TOML.  Exit status: 0 done, 1 the input is not usable.
+CPython only; it loads the profiles' TOML.  Exit codes: see gateway/aio/cli.py; `decode` ends
+with 3 when it decoded a frame although its file says that the check sum is wrong.
 """
 
 import argparse
@@ -12,56 +13,54 @@ from typing import Any
 
 from drivers import decode, modbus, planner, profile, registers
 from drivers.links import profile_files
-from gateway.core.errors import ConfigError, WattproofError
+from gateway.aio import cli
+from gateway.core.errors import ConfigError
 from gateway.core.reading import NOT_ASKED, REASON_NAMES, Absent
 
 FILE_BYTES_MAX = 4 * 1024 * 1024
-EPILOG = """\
-examples:
-  python -m drivers list
-  python -m drivers show eastron-sdm120
-  python -m drivers decode --profile eastron-sdm120 --registers dump.json
+EXAMPLES = """\
+  wattproof-drivers list
+  wattproof-drivers show eastron-sdm120
+  wattproof-drivers decode --profile eastron-sdm120 --registers dump.json"""
+DECODE_EXAMPLE = """\
+  wattproof-drivers decode --profile eastron-sdm120 --registers dump.json
 
-the file of decode, by protocol of the profile (keys beside these are ignored):
+the file, by protocol of the profile (keys beside these are ignored):
   modbus, sunspec  {"registers": {"72": [18132, 20081], "74": [17992, 30304]}}
                    wire address (from 0) of the first of the 16-bit numbers that follow
                    {"cases": [{"request_hex": "0104..", "answer_hex": "0104.."}]}
                    RTU frames instead; prints a list with an object for each case
   pylontech        {"frame_ascii": "~2002460...\\r"}   an answer to command 0x42
-  scrape           {"text": "node_cpus 8\\n", "workloads": ["pos"]}
-prints {quantity: {"value", "unit"} | {"reason"}} with every digit the device has
-"""
+  prometheus       {"text": "node_cpus 8\\n", "workloads": ["pos"]}
+prints {quantity: {"value", "unit"} | {"reason"}} with every digit the device has"""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; return the exit status."""
-    args = _parser().parse_args(argv)
-    try:
-        return int(args.run(args))
-    except WattproofError as error:
-        print(f"wattproof-drivers: {error}", file=sys.stderr)
-        return 1
+    """Run one command; return the exit code."""
+    return cli.main(parser, argv)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m drivers", description="Device profiles and what their bytes mean.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="list | show | decode")
-    one = commands.add_parser("list", help="all profiles: name, maker, model, kind, maturity")
+def parser() -> cli.Parser:
+    """Return the command line of `python -m drivers`."""
+    top = cli.parser("drivers", "Device profiles and what their bytes mean.", EXAMPLES)
+    add = cli.add_commands(top)
+    one = add("list", "print all profiles: name, maker, model, kind, maturity",
+              "  wattproof-drivers list")
+    cli.add_json(one)
     one.set_defaults(run=_list)
-    one = commands.add_parser("show", help="one profile: points, sources, and the reads planned")
+    one = add("show", "print one profile: points, sources, and the reads planned",
+              "  wattproof-drivers show eastron-sdm120")
     one.add_argument("profile", metavar="PROFILE", help="name from `list`, or a .toml file")
+    cli.add_json(one)
     one.set_defaults(run=_show)
-    one = commands.add_parser(
-        "decode", help="registers or frames from a file to quantities", epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    one = add("decode", "turn registers or frames of a file into quantities", DECODE_EXAMPLE)
     one.add_argument("--profile", required=True, metavar="STEM",
                      help="name from `list`, or a .toml file")
     one.add_argument("--registers", required=True, metavar="FILE.json", type=Path,
                      help="see below for its form")
+    one.add_argument("--json", action="store_true", help="prints JSON with and without this")
     one.set_defaults(run=_decode)
-    return parser
+    return top
 
 
 def _find(name: str) -> Any:
@@ -69,55 +68,67 @@ def _find(name: str) -> Any:
 
 
 def _list(args: argparse.Namespace) -> int:
-    rows: list[tuple[str, ...]] = [("profile", "maker", "model", "kind", "protocol", "maturity",
-                                    "points")]
+    heads = ("profile", "maker", "model", "kind", "protocol", "maturity", "points")
+    rows = []
     for name in profile_files.names():
         p = profile_files.find(name)
         rows.append((name, p.manufacturer, p.model, p.kind, p.protocol, p.maturity,
-                     str(len(p.points))))
-    _table(rows)
-    return 0
+                     len(p.points)))
+    cli.show(args, [dict(zip(heads, row, strict=True)) for row in rows],
+             _table([heads, *(tuple(str(cell) for cell in row) for row in rows)]))
+    return cli.FINE
 
 
 def _show(args: argparse.Namespace) -> int:
     p = _find(args.profile)
-    print(f"{p.stem}: {p.manufacturer} {p.model}; {p.kind}; {p.protocol}; {p.maturity}")
-    t = p.transport
-    print(f"transport: {', '.join(t.kinds)}; {t.baud} {t.parity} {t.stopbits}; unit {t.unit}; "
-          f"gap {t.min_gap_ms} ms")
-    for note in p.notes:
-        print(f"note: {note}")
-    for name, what in p.signs:
-        print(f"sign: {name}: {what}")
-    if p.protocol == "modbus":
-        spans = planner.plan(profile.wanted(p, ("journal",)), p.limits, profile.wanted(p))
-        for span in spans:
-            lengths = " or ".join(str(count) for count in span.counts)
-            print(f"read: function {span.function}, address {span.address}, "
-                  f"{lengths} registers, {len(span.wanted)} points")
-    _table([("measurand", "where", "group", "source")] + [
-        (point.measurand, _where(point), point.group, ", ".join(point.source))
+    cli.show(args, _profile(p), _profile_lines(p))
+    return cli.FINE
+
+
+def _profile(p: Any) -> dict[str, Any]:
+    """Return a profile as `show --json` prints it."""
+    t, spoken = p.transport, profile.protocol(p.stem, p.protocol)
+    return {
+        "profile": p.stem, "maker": p.manufacturer, "model": p.model, "kind": p.kind,
+        "protocol": p.protocol, "maturity": p.maturity,
+        "transport": {"buses": list(t.buses), "baud": t.baud, "parity": t.parity,
+                      "stopbits": t.stopbits, "unit": t.unit, "min_gap_ms": t.min_gap_ms},
+        "notes": list(p.notes), "signs": dict(p.signs), "sources": dict(p.sources),
+        "reads": [{"function": span.function, "address": span.address,
+                   "counts": list(span.counts), "points": len(span.wanted)} for span in _plan(p)],
+        "points": [{"measurand": point.measurand, "where": spoken.place(point),
+                    "group": point.group, "source": list(point.source)} for point in p.points]}
+
+
+def _profile_lines(p: Any) -> list[str]:
+    """Return a profile as `show` prints it for people."""
+    t, spoken = p.transport, profile.protocol(p.stem, p.protocol)
+    lines = [f"{p.stem}: {p.manufacturer} {p.model}; {p.kind}; {p.protocol}; {p.maturity}",
+             f"transport: {', '.join(t.buses)}; {t.baud} {t.parity} {t.stopbits}; unit {t.unit}; "
+             f"gap {t.min_gap_ms} ms"]
+    lines += [f"note: {note}" for note in p.notes]
+    lines += [f"sign: {name}: {what}" for name, what in p.signs]
+    for span in _plan(p):
+        lengths = " or ".join(str(count) for count in span.counts)
+        lines.append(f"read: function {span.function}, address {span.address}, "
+                     f"{lengths} registers, {len(span.wanted)} points")
+    lines += _table([("measurand", "where", "group", "source")] + [
+        (point.measurand, spoken.place(point), point.group, ", ".join(point.source))
         for point in p.points])
-    for key, what in p.sources:
-        print(f"source {key}: {what}")
-    return 0
+    return lines + [f"source {key}: {what}" for key, what in p.sources]
 
 
-def _where(point: Any) -> str:
-    if isinstance(point, profile.RegisterPoint):
-        return f"f{point.function} @{point.address} {point.format} x10^{point.exponent}"
-    if isinstance(point, profile.SunspecPoint):
-        scale = "" if point.scale is None else f", sf +{point.scale}"
-        return f"models {point.models[0]}-{point.models[-1]} +{point.offset} {point.format}{scale}"
-    if isinstance(point, profile.ScrapePoint):
-        return f"{point.item}: {point.metric}"
-    return "analog answer 0x42"
+def _plan(p: Any) -> list[Any]:
+    """Return the reads that the planner makes of a profile; none for other protocols."""
+    if p.protocol != "modbus":
+        return []
+    return list(planner.plan(profile.wanted(p, ("journal",)), p.limits, profile.wanted(p)))
 
 
-def _table(rows: list[tuple[str, ...]]) -> None:
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip())
+    return ["  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
+            for row in rows]
 
 
 def _decode(args: argparse.Namespace) -> int:
@@ -127,10 +138,10 @@ def _decode(args: argparse.Namespace) -> int:
     if "cases" in data:
         _print([_case(f"{where}: case {number}", p, case)
                 for number, case in enumerate(_cases(where, p, data["cases"]), 1)])
-        return 0
+        return cli.FINE
     if p.protocol == "pylontech":
         found = _frame(where, p, data)
-    elif p.protocol == "scrape":
+    elif p.protocol == "prometheus":
         body = data.get("text")
         names = data.get("workloads", [])
         if not isinstance(body, str) or not isinstance(names, list):
@@ -140,14 +151,17 @@ def _decode(args: argparse.Namespace) -> int:
         words = _words(where, data.get("registers", data))
         found = decode.registers(p, words)
         _print({q.name: _shown(q, _is_hole(p, q, words)) for q in found})
-        return 0
+        return cli.FINE
     _print({q.name: _shown(q) for q in found})
-    return 0
+    return cli.ASSUMED if p.protocol == "pylontech" and not _is_checked(data) else cli.FINE
 
 
 def _print(shown: Any) -> None:
-    json.dump(shown, sys.stdout, indent=1)
-    print()
+    cli.put(json.dumps(shown, indent=1))
+
+
+def _is_checked(data: dict[str, Any]) -> bool:
+    return data.get("checksum_valid") is not False
 
 
 def _is_hole(p: Any, quantity: Any, words: dict[int, int]) -> bool:
@@ -237,10 +251,10 @@ def _frame(where: str, p: Any, data: dict[str, Any]) -> list[Any]:
     frame = data.get("frame_ascii")
     if not isinstance(frame, str) or not frame.isascii():
         raise ConfigError(f'{where}: expected {{"frame_ascii": "~...\\r"}}')
-    is_checked = data.get("checksum_valid") is not False
+    is_checked = _is_checked(data)
     if not is_checked:
-        print(f"wattproof-drivers: {where} says its checksum is wrong: decoded without it; "
-              "a driver refuses such a frame", file=sys.stderr)
+        cli.say_error("wattproof-drivers", f"{where} says its checksum is wrong: decoded without "
+                      "it; a driver refuses such a frame", "take a frame with a good checksum")
     if not frame.endswith("\r"):
         frame += "\r"
     return list(decode.frame(p, frame.encode(), is_checked))

@@ -14,37 +14,14 @@ returns {"manufacturer", "model", "serial", ...} as far as the device tells and 
 and BadFrame pass.
 """
 
-from drivers import register_driver, registers
-from gateway.core.errors import Bug, ConfigError, DeviceError
-
-# Loaded with the first device of their kind: boards and cabinets have memory for what they have.
-
-def _sunspec(profile, setup):
-    from drivers import sunspec
-    return sunspec.SunspecDriver(profile, setup)
-
-
-def _pylontech(profile, setup):
-    from drivers import pylontech
-    return pylontech.StackDriver(profile, setup)
-
-
-def _scrape(profile, setup):
-    from drivers import prometheus
-    return prometheus.ScrapeDriver(profile, setup)
-
-
-BUILDERS = {
-    "modbus": register_driver.RegisterDriver,
-    "sunspec": _sunspec,
-    "pylontech": _pylontech,
-    "scrape": _scrape,
-}
+from drivers import profile as profiles
+from drivers import registers
+from gateway.core.errors import Bug, DeviceError
 
 
 class Setup:
     """How one device is driven.  wire: builds transactions, one per bus (modbus.RtuReads(),
-    modbus.TcpReads(), pylontech.Frames(), scrape.Gets(host, path)).
+    modbus.TcpReads(), pylontech.Frames(), prometheus.Gets(host, path)).
 
     unit: address on the bus.  fine: False for the measurands' default resolution, True for
     their fine one.  workloads: names whose series a compute node is asked for.
@@ -63,9 +40,7 @@ class Setup:
 
 def build(profile, setup):
     """Return the driver of one device.  Raises ConfigError if profile and setup do not fit."""
-    if profile.protocol not in BUILDERS:
-        raise ConfigError("%s: no driver for protocol %s" % (profile.stem, profile.protocol))
-    return BUILDERS[profile.protocol](profile, setup)
+    return profiles.protocol(profile.stem, profile.protocol).build(profile, setup)
 
 
 def run(steps, answer, limit=1000):

@@ -3,6 +3,14 @@
 People edit TOML (profiles/*.toml, key reference in docs/drivers.md); this file takes the
 plain dict that TOML or a board's compiled table gives, checks every key and makes a Profile.
 A mistake is a ConfigError that names the place, the value and what is allowed.
+
+`protocol` names the module that speaks it: drivers/NAME.py, with
+
+    POINT_KEYS       keys of [[point]] beside COMMON: key -> (type, default or REQUIRED)
+    HAS_REGISTERS    whether [reading] limits its reads
+    point(row)       the point of a checked row (PointRow)
+    place(point)     where it stands, in words, for `python -m drivers show`
+    build(profile, setup)   the driver (driver.py)
 """
 
 from collections import namedtuple
@@ -11,39 +19,28 @@ from drivers import planner, registers
 from gateway.core.errors import ConfigError
 from gateway.core.measurand import BY_NAME
 
-PROTOCOLS = ("modbus", "sunspec", "pylontech", "scrape")
+MODULES = {"modbus": "register_driver"}         # modbus.py holds its frames
+NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"
 MATURITIES = ("documented", "simulated", "bench", "field")
 GROUPS = ("journal", "commission")
-SUNSPEC_FORMATS = ("int16", "uint16", "int32", "uint32", "acc32", "uint64", "acc64", "float32",
-                   "enum16", "bitfield16", "bitfield32")
 
-# How to reach the device.  min_gap_ms: silence it wants before each request.
+# How to reach the device.  buses: names of rows of links/registry.py.  min_gap_ms: silence it
+# wants before each request.
 Transport = namedtuple("Transport", (
-    "kinds", "baud", "bauds", "parity", "stopbits", "unit", "tcp_port", "min_gap_ms"))
+    "buses", "baud", "bauds", "parity", "stopbits", "unit", "port", "min_gap_ms"))
+
+# A checked [[point]].  got: its keys with defaults; function: of [reading], 0 without one.
+PointRow = namedtuple("PointRow", ("where", "got", "function", "source"))
 
 # A value in registers: raw x 10**exponent of the measurand's unit.  absent: raw bits, as an
 # unsigned number, that say "not implemented".
 RegisterPoint = namedtuple("RegisterPoint", (
     "measurand", "function", "address", "format", "exponent", "absent", "group", "source"))
 
-# A value in a SunSpec model: offset from the model id's register; scale: offset of its scale
-# factor or None.  exponent: of the raw number on top of the scale factor.
-SunspecPoint = namedtuple("SunspecPoint", (
-    "measurand", "models", "offset", "format", "scale", "exponent", "group", "source"))
-
-# A value the Pylontech stack gives, already named by its measurand.
-StackPoint = namedtuple("StackPoint", ("measurand", "group", "source"))
-
-# A value in a Prometheus text: the sum of the series of `metric`.  item: "host" or "workload"
-# (one for each workload, whose series carry label = its name).  without: (label, values) whose
-# series are left out.
-ScrapePoint = namedtuple("ScrapePoint", (
-    "measurand", "item", "metric", "label", "without", "group", "source"))
-
 # Registers that say which device this is.  expected: their number, if all of a model share it.
 Identity = namedtuple("Identity", ("name", "function", "address", "format", "expected", "source"))
 
-# protocol: one of PROTOCOLS.  kind: meter, inverter, bms, environment, compute.
+# protocol: name of a module, see above.  kind: meter, inverter, bms, environment, compute.
 # limits: planner.Limits.  sources: tuple of (key, text), by key.
 Profile = namedtuple("Profile", (
     "stem", "protocol", "manufacturer", "model", "kind", "maturity", "sources", "notes", "signs",
@@ -58,8 +55,8 @@ TOP = {
     "identity": (list, ()), "point": (list, REQUIRED),
 }
 TRANSPORT = {
-    "kinds": (list, REQUIRED), "baud": (int, 9600), "bauds": (list, ()), "parity": (str, "N"),
-    "stopbits": (int, 1), "unit": (int, 1), "tcp_port": (int, 502), "min_gap_ms": (int, 0),
+    "buses": (list, REQUIRED), "baud": (int, 9600), "bauds": (list, ()), "parity": (str, "N"),
+    "stopbits": (int, 1), "unit": (int, 1), "port": (int, 502), "min_gap_ms": (int, 0),
     "source": (list, REQUIRED),
 }
 READING = {
@@ -71,35 +68,28 @@ IDENTITY = {
     "format": (str, REQUIRED), "expected": (int, None), "source": (list, REQUIRED),
 }
 COMMON = {"measurand": (str, REQUIRED), "group": (str, "commission"), "source": (list, REQUIRED)}
-POINTS = {
-    "modbus": {"address": (int, REQUIRED), "format": (str, REQUIRED), "exponent": (int, 0),
-               "function": (int, 0), "absent": (list, ())},
-    "sunspec": {"models": (list, REQUIRED), "offset": (int, REQUIRED), "format": (str, REQUIRED),
-                "scale": (int, None), "exponent": (int, 0)},
-    "pylontech": {},
-    "scrape": {"item": (str, REQUIRED), "metric": (str, REQUIRED), "label": (str, ""),
-               "without": (dict, {})},
-}
 
 
 def make(stem, table):
     """Return the Profile of a plain dict.  Raises ConfigError; stem: its name in messages."""
     top = _table(stem, table, TOP)
-    _one_of(stem, "protocol", top["protocol"], PROTOCOLS)
-    _one_of(stem, "maturity", top["maturity"], MATURITIES)
+    spoken = protocol(stem, top["protocol"])
+    one_of(stem, "maturity", top["maturity"], MATURITIES)
     sources = top["sources"]
     transport = _transport("%s [transport]" % stem, top["transport"], sources)
-    limits, function = _limits("%s [reading]" % stem, top, transport, sources)
+    limits, function = None, 0
+    if spoken.HAS_REGISTERS:
+        limits, function = _limits("%s [reading]" % stem, top, transport, sources)
     points = []
     for number, row in enumerate(top["point"]):
         where = "%s [[point]] %d" % (stem, number + 1)
-        points.append(_point(where, top["protocol"], row, (sources, function)))
+        points.append(_point(where, spoken, row, (sources, function)))
     identity = []
     for number, row in enumerate(top["identity"]):
         where = "%s [[identity]] %d" % (stem, number + 1)
         got = _table(where, row, IDENTITY)
         _sources(where, got["source"], sources)
-        _one_of(where, "format", got["format"], registers.FORMATS)
+        one_of(where, "format", got["format"], registers.FORMATS)
         identity.append(Identity(got["name"], got["function"], got["address"], got["format"],
                                  got["expected"], tuple(got["source"])))
     made = Profile(
@@ -117,53 +107,47 @@ def wanted(profile, groups=GROUPS):
             for place, p in enumerate(profile.points) if p.group in groups]
 
 
-def _point(where, protocol, row, context):
+def protocol(where, name):
+    """Return the module that speaks a protocol, loaded now.  Raises ConfigError."""
+    module = None
+    if name and not [one for one in name if one not in NAME_CHARACTERS]:
+        try:
+            module = __import__("drivers." + MODULES.get(name, name), None, None, ("build",))
+        except ImportError:
+            pass                        # the message below is for whoever wrote the profile
+    if not hasattr(module, "POINT_KEYS"):
+        raise ConfigError("%s: protocol = %s is not known; allowed: modbus, or another column "
+                          "protocol of `python -m drivers list`" % (where, name))
+    return module
+
+
+def _point(where, spoken, row, context):
     sources, function = context
     shape = dict(COMMON)
-    shape.update(POINTS[protocol])
+    shape.update(spoken.POINT_KEYS)
     got = _table(where, row, shape)
     _sources(where, got["source"], sources)
-    _one_of(where, "measurand", got["measurand"], BY_NAME)
-    _one_of(where, "group", got["group"], GROUPS)
-    head, tail = got["measurand"], (got["group"], tuple(got["source"]))
-    if protocol == "pylontech":
-        return StackPoint(head, tail[0], tail[1])
-    if protocol == "scrape":
-        _one_of(where, "item", got["item"], ("host", "workload"))
-        without = tuple(sorted([(k, tuple(v)) for k, v in got["without"].items()]))
-        return ScrapePoint(head, got["item"], got["metric"], got["label"], without,
-                           tail[0], tail[1])
-    if not -12 <= got["exponent"] <= 12:
+    one_of(where, "measurand", got["measurand"], BY_NAME)
+    one_of(where, "group", got["group"], GROUPS)
+    if not -12 <= got.get("exponent", 0) <= 12:
         raise ConfigError("%s: exponent = %d; allowed is -12..12" % (where, got["exponent"]))
-    if protocol == "sunspec":
-        _one_of(where, "format", got["format"], SUNSPEC_FORMATS)
-        return SunspecPoint(head, tuple(got["models"]), got["offset"], got["format"],
-                            got["scale"], got["exponent"], tail[0], tail[1])
-    _one_of(where, "format", got["format"], registers.FORMATS)
-    asked = got["function"] or function
-    _one_of(where, "function", asked, (3, 4))
-    return RegisterPoint(head, asked, got["address"], got["format"], got["exponent"],
-                         tuple(got["absent"]), tail[0], tail[1])
+    return spoken.point(PointRow(where, got, function, tuple(got["source"])))
 
 
 def _transport(where, row, sources):
     got = _table(where, row, TRANSPORT)
     _sources(where, got["source"], sources)
-    for kind in got["kinds"]:
-        _one_of(where, "kinds", kind, ("rtu", "tcp", "pylontech", "http"))
-    _one_of(where, "parity", got["parity"], ("N", "E", "O"))
-    _one_of(where, "stopbits", got["stopbits"], (1, 2))
-    return Transport(tuple(got["kinds"]), got["baud"], tuple(got["bauds"]), got["parity"],
-                     got["stopbits"], got["unit"], got["tcp_port"], got["min_gap_ms"])
+    one_of(where, "parity", got["parity"], ("N", "E", "O"))
+    one_of(where, "stopbits", got["stopbits"], (1, 2))
+    return Transport(tuple(got["buses"]), got["baud"], tuple(got["bauds"]), got["parity"],
+                     got["stopbits"], got["unit"], got["port"], got["min_gap_ms"])
 
 
 def _limits(where, top, transport, sources):
-    """Return (planner.Limits, default function); (None, 0) where there are no registers."""
-    if top["protocol"] not in ("modbus", "sunspec"):
-        return None, 0
+    """Return (planner.Limits, default function) of [reading]."""
     got = _table(where, top["reading"], READING)
     _sources(where, got["source"], sources)
-    _one_of(where, "function", got["function"], (3, 4))
+    one_of(where, "function", got["function"], (3, 4))
     if not 1 <= got["registers_max"] <= 125:
         raise ConfigError("%s: registers_max = %d; allowed is 1..125" % (
             where, got["registers_max"]))
@@ -179,10 +163,11 @@ def _sources(where, keys, sources):
     if not keys:
         raise ConfigError("%s: source is empty; a fact without a source is a rumour" % where)
     for key in keys:
-        _one_of(where, "source", key, sources)
+        one_of(where, "source", key, sources)
 
 
-def _one_of(where, key, value, allowed):
+def one_of(where, key, value, allowed):
+    """Raise ConfigError if the value of a key is none of the allowed ones."""
     if value not in allowed:
         names = ", ".join([str(name) for name in sorted(allowed)][:40])
         raise ConfigError("%s: %s = %s is not known; allowed: %s" % (where, key, value, names))

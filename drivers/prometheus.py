@@ -4,11 +4,26 @@ The text format is Prometheus 0.0.4 (OpenMetrics lines read the same way).  Numb
 from their decimal digits, never through a float.  Limits: 1 MiB, 5,000 series, 64 labels.
 """
 
+from collections import namedtuple
+
+from drivers import profile
 from drivers.register_driver import checked, exponent_of, reason_of
 from drivers.registers import scaled
 from gateway.core.errors import BadFrame, DeviceError, FormatError, Refused
 from gateway.core.measurand import BY_NAME
 from gateway.core.reading import NOT_IMPLEMENTED, OUT_OF_RANGE, Absent, Point
+
+# For profile.py: what a [[point]] of protocol "prometheus" says, beside what every point says.
+HAS_REGISTERS = False
+POINT_KEYS = {
+    "item": (str, profile.REQUIRED), "metric": (str, profile.REQUIRED), "label": (str, ""),
+    "without": (dict, {}),
+}
+
+# The sum of the series of `metric`.  item: "host" or "workload" (one for each workload, whose
+# series carry label = its name).  without: (label, values) whose series are left out.
+ScrapePoint = namedtuple("ScrapePoint", (
+    "measurand", "item", "metric", "label", "without", "group", "source"))
 
 BODY_MAX = 1048576
 HEAD_MAX = 16384
@@ -17,6 +32,25 @@ LABELS_MAX = 64
 DIGITS_MAX = 40                 # of one number: more is not a measurement
 GUARD_DIGITS = 3                # series are added before they are rounded, once
 NOT_NUMBERS = ("nan", "+inf", "-inf", "inf")
+
+
+def point(row):
+    """Return the ScrapePoint of a checked row of a profile."""
+    got = row.got
+    profile.one_of(row.where, "item", got["item"], ("host", "workload"))
+    without = tuple(sorted([(label, tuple(values)) for label, values in got["without"].items()]))
+    return ScrapePoint(got["measurand"], got["item"], got["metric"], got["label"], without,
+                       got["group"], row.source)
+
+
+def place(made):
+    """Return where a ScrapePoint stands, in words."""
+    return "%s: %s" % (made.item, made.metric)
+
+
+def build(made, setup):
+    """Return the driver of a profile."""
+    return ScrapeDriver(made, setup)
 
 
 class HttpGet:

@@ -37,6 +37,29 @@ Module = namedtuple("Module", (
     "cells", "temperatures", "current", "voltage", "remaining", "total", "cycles"))
 
 
+# For profile.py: a [[point]] says no more than its measurand.
+HAS_REGISTERS = False
+POINT_KEYS = {}
+
+# A value the stack gives, already named by its measurand.
+StackPoint = namedtuple("StackPoint", ("measurand", "group", "source"))
+
+
+def point(row):
+    """Return the StackPoint of a checked row of a profile."""
+    return StackPoint(row.got["measurand"], row.got["group"], row.source)
+
+
+def place(_made):
+    """Return where a StackPoint stands, in words."""
+    return "analog answer 0x42"
+
+
+def build(made, setup):
+    """Return the driver of a profile."""
+    return StackDriver(made, setup)
+
+
 def length_field(count):
     """Return LENGTH for INFO of `count` characters: checksum nibble and 12 bits."""
     total = (count & 15) + (count >> 4 & 15) + (count >> 8 & 15)

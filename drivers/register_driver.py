@@ -24,6 +24,13 @@ from gateway.core.reading import (
     Point,
 )
 
+# For profile.py: what a [[point]] of protocol "modbus" says, beside what every point says.
+HAS_REGISTERS = True
+POINT_KEYS = {
+    "address": (int, profile.REQUIRED), "format": (str, profile.REQUIRED), "exponent": (int, 0),
+    "function": (int, 0), "absent": (list, ()),
+}
+
 POLLS_UNTIL_RETRY = 360         # at 10 s an hour: then refused spans are tried whole again
 DIGITS_MAX = 15                 # 10**15 of any unit: beyond is a broken float, not a reading
 EVERYTHING_EXPONENT = -9        # digits for people: more than a float32 has
@@ -35,6 +42,26 @@ LOWEST = -(1 << 62)             # below every float that is decoded at once
 # of them must not be below zero.  rest: (Wanted, place) of the others.
 Part = namedtuple("Part", ("span", "quick", "numbers", "first", "counters", "rest"))
 UNASKED = Absent(NOT_ASKED)
+
+
+def point(row):
+    """Return the RegisterPoint of a checked row of a profile."""
+    got = row.got
+    profile.one_of(row.where, "format", got["format"], registers.FORMATS)
+    function = got["function"] or row.function
+    profile.one_of(row.where, "function", function, (3, 4))
+    return profile.RegisterPoint(got["measurand"], function, got["address"], got["format"],
+                                 got["exponent"], tuple(got["absent"]), got["group"], row.source)
+
+
+def place(made):
+    """Return where a RegisterPoint stands, in words."""
+    return "f%d @%d %s x10^%d" % (made.function, made.address, made.format, made.exponent)
+
+
+def build(made, setup):
+    """Return the driver of a profile."""
+    return RegisterDriver(made, setup)
 
 
 def reason_of(error):

@@ -6,12 +6,26 @@ id on: its scale factors come from the same instant as its values, and id and le
 sentinel in every poll; if they changed, the chain is walked anew.
 """
 
-from drivers import modbus, registers
+from collections import namedtuple
+
+from drivers import modbus, profile, registers
 from drivers.reader import Asker
 from drivers.register_driver import checked, exponent_of, reason_of
 from gateway.core.errors import BadFrame, DeviceError, Refused
 from gateway.core.measurand import BY_NAME
 from gateway.core.reading import BAD_FRAME, NOT_ASKED, NOT_IMPLEMENTED, OUT_OF_RANGE, Absent, Point
+
+# For profile.py: what a [[point]] of protocol "sunspec" says, beside what every point says.
+HAS_REGISTERS = True
+POINT_KEYS = {
+    "models": (list, profile.REQUIRED), "offset": (int, profile.REQUIRED),
+    "format": (str, profile.REQUIRED), "scale": (int, None), "exponent": (int, 0),
+}
+
+# A value in a SunSpec model: offset from the model id's register; scale: offset of its scale
+# factor or None.  exponent: of the raw number on top of the scale factor.
+SunspecPoint = namedtuple("SunspecPoint", (
+    "measurand", "models", "offset", "format", "scale", "exponent", "group", "source"))
 
 BASES = (40000, 50000, 0)
 MARKER = b"SunS"
@@ -38,6 +52,26 @@ TYPES = {
 # name -> (offset from the model id's register, registers) of model 1's texts
 COMMON_TEXTS = (("manufacturer", 2, 16), ("model", 18, 16), ("version", 42, 8),
                 ("serial", 50, 16))
+
+
+def point(row):
+    """Return the SunspecPoint of a checked row of a profile."""
+    got = row.got
+    profile.one_of(row.where, "format", got["format"], TYPES)
+    return SunspecPoint(got["measurand"], tuple(got["models"]), got["offset"], got["format"],
+                        got["scale"], got["exponent"], got["group"], row.source)
+
+
+def place(made):
+    """Return where a SunspecPoint stands, in words."""
+    scale = "" if made.scale is None else ", sf +%d" % made.scale
+    return "models %d-%d +%d %s%s" % (
+        made.models[0], made.models[-1], made.offset, made.format, scale)
+
+
+def build(made, setup):
+    """Return the driver of a profile."""
+    return SunspecDriver(made, setup)
 
 
 def read_point(cells, point, exponent):

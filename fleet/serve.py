@@ -29,7 +29,8 @@ def run(data: Path, port: int) -> None:
     listener = listen(port)
     registry, live, store = Registry(data), LiveTable(), Store(data)
     receiver = Receiver(configured, Desk(store, registry.find, key, clock.utc_ms), live)
-    web = app.make(app.Desk(data, registry, live, receiver, configured.factors))
+    web = app.make(app.Desk(data, registry, live, receiver, configured.factors,
+                            configured.page_hosts))
     logging.getLogger("fleet").info("page: http://%s:%s/", HOST, port)
     try:
         asyncio.run(_both(receiver, uvicorn.Server(uvicorn.Config(

@@ -3,10 +3,12 @@
     [broker]  host port ca certificate key     mutual TLS towards the broker
     [receipt] key                              Ed25519 PEM: signs receipts
     [factors] id                               optional: the factor set of reports
+    [page]    hosts                            optional: names under which a proxy asks
 
 Paths are relative to the file.  `python -m provisioning enrol` writes it.
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +20,13 @@ from gateway.core.errors import ConfigError
 
 NEXT_STEP = "next: python -m provisioning enrol --site SITE --data {data}"
 KEYS = {"broker": ("host", "port", "ca", "certificate", "key"), "receipt": ("key",)}
+HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\]", re.IGNORECASE)
+HOSTS_MAX = 100
 
 
 class Settings(NamedTuple):
     """What fleet.toml says; paths are absolute, factors: id of a factor set, or None for the
-    ledger's own default."""
+    ledger's own default, page_hosts: names the page answers to beside this machine's own."""
 
     host: str
     port: int
@@ -31,6 +35,7 @@ class Settings(NamedTuple):
     key: Path
     receipt_key: Path
     factors: str | None
+    page_hosts: tuple[str, ...] = ()
 
 
 def load(data: Path) -> Settings:
@@ -62,7 +67,16 @@ def _settings(tables: dict[str, Any], path: Path) -> Settings:
             raise ConfigError(f"{path}: {file} does not exist; "
                               + NEXT_STEP.format(data=path.parent))
     return Settings(broker["host"], broker["port"], ca, certificate, key, receipt_file,
-                    tables.get("factors", {}).get("id"))
+                    tables.get("factors", {}).get("id"), _page_hosts(tables, path))
+
+
+def _page_hosts(tables: dict[str, Any], path: Path) -> tuple[str, ...]:
+    names = tables.get("page", {}).get("hosts", [])
+    if not isinstance(names, list) or len(names) > HOSTS_MAX or not all(
+            isinstance(name, str) and HOST_NAME.fullmatch(name) for name in names):
+        raise ConfigError(f"{path}: [page] hosts = {names!r}: a list of host names is allowed, "
+                          'each whole, without scheme, port or *, like ["energy.example.org"]')
+    return tuple(names)
 
 
 def receipt_key(path: Path) -> Ed25519PrivateKey:

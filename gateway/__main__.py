@@ -1,101 +1,135 @@
-"""Commands of the gateway: run, status, check, journal.
-
-Exit codes: 0 well, 1 something needs a person (the text says what), 2 wrong usage.
-"""
+"""Commands of the gateway: check, run, status, journal.  Exit codes: see gateway/aio/cli.py."""
 
 import argparse
 import asyncio
-import json
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from gateway.aio import cli
 from gateway.config import load as config
-from gateway.core.errors import WattproofError
 from gateway.service import status
 from gateway.timekeeping.clock import system_sources
 
-JOURNAL = ("doctor", "export", "ls", "show", "verify")      # what journal_cli.COMMANDS has
+EXAMPLES = """\
+  wattproof-gateway check cabinet.toml
+  wattproof-gateway run --config cabinet.toml
+  wattproof-gateway status --config cabinet.toml
+  wattproof-gateway journal doctor --config cabinet.toml"""
+JOURNAL_EXAMPLES = """\
+  wattproof-gateway journal ls --config cabinet.toml
+  wattproof-gateway journal show 17 --config cabinet.toml
+  wattproof-gateway journal export --out FOLDER --config cabinet.toml"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    arguments = _parser().parse_args(argv)
-    try:
-        code: int = arguments.command(arguments)
-        return code
-    except WattproofError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        return 0
+    return cli.main(parser, argv)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m gateway", description=__doc__)
-    commands = parser.add_subparsers(required=True)
-    run = commands.add_parser("run", help="measure, keep and send until SIGTERM")
-    run.add_argument("--config", type=Path, required=True, metavar="cabinet.toml")
+def parser() -> cli.Parser:
+    """Return the command line of `python -m gateway`."""
+    top = cli.parser("gateway", "The process in the cabinet: poll, keep, send, show.", EXAMPLES)
+    add = cli.add_commands(top)
+    run = add("run", "measure, keep and send until SIGTERM",
+              "  wattproof-gateway run --config /etc/wattproof/cabinet.toml")
+    _add_config(run)
     run.add_argument("--witness", type=Path, metavar="FILE",
                      help="append the highest durable sequence after each commit")
     run.add_argument("--verbose", action="store_true", help="log every small thing")
-    run.set_defaults(command=_run)
-    show = commands.add_parser("status", help="say how a running gateway is")
-    show.add_argument("--config", type=Path, required=True, metavar="cabinet.toml")
-    show.add_argument("--json", action="store_true", help="as JSON")
-    show.set_defaults(command=_status)
-    check = commands.add_parser("check", help="list every mistake in a cabinet.toml")
+    run.set_defaults(run=_run)
+    shown = add("status", "say how a running gateway is, and what to do next",
+                "  wattproof-gateway status --config cabinet.toml --json")
+    _add_config(shown)
+    cli.add_json(shown)
+    shown.set_defaults(run=_status)
+    check = add("check", "list every mistake in a cabinet.toml",
+                "  wattproof-gateway check cabinet.toml")
     check.add_argument("file", type=Path, metavar="cabinet.toml")
-    check.set_defaults(command=_check)
-    look = commands.add_parser("journal", help="look into the journal, changing nothing")
-    look.add_argument("what", choices=JOURNAL)
-    look.add_argument("number", type=int, nargs="?", default=0,
-                      help="show: a batch by its number; 0 = what no batch holds yet")
-    look.add_argument("--config", type=Path, required=True, metavar="cabinet.toml")
-    look.add_argument("--out", type=Path, metavar="FOLDER", help="export: where to")
-    look.add_argument("--json", action="store_true", help="as JSON")
-    look.set_defaults(command=_journal)
-    return parser
+    cli.add_json(check)
+    check.set_defaults(run=_check)
+    _add_journal(add("journal", "look into the journal, changing nothing", JOURNAL_EXAMPLES))
+    return top
+
+
+def _add_config(command: cli.Parser) -> None:
+    command.add_argument("--config", type=Path, required=True, metavar="cabinet.toml",
+                         help="the cabinet's configuration")
+
+
+def _add_journal(journal: cli.Parser) -> None:
+    """Add the journal's sub-commands; --config and --json may stand before or after them."""
+    add = cli.add_commands(journal)
+    example = "  wattproof-gateway journal {} --config cabinet.toml"
+    add("ls", "list what lies on flash: each sealed batch and each piece of the tail",
+        example.format("ls"))
+    shown = add("show", "print the records of a batch, or those that no batch holds yet",
+                example.format("show 17"))
+    shown.add_argument("number", type=int, nargs="?", default=0, metavar="NUMBER",
+                       help="number of a batch, as `ls` prints it; without it: what no batch "
+                            "holds yet")
+    add("verify", "check the check sums, signatures, chain and records of everything",
+        example.format("verify"))
+    export = add("export", "copy each batch, the bytes as they travel, to FOLDER/NUMBER.cose",
+                 example.format("export --out FOLDER"))
+    export.add_argument("--out", type=Path, metavar="FOLDER", default=Path("journal-export"),
+                        help="where to (default journal-export)")
+    add("doctor", "tell in a few lines how the journal and its flash are, and what to do",
+        example.format("doctor"))
+    journal.set_defaults(config=None, json=False)
+    for name, command in journal.commands.items():
+        command.set_defaults(run=_journal, what=name)
+    for command in (journal, *journal.commands.values()):
+        command.add_argument("--config", type=Path, metavar="cabinet.toml",
+                             default=argparse.SUPPRESS, help="the cabinet's configuration")
+        cli.add_json(command, default=argparse.SUPPRESS)
+        command.set_defaults(refuse=command.error)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from gateway import app  # brings TLS and MQTT, which status and check do without
     logging.basicConfig(level=logging.DEBUG if arguments.verbose else logging.INFO,
                         format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    cabinet = config.load(arguments.config)
-    try:
-        asyncio.run(app.run(cabinet, arguments.witness))
-    except OSError as error:
-        print(f"{error.filename or arguments.config}: {error.strerror}", file=sys.stderr)
-        return 1
-    return 0
+    asyncio.run(app.run(config.load(arguments.config), arguments.witness))
+    return cli.FINE
 
 
 def _status(arguments: argparse.Namespace) -> int:
     cabinet = config.load(arguments.config)
     found = status.read(cabinet, system_sources().wall())
-    print(json.dumps(found, indent=1, sort_keys=True) if arguments.json else status.text(found))
+    cli.show(arguments, found, status.text(found).splitlines())
     return status.exit_code(found)
 
 
 def _check(arguments: argparse.Namespace) -> int:
     mistakes = config.check(arguments.file)
     if mistakes:
-        print(config.report(arguments.file, mistakes), file=sys.stderr)
-        return 1
+        if arguments.json:
+            cli.show(arguments, {"file": str(arguments.file), "mistakes": [
+                {"line": one.line or None, "text": one.text} for one in mistakes]}, ())
+        else:
+            cli.say_error("wattproof-gateway", config.report(arguments.file, mistakes), "")
+        return cli.PERSON
     cabinet = config.load(arguments.file)
-    print(f"{arguments.file}: no mistakes; {len(cabinet.devices)} devices on "
-          f"{len(cabinet.buses)} buses, {sum(len(s.points) for s in cabinet.schema)} points, "
-          f"config {cabinet.config_hash.hex()[:12]}")
-    for bus in cabinet.buses:
-        if bus.port and not Path(bus.port).exists():
-            print(f"note: bus {bus.name}: {bus.port} does not exist now; the gateway starts "
-                  "without it and tries on")
-    return 0
+    found: dict[str, Any] = {
+        "file": str(arguments.file), "mistakes": [], "devices": len(cabinet.devices),
+        "buses": len(cabinet.buses), "points": sum(len(s.points) for s in cabinet.schema),
+        "config_hash": cabinet.config_hash.hex(),
+        "notes": [f"bus {bus.name}: {bus.tty} does not exist now; the gateway starts without "
+                  "it and tries on"
+                  for bus in cabinet.buses if bus.tty and not Path(bus.tty).exists()]}
+    cli.show(arguments, found, [
+        f"{arguments.file}: no mistakes; {found['devices']} devices on {found['buses']} buses, "
+        f"{found['points']} points, config {found['config_hash'][:12]}",
+        *(f"note: {note}" for note in found["notes"])])
+    return cli.FINE
 
 
 def _journal(arguments: argparse.Namespace) -> int:
+    if arguments.config is None:
+        arguments.refuse("the following arguments are required: --config")
     from gateway.service import journal_cli  # not loaded beside a running gateway's own work
     return journal_cli.run(arguments)
 

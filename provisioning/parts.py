@@ -12,6 +12,8 @@ import zoneinfo
 from pathlib import Path
 from typing import Any
 
+from gateway.config.parse import line_index
+from gateway.config.renamed import renamed
 from gateway.core.errors import ConfigError
 
 TABLES = ("site", "journal", "bus", "device", "battery", "clock", "uplink", "factors", "status")
@@ -21,7 +23,6 @@ PLURALS = {"buses": "bus", "devices": "device", "factor_set": "factors"}
 SIMULATOR_ONLY = ("truth", "scenario", "seed", "version", "started", "pid", "witness")
 NAME = re.compile(r"[a-z0-9-]{3,40}")
 PARTS_BYTES_MAX = 1 << 20       # the largest site has some hundred devices of ~300 bytes
-SERIAL_KINDS = ("rtu", "pylontech")
 
 Table = dict[str, Any]
 
@@ -33,8 +34,10 @@ def load(path: Path, site_id: str | None = None) -> Table:
 
     Raises ConfigError naming the file, the key, what is allowed and the next step.
     """
-    parts = _renamed(_read(path), path)
+    text = _text(path)
+    parts = _singular(_parsed(text, path), path)
     _check_tables(parts, path)
+    _check_old_keys(parts["bus"], path, {} if path.suffix == ".json" else line_index(text))
     site = parts.setdefault("site", {})
     if site_id is not None:
         site["id"] = site_id
@@ -45,27 +48,33 @@ def load(path: Path, site_id: str | None = None) -> Table:
     _check_site(site, path)
     _check_references(parts, path)
     for bus in parts["bus"]:
-        _anchor_port(bus, path.resolve().parent)
+        _anchor_tty(bus, path.resolve().parent)
     return parts
 
 
-def _read(path: Path) -> Table:
+def _text(path: Path) -> str:
     try:
         if path.stat().st_size > PARTS_BYTES_MAX:
             raise ConfigError(f"{path}: larger than {PARTS_BYTES_MAX} bytes; is it a parts file?")
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); "
                           "give --parts an existing parts.toml or endpoints.json") from error
-    except ValueError as error:      # TOML, JSON and UTF-8 errors; they name line and column
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _parsed(text: str, path: Path) -> Table:
+    try:
+        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except ValueError as error:      # TOML and JSON errors; they name line and column
         raise ConfigError(f"{path}: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: tables expected, such as [site] and [[bus]]")
     return content
 
 
-def _renamed(content: Table, path: Path) -> Table:
+def _singular(content: Table, path: Path) -> Table:
     if path.suffix != ".json":
         return content
     return {PLURALS.get(key, key): value for key, value in content.items()
@@ -85,6 +94,20 @@ def _check_tables(parts: Table, path: Path) -> None:
     for key in ("bus", "device"):
         if not parts.get(key):
             raise ConfigError(f"{path}: no [[{key}]]; a site needs at least one")
+
+
+def _check_old_keys(buses: list[Table], path: Path,
+                    lines: dict[tuple[str | int, ...], int]) -> None:
+    """Refuse keys of [[bus]] that have new names, all at once and with their lines."""
+    told = []
+    for index, bus in enumerate(buses):
+        for key, text in renamed(bus)[1] if isinstance(bus, dict) else ():
+            line = lines.get(("bus", index, key))
+            told.append(f"{path}:{line}: {text}" if line else f"{path}: [[bus]] {text}")
+    if told:
+        keys = "1 key has a new name" if len(told) == 1 else f"{len(told)} keys have new names"
+        told.append(f"{keys}; next: write the new ones and run init again")
+        raise ConfigError("\n".join(told))
 
 
 def _check_site(site: Table, path: Path) -> None:
@@ -125,8 +148,7 @@ def _unique_names(rows: list[Table], table: str, path: Path) -> list[str]:
     return names
 
 
-def _anchor_port(bus: Table, folder: Path) -> None:
-    """Make a serial port's relative path absolute: cabinet.toml lies in another folder."""
-    port = bus.get("port")
-    if bus.get("kind") in SERIAL_KINDS and isinstance(port, str):
-        bus["port"] = str(folder / port)
+def _anchor_tty(bus: Table, folder: Path) -> None:
+    """Make a serial device's relative path absolute: cabinet.toml lies in another folder."""
+    if isinstance(bus.get("tty"), str):
+        bus["tty"] = str(folder / bus["tty"])

@@ -1,48 +1,44 @@
-"""Write the TOML that cabinet.toml and fleet.toml need: tables of plain values.
+"""The TOML of cabinet.toml and fleet.toml: a comment line, then tables, written by tomli-w.
 
-The standard library reads TOML but does not write it.  Strings are written as JSON strings,
-which TOML basic strings contain (TOML 1.0, "String"), apart from DEL, which is refused.
+Each row of a list stands under a head of its own, such as [[bus]]: the gateway's check names
+the line of a mistake by these heads, and tomli-w would write short rows as inline tables.
 """
 
-import json
 from typing import Any
+
+import tomli_w
 
 from gateway.core.errors import ConfigError
 
 
 def document(title: str, tables: list[tuple[str, Any]]) -> str:
-    """Return TOML text: a comment line, then each (name, dict or list of dicts)."""
-    blocks = [f"# {title}"]
+    """Return TOML text of each (name, dict or list of dicts).
+
+    Keys without a value (None) and empty tables are left out.  Raises ConfigError for what
+    TOML or UTF-8 cannot say.
+    """
+    blocks = [f"# {title}\n"]
     for name, content in tables:
         if isinstance(content, list):
-            blocks += [_block(f"[[{name}]]", row) for row in content]
+            blocks += [_block(name, row, f"[[{name}]]\n") for row in content]
         elif content:
-            blocks.append(_block(f"[{name}]", content))
-    return "\n\n".join(blocks) + "\n"
+            blocks.append(_block(name, content, f"[{name}]\n"))
+    return "\n".join(blocks)
 
 
-def _block(head: str, row: dict[str, Any]) -> str:
-    lines = [f"{_key(key)} = {_value(value)}" for key, value in row.items() if value is not None]
-    return "\n".join([head, *lines])
+def _block(name: str, row: dict[str, Any], head: str) -> str:
+    """Return one table under its head; tables inside it follow under [name.key]."""
+    try:
+        text = tomli_w.dumps({name: _without_none(row)})
+        text.encode()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"[{name}] cannot be written as TOML: {error}") from error
+    return head + text.removeprefix(f"[{name}]\n")
 
 
-def _key(key: str) -> str:
-    plain = key.replace("_", "").replace("-", "")
-    return key if plain.isascii() and plain.isalnum() else _value(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, str):
-        if "\x7f" in value:
-            raise ConfigError(f"{value!r}: the control character DEL has no place in a name")
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
+def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
-        inner = ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items())
-        return "{" + inner + "}"
-    raise ConfigError(f"{value!r}: a {type(value).__name__} cannot stand in a configuration")
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
+    return value

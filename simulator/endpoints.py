@@ -7,6 +7,7 @@ site's configuration; nothing else needs to know that the cabinet is simulated.
 from pathlib import Path
 from typing import Any
 
+from simulator.buses import where
 from simulator.clock import ScaledClock
 from simulator.scenario import Bus, Device, Scenario
 
@@ -31,14 +32,8 @@ def endpoints(scenario: Scenario, clock: ScaledClock, places: dict[str, str | in
 
 
 def _bus(bus: Bus, place: str | int) -> dict[str, Any]:
-    table: dict[str, Any] = {"name": bus.name, "kind": bus.kind}
-    if bus.kind in ("rtu", "pylontech"):
-        table.update(port=place, baud=bus.baud, parity="N", stopbits=1)
-    elif bus.kind == "tcp":
-        table.update(host="127.0.0.1", tcp_port=place)
-    else:
-        table.update(url=f"http://127.0.0.1:{place}")
-    return {**table, "timeout_s": TIMEOUT_S}
+    return {"name": bus.name, "transport": bus.transport, "protocol": bus.protocol,
+            **where(bus.transport, place, bus.baud), "timeout_s": TIMEOUT_S}
 
 
 def _device(scenario: Scenario, device: Device) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import json
 from typing import TextIO
 
 from simulator.clock import format_utc
@@ -25,8 +26,11 @@ def write(scenario: Scenario, args: argparse.Namespace, out: TextIO) -> int:
         if args.csv:
             table.writerow(_row(runner, scenario, t_s))
     runner.advance(seconds)
-    if not args.csv:
-        for role, energy in truth_entry(runner.site, runner.before)["energy_wh"].items():
+    energy_wh = truth_entry(runner.site, runner.before)["energy_wh"]
+    if args.json:
+        print(json.dumps({"hours": args.hours, "energy_wh": energy_wh}, indent=1), file=out)
+    elif not args.csv:
+        for role, energy in energy_wh.items():
             print(f"{role:<20}{energy:12.1f} Wh", file=out)
     return 0
 

@@ -39,10 +39,11 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Bus:
-    """One line or address.  kind: rtu, tcp, pylontech or http."""
+    """One line or address.  transport, protocol: a row of buses.py."""
 
     name: str
-    kind: str
+    transport: str
+    protocol: str
     baud: int
 
 

@@ -6,14 +6,11 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from gateway.core.errors import ConfigError
+from simulator.buses import BUSES, OLD_KINDS, PROFILES, PROTOCOLS, TRANSPORTS, name_of
 
 ROLES = ("grid", "pv", "battery", "it", "cooling", "lighting", "other")
-PROFILES = {  # profile -> bus kinds it speaks on; tcp for an RTU meter: behind a gateway
-    "eastron-sdm630-v2": ("rtu", "tcp"), "eastron-sdm120": ("rtu", "tcp"), "xy-md02": ("rtu",),
-    "sunspec-generic": ("tcp",), "pylontech-rs485": ("pylontech",),
-    "compute-prometheus": ("http",),
-}
 METERS = ("eastron-sdm630-v2", "eastron-sdm120", "sunspec-generic")
+NODE_PROFILE = "compute-prometheus"
 REQUIRED = object()
 
 
@@ -65,10 +62,10 @@ NODE = {"name": _TEXT, "cores": _whole(1, 1024), "idle_w": _number(0, 1e5),
 WORKLOAD = {"name": _TEXT, "cores_reserved": _number(0, 1024),
             "shape": Key(str, choice=("shop", "night", "flat", "jobs")), "base": _SHARE,
             "swing": _SHARE, "task_cpu_s": _number(0.001, 1e6), "task_cores": _number(0.01, 1024)}
-BUS = {"name": _TEXT, "kind": Key(str, choice=("rtu", "tcp", "pylontech", "http")),
-       "baud": _whole(1200, 500_000, 9600)}
+BUS = {"name": _TEXT, "transport": Key(str, choice=TRANSPORTS),
+       "protocol": Key(str, choice=PROTOCOLS), "baud": _whole(1200, 500_000, 9600)}
 DEVICE = {"name": _TEXT, "bus": _TEXT, "unit": _whole(1, 247, 1),
-          "profile": Key(str, choice=tuple(PROFILES)), "role": Key(str, choice=ROLES, default=None),
+          "profile": Key(str, choice=PROFILES), "role": Key(str, choice=ROLES, default=None),
           "feeds": Key(list, default=()), "meter": Key(str, default=None),
           "rated_w": _whole(1, 10_000_000, None), "serial": _whole(1, 2**31, 1),
           "import_wh": _whole(0, WH_MAX, 0), "export_wh": _whole(0, WH_MAX, 0)}
@@ -148,6 +145,7 @@ def read_tables(raw: dict[str, Any], check: Checker) -> dict[str, Any]:
     check.unknown("top level", raw, [*TABLES, *lists])
     tables: dict[str, Any] = {
         name: check.table(f"[{name}]", raw.get(name, {}), keys) for name, keys in TABLES.items()}
+    raw = {**raw, "bus": _renamed(raw.get("bus", []), check)}
     for name, keys in lists.items():
         tables[name] = _rows(check, f"[[{name}]]", raw.get(name, []), keys)
     for node in tables["node"]:
@@ -156,6 +154,21 @@ def read_tables(raw: dict[str, Any], check: Checker) -> dict[str, Any]:
     _check_wiring(tables, check)
     _check_sense(tables, check)
     return tables
+
+
+def _renamed(buses: Any, check: Checker) -> Any:
+    """Return the [[bus]] tables with the new keys for an old `kind`, which is a mistake."""
+    rows = []
+    for bus in buses if isinstance(buses, list) else [buses]:
+        kind = bus.get("kind") if isinstance(bus, dict) else None
+        if kind in OLD_KINDS:
+            new = BUSES[OLD_KINDS[kind]]
+            check.fault(f"[[bus]] {bus.get('name')}:", f'kind = "{kind}" is now transport = '
+                        f'"{new.transport}", protocol = "{new.protocol}"')
+            bus = {"transport": new.transport, "protocol": new.protocol,
+                   **{key: value for key, value in bus.items() if key != "kind"}}
+        rows.append(bus)
+    return rows
 
 
 def _rows(check: Checker, place: str, given: Any, keys: dict[str, Key]) -> list[dict[str, Any]]:
@@ -193,17 +206,28 @@ def _check_sense(tables: dict[str, Any], check: Checker) -> None:
                                        "write it as Europe/Berlin")
 
 
+def _check_pairs(buses: list[dict[str, Any]], check: Checker) -> dict[str, str]:
+    """Return the kind of each bus by name, "" for a pair of keys that is not played."""
+    kinds = {}
+    for bus in buses:
+        pair = bus["transport"], bus["protocol"]
+        kinds[bus["name"]] = name_of(*pair)
+        if not kinds[bus["name"]] and pair[0] in TRANSPORTS and pair[1] in PROTOCOLS:
+            check.fault(f"[[bus]] {bus['name']}:", f"{pair[1]} is not spoken over {pair[0]}")
+    return kinds
+
+
 def _check_wiring(tables: dict[str, Any], check: Checker) -> None:
     """Note devices on buses that do not exist, doubled units, and meters that feed nobody."""
-    kinds = {bus["name"]: bus["kind"] for bus in tables["bus"]}
+    kinds = _check_pairs(tables["bus"], check)
     nodes = [node["name"] for node in tables["node"]]
     seen: set[tuple[str, int]] = set()
     for device in tables["device"]:
         place = f"[[device]] {device['name']}:"
-        spoken = PROFILES.get(device["profile"], ())
+        spoken = [name for name, bus in BUSES.items() if device["profile"] in bus.profiles]
         if device["bus"] not in kinds:
             check.fault(place, f"no bus {device['bus']!r}")
-        elif spoken and kinds[device["bus"]] not in spoken:
+        elif spoken and kinds[device["bus"]] and kinds[device["bus"]] not in spoken:
             check.fault(place, f"{device['profile']} speaks {' or '.join(spoken)}, the bus is "
                                f"{kinds[device['bus']]}")
         if (device["bus"], device["unit"]) in seen:
@@ -216,5 +240,5 @@ def _check_wiring(tables: dict[str, Any], check: Checker) -> None:
         for fed in [*(device["feeds"] or ())]:
             if fed not in nodes:
                 check.fault(place, f"feeds {fed!r}, which is no node")
-        if "http" in spoken and device["name"] not in nodes:
+        if device["profile"] == NODE_PROFILE and device["name"] not in nodes:
             check.fault(place, "a compute device is named as its node")

@@ -5,27 +5,22 @@ bus/NAME (links to the ptys) and truth.jsonl (the books at every quarter hour).
 """
 
 import asyncio
+import importlib
 import json
 import os
 import signal
 from pathlib import Path
 from typing import IO, Any
 
+from simulator.buses import BUSES, SimulatedBus, name_of
 from simulator.clock import ScaledClock
-from simulator.devices import registers
 from simulator.endpoints import endpoints
-from simulator.pylontech import stack
 from simulator.runner import Runner, truth_entry
-from simulator.scenario import Bus, Device, Scenario
-from simulator.servers.metrics_http import MetricsServer
-from simulator.servers.pylontech_pty import PylontechServer
-from simulator.servers.rtu_pty import Now, RtuServer, Unit
-from simulator.servers.tcp import TcpServer
-from simulator.servers.tcp_gateway import TcpGateway
+from simulator.scenario import Bus, Scenario
+from simulator.servers.base import BusToServe, Now, Server
 from simulator.world import Site
 
 TICK_S = 0.25               # real; the world also moves whenever a device is asked
-Server = RtuServer | PylontechServer | TcpServer | TcpGateway | MetricsServer
 
 
 class Cabinet:
@@ -50,35 +45,15 @@ class Cabinet:
         self._truth.flush()
 
     async def start(self) -> None:
-        """Open every bus."""
+        """Open every bus.  A line is there without devices too; a server needs one to play."""
         for bus in self.scenario.buses:
             devices = [d for d in self.scenario.devices if d.bus == bus.name]
-            if devices or bus.kind == "rtu":
-                self.places[bus.name] = await self._open(bus, devices)
-
-    async def _open(self, bus: Bus, devices: list[Device]) -> str | int:
-        units = {d.unit: Unit(d.profile, registers(self.runner, d)) for d in devices}
-        if bus.kind == "rtu":
-            line = RtuServer((bus.name, bus.baud), units, self._now, self.scenario.faults)
-            self._servers.append(line)
-            return line.line.path
-        device = devices[0]
-        if bus.kind == "pylontech":
-            bms = PylontechServer(bus.baud, device.unit, self._now,
-                                  lambda: stack(self.runner, device))
-            self._servers.append(bms)
-            return bms.line.path
-        if bus.kind == "tcp" and device.profile == "sunspec-generic":
-            server: TcpServer | TcpGateway | MetricsServer = TcpServer(
-                device.unit, registers(self.runner, device), self._now)
-        elif bus.kind == "tcp":
-            server = TcpGateway(units, self._now)
-        else:
-            node = next(n for n in self.scenario.nodes if n.name == device.name)
-            server = MetricsServer(self.runner, node, self._now)
-        self._servers.append(server)
-        await server.start()
-        return server.port
+            kind = _kind(bus)
+            if devices or kind.is_bare_line:
+                asked = BusToServe(bus, devices, self.runner, self._now)
+                opened = await _module(kind.server).serve(asked)
+                self.places[bus.name] = opened.place
+                self._servers.append(opened.server)
 
     async def close(self) -> None:
         """Take every bus down and write where the books stood."""
@@ -87,6 +62,15 @@ class Cabinet:
             if done is not None:
                 await done
         self._write({**truth_entry(self.runner.site, self.runner.before), "stopped": True})
+
+
+def _kind(bus: Bus) -> SimulatedBus:
+    return BUSES[name_of(bus.transport, bus.protocol)]
+
+
+def _module(server: str) -> Any:
+    """Return the module of simulator/servers that opens a bus, loaded with the first one."""
+    return importlib.import_module(f"simulator.servers.{server}")
 
 
 def link_lines(places: dict[str, str | int], folder: Path) -> dict[str, str | int]:
@@ -105,6 +89,8 @@ def link_lines(places: dict[str, str | int], folder: Path) -> dict[str, str | in
 
 async def serve(scenario: Scenario, out: Path, speed: int) -> None:
     """Serve until SIGTERM or SIGINT.  out: a folder, made if missing; its files are replaced."""
+    for bus in scenario.buses:
+        _module(_kind(bus).server)      # a package that is missing is told before a file is made
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     (out / "endpoints.json").unlink(missing_ok=True)

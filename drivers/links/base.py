@@ -51,25 +51,28 @@ class Link(Protocol):
         """Let the port or connection go; the next exchange opens it again."""
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class BusConfig:
-    """One [[bus]] of cabinet.toml; any object with these attributes does as well.
+    """One [[bus]] of cabinet.toml; registry.py says which fields count on which bus.
 
-    kind: "rtu", "tcp", "pylontech" or "http".  port: path of the tty.  at_once: questions under
-    way at once on a TCP connection (modbus.TcpReads).  url: http://host:port/path.
+    tty: path of the serial device.  host, port: of a TCP server.  url: http://host:port/path.
+    at_once: questions under way at once on a TCP connection (modbus.TcpReads).  timeout_s: first
+    guess for an answer, real seconds.
     """
 
     name: str
-    kind: str
-    port: str = ""
+    transport: str
+    protocol: str
+    tty: str = ""
     baud: int = 9600
     parity: str = "N"
     stopbits: int = 1
+    echo: bool = False
     host: str = ""
-    tcp_port: int = 502
+    port: int = 502
     at_once: int = 1
     url: str = ""
-    echo: bool = False
+    timeout_s: float = 1.0
 
 
 @dataclass

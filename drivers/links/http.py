@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
-from drivers.links.base import BackOff, Counts, LinkClock, uninterrupted
+from drivers.links.base import BackOff, BusConfig, Counts, LinkClock, uninterrupted
 from gateway.core.errors import BadFrame, ConfigError, NoReply, Refused
 
 WHOLE_MAX_S = 5.0
@@ -34,10 +34,10 @@ def place(url: str) -> tuple[str, int, str]:
 class HttpLink:
     """One compute node's metrics."""
 
-    def __init__(self, bus: Any, clock: LinkClock) -> None:
-        self.name = str(bus.name)
+    def __init__(self, bus: BusConfig, clock: LinkClock) -> None:
+        self.name = bus.name
         self.counts = Counts()
-        self._host, self._port, _ = place(str(bus.url))
+        self._host, self._port, _ = place(bus.url)
         self._clock = clock
         self._lock = asyncio.Lock()
         self._back_off = BackOff(self.name)

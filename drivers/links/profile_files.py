@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers import profile
+from drivers.links.registry import NAMES
 from gateway.core.errors import ConfigError
 
 FOLDER = Path(__file__).resolve().parent.parent / "profiles"
@@ -48,4 +49,7 @@ def load(path: Path) -> Any:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
-    return profile.make(path.stem, table)
+    made = profile.make(path.stem, table)
+    for name in made.transport.buses:
+        profile.one_of(f"{path.stem} [transport]", "buses", name, NAMES)
+    return made

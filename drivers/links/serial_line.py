@@ -12,7 +12,7 @@ from typing import Any
 
 import serial
 
-from drivers.links.base import BackOff, Counts, LinkClock, uninterrupted
+from drivers.links.base import BackOff, BusConfig, Counts, LinkClock, uninterrupted
 from gateway.aio.deadlines import limits
 from gateway.core.errors import BadFrame, NoReply, Refused
 
@@ -30,12 +30,12 @@ INPUT_MAX = 4096                # bytes kept unread: 16 frames; the rest is nois
 class SerialLink:
     """One tty with one or many units on it; one transaction at a time."""
 
-    def __init__(self, bus: Any, clock: LinkClock) -> None:
-        self.name = str(bus.name)
+    def __init__(self, bus: BusConfig, clock: LinkClock) -> None:
+        self.name = bus.name
         self.counts = Counts()
         self._bus = bus
         self._clock = clock
-        self._echo = bool(getattr(bus, "echo", False))
+        self._echo = bus.echo
         self._lock = asyncio.Lock()
         self._port: serial.Serial | None = None
         self._back_off = BackOff(self.name)
@@ -45,9 +45,8 @@ class SerialLink:
         self._busy_s = 0.0              # loop time of the last byte or request
         self._quiet_ticks_ms = 0        # scaled tick of the same moment
         self._dirty_s = 0.0             # silence wanted before the next request; 0 = clean
-        baud = int(bus.baud)
-        self._silence_s = (SILENCE_FAST_S if baud > 19200
-                           else SILENCE_CHARACTERS * BITS_PER_CHARACTER / baud)
+        self._silence_s = (SILENCE_FAST_S if bus.baud > 19200
+                           else SILENCE_CHARACTERS * BITS_PER_CHARACTER / bus.baud)
 
     async def exchange(self, transaction: Any, timeout_s: float) -> int:
         """Ask and hear: see base.Link.  A cancelled caller waits until the line is free."""
@@ -89,15 +88,15 @@ class SerialLink:
         loop = asyncio.get_running_loop()
         wait_s = self._back_off.wait_s(loop.time())
         if wait_s > 0:
-            raise NoReply(f"{self.name}: port {self._bus.port} is closed, "
+            raise NoReply(f"{self.name}: port {self._bus.tty} is closed, "
                           f"next try in {wait_s:.0f} s")
         try:
             self._port = serial.Serial(
-                str(self._bus.port), int(self._bus.baud), parity=str(self._bus.parity),
-                stopbits=int(self._bus.stopbits), timeout=0, write_timeout=0, exclusive=True)
+                self._bus.tty, self._bus.baud, parity=self._bus.parity,
+                stopbits=self._bus.stopbits, timeout=0, write_timeout=0, exclusive=True)
         except (OSError, ValueError) as error:      # SerialException is an OSError
             self._back_off.failed(loop.time())
-            raise NoReply(f"{self.name}: port {self._bus.port} "
+            raise NoReply(f"{self.name}: port {self._bus.tty} "
                           f"cannot be opened: {error}") from error
         self._back_off.worked()
         self.counts.opened += 1
@@ -117,7 +116,7 @@ class SerialLink:
     def _lost(self, why: str) -> NoReply:
         self._shut()
         self._back_off.failed(asyncio.get_running_loop().time())
-        return NoReply(f"{self.name}: port {self._bus.port} is gone: {why}")
+        return NoReply(f"{self.name}: port {self._bus.tty} is gone: {why}")
 
     def _on_readable(self) -> None:
         if self._port is None:

@@ -10,7 +10,7 @@ import asyncio
 import socket
 from typing import Any
 
-from drivers.links.base import BackOff, Counts, LinkClock
+from drivers.links.base import BackOff, BusConfig, Counts, LinkClock
 from gateway.aio.deadlines import Limits, limits
 from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 
@@ -176,10 +176,10 @@ def _prepare(sock: socket.socket) -> None:
 class TcpLink:
     """One Modbus TCP server or gateway; one transaction at a time."""
 
-    def __init__(self, bus: Any, clock: LinkClock) -> None:
-        self.name = str(bus.name)
+    def __init__(self, bus: BusConfig, clock: LinkClock) -> None:
+        self.name = bus.name
         self.counts = Counts()
-        self._host, self._port = str(bus.host), int(bus.tcp_port)
+        self._host, self._port = bus.host, bus.port
         self._clock = clock
         self._is_busy = False
         self._back_off = BackOff(self.name)

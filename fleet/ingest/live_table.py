@@ -4,20 +4,25 @@ import asyncio
 import contextlib
 import json
 import zlib
-from collections import namedtuple
-from typing import Any
+from typing import NamedTuple
 
 from gateway.core.live_dictionary import FORMAT, MESSAGE_BYTES_MAX, WORDS
 
 DEVICES_MAX = 100_000
 ROWS_MAX = 256              # nodes or devices of one cabinet
 
-# figures: the decoded live message (docs/formats.md).  arrived_s: fleet's monotonic seconds.
-# arrived_ms: fleet's UTC.
-Live = namedtuple("Live", ("figures", "arrived_s", "arrived_ms"))
+Figures = dict[str, object]     # a live message, decoded (docs/formats.md); nothing is believed
 
 
-def parse(payload: bytes, sender: str) -> dict[str, Any] | None:
+class Live(NamedTuple):
+    """A live message; arrived_s: fleet's monotonic seconds, arrived_ms: fleet's UTC."""
+
+    figures: Figures
+    arrived_s: float
+    arrived_ms: int
+
+
+def parse(payload: bytes, sender: str) -> Figures | None:
     """Return a live message of a device, or None if it is not a usable one."""
     try:
         figures = json.loads(unpack(payload))
@@ -39,13 +44,13 @@ def unpack(payload: bytes) -> bytes:
     return text
 
 
-def section(figures: dict[str, Any] | None, name: str) -> dict[str, Any]:
+def section(figures: Figures | None, name: str) -> Figures:
     """Return a part of a live message that should be a map; empty if it is not."""
     found = (figures or {}).get(name)
     return found if isinstance(found, dict) else {}
 
 
-def rows(figures: dict[str, Any] | None, name: str) -> list[dict[str, Any]]:
+def rows(figures: Figures | None, name: str) -> list[Figures]:
     """Return a part of a live message that should be a list of maps; others are left out."""
     found = (figures or {}).get(name)
     listed = found[:ROWS_MAX] if isinstance(found, list) else []

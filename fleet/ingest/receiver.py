@@ -14,9 +14,10 @@ import sqlite3
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TypeVar
 
 import aiomqtt
+from paho.mqtt.reasoncodes import ReasonCode
 
 from fleet import clock
 from fleet.ingest.ingest import Desk, Message
@@ -37,6 +38,8 @@ REFUSED = 128               # SUBACK, MQTT 3.1.1 3.9.3
 NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 TIMEOUT_S = 10
 FOREIGN = (aiomqtt.MqttError, OSError, sqlite3.Error)
+
+T = TypeVar("T")
 
 log = logging.getLogger("fleet.ingest.receiver")
 
@@ -60,6 +63,11 @@ def cause(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _code(granted: int | ReasonCode) -> int:
+    """Return the number of a SUBACK's answer, whichever form the client gives it."""
+    return granted if isinstance(granted, int) else granted.value
 
 
 class Receiver:
@@ -110,8 +118,7 @@ class Receiver:
         async with self._client() as client:
             granted = await client.subscribe([(UP, 1), (LIVE, 0)])
             heed_stop()
-            codes: list[Any] = list(granted or ())
-            if any(getattr(code, "value", code) >= REFUSED for code in codes):
+            if any(_code(one) >= REFUSED for one in granted or ()):
                 raise OSError(f"the broker does not let us listen to {UP} and {LIVE}: its access "
                               "list does not know this certificate's name")
             self.connected = True
@@ -165,5 +172,5 @@ class Receiver:
         await client.publish(f"wp/1/{device}/receipt", receipt, qos=1, retain=True)
         self.last_receipt_ms[device] = clock.utc_ms()
 
-    async def _on_thread(self, work: Callable[[], Any]) -> Any:
+    async def _on_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

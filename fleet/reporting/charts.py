@@ -1,4 +1,6 @@
-"""Charts as SVG text, shared by the live page and the HTML report.  Pure, reproducible bytes.
+"""Charts as SVG, shared by the live page and the HTML report.  Pure, reproducible bytes.
+
+The only markup outside templates: every text and class in it is escaped here.
 
 Colours come from classes (fleet/web/assets/charts.css), so one drawing serves light and dark.
 A chart is 400 units wide: on a phone that is one unit per pixel, and text stays readable.
@@ -6,8 +8,11 @@ A chart is 400 units wide: on a phone that is one unit per pixel, and text stays
 
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
-from html import escape
 from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+from fleet.reporting.rendering import visible
 
 WIDTH, HEIGHT = 400, 190
 LEFT, RIGHT, TOP, BOTTOM = 38, 6, 10, 20
@@ -34,7 +39,7 @@ class Axis(NamedTuple):
     zone: tzinfo
 
 
-def stacked(title: str, unit: str, axis: Axis, layers: Sequence[Layer]) -> str:
+def stacked(label: str, axis: Axis, layers: Sequence[Layer]) -> Markup:
     """Return a bar chart whose layers stand on each other, one bar for each slot."""
     totals = [sum(max(layer.values[i] or 0, 0) for layer in layers) for i in range(axis.slots)]
     top = _nice(max(totals, default=0))
@@ -51,11 +56,11 @@ def stacked(title: str, unit: str, axis: Axis, layers: Sequence[Layer]) -> str:
             path.append(f"M{LEFT + slot * width:.1f} {y:.1f}h{width * 0.86:.1f}"
                         f"v{height:.1f}h{-width * 0.86:.1f}z")
         if path:
-            bars.append(f'<path class="fill {layer.css}" d="{"".join(path)}"/>')
-    return _frame((title, unit), axis, top, "".join(bars), layers)
+            bars.append(f'<path class="fill {_text(layer.css)}" d="{"".join(path)}"/>')
+    return _frame(label, axis, top, "".join(bars))
 
 
-def lines(title: str, unit: str, axis: Axis, layers: Sequence[Layer]) -> str:
+def lines(label: str, axis: Axis, layers: Sequence[Layer]) -> Markup:
     """Return a step chart: each value holds for its whole slot; unknown slots stay open."""
     known = [value for layer in layers for value in layer.values if value is not None]
     top = _nice(max(known, default=0))
@@ -71,34 +76,31 @@ def lines(title: str, unit: str, axis: Axis, layers: Sequence[Layer]) -> str:
             path.append(f"{'L' if drawing else 'M'}{x:.1f} {y:.1f}H{x + width:.1f}")
             drawing = True
         if path:
-            paths.append(f'<path class="line {layer.css}" d="{"".join(path)}"/>')
-    return _frame((title, unit), axis, top, "".join(paths), layers)
+            paths.append(f'<path class="line {_text(layer.css)}" d="{"".join(path)}"/>')
+    return _frame(label, axis, top, "".join(paths))
 
 
-def meter(parts: Sequence[tuple[str, float]]) -> str:
+def meter(parts: Sequence[tuple[str, float]]) -> Markup:
     """Return one horizontal bar of (class, share of the whole 0..1) parts."""
     at, rects = 0.0, []
     for css, part in parts:
         size = max(min(part, 1 - at), 0.0)
         if size > 0:
-            rects.append(f'<rect class="fill {css}" x="{at * 100:.2f}" width="{size * 100:.2f}" '
-                         'height="8"/>')
+            rects.append(f'<rect class="fill {_text(css)}" x="{at * 100:.2f}" '
+                         f'width="{size * 100:.2f}" height="8"/>')
         at += size
-    return ('<svg class="meter" viewBox="0 0 100 8" preserveAspectRatio="none" '
-            f'aria-hidden="true">{"".join(rects)}</svg>')
+    return Markup('<svg class="meter" viewBox="0 0 100 8" preserveAspectRatio="none" '
+                  f'aria-hidden="true">{"".join(rects)}</svg>')
 
 
-def _frame(heading: tuple[str, str], axis: Axis, top: float, marks: str,
-           layers: Sequence[Layer]) -> str:
-    title, unit = heading
+def _text(value: str) -> str:
+    return str(escape(visible(value)))
+
+
+def _frame(label: str, axis: Axis, top: float, marks: str) -> Markup:
     grid = "".join(_tick(top * i / TICKS, top) for i in range(TICKS + 1))
-    legend = "".join(f'<li><span class="swatch {layer.css}"></span>{escape(layer.name)}</li>'
-                     for layer in layers)
-    return (f'<figure class="chart"><figcaption>{escape(title)} <span class="unit">'
-            f'{escape(unit)}</span></figcaption>'
-            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}, '
-            f'{escape(unit)}">{grid}{marks}{_hours(axis)}</svg>'
-            f'<ul class="legend">{legend}</ul></figure>')
+    return Markup(f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_text(label)}">'
+                  f'{grid}{marks}{_hours(axis)}</svg>')
 
 
 def _tick(value: float, top: float) -> str:
@@ -124,7 +126,7 @@ def _hours(axis: Axis) -> str:
         text = local.strftime("%d %b") if every >= 24 * per_hour else local.strftime("%H:%M")
         x = min(max(LEFT + slot * width, LEFT + 4), WIDTH - RIGHT - 14)
         labels.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 5}" text-anchor="middle">'
-                      f'{text}</text>')
+                      f'{_text(text)}</text>')
     return "".join(labels[:9])
 
 

@@ -4,7 +4,6 @@ At run time all of these are the plain maps that JSON and the templates take.  T
 the statement are the ledger's (docs/accounting.md names their keys).
 """
 
-from collections.abc import Mapping
 from typing import Any, TypedDict
 
 Section = dict[str, Any]            # of the ledger's statement
@@ -89,7 +88,7 @@ class Report(_Times):
     nodes: dict[str, Section]
     workloads: list[Section]
     series: list[Section]
-    methods: Mapping[str, Any]
+    methods: Section
     notes: list[str]
     meters: list[MeterRow]
     evidence: Evidence

@@ -1,18 +1,31 @@
 """The charts of a period, from a report's slots: the same on the page and in the report."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from markupsafe import Markup
+
 from fleet.formats.timetext import utc_ms
+from fleet.reporting import rendering
 from fleet.reporting.charts import Axis, Layer, lines, stacked
 from fleet.reporting.content import Slot
-from fleet.reporting.text import ROLE_WORDS
+from fleet.texts import say
 
 SLOTS_MIN = 24
 SOURCES = (("pv", "pv"), ("battery_discharge", "battery"), ("genset", "genset"),
            ("grid_import", "grid"))
 LOADS = (("it", "it"), ("cooling", "cooling"), ("lighting", "lighting"), ("other", "other"),
          ("battery_charge", "charge"), ("grid_export", "export"))
+
+
+class Chart(NamedTuple):
+    """One figure; title, unit: text above the drawing, layers: what its legend names."""
+
+    title: str
+    unit: str
+    layers: Sequence[Layer]
+    svg: Markup
 
 
 def zone(name: str) -> ZoneInfo:
@@ -23,24 +36,37 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def charts(slots: Sequence[Slot], timezone: str) -> str:
-    """Return the four charts of a period as SVG figures; slots as report.build gives them."""
-    if not slots:
-        return ""
+def charts(slots: Sequence[Slot], timezone: str) -> Markup:
+    """Return the four charts of a period as figures; slots as report.build gives them."""
+    drawn = _charts(slots, timezone) if slots else []
+    return rendering.render(rendering.shared(), "charts.html", {"charts": drawn})
+
+
+def _charts(slots: Sequence[Slot], timezone: str) -> list[Chart]:
     start, end = utc_ms(slots[0]["start"]), utc_ms(slots[0]["end"])
     axis = Axis(start, end - start, len(slots), zone(timezone))
     hours = (end - start) / 3_600_000
     axis, slots = _roomy(axis, slots)
-    return "".join((
-        stacked("Where the energy came from", "kW, mean", axis, _layers(slots, SOURCES, hours)),
-        stacked("Where it went", "kW, mean", axis, _layers(slots, LOADS, hours)),
-        lines("Carbon of a kilowatt-hour", "g/kWh", axis, [
-            Layer("From the grid", "grid", [slot["grid_g_per_kwh"] for slot in slots]),
-            Layer("As used here", "it", [slot["bus_g_per_kwh"] for slot in slots])]),
-        lines("Carbon of a core-hour", "g", axis, [
-            Layer("Reserved core-hour, overhead included", "it",
-                  [slot["g_per_core_hour"] for slot in slots])]),
-    ))
+    return [
+        _chart(stacked, "sources", "kw_mean", axis, _layers(slots, SOURCES, hours)),
+        _chart(stacked, "loads", "kw_mean", axis, _layers(slots, LOADS, hours)),
+        _chart(lines, "intensity", "g_per_kwh", axis, [
+            _course("grid_intensity", "grid", [slot["grid_g_per_kwh"] for slot in slots]),
+            _course("used_intensity", "it", [slot["bus_g_per_kwh"] for slot in slots])]),
+        _chart(lines, "core_hour", "g", axis, [
+            _course("core_hour_layer", "it", [slot["g_per_core_hour"] for slot in slots])]),
+    ]
+
+
+def _chart(draw: Callable[[str, Axis, Sequence[Layer]], Markup], title: str, unit: str,
+           axis: Axis, layers: list[Layer]) -> Chart:
+    title, unit = say(f"chart.{title}"), say(f"chart.{unit}")
+    return Chart(title, unit, layers,
+                 draw(say("chart.label", title=title, unit=unit), axis, layers))
+
+
+def _course(name: str, css: str, values: Sequence[float | None]) -> Layer:
+    return Layer(say(f"chart.{name}"), css, values)
 
 
 def _roomy(axis: Axis, slots: Sequence[Slot]
@@ -54,7 +80,7 @@ def _roomy(axis: Axis, slots: Sequence[Slot]
 
 def _layers(slots: Sequence[Slot], roles: Sequence[tuple[str, str]],
             hours: float) -> list[Layer]:
-    layers = [Layer(ROLE_WORDS[css], css, [_kw(slot["energy_wh"].get(role), hours)
+    layers = [Layer(say(f"role.{css}"), css, [_kw(slot["energy_wh"].get(role), hours)
                                            for slot in slots]) for role, css in roles]
     return [layer for layer in layers if any(layer.values)]
 

@@ -4,56 +4,16 @@ from typing import TypeGuard
 
 from fleet.formats import timetext
 from fleet.store.incidents import Incident
+from fleet.texts import say
 
-NONE = "–"                  # shown where a figure is not known; never 0
+NONE = say("number.none")   # shown where a figure is not known; never 0
 LATE_S, SILENT_S = 20, 60   # age of the last live message (15 s at most)
-
-ROLE_WORDS = {
-    "grid": "Grid", "pv": "Solar (PV)", "battery": "Battery", "genset": "Generator", "it": "IT",
-    "cooling": "Cooling", "lighting": "Lighting", "other": "Other", "residual": "Not metered",
-    "charge": "Into the battery", "export": "To the grid",
-}
-# Clock sources of gateway.core.reading by the names of live messages and by number.
-CLOCK_WORDS = {
-    "unknown": "not set", "rtc": "battery-backed, not checked", "device": "taken from a device",
-    "ntp": "network time", "gnss": "satellite time", "simulated": "simulated",
-    0: "not set", 1: "battery-backed, not checked", 2: "taken from a device",
-    3: "network time", 4: "satellite time", 9: "simulated",
-}
-REFUSED_WORDS = {
-    "unknown-device": "from a gateway that is not enrolled",
-    "bad-signature": "with a signature that does not fit",
-    "broken-chain": "without a place among the batches around it",
-    "fork": "against what is stored (copied key or restored board)",
-    "bad-schema": "in no form that can be read",
-}
-INCIDENT_WORDS = {
-    "gap": "never sealed", "batch-lost": "lost on the gateway's flash",
-    "clone": "two gateways use one key", "broken-chain": "does not fit the chain",
-    "journal-reset": "new journal, not explained", "handover": "board replaced, signed",
-    "coarsened": "made coarser on a full gateway",
-    "quarantined": "received, not booked", "restated": "figures changed later",
-    "clock-ahead": "clock in the future", "placed-later": "dated later",
-}
-# What a person does about an incident; docs/operations.md has the same words.
-INCIDENT_NEXT = {
-    "gap": "look at the gateway's flash and power", "batch-lost": "replace the gateway's flash",
-    "clone": "find the second board, withdraw its certificate",
-    "broken-chain": "find the second board, withdraw its certificate",
-    "journal-reset": "ask who wiped the journal or replaced the board",
-    "quarantined": "report it, with the batch number",
-    "coarsened": "see why the line was away", "clock-ahead": "set the gateway's clock",
-}
-# What a gateway says of its own journal when it is not well.
-JOURNAL_WORDS = {
-    "degraded-ram": "Its flash takes no writes: what is new is only in its memory. Next: free "
-                    "space or replace the flash, soon.",
-    "full": "Its flash is full: new readings are dropped and declared. Next: restore the line, or "
-            "take a larger card.",
-}
+# Clock sources of gateway.core.reading by number; live messages have the names themselves.
+CLOCK_SOURCES = {0: "unknown", 1: "rtc", 2: "device", 3: "ntp", 4: "gnss", 9: "simulated"}
 # What needs a person, and what is only to be known.
 INCIDENTS_SEVERE = ("clone", "broken-chain", "journal-reset", "quarantined", "batch-lost")
 INCIDENTS_WATCH = ("gap", "clock-ahead", "coarsened")
+REFUSED = ("unknown-device", "bad-signature", "broken-chain", "fork", "bad-schema")
 SEVERE = ("fork", "broken-chain", "bad-signature")
 
 
@@ -68,7 +28,7 @@ def figure(value: object, digits: int = 0, unit: str = "") -> str:
     if not is_number(value):
         return NONE
     rounded = round(float(value), digits) + 0.0         # no minus before a zero
-    text = f"{rounded:,.{digits}f}".replace(",", "\u202f").replace("-", "−")
+    text = say.grouped(f"{rounded:,.{digits}f}")
     return f"{text}\u202f{unit}" if unit else text
 
 
@@ -106,14 +66,16 @@ def share(value: object, digits: int = 0) -> str:
     return figure(percent, digits, "%")
 
 
-def age(seconds: float) -> str:
-    """Return how long ago something was."""
+def age(seconds: object) -> str:
+    """Return how long ago something was, or the sign for none."""
+    if not is_number(seconds):
+        return NONE
     if seconds < 2:
-        return "just now"
+        return say("age.now")
     for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
         if seconds < limit:
-            return f"{int(seconds // size)}\u202f{unit} ago"
-    return f"{int(seconds // 86400)} days ago"
+            return say(f"age.{unit}", n=int(seconds // size))
+    return say("age.days", n=int(seconds // 86400))
 
 
 def moment(utc_ms: int | None) -> str:
@@ -123,10 +85,5 @@ def moment(utc_ms: int | None) -> str:
 
 def describe_incident(incident: Incident) -> str:
     """Return an incident as a line for people; what it is, then what happened."""
-    times = f" ({incident.count} times)" if incident.count > 1 else ""
-    return f"{INCIDENT_WORDS.get(incident.kind, incident.kind)}: {incident.detail}{times}"
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """Return a count with its noun."""
-    return f"{figure(number)} {one if number == 1 else many or one + 's'}"
+    return say.plural("verify.incident", incident.count, detail=incident.detail,
+                      what=say.named("incident", incident.kind))

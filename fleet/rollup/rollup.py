@@ -15,7 +15,8 @@ from fleet.formats.timetext import DAY_MS
 from fleet.formats.values import AnyBatch, Opened, Record
 from fleet.rollup import reduce
 from fleet.store import incidents
-from fleet.store.writer import NOT_BOOKED, Store
+from fleet.store.rollup_tables import NOT_BOOKED
+from fleet.store.writer import Store
 from gateway.core import record
 from gateway.core.errors import AdmissionError, BadSchema
 from gateway.core.evidence import batch as batches
@@ -36,7 +37,7 @@ class Booking:
     """Books what is stored; everything here belongs inside the store's transaction."""
 
     def __init__(self, store: Store, now_ms: Callable[[], int]) -> None:
-        self._store, self._now_ms = store, now_ms
+        self._store, self._tables, self._now_ms = store, store.rollup, now_ms
 
     def learn(self, opened: Opened) -> None:
         """Keep what other batches may be waiting for: descriptors, clocks, lost batches.
@@ -45,7 +46,7 @@ class Booking:
         """
         batch = opened.batch
         if self._believed(batch.clock, opened.records):
-            self._store.add_clock(opened, batch.clock)
+            self._tables.add_clock(opened, batch.clock)
         elif batch.clock.source != CLOCK_UNKNOWN:
             self._note(incidents.FUTURE, batch, f"boot {batch.boot}", "the gateway's clock is "
                        "more than a day ahead of ours; its records wait for a better one")
@@ -57,11 +58,11 @@ class Booking:
         batch = opened.batch
         if event.kind == record.CONFIG:
             digest, descriptor = _config(event.body)
-            self._store.add_config(batch.device, digest, descriptor, None)
+            self._tables.add_config(batch.device, digest, descriptor, None)
         elif event.kind == record.CLOCK and batch.clock.source == CLOCK_UNKNOWN:
             clock = _clock_event(event.body)
             if clock is not None and self._believed(clock, opened.records):
-                self._store.add_clock(opened, clock)
+                self._tables.add_clock(opened, clock)
         elif event.kind == record.ALARM and event.body[:1] == [LOST_ALARM]:
             number = event.body[1] if len(event.body) > 1 else None
             if isinstance(number, str) and number.isdecimal() and int(number) < batch.number:
@@ -79,24 +80,24 @@ class Booking:
     def shelve(self, batch_id: int, opened: Opened, why: str) -> None:
         """Leave a stored batch out of the books for good, and say so."""
         batch = opened.batch
-        self._store.mark(batch_id, NOT_BOOKED)
+        self._tables.mark(batch_id, NOT_BOOKED)
         self._note(incidents.QUARANTINED, batch, batch.number,
                    f"batch {batch.number}: received, not booked: {why}")
 
     def book_waiting(self, device: str) -> None:
         """Reduce batches that waited and need not any more, some at a time."""
-        for waiting in self._store.waiting(device, WAITING_MAX):
+        for waiting in self._tables.waiting(device, WAITING_MAX):
             try:
                 opened = envelope.reopen(waiting.sealed)
             except BadSchema:                       # the store was damaged: `verify` names it
-                self._store.mark(waiting.id, NOT_BOOKED)
+                self._tables.mark(waiting.id, NOT_BOOKED)
                 continue
             self.book(waiting.id, opened)
 
     def _reduce(self, batch_id: int, opened: Opened) -> None:
         batch = opened.batch
         clock = self._clock(opened)
-        descriptor = self._store.config(batch.device, batch.config_hash)
+        descriptor = self._tables.config(batch.device, batch.config_hash)
         if clock is None or descriptor is None:
             return
         if opened.cells is not None:
@@ -105,8 +106,8 @@ class Booking:
                                           site_descriptor.held(descriptor))
         if opened.cells is not None:
             reduction = reduce.with_cells(reduction, opened.cells, clock)
-        newest_ms = self._store.newest_quarter_ms(batch.device)
-        self._store.add_reduction(batch_id, opened, reduction, clock.uncertainty_ms)
+        newest_ms = self._tables.newest_quarter_ms(batch.device)
+        self._tables.add_reduction(batch_id, opened, reduction, clock.uncertainty_ms)
         if clock != batch.clock:
             self._note(incidents.PLACED, batch, f"boot {batch.boot}", "records of boot "
                        f"{batch.boot} were put into time by a later clock record, true within "
@@ -123,7 +124,7 @@ class Booking:
         own = ClockState(*opened.batch.clock)
         if self._believed(own, opened.records):
             return own
-        known = self._store.clock(opened)
+        known = self._tables.clock(opened)
         return carried(known, opened.records) if known else None
 
     def _believed(self, clock: ClockState, records: Sequence[Record]) -> bool:

@@ -239,7 +239,7 @@ class Reader:
                                   (device,))
         return dict(rows.fetchall())
 
-    def _one(self, statement: str, *values: Any) -> Any:
+    def _one(self, statement: str, *values: object) -> Any:
         return self._link.execute(statement, values).fetchone()
 
 

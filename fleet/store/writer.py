@@ -11,40 +11,32 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleet.errors import StoreDamaged
-from fleet.formats.values import Chain, Held, Neighbour, Opened, Reduction
+from fleet.formats.values import Chain, Held, Neighbour, Opened
 from fleet.store import low_water
 from fleet.store.incidents import Incidents
+from fleet.store.rollup_tables import BOOKED, WAITS, RollupTables
 from fleet.transparency.merkle_log import Log
-from gateway.core.codec import cbor
-from gateway.core.reading import ClockState
 
 FILE = "fleet.db"
 # 2: the Merkle log, 3: incidents, 4: coarsened batches; an older store gets what it lacks.
 VERSION = 4
-WAITS, BOOKED, NOT_BOOKED = 0, 1, 2     # column `reduced`
 REFUSED_MAX = 1000          # refused batches that are told apart; older ones are only counted
 DETAIL_CHARS_MAX = 300
 EPOCH_BITS = 52             # an epoch stays a whole number in JSON tools
 SCHEMA = Path(__file__).with_name("schema.sql")
 
 
-class Waiting(NamedTuple):
-    """A stored batch that waits for its clock or its descriptor before it can be reduced."""
-
-    id: int
-    sealed: bytes
-
 
 def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     """Return a connection; read-only ones see a stable state while the writer goes on."""
     mode = "ro" if read_only else "rwc"
-    link = sqlite3.connect(f"file:{path}?mode={mode}", uri=True, isolation_level=None,
-                           check_same_thread=False, timeout=10)
-    link.execute("PRAGMA foreign_keys = ON")
-    return link
+    connection = sqlite3.connect(f"file:{path}?mode={mode}", uri=True, isolation_level=None,
+                                 check_same_thread=False, timeout=10)
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
 
 
 class Store:
@@ -59,6 +51,7 @@ class Store:
             self._link.execute("PRAGMA journal_mode = WAL")
             self._link.execute("PRAGMA synchronous = FULL")
             self.log, self.incidents = Log(self._link), Incidents(self._link)
+            self.rollup = RollupTables(self._link)
             self.epoch = self._open()
         except sqlite3.DatabaseError as error:
             raise StoreDamaged(f"{self.path}: {error}; restore it from a backup, or move it "
@@ -186,96 +179,12 @@ class Store:
             "INSERT INTO refused_counts VALUES (?,?,1) ON CONFLICT (device, code) "
             "DO UPDATE SET count = refused_counts.count + 1", (device, code))
 
-    def add_config(self, device: str, digest: bytes, descriptor: bytes, utc_ms: int | None) -> None:
-        """Keep a site descriptor under its hash."""
-        self._link.execute("INSERT OR IGNORE INTO configs VALUES (?,?,?,?)",
-                           (device, digest, descriptor, utc_ms))
-
-    def config(self, device: str, digest: bytes) -> bytes | None:
-        """Return the descriptor with this hash, if it has arrived."""
-        row = self._one("SELECT descriptor FROM configs WHERE device = ? AND hash = ?",
-                        device, digest)
-        return row[0] if row else None
-
-    def add_clock(self, opened: Opened, clock: ClockState) -> None:
-        """Remember a known ClockState for batches of the same boot that had none: the
-        earliest, since it is the nearest to what came before the clock was known."""
-        batch = opened.batch
-        self._link.execute(
-            "INSERT INTO clocks VALUES (?,?,?,?,?,?,?) ON CONFLICT (device, journal, boot) "
-            "DO UPDATE SET source = excluded.source, anchor_ticks_ms = excluded.anchor_ticks_ms, "
-            "anchor_utc_ms = excluded.anchor_utc_ms, uncertainty_ms = excluded.uncertainty_ms "
-            "WHERE excluded.anchor_ticks_ms < clocks.anchor_ticks_ms",
-            (batch.device, batch.journal_id, batch.boot, *clock))
-
-    def clock(self, opened: Opened) -> ClockState | None:
-        """Return the known clock of a batch's boot, if any."""
-        batch = opened.batch
-        row = self._one("SELECT source, anchor_ticks_ms, anchor_utc_ms, uncertainty_ms "
-                        "FROM clocks WHERE device = ? AND journal = ? AND boot = ?",
-                        batch.device, batch.journal_id, batch.boot)
-        return ClockState(*row) if row else None
-
-    def waiting(self, device: str, limit: int) -> list[Waiting]:
-        """Return stored batches of a device that can be reduced now, oldest first."""
-        rows = self._link.execute(
-            "SELECT id, sealed FROM batches b WHERE device = ? AND reduced = 0 AND EXISTS (SELECT "
-            "1 FROM clocks c WHERE c.device = b.device AND c.journal = b.journal AND c.boot = "
-            "b.boot) AND EXISTS (SELECT 1 FROM configs f WHERE f.device = b.device AND f.hash = "
-            "b.config) ORDER BY id LIMIT ?", (device, limit))
-        return [Waiting(*row) for row in rows]
-
-    def mark(self, batch_id: int, state: int) -> None:
-        """Set whether a batch WAITS, is BOOKED, or is NOT_BOOKED for good."""
-        self._link.execute("UPDATE batches SET reduced = ? WHERE id = ?", (state, batch_id))
-
-    def newest_quarter_ms(self, device: str) -> int:
-        """Return the newest quarter hour of which anything is booked; 0 before the first."""
-        return int(self._one("SELECT coalesce(max(quarter_ms), 0) FROM scan_parts "
-                             "WHERE device = ?", device)[0])
-
     def journals(self, device: str) -> list[bytes]:
         """Return the ids of a device's journals."""
         return [row[0] for row in self._link.execute(
             "SELECT journal FROM chains WHERE device = ?", (device,))]
 
-    def add_reduction(self, batch_id: int, opened: Opened, reduction: Reduction,
-                      uncertainty_ms: int) -> None:
-        """Store a batch's share of quarter hours and mark it reduced."""
-        device, link = opened.batch.device, self._link
-        channels = self._channels(opened, [*reduction.counters, *reduction.gauges])
-        link.executemany("INSERT INTO counter_parts VALUES (?,?,?,?,?,?,?,?)", sorted(
-            (channels[key], part[0], batch_id, *part[1:])
-            for key, parts in reduction.counters.items() for part in parts))
-        link.executemany("INSERT INTO gauge_parts VALUES (?,?,?,?,?,?,?,?,?)", sorted(
-            (channels[key], quarter, batch_id, *held)
-            for key, quarters in reduction.gauges.items() for quarter, held in quarters.items()))
-        link.executemany("INSERT INTO scan_parts VALUES (?,?,?,?,?,?,?)", [
-            (device, quarter, opened.schema[stream].device, batch_id, *counts, uncertainty_ms)
-            for (stream, quarter), counts in reduction.scans.items()])
-        link.executemany("INSERT INTO events VALUES (?,?,?,?,?,?)", [
-            (device, opened.batch.journal_id, seq, kind, at, cbor.encode(body))
-            for seq, kind, at, body in reduction.events])
-        self.mark(batch_id, BOOKED)
-
-    def _channels(self, opened: Opened, keys: list[tuple[int, int]]) -> dict[tuple[int, int], int]:
-        """Return {(stream, place): id} of points of a batch; new ones get an id."""
-        device, found = opened.batch.device, {}
-        known = {row[1:]: row[0] for row in self._link.execute(
-            "SELECT id, stream, item, measurand, exponent FROM channels WHERE device = ?",
-            (device,))}
-        for stream, place in keys:
-            name, points = opened.schema[stream]
-            point = points[place]
-            key = name, point.item, point.measurand, point.exponent
-            if key not in known:
-                known[key] = self._link.execute(
-                    "INSERT INTO channels (device, stream, item, measurand, exponent) "
-                    "VALUES (?,?,?,?,?)", (device, *key)).lastrowid
-            found[stream, place] = known[key]
-        return found
-
-    def _one(self, statement: str, *values: Any) -> Any:
+    def _one(self, statement: str, *values: object) -> Any:
         return self._link.execute(statement, values).fetchone()
 
 

@@ -2,17 +2,20 @@
 
 import asyncio
 import json
-from collections import namedtuple
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleet import clock
@@ -20,16 +23,18 @@ from fleet.errors import ReportError
 from fleet.formats.registry import Device, Registry
 from fleet.formats.timetext import parse_quarter
 from fleet.ingest.live_table import LiveTable
+from fleet.ingest.receiver import Receiver
 from fleet.reporting import html as report_html
 from fleet.reporting import report
 from fleet.store.reader import opened
-from fleet.web import page
-from fleet.web.hosts import LocalHosts
+from fleet.texts import say
+from fleet.web import page, panels
+from fleet.web.hosts import LOOPBACK, ExplainedRefusal
 from fleet.web.snapshot import Snapshots, day_so_far, yesterday
 from gateway.core.errors import WattproofError
 
 ASSETS = Path(__file__).with_name("assets")
-TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+GZIP_BYTES_MIN, GZIP_LEVEL = 1000, 5    # a page of 30 kB travels in 6; more costs, gains little
 STREAMS_MAX = 200           # pages that watch at once; more are told to come back
 TICK_S = 5.0                # ages and silence are shown anew this often without any message
 PAUSE_S = 0.5               # at most two updates a second to a page
@@ -44,8 +49,17 @@ HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"
            "X-Frame-Options": "DENY", "Cache-Control": "no-store",
            "Cross-Origin-Opener-Policy": "same-origin"}
 
-# What the pages look at.  receiver: has .connected and .last_receipt_ms.  factors: id or None.
-Desk = namedtuple("Desk", ("data", "registry", "live", "receiver", "factors"))
+
+class Desk(NamedTuple):
+    """What the pages show.  factors: id or None, hosts: names under which a proxy asks, beside
+    this machine's own."""
+
+    data: Path
+    registry: Registry
+    live: LiveTable
+    receiver: Receiver
+    factors: str | None
+    hosts: Sequence[str] = ()
 
 
 class BadQuestion(ReportError):
@@ -77,8 +91,7 @@ class Pages:
     """The handlers; one per service."""
 
     def __init__(self, desk: Desk) -> None:
-        self._registry: Registry = desk.registry
-        self._live: LiveTable = desk.live
+        self._registry, self._live = desk.registry, desk.live
         self._receiver, self._data, self._factors = desk.receiver, desk.data, desk.factors
         self._snapshots = Snapshots(desk.data, desk.factors)
         self._streams = 0
@@ -88,7 +101,7 @@ class Pages:
         devices = [entry for entries in self._registry.sites().values() for entry in entries]
         if len(devices) == 1:
             return HTMLResponse(page.site_page(await self._view(devices[0])))
-        views = [(device, page.state(await self._view(device))) for device in devices]
+        views = [(device, panels.state(await self._view(device))) for device in devices]
         return HTMLResponse(page.sites_page(views))
 
     async def site(self, request: Request) -> Response:
@@ -99,8 +112,9 @@ class Pages:
         """The live part of a site's page, again at every change."""
         device = self._device(request)
         if self._streams >= STREAMS_MAX:
-            return Response("too many pages are open", 503, {"Retry-After": "30"})
-        return StreamingResponse(self._stream(device), media_type="text/event-stream")
+            return Response(say("page.too_many"), 503, {"Retry-After": "30"})
+        return StreamingResponse(self._stream(device), media_type="text/event-stream",
+                                 headers={"X-Accel-Buffering": "no"})   # for a proxy: pass on
 
     async def report(self, request: Request) -> Response:
         """The HTML report: ?day=yesterday, ?from=..&to=.. (RFC 3339 UTC), else today so far."""
@@ -108,13 +122,6 @@ class Pages:
         asked = _asked(dict(request.query_params))
         content = await run_in_threadpool(self._report, device, asked)
         return HTMLResponse(content, headers={"Content-Security-Policy": REPORT_POLICY})
-
-    async def asset(self, request: Request) -> Response:
-        """Style sheets, the script, the icon: a fixed list."""
-        path = ASSETS / request.path_params["name"]
-        if path.parent != ASSETS or path.suffix not in TYPES or not path.is_file():
-            return Response("no such file", 404)
-        return Response(path.read_bytes(), media_type=TYPES[path.suffix])
 
     async def health(self, request: Request) -> Response:
         """Whether the service runs and reaches the broker, for the demo and for monitoring."""
@@ -124,11 +131,11 @@ class Pages:
     def _device(self, request: Request) -> Device:
         return report.device_of(self._registry.sites(), request.path_params["site"])
 
-    async def _view(self, device: Device) -> page.View:
+    async def _view(self, device: Device) -> panels.View:
         snapshot = await run_in_threadpool(self._snapshots.get, device)
         live, now_ms = self._live.get(device.device), clock.utc_ms()
         sent_ms = self._receiver.last_receipt_ms.get(device.device)
-        return page.View(
+        return panels.View(
             device, snapshot, live.figures if live else None,
             clock.monotonic_s() - live.arrived_s if live else None,
             live.arrived_ms if live else None,
@@ -136,7 +143,7 @@ class Pages:
 
     async def _stream(self, device: Device) -> AsyncIterator[str]:
         self._streams += 1
-        version: Any = None
+        version: int | None = None
         try:
             while True:
                 view = await self._view(device)
@@ -154,7 +161,7 @@ class Pages:
             if isinstance(asked, str):
                 span = reader.span_ms(device.device)
                 if span is None:
-                    raise ReportError(f"{device.site}: no readings have arrived yet")
+                    raise ReportError(say("day_error.site_no_readings", site=device.site))
                 times = day_so_far(span, device.timezone)
                 if asked == YESTERDAY:
                     times = yesterday(times[0], device.timezone)
@@ -174,8 +181,7 @@ def _asked(query: dict[str, str]) -> str | tuple[int, int]:
             raise BadQuestion(str(error)) from error
     day = query.get("day", TODAY)
     if set(query) - {"day"} or day not in (TODAY, YESTERDAY):
-        raise BadQuestion(f"a report is asked for with day={TODAY}, day={YESTERDAY}, or with "
-                          "from=...&to=..., both like 2026-06-01T00:00:00Z")
+        raise BadQuestion(say("day_error.question"))
     return day
 
 
@@ -186,17 +192,22 @@ def _event(name: str, html: str) -> str:
 async def _told(request: Request, error: Exception) -> Response:
     status = (400 if isinstance(error, BadQuestion) else
               404 if isinstance(error, ReportError) else 503)
-    return HTMLResponse(page.message_page("Not available", str(error)), status)
+    return HTMLResponse(page.message_page(str(error)), status)
 
 
 def make(desk: Desk) -> Starlette:
     """Return the web application over a fleet's data, live table and receiver."""
-    pages = Pages(desk)
-    app = Starlette(routes=[
-        Route("/", pages.home), Route("/health", pages.health),
-        Route("/assets/{name}", pages.asset), Route("/site/{site}", pages.site),
-        Route("/site/{site}/events", pages.events), Route("/site/{site}/report", pages.report),
-    ], exception_handlers={WattproofError: _told})
-    app.add_middleware(LocalHosts)
-    app.add_middleware(SecureHeaders)       # outermost: a refusal is dressed as well
-    return app
+    pages, names = Pages(desk), (*LOOPBACK, *desk.hosts)
+    page.warm_up()
+    return Starlette(
+        routes=[
+            Route("/", pages.home), Route("/health", pages.health),
+            Mount("/assets", StaticFiles(directory=ASSETS)),
+            Route("/site/{site}", pages.site), Route("/site/{site}/events", pages.events),
+            Route("/site/{site}/report", pages.report)],
+        exception_handlers={WattproofError: _told},
+        middleware=[                            # outermost first: a refusal is dressed as well
+            Middleware(SecureHeaders), Middleware(ExplainedRefusal, names=names),
+            Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),
+            # Event streams pass as they are: each event is there when it was sent.
+            Middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL)])

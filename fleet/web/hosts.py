@@ -1,33 +1,32 @@
-"""The page answers under this machine's own names only.
+"""The page answers under configured names only, by Starlette's TrustedHostMiddleware.
 
 A foreign site can let its name point to 127.0.0.1 (DNS rebinding); a browser then shows that
 site's scripts what is served here, but it still sends that site's name as Host.
 """
 
-from starlette.datastructures import Headers
+from collections.abc import Sequence
+
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-NAMES = ("localhost", "127.0.0.1", "[::1]")
+from fleet.texts import say
 
-
-def is_local(host: str) -> bool:
-    """Return whether a Host header, with or without a port, is one of NAMES."""
-    name, _, port = host.lower().rpartition(":")
-    return host.lower() in NAMES or (name in NAMES and port.isascii() and port.isdecimal())
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
-class LocalHosts:
-    """Refuses what is asked under another name; a proxy before it must send one of NAMES."""
+class ExplainedRefusal:
+    """Says which names are allowed where TrustedHostMiddleware, behind it, refuses a request."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, names: Sequence[str]) -> None:
         self._app = app
+        self._answer = PlainTextResponse(say("page.hosts", names=", ".join(names)) + "\n", 400)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it with 400."""
-        if scope["type"] == "http" and not is_local(Headers(scope=scope).get("host", "")):
-            answer = PlainTextResponse("This page answers to " + ", ".join(NAMES) + " only; open "
-                                       "it under one of these names.\n", 400)
-            await answer(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        """Pass a request on, and a refusal back in words."""
+        async def explained(message: Message) -> None:
+            if "router" in scope or scope["type"] != "http":    # it reached the routes
+                await send(message)
+            elif message["type"] == "http.response.start":
+                await self._answer(scope, receive, send)
+
+        await self._app(scope, receive, explained)

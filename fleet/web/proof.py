@@ -1,21 +1,29 @@
-"""How complete and how well proven the data is, in words a technician understands.  Pure."""
+"""How complete and how well proven the data is, in sentences for a technician.  Pure."""
 
-from collections import namedtuple
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from fleet import verify
 from fleet.ingest.live_table import section
-from fleet.reporting import text as words
+from fleet.reporting import text
+from fleet.texts import say
 from fleet.web.snapshot import Snapshot
 
 GOOD, WATCH, BAD = "good", "watch", "bad"
 COVERAGE_GOOD, COVERAGE_WATCH = 0.995, 0.95
 
 # The lines that say whether what is here can be trusted; the others say how much is here.
-PROVING = ("Unbroken", "Refused", "Journals")
+PROVING = ("unbroken", "refused", "journals")
 
-# state: good | watch | bad.  title: what was asked.  text: the answer.
-Line = namedtuple("Line", ("state", "title", "text"))
+
+class Line(NamedTuple):
+    """One statement; key: its id in the catalogue, state: good | watch | bad, title, text: as
+    shown."""
+
+    key: str
+    state: str
+    title: str
+    text: str
 
 
 def lines(snapshot: Snapshot, live: dict[str, Any] | None, receipt_age_s: float | None
@@ -29,133 +37,132 @@ def lines(snapshot: Snapshot, live: dict[str, Any] | None, receipt_age_s: float 
         _refused(snapshot), _journals(snapshot)]
 
 
-def first(found: list[Line], state: str) -> str:
+def first(found: Sequence[Line], state: str) -> str:
     """Return the title of the first line in a state, "" if there is none."""
     return next((line.title for line in found if line.state == state), "")
 
 
-def worst(found: list[Line]) -> str:
+def worst(found: Sequence[Line]) -> str:
     """Return the worst state of some lines."""
     states = {line.state for line in found}
     return BAD if BAD in states else WATCH if WATCH in states else GOOD
 
 
+def _line(key: str, state: str, said: str) -> Line:
+    return Line(key, state, say(f"proof.{key}.title"), said)
+
+
 def _complete(snapshot: Snapshot) -> Line:
     if snapshot.today is None:
-        return Line(WATCH, "Complete", snapshot.why or "The first quarter hour is not over yet.")
+        return _line("complete", WATCH, snapshot.why or say("proof.complete.first_quarter"))
     covered = snapshot.today["evidence"]["coverage"]
     state = GOOD if covered >= COVERAGE_GOOD else WATCH if covered >= COVERAGE_WATCH else BAD
-    return Line(state, "Complete", f"{words.share(covered, 1)} of the readings expected today "
-                "are here, or their absence was declared by the gateway.")
+    return _line("complete", state, say("proof.complete.share", share=text.share(covered, 1)))
 
 
 def _chain(snapshot: Snapshot) -> Line:
     """Good only if batches of today were opened and checked, and says how many."""
     if not snapshot.journals:
-        return Line(WATCH, "Unbroken", "No signed batch has arrived yet.")
+        return _line("unbroken", WATCH, say("proof.unbroken.none"))
     evidence = snapshot.today["evidence"] if snapshot.today else {"journals": ()}
     faults, codes = evidence.get("faults", ()), set(evidence.get("fault_codes", ()))
     waiting = [row for row in snapshot.journals if row.stored_seq > (row.low_water or 0)]
     if waiting and codes <= {verify.MISSING}:
-        row = waiting[0]
-        return Line(WATCH, "Unbroken", f"Records from {words.figure((row.low_water or 0) + 1)} on "
-                    "are not here yet, later ones are. The gateway sends them again.")
+        return _line("unbroken", WATCH, say(
+            "proof.unbroken.waiting", first=text.figure((waiting[0].low_water or 0) + 1)))
     if faults:
-        return Line(BAD, "Unbroken", f"The evidence is damaged: {faults[0]}. Next: python -m "
-                    "fleet verify")
+        return _line("unbroken", BAD, say("proof.unbroken.damaged", fault=faults[0]))
     records, batches = (sum(row[key] for row in evidence["journals"])
                         for key in ("records", "batches"))
     if not batches:
         stored = sum(row.batches for row in snapshot.journals)
-        return Line(WATCH, "Unbroken", f"{words.count(stored, 'batch', 'batches')} stored, not "
-                    "checked here. Next: python -m fleet verify")
-    return Line(GOOD, "Unbroken", f"Today: {words.count(records, 'record')} in "
-                f"{words.count(batches, 'signed batch', 'signed batches')} checked; every "
-                "signature fits and every batch names the one before it.")
+        return _line("unbroken", WATCH, say.plural("proof.unbroken.unchecked", stored))
+    return _line("unbroken", GOOD, say(
+        "proof.unbroken.checked", records=say.plural("proof.unbroken.records", records),
+        batches=say.plural("proof.unbroken.batches", batches)))
 
 
 def _gaps(snapshot: Snapshot) -> Line:
     if snapshot.today is None:
-        return Line(WATCH, "Gaps", "Not known before the first quarter hour.")
+        return _line("gaps", WATCH, say("proof.gaps.not_known"))
     gaps = snapshot.today["evidence"]["gap_list"]
     if not gaps:
-        return Line(GOOD, "Gaps", "The gateway declared none today.")
+        return _line("gaps", GOOD, say("proof.gaps.none"))
     last = gaps[-1]
-    where = last["device"] or "the whole cabinet"
-    start = (last["from"] or "")[11:19]
-    return Line(WATCH, "Gaps", f"{words.count(len(gaps), 'gap')} declared today; the latest: "
-                f"{where}, {start or 'start unknown'} to {last['to'][11:19]} UTC "
-                f"({last['reason']}).")
+    return _line("gaps", WATCH, say.plural(
+        "proof.gaps.declared", len(gaps), where=last["device"] or say("proof.gaps.cabinet"),
+        start=(last["from"] or "")[11:19] or say("proof.gaps.start_unknown"),
+        end=last["to"][11:19], reason=last["reason"]))
 
 
 def _receipts(snapshot: Snapshot, live: dict[str, Any], age_s: float | None) -> Line:
     journal = section(live, "journal")
     durable, known = journal.get("durable_seq"), journal.get("acknowledged_seq")
-    text = "No receipt has been sent since this service started."
-    if age_s is not None:
-        text = f"Last signed receipt went to the gateway {words.age(age_s)}."
+    state = WATCH if age_s is None else GOOD
+    said = [say("proof.receipts.none") if age_s is None else
+            say("proof.receipts.last", age=text.age(age_s))]
     if not isinstance(durable, int) or not isinstance(known, int):
-        return Line(WATCH if age_s is None else GOOD, "Receipts", text)
+        return _line("receipts", state, said[0])
     waiting = max(int(durable - known), 0)
-    text += (f" The gateway keeps {words.count(waiting, 'record')} on its flash until a receipt "
-             "says that they are here." if waiting else " Nothing waits in the gateway.")
-    state = journal.get("state")
-    if state not in ("ok", None):
-        said = words.JOURNAL_WORDS.get(str(state), f"Its journal says: {state}.")
-        return Line(BAD, "Receipts", f"{text} {said}")
-    return Line(GOOD if age_s is not None else WATCH, "Receipts", text)
+    said.append(say.plural("proof.receipts.waiting", waiting) if waiting else
+                say("proof.receipts.nothing_waits"))
+    trouble = journal.get("state")
+    if trouble not in ("ok", None):
+        state = BAD
+        known_trouble = f"journal_state.{trouble}" in say.rows
+        said.append(say(f"journal_state.{trouble}") if known_trouble else
+                    say("journal_state.other", state=trouble))
+    return _line("receipts", state, " ".join(said))
 
 
 def _clock(live: dict[str, Any], snapshot: Snapshot) -> Line:
     clock = section(live, "clock")
     source, bound_s = clock.get("source"), clock.get("uncertainty_s")
-    if isinstance(source, (str, int)) and source in words.CLOCK_WORDS:
-        name = words.CLOCK_WORDS[source]
-    elif snapshot.today is not None:
-        name, bound_s = "as signed", snapshot.today["evidence"]["clock_uncertainty_s"]
-    else:
-        return Line(WATCH, "Clock", "Not known yet.")
-    if name == words.CLOCK_WORDS["unknown"]:
-        return Line(WATCH, "Clock", "Not set: readings are kept and dated later.")
-    return Line(GOOD, "Clock", f"{name.capitalize()}, true within "
-                f"{words.figure(bound_s, 1, 's')}.")
+    if isinstance(source, int):
+        source = text.CLOCK_SOURCES.get(source)
+    if source not in text.CLOCK_SOURCES.values():
+        if snapshot.today is None:
+            return _line("clock", WATCH, say("proof.clock.not_known"))
+        source, bound_s = "signed", snapshot.today["evidence"]["clock_uncertainty_s"]
+    return _line("clock", WATCH if source == "unknown" else GOOD, say(
+        f"clock_source.{source}", bound=text.figure(bound_s, 1, "s")))
 
 
 def _quality(snapshot: Snapshot) -> Line:
     quality = snapshot.today["quality"] if snapshot.today else {}
-    if quality.get("measured") is None:
-        return Line(WATCH, "Measured", "No quarter hour has been accounted yet.")
-    state = GOOD if quality["measured"] >= COVERAGE_WATCH else WATCH
-    return Line(state, "Measured", f"{words.share(quality['measured'], 1)} of today's energy is "
-                f"measured, {words.share(quality['estimated'], 1)} bridged over a gap between "
-                f"two readings, {words.share(quality['missing'], 1)} missing.")
+    measured = quality.get("measured")
+    if measured is None:
+        return _line("measured", WATCH, say("proof.measured.none"))
+    state = GOOD if measured >= COVERAGE_WATCH else WATCH
+    shares = {name: text.share(quality[name], 1) for name in ("measured", "estimated", "missing")}
+    return _line("measured", state, say("proof.measured.shares", **shares))
 
 
 def _refused(snapshot: Snapshot) -> Line:
     if not snapshot.refused:
-        return Line(GOOD, "Refused", "Nothing: every message was a batch of this gateway.")
-    parts = [f"{words.count(count, 'message')} {words.REFUSED_WORDS.get(code, code)}"
-             for code, count in sorted(snapshot.refused.items())]
-    severe = any(code in words.SEVERE for code in snapshot.refused)
-    text = f"{'; '.join(parts)}. None of it counts, and nothing else is affected."
-    return Line(BAD if severe else WATCH, "Refused", text)
+        return _line("refused", GOOD, say("proof.refused.none"))
+    said = []
+    for code, count in sorted(snapshot.refused.items()):
+        key = f"proof.refused.{code}" if code in text.REFUSED else "proof.refused.other"
+        said.append(say.plural(key, count, code=code))
+    severe = any(code in text.SEVERE for code in snapshot.refused)
+    return _line("refused", BAD if severe else WATCH, " ".join([*said, say("proof.refused.rest")]))
 
 
 def _journals(snapshot: Snapshot) -> Line:
     """What happened to the journals themselves: the gravest and newest of it."""
-    waits = "" if not snapshot.unplaced else (
-        f" {words.count(snapshot.unplaced, 'record')} not dated yet; kept and proven meanwhile.")
-    for state, kinds in ((BAD, words.INCIDENTS_SEVERE), (WATCH, words.INCIDENTS_WATCH)):
+    not_dated = [say.plural("proof.journals.not_dated", snapshot.unplaced)] \
+        if snapshot.unplaced else []
+    for state, kinds in ((BAD, text.INCIDENTS_SEVERE), (WATCH, text.INCIDENTS_WATCH)):
         found = [one for one in snapshot.incidents if one.kind in kinds]
         if found:
             last = max(found, key=lambda one: one.last_ms)
-            said = words.describe_incident(last)
-            more = "" if len(found) < 2 else (
-                f" {words.figure(len(found) - 1)} more: python -m fleet verify.")
-            return Line(state, "Journals", f"{said[:1].upper()}{said[1:]}. Next: "
-                        f"{words.INCIDENT_NEXT[last.kind]}.{more}{waits}")
-    if waits:
-        return Line(WATCH, "Journals", waits.strip())
-    return Line(GOOD, "Journals", f"{words.count(len(snapshot.journals), 'journal')} of this "
-                "gateway; no second board speaks with its key, none began anew unexplained, and "
-                "nothing received was left out.")
+            incident = text.describe_incident(last)
+            said = [say("proof.journals.incident", incident=incident[:1].upper() + incident[1:],
+                        next=say(f"incident_next.{last.kind}"))]
+            if len(found) > 1:
+                said.append(say.plural("proof.journals.more", len(found) - 1))
+            return _line("journals", state, " ".join(said + not_dated))
+    if not_dated:
+        return _line("journals", WATCH, not_dated[0])
+    return _line("journals", GOOD, say.plural("proof.journals.good", len(snapshot.journals)))

@@ -1,23 +1,40 @@
 """What the stored evidence of a site says today: read when it changed, kept between looks."""
 
-from collections import namedtuple
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
 
 from fleet.errors import ReportError
 from fleet.formats.registry import Device
 from fleet.reporting import report, report_charts
-from fleet.store.reader import Reader, opened
+from fleet.reporting.content import Report
+from fleet.store.incidents import Incident
+from fleet.store.reader import JournalRow, Reader, opened
+from fleet.texts import say
 from gateway.core.errors import WattproofError
 from gateway.core.interval import QUARTER_MS
 
-# version: the store's, when this was read.  today: report of the day so far, or None with
-# `why`.  span: (first, last) quarter hour with data, or None.  journals: JournalRow list.
-# charts: SVG text.  incidents: list of Incident.  unplaced: records that wait for a time.
-Snapshot = namedtuple("Snapshot", ("version", "today", "why", "span", "journals", "refused",
-                                   "charts", "incidents", "unplaced"), defaults=((), 0))
-EMPTY = Snapshot(-1, None, "No readings have arrived yet.", None, [], {}, "")
+
+class Snapshot(NamedTuple):
+    """What is stored of a site.  version: the store's, when this was read, today: report of the
+    day so far, or None with `why`, span: (first, last) quarter hour with data, or None,
+    unplaced: records that wait for a time."""
+
+    version: int
+    today: Report | None
+    why: str
+    span: tuple[int, int] | None
+    journals: Sequence[JournalRow]
+    refused: dict[str, int]
+    charts: Markup
+    incidents: Sequence[Incident] = ()
+    unplaced: int = 0
+
+
+EMPTY = Snapshot(-1, None, say("day_error.no_readings"), None, [], {}, Markup())
 
 
 class Snapshots:
@@ -40,7 +57,7 @@ class Snapshots:
 
     def _read(self, reader: Reader, device: Device) -> Snapshot:
         version, span = reader.version(), reader.span_ms(device.device)
-        today, why, charts = None, EMPTY.why, ""
+        today, why, charts = None, EMPTY.why, EMPTY.charts
         if span is not None:
             try:
                 today = report.build(reader, report.Question(
@@ -50,7 +67,7 @@ class Snapshots:
             except ReportError as error:
                 why = str(error)
             except WattproofError as error:
-                why = f"The books of today cannot be made: {error}"
+                why = say("day_error.not_accounted", error=error)
         return Snapshot(version, today, why, span, reader.journals(device.device),
                         reader.refused(device.device), charts,
                         reader.incidents(device.device), reader.unplaced(device.device))
@@ -78,7 +95,7 @@ def yesterday(today_from_ms: int, timezone: str) -> tuple[int, int]:
     return int(before.timestamp() * 1000), int(midnight.timestamp() * 1000)
 
 
-def figures_of_day(today: dict[str, Any]) -> dict[str, Any]:
+def figures_of_day(today: Report) -> dict[str, Any]:
     """Return the few totals that the page shows of the day so far."""
     energy, carbon, compute = today["energy_wh"], today["carbon_g"], today["compute"]
     loads = [energy.get(role) for role in ("it", "cooling", "lighting", "other")]

@@ -11,9 +11,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from drivers.links.base import BusConfig
+from drivers.links.registry import BY_PAIR
 from gateway.config.values import (
     Battery,
-    Bus,
     Cabinet,
     Device,
     JournalSettings,
@@ -30,7 +31,6 @@ DESCRIPTOR_VERSION = 1
 POINTS_MAX = 512            # of one device: keeps a scan within a journal frame
 STREAM_POINTS_MAX = 4096    # of one cabinet: one commit stays in memory many times over
 DESCRIPTOR_BYTES_MAX = 8000     # an event's body holds 8 KiB, hash and heads included
-BAUD_DEFAULT = {"rtu": 9600, "pylontech": 115_200}
 
 
 def build(values: Values, folder: Path) -> Cabinet:
@@ -59,15 +59,14 @@ def _scale(clock: Values) -> dict[str, int]:
             "started_unix_ms": clock["started_unix_ms"]}
 
 
-def _bus(values: Values, folder: Path) -> Bus:
+def _bus(values: Values, folder: Path) -> BusConfig:
     bus = dict(values)
-    if isinstance(bus["port"], int):            # port = 1502 on a tcp bus
-        bus["tcp_port"], bus["port"] = bus["port"], ""
-    elif bus["port"]:
-        bus["port"] = str(folder / bus["port"])
-    bus["baud"] = bus["baud"] or BAUD_DEFAULT.get(bus["kind"], 0)
+    for key, usual in BY_PAIR[bus["transport"], bus["protocol"]].usual.items():
+        bus[key] = bus[key] or usual
+    if bus["tty"]:
+        bus["tty"] = str(folder / bus["tty"])
     bus["timeout_s"] = float(bus["timeout_s"])
-    return Bus(**bus)
+    return BusConfig(**bus)
 
 
 def schema_of(devices: tuple[Device, ...], drivers: tuple[Any, ...]) -> tuple[Any, ...]:

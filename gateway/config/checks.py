@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from drivers.links.registry import BY_PAIR, ROWS, BusRow
 from gateway.config.parse import Document, nearest
 from gateway.config.table import BAUDS
 from gateway.config.values import COMPUTE_PROFILE
@@ -20,27 +21,18 @@ Values = Mapping[str, Any]
 ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 ZONES = Path("/usr/share/zoneinfo")     # of this machine; a zone's file begins with TZif (RFC 8536)
 
-# bus kind -> (keys it needs, keys that would do nothing on it)
-BUS_KEYS = {
-    "rtu": (("port",), ("host", "tcp_port", "at_once", "url")),
-    "tcp": (("host",), ("baud", "parity", "stopbits", "echo", "url")),
-    "pylontech": (("port",), ("host", "tcp_port", "at_once", "url", "echo")),
-    "http": (("url",), ("port", "host", "tcp_port", "at_once", "baud", "parity", "stopbits",
-                        "echo")),
-}
 NODE_KEYS = ("cores", "idle_w", "meter", "workloads", "path")
-UNITS = {"rtu": (1, 247), "tcp": (0, 247), "pylontech": (0, 15), "http": (0, 247)}
 
 
 class ProfileFacts(NamedTuple):
     """What a check must know of a device profile.
 
-    kind: meter | pv | bms | climate | node.  transports: bus kinds it can live on.
+    kind: meter | pv | bms | climate | node.  buses: names of registry rows it can live on.
     bauds: rates the device knows, () = any.
     """
 
     kind: str
-    transports: tuple[str, ...]
+    buses: tuple[str, ...]
     bauds: tuple[int, ...]
 
 
@@ -151,26 +143,28 @@ def _check_retry(document: Document, values: Values) -> None:
 
 
 def _check_bus(document: Document, index: int, bus: Values) -> None:
-    kind = bus.get("kind")
-    if kind not in BUS_KEYS:
+    transport, row = bus.get("transport"), _row(bus)
+    if row is None:
+        if transport and bus.get("protocol"):
+            allowed = ", ".join(one.protocol for one in ROWS if one.transport == transport)
+            document.fault(("bus", index, "protocol"), f'"{bus["protocol"]}" is not spoken over '
+                                                       f"{transport}; allowed there: {allowed}")
         return
-    needed, useless = BUS_KEYS[kind]
-    for name in needed:
+    for name in row.needed:
         if bus.get(name) == "":
-            document.fault(("bus", index, name), f'is missing; a "{kind}" bus needs it')
-    written = document.tables["bus"][index]
-    for name in useless:
-        if name in written:
-            document.fault(("bus", index, name), f'does nothing on a "{kind}" bus; remove it')
-    if kind == "tcp" and isinstance(bus.get("port"), str) and bus["port"]:
-        document.fault(("bus", index, "port"), "must be a TCP port number on a tcp bus")
-    if kind in ("rtu", "pylontech") and isinstance(bus.get("port"), int):
-        document.fault(("bus", index, "port"), "must be a serial device, e.g. /dev/ttyS1")
+            document.fault(("bus", index, name), f'is missing; a "{row.name}" bus needs it')
+    for name in document.tables["bus"][index]:
+        if name in bus and not row.takes(name):
+            document.fault(("bus", index, name), f'does nothing on a "{row.name}" bus; remove it')
     if bus.get("baud") and bus["baud"] not in BAUDS:
         document.fault(("bus", index, "baud"), f"{bus['baud']} is not a usual rate; "
                                                f"allowed: {', '.join(map(str, BAUDS))}")
-    if kind == "http" and bus.get("url") and not bus["url"].startswith(("http://", "https://")):
+    if bus.get("url") and not bus["url"].startswith(("http://", "https://")):
         document.fault(("bus", index, "url"), "must begin with http://, e.g. http://10.0.0.5:9100")
+
+
+def _row(bus: Values) -> BusRow | None:
+    return BY_PAIR.get((bus.get("transport", ""), bus.get("protocol", "")))
 
 
 def _check_unique(document: Document, table: str, items: Iterable[Values]) -> None:
@@ -185,11 +179,11 @@ def _check_unique(document: Document, table: str, items: Iterable[Values]) -> No
 
 
 def _check_units(document: Document, values: Values) -> None:
-    kinds = {bus.get("name"): bus.get("kind") for bus in values.get("bus", ())}
+    rows = {bus.get("name"): _row(bus) for bus in values.get("bus", ())}
     seen: dict[tuple[str, int], str] = {}
     for index, device in enumerate(values.get("device", ())):
-        kind = kinds.get(device.get("bus"))
-        if kind not in UNITS or device.get("unit") is None:
+        row = rows.get(device.get("bus"))
+        if row is None or device.get("unit") is None:
             continue
         place = (device["bus"], device["unit"])
         if place in seen:
@@ -197,10 +191,10 @@ def _check_units(document: Document, values: Values) -> None:
                            f'{device["unit"]} on bus "{device["bus"]}" already belongs to '
                            f'"{seen[place]}"; two units with one address answer at once')
         seen.setdefault(place, device.get("name") or "?")
-        low, high = UNITS[kind]
+        low, high = row.units
         if not low <= device["unit"] <= high:
             document.fault(("device", index, "unit"), f'{device["unit"]} is out of range; '
-                                                      f"allowed on {kind}: {low} to {high}")
+                                                      f"allowed on {row.name}: {low} to {high}")
 
 
 def _check_device(document: Document, placed: tuple[tuple[str, int], Values],
@@ -227,10 +221,10 @@ def _check_device(document: Document, placed: tuple[tuple[str, int], Values],
 def _check_fit(document: Document, path: tuple[str, int], pair: tuple[Values, Values],
                facts: ProfileFacts) -> None:
     device, bus = pair
-    kind = bus.get("kind")
-    if kind and facts.transports and kind not in facts.transports:
-        document.fault((*path, "bus"), f'"{device["profile"]}" does not live on a "{kind}" bus; '
-                                       f"allowed: {', '.join(facts.transports)}")
+    row = _row(bus)
+    if row and facts.buses and row.name not in facts.buses:
+        document.fault((*path, "bus"), f'"{device["profile"]}" does not live on a "{row.name}" '
+                                       f"bus; allowed: {', '.join(facts.buses)}")
 
 
 def _check_bauds(document: Document, values: Values, catalogue: Catalogue) -> None:
@@ -238,7 +232,8 @@ def _check_bauds(document: Document, values: Values, catalogue: Catalogue) -> No
     stems = set(catalogue.stems())
     for index, bus in enumerate(values.get("bus", ())):
         baud = bus.get("baud")
-        if bus.get("kind") != "rtu" or baud not in BAUDS:
+        row = _row(bus)
+        if row is None or not row.takes("baud") or baud not in BAUDS:
             continue            # no rate of its own, or one that is told already
         known = {stem: catalogue.facts(stem).bauds for stem in stems & {
             device.get("profile") for device in values.get("device", ())

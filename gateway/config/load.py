@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from drivers.links.base import BusConfig
 from gateway.config.build import (
     DESCRIPTOR_BYTES_MAX,
     POINTS_MAX,
@@ -22,14 +23,14 @@ from gateway.config.build import (
 from gateway.config.checks import Catalogue, check_all
 from gateway.config.keys import check_keys
 from gateway.config.parse import TEXT_BYTES_MAX, Document, Mistake, parse, read
-from gateway.config.values import Bus, Cabinet, Device
+from gateway.config.values import Cabinet, Device
 from gateway.core.errors import ConfigError
 
 
 class DriverCatalogue(Catalogue, Protocol):
     """A catalogue that can also build the driver of a device."""
 
-    def driver(self, device: Device, bus: Bus) -> Any:
+    def driver(self, device: Device, bus: BusConfig) -> Any:
         """Return a driver object (points, poll, identify); raises ConfigError."""
 
 

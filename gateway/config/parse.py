@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
+from gateway.config.renamed import renamed
 from gateway.config.table import LISTS, NEEDED, REQUIRED, TABLES, Key
 
 TEXT_BYTES_MAX = 1_048_576      # 128 devices with every key take about 60 KiB
@@ -93,6 +94,7 @@ def read(document: Document) -> dict[str, Any]:
     Every mistake lands in the document; a value with a mistake is None.
     """
     values: dict[str, Any] = {}
+    _rename_keys(document)
     for name in document.tables:
         if name not in TABLES:
             document.fault((name,), f"unknown table{nearest(name, TABLES)}; "
@@ -105,6 +107,18 @@ def read(document: Document) -> dict[str, Any]:
         elif name in NEEDED:
             document.fault((name,), f"table [{name}] is missing")
     return values
+
+
+def _rename_keys(document: Document) -> None:
+    """Put new keys for old ones into the document; each old one is a mistake."""
+    buses = document.tables.get("bus")
+    if not isinstance(buses, list):
+        return
+    for index, bus in enumerate(buses):
+        if isinstance(bus, Mapping):
+            buses[index], old = renamed(bus)
+            for key, text in old:
+                document.fault(("bus", index, key), text)
 
 
 def _read_list(document: Document, name: str, keys: tuple[Key, ...]) -> list[dict[str, Any]]:
@@ -195,13 +209,6 @@ def _path(_key: Key, value: Any) -> tuple[Any, str]:
     return value, ""
 
 
-def _port(_key: Key, value: Any) -> tuple[Any, str]:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return (value, "") if 1 <= value <= 65535 else (
-            None, f"{value} is out of range; allowed: 1 to 65535, or a serial device's path")
-    return _path(_key, value)
-
-
 def _names(key: Key, value: Any) -> tuple[Any, str]:
     if not isinstance(value, list):
         return None, f'must be a list, e.g. ["node-1"], got {_shown(value)}'
@@ -231,4 +238,4 @@ def _shown(value: Any) -> str:
 
 
 CONVERT = {"text": _text, "id": _id, "int": _int, "number": _number, "bool": _bool,
-           "path": _path, "port": _port, "names": _names, "time": _time}
+           "path": _path, "names": _names, "time": _time}

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from drivers import driver
-from drivers.links import decimals, profile_files, wire_for
+from drivers.links import BusConfig, decimals, profile_files, wire_for
 from gateway.config.checks import ProfileFacts
-from gateway.config.values import Bus, Device
+from gateway.config.values import Device
 
 # kind of a profile -> kind in the site descriptor
 KINDS = {"meter": "meter", "inverter": "pv", "bms": "bms", "environment": "climate",
@@ -22,7 +22,7 @@ class InstalledProfiles:
 
     def __init__(self) -> None:
         """Nothing is read yet."""
-        self._wires: dict[str, Any] = {}
+        self._wires: dict[tuple[str, str], object] = {}
         self._profiles: dict[str, Any] = {}
 
     def stems(self) -> Iterable[str]:
@@ -33,10 +33,10 @@ class InstalledProfiles:
         """Return the facts of a profile that exists; raises ConfigError if it is broken."""
         profile = self._profile(stem)
         transport = profile.transport
-        return ProfileFacts(KINDS.get(profile.kind, profile.kind), tuple(transport.kinds),
+        return ProfileFacts(KINDS.get(profile.kind, profile.kind), tuple(transport.buses),
                             tuple(transport.bauds))
 
-    def driver(self, device: Device, bus: Bus) -> Any:
+    def driver(self, device: Device, bus: BusConfig) -> Any:
         """Return the driver of a device on its bus; raises ConfigError."""
         setup = driver.Setup(self._wire(device, bus), unit=device.unit,
                              fine=device.resolution == "fine", workloads=device.workloads)
@@ -48,9 +48,8 @@ class InstalledProfiles:
             self._profiles[stem] = profile_files.find(stem)
         return self._profiles[stem]
 
-    def _wire(self, device: Device, bus: Bus) -> Any:
-        if bus.kind == "http":
-            return wire_for(bus, device.path)       # the path is the device's, not the bus's
-        if bus.name not in self._wires:
-            self._wires[bus.name] = wire_for(bus)
-        return self._wires[bus.name]
+    def _wire(self, device: Device, bus: BusConfig) -> object:
+        key = bus.name, device.path             # the path is the device's, not the bus's
+        if key not in self._wires:
+            self._wires[key] = wire_for(bus, device.path)
+        return self._wires[key]

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from drivers.links.base import BusConfig
 from gateway.timekeeping.clock import Scale
 
 COMPUTE_PROFILE = "compute-prometheus"
@@ -64,24 +65,6 @@ class Battery:
 
 
 @dataclass(frozen=True, slots=True)
-class Bus:
-    """One line or host; which fields count depends on `kind`."""
-
-    name: str
-    kind: str
-    port: str
-    baud: int
-    parity: str
-    stopbits: int
-    echo: bool
-    host: str
-    tcp_port: int
-    at_once: int
-    url: str
-    timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Device:
     """One device on a bus.  Its position in Cabinet.devices is its stream's number."""
 
@@ -124,7 +107,7 @@ class Cabinet:
     factors: str
     battery: Battery | None
     scale: Scale | None
-    buses: tuple[Bus, ...]
+    buses: tuple[BusConfig, ...]
     devices: tuple[Device, ...]
     drivers: tuple[Any, ...] = ()
     schema: tuple[Any, ...] = ()

@@ -1,17 +1,13 @@
-"""Words of `python -m gateway journal ls|show|verify|export|doctor`; see storage/inspect.py.
-
-Exit codes: 0 well, 1 something needs a person (the text says what), 2 wrong usage.
-"""
+"""What `gateway journal ls|show|verify|export|doctor` prints; storage/inspect.py finds it out."""
 
 import argparse
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from gateway.aio import cli
 from gateway.config import load as config
 from gateway.config.values import Cabinet
 from gateway.service import status
@@ -36,7 +32,7 @@ def _ls(arguments: argparse.Namespace, _cabinet: Cabinet, view: View) -> int:
         + ("acknowledged" if row["acknowledged"] else "waits")
         + (f"  kept: {row['kept']}" if row.get("kept", "everything") != "everything" else ""))
         ) for row in rows]
-    _say(arguments, rows, lines or ["the journal is empty"])
+    cli.show(arguments, rows, lines or ["the journal is empty"])
     return 1 if any(row["wrong"] for row in rows) else 0
 
 
@@ -45,30 +41,30 @@ def _show(arguments: argparse.Namespace, _cabinet: Cabinet, view: View) -> int:
     lines = [f"{row['seq']:>8} {row['utc'] or 'time not known'}  "
              + (f"{row['event']} {row['body']}" if "event" in row
                 else f"{row['device']} {row['values']}") for row in rows]
-    _say(arguments, rows, lines or ["no records there"])
+    cli.show(arguments, rows, lines or ["no records there"])
     return 0
 
 
 def _verify(arguments: argparse.Namespace, cabinet: Cabinet, view: View) -> int:
     faults = inspect.verify(view, _public(cabinet))
     count = len(view.found.batches.numbers())
-    _say(arguments, {"batches": count, "faults": faults},
-         faults or [f"{count} batches: check sums, signatures, chain and records are right"])
+    cli.show(arguments, {"batches": count, "faults": faults},
+             faults or [f"{count} batches: check sums, signatures, chain and records are right"])
     return 1 if faults else 0
 
 
 def _export(arguments: argparse.Namespace, _cabinet: Cabinet, view: View) -> int:
-    made = inspect.export(view, arguments.out or Path("journal-export"))
-    _say(arguments, [str(path) for path in made],
-         [f"{len(made)} batches in {arguments.out or 'journal-export'}"])
+    made = inspect.export(view, arguments.out)
+    cli.show(arguments, [str(path) for path in made],
+             [f"{len(made)} batches in {arguments.out}"])
     return 0
 
 
 def _doctor(arguments: argparse.Namespace, cabinet: Cabinet, view: View) -> int:
     now_s = system_sources().wall()
     found = inspect.doctor(view, _public(cabinet), status.read(cabinet, now_s),
-                                datetime.fromtimestamp(now_s, UTC))
-    _say(arguments, found, _doctors_words(found))
+                           datetime.fromtimestamp(now_s, UTC))
+    cli.show(arguments, found, _doctors_words(found))
     return 1 if found["faults"] else 0
 
 
@@ -98,10 +94,6 @@ def _doctors_words(found: dict[str, Any]) -> list[str]:
 def _public(cabinet: Cabinet) -> Verifier:
     raw = Signer.load(cabinet.evidence_key).public_raw
     return Verifier(Ed25519PublicKey.from_public_bytes(raw))
-
-
-def _say(arguments: argparse.Namespace, content: Any, lines: list[str]) -> None:
-    print(json.dumps(content, indent=1) if arguments.json else "\n".join(lines))
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Cabinet, View], int]] = {

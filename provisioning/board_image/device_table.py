@@ -42,7 +42,7 @@ def compile_table(cabinet_file: Path, evidence_public: bytes) -> bytes:
         "descriptor": cabinet.descriptor, "schema": encode_schema(cabinet.schema),
         "kid": identity.key_id(evidence_public),
         "clock": scale and [scale.speed, scale.origin_utc_ms, scale.started_unix_ms],
-        "bus": [bus.host, bus.tcp_port, round(1000 * bus.timeout_s)], "meters": meters,
+        "bus": [bus.host, bus.port, round(1000 * bus.timeout_s)], "meters": meters,
         "interval_ms": 1000 * journal.interval_s,
         "times": [900 * journal.loss_window_s, 60000 * journal.batch_minutes],
         "broker": [uplink.host, uplink.port, uplink.host],
@@ -59,8 +59,8 @@ def measurands(cabinet_file: Path) -> set[int]:
 
 def _only_bus(cabinet: Any) -> Any:
     buses = cabinet.buses
-    if len(buses) != 1 or buses[0].kind != "tcp":
-        kinds = ", ".join(f"{bus.name} ({bus.kind})" for bus in buses)
+    if len(buses) != 1 or (buses[0].transport, buses[0].protocol) != ("tcp", "modbus"):
+        kinds = ", ".join(f"{bus.name} ({bus.protocol} over {bus.transport})" for bus in buses)
         raise ConfigError(f"a board has one Modbus TCP bus so far; this cabinet has {kinds}")
     if len(cabinet.devices) > METERS_MAX:
         raise ConfigError(f"a board has at most {METERS_MAX} meters; "

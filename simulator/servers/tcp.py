@@ -10,8 +10,10 @@ from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from simulator.devices import Blocks
-from simulator.servers.rtu_pty import Now
+from simulator.devices import Blocks, registers
+from simulator.servers.base import BusToServe, Now, Opened
+from simulator.servers.rtu_pty import units_of
+from simulator.servers.tcp_gateway import TcpGateway
 
 READ_HOLDING = 3
 HOST = "127.0.0.1"
@@ -52,3 +54,15 @@ class TcpServer:
         cells = self._blocks(READ_HOLDING)[0][1]
         registers[:] = [int.from_bytes(cells[i:i + 2], "big") for i in range(0, len(cells), 2)]
         return None
+
+
+async def serve(asked: BusToServe) -> Opened:
+    """Open a SunSpec device's own server, or the gateway of a line of meters."""
+    device = asked.devices[0]
+    server: TcpServer | TcpGateway
+    if device.profile == "sunspec-generic":
+        server = TcpServer(device.unit, registers(asked.runner, device), asked.now)
+    else:
+        server = TcpGateway(units_of(asked), asked.now)
+    await server.start()
+    return Opened(server, server.port)

@@ -8,7 +8,8 @@ connection are answered in order.  Read only, as everything here.
 import asyncio
 from collections.abc import Mapping
 
-from simulator.servers.rtu_pty import Now, Unit, answer
+from simulator.servers.base import Now
+from simulator.servers.rtu_pty import Unit, answer
 
 HOST = "127.0.0.1"
 HEAD = 7                    # transaction 2, protocol 2, length 2, unit 1

@@ -81,7 +81,7 @@ def _rtu(folder: Path, baud: int, goal: float) -> Iterator[Figure]:
 
 
 async def _both(path: str, baud: int) -> tuple[float, float]:
-    bus = BusConfig("line", "rtu", port=path, baud=baud)
+    bus = BusConfig("line", "serial", "modbus", tty=path, baud=baud)
     link = open_link(bus, Clock())
     made = meter_on(bus)
 

@@ -31,7 +31,8 @@ def write_profile(folder: Path) -> Path:
                "source": ["bench"]} for name, address in zip(NAMES, ADDRESSES, strict=True)]
     text = HEAD + document("A meter for benches.", [
         ("sources", {"bench": "tests/bench/meter.py"}),
-        ("transport", {"kinds": ["tcp", "rtu"], "bauds": [9600, 19200, 38400, 57600, 115200],
+        ("transport", {"buses": ["modbus-tcp", "modbus-rtu"],
+                       "bauds": [9600, 19200, 38400, 57600, 115200],
                        "source": ["bench"]}),
         ("reading", {"function": 4, "registers_max": 125, "gap_max": GAP_MAX, "step": 2,
                      "source": ["bench"]}),

@@ -39,7 +39,8 @@ def meter_on(bus: BusConfig) -> Any:
 
 async def poll(port: int, at_once: int, clock: Clock, sink: Sink) -> None:
     """Poll one meter for ever."""
-    bus = BusConfig(f"bus-{port}", "tcp", host="127.0.0.1", tcp_port=port, at_once=at_once)
+    bus = BusConfig(f"bus-{port}", "tcp", "modbus", host="127.0.0.1", port=port,
+                    at_once=at_once)
     unit = Unit("meter", 0, meter_on(bus), Timeout(2.0))
     poller = BusPoller(Line(bus, clock, open_link), [unit], clock, sink.put)
     while True:

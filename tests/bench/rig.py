@@ -54,8 +54,8 @@ def make_site(folder: Path, ports: list[int], journal: dict[str, Any], port: int
         "battery": {"capacity_wh": 10_000, "eta_charge": 0.96, "eta_discharge": 0.96},
         "journal": journal, "factors": {"id": FACTORS},
         "uplink": {"host": "127.0.0.1", "port": port, "live_s": 5},
-        "bus": [{"name": f"bus-{i:02d}", "kind": "tcp", "host": "127.0.0.1", "tcp_port": one,
-                 "at_once": at_once}
+        "bus": [{"name": f"bus-{i:02d}", "transport": "tcp", "protocol": "modbus",
+                 "host": "127.0.0.1", "port": one, "at_once": at_once}
                 for i, one in enumerate(ports)],
         "device": [{"name": f"meter-{i:02d}", "bus": f"bus-{i:02d}", "unit": 1,
                     "profile": meter.STEM, "role": ROLE_NAMES.get(role, role), "rated_w": 20_000}

@@ -9,7 +9,7 @@ def table():
     return {
         "manufacturer": "M", "model": "X", "kind": "meter", "protocol": "modbus",
         "maturity": "simulated", "sources": {"doc": "a document"},
-        "transport": {"kinds": ["rtu"], "source": ["doc"]},
+        "transport": {"buses": ["modbus-rtu"], "source": ["doc"]},
         "reading": {"function": 4, "registers_max": 80, "step": 2, "source": ["doc"]},
         "point": [{"measurand": "frequency", "address": 70, "format": "float32",
                    "source": ["doc"]}],

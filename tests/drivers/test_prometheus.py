@@ -19,9 +19,9 @@ def node(workloads=("pos",)):
     """Return a driver of a host and its workloads."""
     row = {"group": "journal", "source": ["a"]}
     made = profile.make("node", {
-        "manufacturer": "M", "model": "X", "kind": "compute", "protocol": "scrape",
+        "manufacturer": "M", "model": "X", "kind": "compute", "protocol": "prometheus",
         "maturity": "simulated", "sources": {"a": "a test"},
-        "transport": {"kinds": ["http"], "source": ["a"]},
+        "transport": {"buses": ["prometheus"], "source": ["a"]},
         "point": [
             dict(row, measurand="cpu_time", item="host", metric="node_cpu_seconds_total",
                  without={"mode": ["idle"]}),

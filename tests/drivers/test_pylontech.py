@@ -18,7 +18,7 @@ def stack():
     made = profile.make("bms", {
         "manufacturer": "M", "model": "X", "kind": "bms", "protocol": "pylontech",
         "maturity": "simulated", "sources": {"a": "a test"},
-        "transport": {"kinds": ["pylontech"], "unit": 2, "source": ["a"]},
+        "transport": {"buses": ["pylontech"], "unit": 2, "source": ["a"]},
         "point": [{"measurand": n, "group": "journal", "source": ["a"]} for n in POINTS]})
     return driver.build(made, driver.Setup(Frames(), unit=2))
 

@@ -61,7 +61,7 @@ def meter(rows):
     return profile.make("meter", {
         "manufacturer": "M", "model": "X", "kind": "meter", "protocol": "modbus",
         "maturity": "simulated", "sources": {"a": "a test"},
-        "transport": {"kinds": ["tcp"], "source": ["a"]},
+        "transport": {"buses": ["modbus-tcp"], "source": ["a"]},
         "reading": {"function": 4, "registers_max": 60, "gap_max": 3, "source": ["a"]},
         "point": points})
 

@@ -23,7 +23,7 @@ def made():
     return profile.make("sun", {
         "manufacturer": "M", "model": "X", "kind": "inverter", "protocol": "sunspec",
         "maturity": "simulated", "sources": {"a": "a test"},
-        "transport": {"kinds": ["tcp"], "source": ["a"]},
+        "transport": {"buses": ["modbus-tcp"], "source": ["a"]},
         "reading": {"function": 3, "registers_max": 125, "source": ["a"]}, "point": points})
 
 

@@ -35,3 +35,11 @@ def store(tmp_path):
 def desk(tmp_path, store, receipt_key, gateway):
     """The admission desk of a fleet that knows `gateway`."""
     return Desk(store, Registry(tmp_path).find, receipt_key, lambda: ORIGIN_MS)
+
+
+@pytest.fixture
+def filled(tmp_path, store, desk, gateway):
+    """The store's folder after four batches; and their sealed bytes."""
+    sealed = [gateway.seal(seconds=450) for _ in range(4)]
+    assert [desk.receive("shop-1", one).code for one in sealed] == ["admit"] * 4
+    return tmp_path, sealed

@@ -1,5 +1,4 @@
-"""Who may come in: the page listens to this machine, the fleet believes its own broker only,
-the low-water mark passes no batch that names another predecessor."""
+"""Who may come in: the page listens to this machine, the fleet believes its own broker only."""
 
 import datetime
 import ssl
@@ -80,17 +79,3 @@ def test_only_a_broker_of_the_sites_own_authority_and_name_is_believed(authority
         return
     with pytest.raises(ssl.SSLCertVerificationError, match=error):
         handshake(client, broker, name)
-
-
-def test_the_low_water_mark_stops_before_a_batch_that_names_another_predecessor(desk, gateway,
-                                                                                store):
-    for _ in range(3):
-        desk.receive("shop-1", gateway.seal(seconds=60))
-    with store.transaction():
-        store._link.execute("UPDATE chains SET low_water = 0, number = 0, link = (SELECT prev "
-                            "FROM batches WHERE number = 1)")
-        assert store.advance("shop-1", gateway.journal_id).low_water == 67 + 66 + 66
-        store._link.execute("UPDATE chains SET low_water = 0, number = 0, link = (SELECT prev "
-                            "FROM batches WHERE number = 1)")
-        store._link.execute("UPDATE batches SET prev = zeroblob(32) WHERE number = 3")
-        assert store.advance("shop-1", gateway.journal_id).low_water == 67 + 66

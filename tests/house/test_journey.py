@@ -1,16 +1,24 @@
 """docs/journey.md and README.md speak of what is there: names, files, commands, documents."""
 
 import ast
+import importlib.util
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import serial
+
+from tests.support.page_blocks import Runner, blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 JOURNEY = (ROOT / "docs" / "journey.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PRODUCT = "".join(path.read_text(encoding="utf-8") for room in (
+    "gateway", "drivers", "fleet") for path in (ROOT / room).rglob("*.py"))
+PLAIN = (str, bytes, list, Path, serial, serial.Serial, json)
 LINES_MAX = 250
 _NAMED = re.compile(r"`([a-z_/0-9]+\.py): ([\w.]+)`")
 _FILE = re.compile(r"`((?:gateway|drivers|fleet|simulator)/[\w/.-]+\.\w+)[`:]")
@@ -46,10 +54,84 @@ def test_the_journey_can_be_read_in_one_sitting():
     assert len(JOURNEY.splitlines()) <= LINES_MAX
 
 
-def test_the_snippets_of_the_journey_are_python():
-    snippets = re.findall(r"```python\n(.*?)```", JOURNEY, re.DOTALL)
-    assert len(snippets) == 4
-    assert all(compile(text, "journey.md", "exec") for text in snippets)
+def lost_names(source):
+    """Return the names a snippet imports, or takes from an imported module, that do not exist;
+    and those it takes from a value that no file of the product and no plain type has."""
+    tree, modules, lost = ast.parse(source), {}, []
+    for node in ast.walk(tree):
+        for alias in node.names if isinstance(node, ast.ImportFrom) else ():
+            name = f"{node.module}.{alias.name}"
+            if importlib.util.find_spec(name) if is_package(node.module) else None:
+                modules[alias.name] = importlib.import_module(name)
+            elif not hasattr(importlib.import_module(node.module), alias.name):
+                lost.append(name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = modules.get(node.value.id)
+            if module is not None and not hasattr(module, node.attr):
+                lost.append(f"{module.__name__}.{node.attr}")
+    return lost + [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)
+                   and not any(hasattr(kind, node.attr) for kind in PLAIN)
+                   and not re.search(rf"def {node.attr}\b|\"{node.attr}\"|^    {node.attr}:",
+                                     PRODUCT, re.M)]
+
+
+def is_package(name):
+    """Return whether a module's name is that of a folder."""
+    return importlib.util.find_spec(name).submodule_search_locations is not None
+
+
+def test_every_name_in_a_snippet_of_the_journey_exists():
+    snippets = [block.source for block in blocks(JOURNEY) if block.language == "python"]
+    assert len(snippets) >= 5
+    assert [lost_names(source) for source in snippets] == [[]] * len(snippets)
+
+
+@pytest.mark.parametrize("source", [
+    "from fleet import no_such_file", "from fleet.verify import no_such_name",
+    "from gateway.core import interval\nprint(interval.no_such_function([]))",
+    "with open('a file') as reader:\n    reader.no_such_method()"])
+def test_a_planted_name_that_does_not_exist_is_found(source):
+    assert len({name.split(".")[-1] for name in lost_names(source)}) == 1
+
+
+def test_the_blocks_that_need_no_demo_print_what_the_journey_says(tmp_path):
+    alone = [block for block in blocks(JOURNEY) if "demo-out" not in block.source]
+    assert [block.language for block in alone] == ["sh", "sh", "python", "sh"]
+    with Runner(tmp_path) as runner:
+        assert [fault for block in alone if (fault := runner.fault(block))] == []
+
+
+@pytest.mark.parametrize(("source", "output"), [
+    ("```python\nprint(6 * 7)\n```", "```text exact\n41\n```"),
+    ("```python\nprint('bus 7')\n```", "```text shape\nbus 7 8 up\n```"),
+    ("```python\nprint('a')\nprint('b')\n```", "```text part\nb\na\n```"),
+    ("```python\nfrom fleet import site\nsite.rules_for\n```", "```text shape\n47\n```"),
+    ("```sh\npython -m drivers show no-such-meter\n```", ""),
+])
+def test_a_planted_wrong_block_is_found(tmp_path, source, output):
+    block, = blocks(f"# A page\n\n{source}\n{output}\n")
+    with Runner(tmp_path) as runner:
+        assert "line 3" in runner.fault(block)
+
+
+@pytest.mark.parametrize(("source", "output"), [
+    ("```python\nprint(6 * 7)\n```", "```text exact\n42\n```"),
+    ("```python\nprint('bus ae 7', -1.5)\nprint('bus 09', 1)\n```", "```text shape\nbus 12 8\n```"),
+    ("```python\nprint('  a')\nprint('b')\n```", "```text part\na\nb\n```"),
+])
+def test_a_right_block_is_none(tmp_path, source, output):
+    block, = blocks(f"{source}\n{output}\n")
+    with Runner(tmp_path) as runner:
+        assert runner.fault(block) is None
+
+
+@pytest.mark.parametrize("page", [
+    "```\nnobody runs this\n```\n", "```text exact\nof nothing\n```\n",
+    "```sh\ntrue\n```\n```text about\n1\n```\n"])
+def test_a_block_that_is_neither_run_nor_compared_is_refused(page):
+    with pytest.raises(ValueError, match="neither run nor compared"):
+        blocks(page)
 
 
 def test_the_readme_leads_to_every_document():

@@ -21,9 +21,10 @@ cabinet = "{cabinet}"
 id = "de-2024-direct-duck-1"
 [[bus]]
 name = "pv"
-kind = "tcp"
+transport = "tcp"
+protocol = "modbus"
 host = "127.0.0.1"
-tcp_port = 502
+port = 502
 [[device]]
 name = "pv"
 bus = "pv"

@@ -26,8 +26,9 @@ port = 18883
 id = "de-2024-direct-duck-1"
 [[bus]]
 name = "rtu-1"
-kind = "rtu"
-port = "bus/rtu-1"
+transport = "serial"
+protocol = "modbus"
+tty = "bus/rtu-1"
 baud = 9600
 [[device]]
 name = "grid"
@@ -111,7 +112,7 @@ def test_the_cabinet_file_says_what_the_parts_said(site):
     assert cabinet["site"]["name"] == 'Bäckerei "Süd"'
     assert cabinet["uplink"]["port"] == 18883
     assert cabinet["device"] == tomllib.loads(PARTS)["device"]
-    assert cabinet["bus"][0]["port"] == str(site.parent / "bus/rtu-1")
+    assert cabinet["bus"][0]["tty"] == str(site.parent / "bus/rtu-1")
     for path in (cabinet["keys"]["evidence"], cabinet["uplink"]["ca"],
                  cabinet["uplink"]["certificate"], cabinet["uplink"]["receipt_key"]):
         assert (site / path).is_file(), path
@@ -137,7 +138,8 @@ def test_a_second_init_replaces_no_key(site, capsys):
 
 def test_the_simulators_endpoints_make_a_site_too(tmp_path):
     (tmp_path / "endpoints.json").write_text(json.dumps({
-        "buses": [{"name": "pv", "kind": "tcp", "host": "127.0.0.1", "tcp_port": 1502}],
+        "buses": [{"name": "pv", "transport": "tcp", "protocol": "modbus",
+                   "host": "127.0.0.1", "port": 1502}],
         "devices": [{"name": "pv", "bus": "pv", "unit": 1, "profile": "sunspec-generic",
                      "role": "pv", "rated_w": 8000, "ct_ratio": None}],
         "clock": {"speed": 60, "origin_utc": "2026-06-01T00:00:00Z", "started_unix_ms": 1},
@@ -170,6 +172,22 @@ def test_a_mistake_in_the_parts_is_named_and_nothing_is_made(tmp_path, capsys, o
     (tmp_path / "parts.toml").write_text(PARTS.replace(old, new, 1))
     assert run("init", "--parts", tmp_path / "parts.toml", "--out", tmp_path / "site") == 1
     assert words in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
+
+
+def test_old_keys_of_a_bus_are_told_at_once_with_their_lines_in_the_parts(tmp_path, capsys):
+    parts = PARTS.replace('transport = "serial"\nprotocol = "modbus"\ntty =',
+                          'kind = "rtu"\nport =')
+    (tmp_path / "parts.toml").write_text(parts)
+    line = parts[:parts.index("kind =")].count("\n") + 1
+    assert run("init", "--parts", tmp_path / "parts.toml", "--out", tmp_path / "site") == 1
+    path = tmp_path / "parts.toml"
+    assert capsys.readouterr().err == (
+        f'{path}:{line}: kind = "rtu" is now transport = "serial", '
+        f'protocol = "modbus"\n{path}:{line + 1}: port = "bus/rtu-1" is now tty = "bus/rtu-1"; '
+        "port is the port of a TCP server\n"
+        "wattproof-provisioning: 2 keys have new names; next: write the new ones and run init "
+        "again\n")
     assert not (tmp_path / "site").exists()
 
 

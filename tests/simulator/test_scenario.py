@@ -35,7 +35,7 @@ def test_all_mistakes_are_listed_at_once():
     raw["pv"]["peek_w"] = raw["pv"].pop("peak_w")
     raw["device"][0]["profile"] = "eastron-sdm999"
     raw["device"][1]["unit"] = 1
-    raw["bus"][5]["kind"] = "carrier pigeon"
+    raw["bus"][5]["transport"] = "carrier pigeon"
     raw["node"][0]["cores"] = "many"
     del raw["shop"]["opens_h"]
     raw["extra"] = {}
@@ -43,10 +43,17 @@ def test_all_mistakes_are_listed_at_once():
     for part in ("[battery] eta_charge: 1.2 is not within 0.5 .. 1",
                  "peek_w: unknown key; did you mean peak_w?", "[pv] peak_w: missing",
                  "'eastron-sdm999' is none of", "unit 1 is taken on rtu-1",
-                 "'carrier pigeon' is none of rtu", "'many' is not a whole number",
+                 "'carrier pigeon' is none of serial", "'many' is not a whole number",
                  "[shop] opens_h: missing", "top level extra: unknown key"):
         assert any(part in line for line in found), part
     assert all(line.startswith("shop.toml: ") for line in found)
+
+
+def test_an_old_kind_of_a_bus_is_told_with_the_new_keys():
+    raw = shop()
+    raw["bus"][0] = {"name": "rtu-1", "kind": "rtu"}
+    assert mistakes(raw) == ['shop.toml: [[bus]] rtu-1:: kind = "rtu" is now transport = '
+                             '"serial", protocol = "modbus"']
 
 
 def test_wiring_that_cannot_be_is_named():
@@ -58,7 +65,7 @@ def test_wiring_that_cannot_be_is_named():
     raw["bus"][1]["name"] = "rtu-1"
     text = "\n".join(mistakes(raw))
     for part in ("feeds 'node-9', which is no node", "no bus 'rtu-7'",
-                 "eastron-sdm120 speaks rtu or tcp, the bus is pylontech",
+                 "eastron-sdm120 speaks modbus-rtu or modbus-tcp, the bus is pylontech",
                  "a meter needs role and rated_w",
                  "the name 'rtu-1' is given more than once"):
         assert part in text
@@ -96,9 +103,9 @@ def test_an_origin_needs_an_offset_and_whole_seconds():
 def test_an_unknown_scenario_and_a_broken_file_end_with_a_message(tmp_path, capsys):
     broken = tmp_path / "broken.toml"
     broken.write_bytes(b"[scenario\n\xff")
-    assert main(["world", "--scenario", "shoop", "--hours", "0.1"]) == 2
+    assert main(["world", "--scenario", "shoop", "--hours", "0.1"]) == 1
     assert "there are: board, shop" in capsys.readouterr().err
-    assert main(["world", "--scenario", str(broken), "--hours", "0.1"]) == 2
+    assert main(["world", "--scenario", str(broken), "--hours", "0.1"]) == 1
     assert "not TOML" in capsys.readouterr().err
 
 

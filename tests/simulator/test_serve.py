@@ -49,12 +49,13 @@ def test_it_says_where_to_look_and_stops_cleanly(served):
 def test_endpoints_name_every_bus_and_every_device_in_the_words_of_the_configuration(served):
     out, _, _, table, lines = served
     buses = {bus["name"]: bus for bus in table["buses"]}
-    assert {name: bus["kind"] for name, bus in buses.items()} == {
-        "rtu-1": "rtu", "rtu-2": "rtu", "pv": "tcp", "bms": "pylontech", "node-1": "http",
-        "node-2": "http"}
+    assert {name: (bus["transport"], bus["protocol"]) for name, bus in buses.items()} == {
+        "rtu-1": ("serial", "modbus"), "rtu-2": ("serial", "modbus"), "pv": ("tcp", "modbus"),
+        "bms": ("serial", "pylontech"), "node-1": ("http", "prometheus"),
+        "node-2": ("http", "prometheus")}
     assert set(lines) == {"rtu-1", "rtu-2", "bms"}
     assert all(place.startswith("/dev/pts/") for place in lines.values())
-    assert buses["rtu-1"]["port"] == str(out / "bus" / "rtu-1")
+    assert buses["rtu-1"]["tty"] == str(out / "bus" / "rtu-1")
     assert [d["name"] for d in table["devices"]][:2] == ["grid", "node-1-meter"]
     node = next(d for d in table["devices"] if d["name"] == "node-2")
     assert node["workloads"] == ["batch", "cache"] and node["meter"] == "node-2-meter"

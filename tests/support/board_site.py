@@ -15,7 +15,8 @@ timezone = "Europe/Berlin"
 id = "de-2024-direct-duck-1"
 [[bus]]
 name = "meters"
-kind = "{kind}"
+transport = "{transport}"
+protocol = "modbus"
 {place}
 timeout_s = 1.0
 [[device]]
@@ -33,13 +34,13 @@ profile = "eastron-sdm120"
 role = "other"
 rated_w = 2000
 """
-TCP = 'host = "127.0.0.1"\ntcp_port = 1502'
+TCP = 'host = "127.0.0.1"\nport = 1502'
 
 
-def make(folder, kind="tcp", place=TCP):
+def make(folder, transport="tcp", place=TCP):
     """Make a site in folder/site and return its path."""
     file = folder / "parts.toml"
-    file.write_text(PARTS.format(kind=kind, place=place))
+    file.write_text(PARTS.format(transport=transport, place=place))
     site.create(parts.load(file), folder / "site", NOW)
     return folder / "site"
 

@@ -66,12 +66,13 @@ class FakeCatalogue:
     """The profiles of the example, without the drivers room."""
 
     FACTS = {
-        "eastron-sdm630-v2": ProfileFacts("meter", ("rtu", "tcp"), (2400, 4800, 9600, 19200)),
-        "eastron-sdm120": ProfileFacts("meter", ("rtu",), (1200, 2400, 4800, 9600)),
-        "sunspec-generic": ProfileFacts("pv", ("tcp", "rtu"), ()),
+        "eastron-sdm630-v2": ProfileFacts(
+            "meter", ("modbus-rtu", "modbus-tcp"), (2400, 4800, 9600, 19200)),
+        "eastron-sdm120": ProfileFacts("meter", ("modbus-rtu",), (1200, 2400, 4800, 9600)),
+        "sunspec-generic": ProfileFacts("pv", ("modbus-tcp", "modbus-rtu"), ()),
         "pylontech-rs485": ProfileFacts("bms", ("pylontech",), (9600, 115200)),
-        "xy-md02": ProfileFacts("climate", ("rtu",), (9600,)),
-        "compute-prometheus": ProfileFacts("node", ("http",), ()),
+        "xy-md02": ProfileFacts("climate", ("modbus-rtu",), (9600,)),
+        "compute-prometheus": ProfileFacts("node", ("prometheus",), ()),
     }
 
     def stems(self):

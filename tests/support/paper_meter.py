@@ -10,7 +10,8 @@ def meter(rows, limits=None, gap_ms=60, kind="int16"):
     return profile.make("meter", {
         "manufacturer": "M", "model": "X", "kind": "meter", "protocol": "modbus",
         "maturity": "simulated", "sources": {"a": "a test"},
-        "transport": {"kinds": ["rtu"], "min_gap_ms": gap_ms, "source": ["a"]}, "reading": reading,
+        "transport": {"buses": ["modbus-rtu"], "min_gap_ms": gap_ms, "source": ["a"]},
+        "reading": reading,
         "identity": [{"name": "serial", "function": 3, "address": 900, "format": "uint32",
                       "source": ["a"]}],
         "point": [{"measurand": name, "address": address, "format": kind, "group": "journal",

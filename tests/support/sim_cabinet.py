@@ -137,7 +137,8 @@ def make_cabinet(folder, meters, interval_s, **uplink_settings):
             "battery": {"capacity_wh": 10_000, "eta_charge": 0.96, "eta_discharge": 0.96},
             "journal": {"interval_s": interval_s}, "factors": {"id": "de-2024-direct-duck-1"},
             "uplink": {"host": "127.0.0.1", "port": 1} | uplink_settings,
-            "bus": [{"name": "bus", "kind": "tcp", "host": "127.0.0.1", "tcp_port": 1}],
+            "bus": [{"name": "bus", "transport": "tcp", "protocol": "modbus",
+                     "host": "127.0.0.1", "port": 1}],
             "device": [{"name": f"meter-{i:02d}", "bus": "bus", "unit": i + 1, "rated_w": 20_000,
                         "profile": meter.STEM, "role": ROLE_NAMES.get(role, role)}
                        for i, role in enumerate(ROLES[:meters])],

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from simulator.demo.processes import free_port
+from tests.support.page_blocks import Runner, blocks
 from tests.support.parts import need
 
 ROLES_OF_A_SHOP = {"grid_import", "pv", "battery_charge", "it", "cooling", "lighting", "other"}
@@ -54,6 +55,15 @@ def check_what_it_left(out: Path) -> dict:
     return summary
 
 
+def journey_faults(folder: Path) -> list[str]:
+    """Run the blocks of docs/journey.md where demo-out is; its first one is the demo itself."""
+    demo, *others = blocks(Path("docs/journey.md").read_text(encoding="utf-8"))
+    assert demo.source == "python -m simulator demo --hours 1 --exit --out demo-out\n"
+    assert len([block for block in others if "demo-out" in block.source]) >= 7
+    with Runner(folder) as runner:
+        return [fault for block in others if (fault := runner.fault(block))]
+
+
 def check_offline(out: Path) -> None:
     """Check the evidence bundle with the scripts an auditor has; neither imports ours."""
     for script in ("verify_evidence.py", "recount_energy.py"):
@@ -66,9 +76,10 @@ def check_offline(out: Path) -> None:
 @pytest.mark.timeout(300)
 def test_an_hour_with_an_outage_and_a_kill_loses_nothing_and_measures_right(tmp_path):
     need("mosquitto")
-    printed = run_demo(tmp_path / "demo", hours=1, timeout_s=240)
-    summary = check_what_it_left(tmp_path / "demo")
+    printed = run_demo(tmp_path / "demo-out", hours=1, timeout_s=240)
+    summary = check_what_it_left(tmp_path / "demo-out")
     assert "measured Wh" in printed
+    assert journey_faults(tmp_path) == []
     print(json.dumps(summary["gateway"], indent=1))
 
 

@@ -87,7 +87,7 @@ def test_asked_again_it_begins_anew_under_new_ids():
 def built(gap_ms=0, rows=at_once.ROWS):
     """Return a driver of three reads on a TCP bus that takes one question at a time."""
     made = meter(rows, at_once.LIMITS, gap_ms)
-    return driver.build(made, driver.Setup(wire_for(BusConfig("pv", "tcp")), unit=5))
+    return driver.build(made, driver.Setup(wire_for(BusConfig("pv", "tcp", "modbus")), unit=5))
 
 
 def test_a_poll_is_one_transaction_unless_the_device_wants_a_pause():

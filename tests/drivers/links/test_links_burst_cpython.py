@@ -12,7 +12,7 @@ from tests.drivers.links.test_links_cpython import FakeClock, server, tcp_answer
 async def opened(handle, work, at_once=4, clock=None):
     """Run work(link, wire) against a server."""
     async with server(handle) as port:
-        bus = BusConfig("pv", "tcp", host="127.0.0.1", tcp_port=port, at_once=at_once)
+        bus = BusConfig("pv", "tcp", "modbus", host="127.0.0.1", port=port, at_once=at_once)
         link = open_link(bus, clock or FakeClock())
         try:
             await work(link, wire_for(bus))

@@ -13,9 +13,14 @@ from gateway.core.errors import Bug, NoReply
 from tests.drivers.links.test_links_cpython import FakeClock, server, tcp_answer
 
 
+def modbus_tcp(host, port):
+    """Return the settings of a Modbus TCP bus."""
+    return BusConfig("lan", "tcp", "modbus", host=host, port=port)
+
+
 def question(wire=None):
     """Return a question, the next one of a wire."""
-    return (wire or wire_for(BusConfig("lan", "tcp"))).read(1, modbus.READ_INPUT, 0, 2)
+    return (wire or wire_for(BusConfig("lan", "tcp", "modbus"))).read(1, modbus.READ_INPUT, 0, 2)
 
 
 def open_files():
@@ -71,7 +76,7 @@ async def test_names_and_numbers_are_found():
 
 
 async def test_a_name_nobody_knows_is_silence_that_says_so():
-    link = open_link(BusConfig("lan", "tcp", host="no.such.meter.invalid"), FakeClock())
+    link = open_link(BusConfig("lan", "tcp", "modbus", host="no.such.meter.invalid"), FakeClock())
     with pytest.raises(NoReply, match=r"lan: no\.such\.meter\.invalid:502: "):
         await link.exchange(question(), 5.0)
 
@@ -84,7 +89,7 @@ async def test_a_peer_that_never_takes_the_connection_leaves_no_socket_open():
             one.setblocking(False)
             one.connect_ex(address)
         before = open_files()
-        link = open_link(BusConfig("lan", "tcp", host=address[0], tcp_port=address[1]), FakeClock())
+        link = open_link(modbus_tcp(*address), FakeClock())
         with pytest.raises(NoReply, match=r"no connection in 0\.1 s"):
             await link.exchange(question(), 0.1)
         assert open_files() == before
@@ -158,14 +163,14 @@ async def asked(*script):
                     writer.write(tcp_answer(request))
         writer.close()
     async with server(handle) as port:
-        link = open_link(BusConfig("lan", "tcp", host="127.0.0.1", tcp_port=port), FakeClock())
+        link = open_link(modbus_tcp("127.0.0.1", port), FakeClock())
         yield link
         await link.close()
 
 
 async def test_silences_with_an_answer_between_them_do_not_cost_the_connection():
     async with asked(True, False, False, True, False, False, True) as link:
-        wire, heard = wire_for(BusConfig("lan", "tcp")), []
+        wire, heard = wire_for(BusConfig("lan", "tcp", "modbus")), []
         for limit_s in (5.0, 0.05, 0.05, 5.0, 0.05, 0.05, 5.0):
             with contextlib.suppress(NoReply):
                 heard.append(await link.exchange(question(wire), limit_s))
@@ -182,7 +187,7 @@ async def test_an_answer_makes_an_end_of_the_back_off():
 
 async def test_a_second_question_beside_the_first_is_a_bug_and_the_first_goes_on():
     async with asked(False, True) as link:
-        wire = wire_for(BusConfig("lan", "tcp"))
+        wire = wire_for(BusConfig("lan", "tcp", "modbus"))
         first = asyncio.create_task(link.exchange(question(wire), 0.2))
         await asyncio.sleep(0.05)
         with pytest.raises(Bug, match="lan: asked while a question is under way"):

@@ -290,5 +290,5 @@ def test_the_page_says_what_needs_a_person_and_what_is_only_to_be_known(kind, st
 
 def test_the_page_says_how_many_records_wait_for_a_time():
     line = proof.lines(EMPTY._replace(unplaced=66), None, None)[-1]
-    assert (line.state, line.text) == ("watch", "66 records not dated yet; kept and proven "
-                                       "meanwhile.")
+    assert (line.state, line.text) == ("watch", "66 records not dated yet; they are kept, "
+                                       "with their proof.")

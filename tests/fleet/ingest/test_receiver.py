@@ -196,17 +196,6 @@ async def test_a_stop_at_the_very_moment_the_line_breaks_still_stops(place):
     assert task.cancelled()
 
 
-def test_an_entry_that_became_unreadable_is_nobodys_and_the_others_stay(tmp_path):
-    for name in ("shop-1", "shop-2"):
-        PaperGateway(name).enrol(tmp_path)
-    registry = Registry(tmp_path)
-    (tmp_path / "registry/shop-1.json").write_text("{")
-    assert registry.find("shop-1") is None
-    assert registry.find("shop-2").device == "shop-2"
-    PaperGateway("shop-1").enrol(tmp_path)
-    assert registry.find("shop-1").device == "shop-1"
-
-
 @pytest.mark.parametrize(("topic", "device"), [
     ("wp/1/shop-1/up", "shop-1"), ("wp/2/shop-1/up", None), ("wp/1/shop-1", None),
     ("other", None)])
@@ -234,6 +223,23 @@ def test_a_receipt_key_others_can_read_is_refused(place):
 def test_a_lost_certificate_is_named(place):
     shutil.move(place.data / "keys/client.crt", place.data / "elsewhere")
     with pytest.raises(ConfigError, match=r"client\.crt does not exist"):
+        settings.load(place.data)
+
+
+def test_the_page_has_the_names_that_are_configured_and_else_this_machines_only(place):
+    assert settings.load(place.data).page_hosts == ()
+    file = place.data / "fleet.toml"
+    file.write_text(file.read_text() + '[page]\nhosts = ["energy.example.org", "[fd00::1]"]\n')
+    assert settings.load(place.data).page_hosts == ("energy.example.org", "[fd00::1]")
+
+
+@pytest.mark.parametrize("names", [
+    '"energy.example.org"', '["*"]', '["*.example.org"]', '["https://example.org"]',
+    '["example.org:443"]', '["a b"]', '[""]', "[1]"])
+def test_a_name_that_would_open_the_page_to_others_is_refused(names, place):
+    file = place.data / "fleet.toml"
+    file.write_text(file.read_text() + f"[page]\nhosts = {names}\n")
+    with pytest.raises(ConfigError, match=r"\[page\] hosts"):
         settings.load(place.data)
 
 

@@ -110,3 +110,17 @@ def test_a_gateway_enrolled_while_the_fleet_runs_is_welcome_at_once(desk, tmp_pa
     assert desk.receive("late-1", sealed).code == "unknown-device"
     (tmp_path / "registry/late-1.json").write_text(json.dumps(late.entry("kiosk")))
     assert desk.receive("late-1", sealed).code == "admit"
+
+
+def test_the_low_water_mark_stops_before_a_batch_that_names_another_predecessor(desk, gateway,
+                                                                                store):
+    for _ in range(3):
+        desk.receive("shop-1", gateway.seal(seconds=60))
+    with store.transaction():
+        store._link.execute("UPDATE chains SET low_water = 0, number = 0, link = (SELECT prev "
+                            "FROM batches WHERE number = 1)")
+        assert store.advance("shop-1", gateway.journal_id).low_water == 67 + 66 + 66
+        store._link.execute("UPDATE chains SET low_water = 0, number = 0, link = (SELECT prev "
+                            "FROM batches WHERE number = 1)")
+        store._link.execute("UPDATE batches SET prev = zeroblob(32) WHERE number = 3")
+        assert store.advance("shop-1", gateway.journal_id).low_water == 67 + 66

@@ -10,7 +10,8 @@ from fleet.formats.registry import Registry
 from fleet.reporting import text
 from fleet.store import incidents
 from fleet.store.reader import JournalRow, Reader
-from fleet.web import page, proof
+from fleet.texts import say
+from fleet.web import panels, proof
 from fleet.web.snapshot import EMPTY, Snapshots
 
 # 90 days are stored, without a hole, or with batches waiting behind one.
@@ -121,7 +122,7 @@ def test_a_gateway_that_cannot_write_is_told_in_words_with_the_next_step():
 def test_what_was_refused_is_told_in_whole_words():
     found = proof._refused(EMPTY._replace(refused={"bad-schema": 1, "fork": 2}))
     assert (found.state, found.text) == (proof.BAD, (
-        "1 message in no form that can be read; 2 messages against what is stored (copied key or "
+        "1 message that cannot be read. 2 messages that contradict what is stored (copied key or "
         "restored board). None of it counts, and nothing else is affected."))
 
 
@@ -130,10 +131,11 @@ def test_every_incident_that_is_told_has_a_next_step_as_the_manual_says_it():
     for kind in (*text.INCIDENTS_SEVERE, *text.INCIDENTS_WATCH):
         row = next(line for line in manual.splitlines() if f"(`{kind}`)" in line)
         said = row.split("|")[3].strip()
-        assert said == "as above" or text.INCIDENT_NEXT[kind] in said, kind
+        assert said == "as above" or say(f"incident_next.{kind}") in said, kind
 
 
 def test_the_headline_names_the_line_that_keeps_the_evidence_from_being_proven():
     row = incidents.Incident("shop-1", bytes(16), incidents.CLONE, "", 1, 2, "twice", 1, 5, 6)
-    assert "NOT proven, see Journals" in page._headline(page.View(
-        None, EMPTY._replace(incidents=[row]), {}, None, 0, None, True))
+    view = panels.View(None, EMPTY._replace(incidents=[row]), {}, None, 0, None, True)
+    tiles = panels.tiles(view, proof.lines(view.snapshot, view.figures, view.receipt_age_s))
+    assert "NOT proven, see Journals" in tiles[-1].note

@@ -1,5 +1,6 @@
 """The page through its own server code: what it says in each state, and what it never does."""
 
+import asyncio
 import json
 import re
 from html import unescape
@@ -10,7 +11,7 @@ import pytest
 from fleet import clock
 from fleet.formats.registry import Registry
 from fleet.ingest.live_table import LiveTable, parse
-from fleet.web import app, page
+from fleet.web import app, page, panels
 from fleet.web.snapshot import Snapshots
 from tests.fleet.maker import PaperGateway, figures, live, packed
 from tests.fleet.web.asgi import Browser
@@ -63,7 +64,8 @@ def test_evidence_is_told_in_words(browser, table, desk, gateway):
     for words in ("100.0 % of the readings expected today",
                   "3 960 records in 4 signed batches checked",
                   "The gateway declared none today", "The gateway keeps 111 records on its flash",
-                  "Simulated, true within 3.0 s", "every message was a batch of this gateway",
+                  "Simulated, accurate to 3.0 s",
+                  "every message was a valid batch from this gateway",
                   "Today so far"):
         assert words in shown, words
     assert browser.get("/site/shop").text.count("<figure") == 4
@@ -77,9 +79,10 @@ def test_the_day_says_how_a_core_hour_counts_a_battery_where_there_is_one(
     device = Registry(tmp_path).find("shop-1")
     found = Snapshots(tmp_path, None).get(device)
     found.today["energy_wh"]["battery_discharge"] = discharge_wh
-    shown = text_of(page.live_part(page.View(device, found, None, None, None, None, True)))
-    assert "Carbon of grid and genset" in shown
-    told = "A core-hour counts energy of the battery with the carbon that charged it" in shown
+    shown = text_of(page.live_part(panels.View(device, found, None, None, None, None, True)))
+    assert "Carbon of grid and generator" in shown
+    told = ("A core-hour includes energy from the battery with the carbon that charged it"
+            in shown)
     assert told == (discharge_wh is not None)
 
 
@@ -100,7 +103,7 @@ def test_a_forged_batch_turns_the_evidence_red(browser, table, desk, gateway):
     desk.receive("shop-1", PaperGateway().seal())
     table.take("shop-1", live(), clock_now(), 0)
     html = browser.get("/").text
-    assert "with a signature that does not fit" in html and 'class="tile bad"' in html
+    assert "with an invalid signature" in html and 'class="tile bad"' in html
 
 
 def test_unknown_figures_are_a_dash_and_never_a_zero(browser, table):
@@ -109,7 +112,7 @@ def test_unknown_figures_are_a_dash_and_never_a_zero(browser, table):
     table.take("shop-1", live(power_w=nothing, carbon={}, nodes=[], battery={}), clock_now(), 0)
     shown = text_of(browser.get("/").text).replace("\u202f", " ")
     assert "Grid – Solar (PV) – Battery –" in shown
-    assert "Carbon of a core-hour, now –" in shown
+    assert "Carbon per core-hour, now –" in shown
     assert "From – Grid" in shown and "Power of all loads –" in shown
 
 
@@ -124,7 +127,8 @@ def test_a_service_just_started_shows_stored_evidence_and_no_old_power(browser, 
     for _ in range(6):
         desk.receive("shop-1", gateway.seal())
     shown = text_of(browser.get("/").text)
-    assert "not been heard since this service started" in shown and "Today so far" in shown
+    assert "No message from the gateway since this service started" in shown
+    assert "Today so far" in shown
     assert "Power now" not in shown
 
 
@@ -164,7 +168,10 @@ def test_the_page_itself_has_no_inline_script_or_style_and_no_foreign_address(br
 
 def test_only_listed_files_are_served(browser):
     assert browser.get("/assets/page.css").status_code == 200
-    for path in ("/assets/..%2Fapp.py", "/assets/%2e%2e/app.py", "/assets/fleet.db"):
+    for path in ("/assets/..%2Fapp.py", "/assets/%2e%2e/app.py", "/assets/fleet.db",
+                 "/assets/%2e%2e/templates/site.html", "/assets//etc/passwd", "/assets/",
+                 "/assets/%2Fetc%2Fpasswd", "/assets/page.css%00", "/assets/page.css/x",
+                 "/assets/" + "a" * 5000):
         assert browser.get(path).status_code == 404, path
 
 
@@ -213,6 +220,65 @@ def test_a_foreign_name_that_points_here_is_refused_on_every_path(host, browser)
         assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
+@pytest.mark.parametrize(("host", "status"), [
+    ("energy.example.org", 200), ("ENERGY.example.org:443", 200), ("127.0.0.1:8080", 200),
+    ("www.energy.example.org", 400), ("example.org", 400), ("energy.example.org.evil", 400),
+    ("evil.example", 400), (None, 400)])
+def test_a_name_that_a_proxy_asks_under_can_be_allowed(host, status, tmp_path, gateway, table):
+    receiver = SimpleNamespace(connected=True, last_receipt_ms={})
+    browser = Browser(app.make(app.Desk(tmp_path, Registry(tmp_path), table, receiver, None,
+                                        ("energy.example.org",))))
+    answer = browser.get("/health", host, x_forwarded_host="energy.example.org")
+    assert answer.status_code == status
+    assert status == 200 or "[::1], energy.example.org only" in answer.text
+
+
+def test_a_page_is_compressed_for_whoever_takes_it_and_says_the_same(browser, table):
+    table.take("shop-1", live(), clock_now(), 0)
+    for path in ("/", "/assets/page.css"):
+        plain, packed_ = browser.get(path), browser.get(path, accept_encoding="gzip")
+        assert "content-encoding" not in plain.headers, path
+        assert packed_.headers["content-encoding"] == "gzip", path
+        assert packed_.headers["vary"] == "Accept-Encoding", path
+        assert packed_.text == plain.text, path
+    assert "content-encoding" not in browser.get("/health", accept_encoding="gzip").headers
+
+
+async def test_an_event_is_sent_as_it_is_and_at_once(tmp_path, gateway, table):
+    """Neither gzip nor a middleware holds an event back until the next one."""
+    receiver = SimpleNamespace(connected=True, last_receipt_ms={})
+    web = app.make(app.Desk(tmp_path, Registry(tmp_path), table, receiver, None))
+    table.take("shop-1", live(), clock_now(), 0)
+    sent, first_event = [], asyncio.Event()
+    scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "method": "GET",
+             "path": "/site/shop/events", "query_string": b"", "root_path": "",
+             "headers": [(b"host", b"localhost"), (b"accept-encoding", b"gzip")]}
+
+    async def send(message):
+        sent.append(message)
+        if message["type"] == "http.response.body":
+            first_event.set()
+
+    watching = asyncio.create_task(web(scope, asyncio.Event().wait, send))
+    async with asyncio.timeout(20):
+        await first_event.wait()
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    headers = dict(sent[0]["headers"])
+    assert headers[b"content-type"].startswith(b"text/event-stream")
+    assert b"content-encoding" not in headers
+    assert headers[b"x-accel-buffering"] == b"no"
+    assert sent[1]["body"].startswith(b"event: live\ndata: ") and sent[1]["more_body"]
+
+
+def test_an_asset_has_a_tag_and_is_kept_by_nobody(browser):
+    first = browser.get("/assets/page.css")
+    assert first.headers["cache-control"] == "no-store" and first.headers["etag"]
+    again = browser.get("/assets/page.css", if_none_match=first.headers["etag"])
+    assert (again.status_code, again.text) == (304, "")
+    assert "default-src 'none'" in again.headers["content-security-policy"]
+
+
 def test_several_sites_are_listed_with_their_states(browser, tmp_path, table):
     other = PaperGateway("kiosk-1")
     other.enrol(tmp_path, "kiosk")
@@ -243,11 +309,11 @@ async def test_a_broker_that_is_away_is_told_in_a_sentence_of_its_own(tmp_path, 
     stream = pages._stream(registry.find("shop-1"))
     first = await anext(stream)
     await stream.aclose()
-    assert "heard just now. The broker is not reached at the moment." in first
+    assert "received just now. The broker is not connected at the moment." in first
 
 
 def test_powers_that_flow_back_become_sinks():
-    sources, sinks = page.flows({"grid": -500, "battery": -300, "pv": 900, "it": 100})
+    sources, sinks = panels.flows({"grid": -500, "battery": -300, "pv": 900, "it": 100})
     assert dict(sources) == {"grid": 0, "pv": 900, "battery": 0}
     assert (dict(sinks)["export"], dict(sinks)["charge"]) == (500, 300)
 

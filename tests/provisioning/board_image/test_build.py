@@ -86,7 +86,7 @@ def test_a_package_that_was_changed_is_refused(site):
 
 
 def test_a_cabinet_that_a_board_cannot_run_is_refused_with_the_reason(tmp_path, capsys):
-    site = make(tmp_path, "rtu", 'port = "/dev/ttyUSB0"\nbaud = 9600')
+    site = make(tmp_path, "serial", 'tty = "/dev/ttyUSB0"\nbaud = 9600')
     (site / "board").mkdir()
     (site / build.UMQTT_KEPT).write_bytes(b"")      # never reached
     with pytest.raises(ConfigError, match="one Modbus TCP bus"):

@@ -77,8 +77,8 @@ def test_lines_and_errors_can_be_found_again(merger, capsys):
     assert merger.origin(at) == "room/low.py:7"
     with pytest.raises(IndexError):
         merger.origin(LINES - 1)
-    assert main(["where", "999999"]) == 1
-    assert main(["where", str(LINES + 1)]) == 0
+    assert main(["symbolicate", "999999"]) == 1
+    assert main(["symbolicate", str(LINES + 1)]) == 0
     assert ".py:1" in capsys.readouterr().out
 
 

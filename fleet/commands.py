@@ -1,0 +1,127 @@
+"""What the commands of `python -m fleet` do; fleet/__main__.py has their words.
+
+Apart from it, so that --help and a message about missing packages need none of them.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import sys
+
+from fleet import serve as server
+from fleet import settings
+from fleet import verify as verifier
+from fleet.errors import ReportError
+from fleet.evidence import evidence as bundles
+from fleet.evidence import timestamp
+from fleet.formats.registry import Registry, registry_file
+from fleet.formats.timetext import parse_day, parse_quarter
+from fleet.reporting import html
+from fleet.reporting import report as reports
+from fleet.reporting.text import describe_incident
+from fleet.store.reader import opened
+from fleet.transparency import proofs
+from fleet.transparency.merkle_log import Log
+from gateway.aio import cli
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Receive batches and show the page until a signal stops it."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr,
+                        format="%(levelname)s %(name)s: %(message)s")
+    server.run(arguments.data, arguments.port)
+    return cli.FINE
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Account a period of a site; print the report, or write it to a file."""
+    if arguments.json and arguments.format == "html" and arguments.out is None:
+        cli.say_error("wattproof-fleet", "report: --json and HTML cannot share stdout",
+                      "give --out FILE")
+        return cli.USAGE
+    times = parse_quarter(arguments.start), parse_quarter(arguments.end)
+    device = reports.device_of(Registry(arguments.data).sites(), arguments.site)
+    with opened(arguments.data) as reader:
+        content = reports.build(reader, reports.Question(device, _factors(arguments), *times))
+    if arguments.format == "html":
+        text = html.render(content)
+    else:
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    if arguments.out is None:
+        cli.put(text.removesuffix("\n"))
+        return cli.FINE
+    arguments.out.write_text(text, encoding="utf-8")
+    cli.show(arguments, {"file": str(arguments.out), "site": device.site,
+                         "from": content["from"], "to": content["to"]},
+             [f"{arguments.out}: {device.site}, {content['from']} to {content['to']}"])
+    return cli.FINE
+
+
+def evidence(arguments: argparse.Namespace) -> int:
+    """Write a period's evidence into one file."""
+    times = parse_quarter(arguments.start), parse_quarter(arguments.end)
+    device = reports.device_of(Registry(arguments.data).sites(), arguments.site)
+    key = settings.receipt_key(settings.load(arguments.data).receipt_key)
+    with opened(arguments.data) as reader:
+        question = reports.Question(device, _factors(arguments), *times)
+        data = bundles.build(reader, question, registry_file(arguments.data, device), key)
+    arguments.out.write_bytes(data)
+    cli.show(arguments, {"file": str(arguments.out), "bytes": len(data)}, [
+        f"{arguments.out}: {len(data):,} bytes; check it on any machine: "
+        f"python docs/verify_evidence.py {arguments.out}"])
+    return cli.FINE
+
+
+def tree_head(arguments: argparse.Namespace) -> int:
+    """Write the signed head of the log, and a time-stamp request about it."""
+    key = settings.receipt_key(settings.load(arguments.data).receipt_key)
+    day = None if arguments.day is None else parse_day(arguments.day)
+    with opened(arguments.data) as reader, reader.snapshot() as link:
+        head = timestamp.head_of(Log(link), day)
+    signed = proofs.sign_head(head, bundles.signer_of(key))
+    arguments.out.write_bytes(signed)
+    lines = [f"{arguments.out}: {head.size} batches, root {head.root.hex()}"]
+    if arguments.tsq is not None:
+        arguments.tsq.write_bytes(timestamp.request(signed))
+        lines.append(f"{arguments.tsq}: ask a time-stamping authority with it, e.g. curl -H "
+                     "'Content-Type: application/timestamp-query' --data-binary "
+                     f"@{arguments.tsq} URL")
+    cli.show(arguments, {"file": str(arguments.out), "batches": head.size,
+                         "root": head.root.hex(),
+                         "request": arguments.tsq and str(arguments.tsq)}, lines)
+    return cli.FINE
+
+
+def _factors(arguments: argparse.Namespace) -> str | None:
+    found: str | None = arguments.factors
+    if found is None and (arguments.data / "fleet.toml").exists():
+        found = settings.load(arguments.data).factors
+    return found
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Check all stored evidence of a site; the exit code is 1 if anything is wrong."""
+    sites = Registry(arguments.data).sites()
+    reports.device_of(sites, arguments.site)
+    with opened(arguments.data) as reader:
+        checked = verifier.site(reader, sites[arguments.site])
+        notes = [one for device in sites[arguments.site]
+                 for one in reader.incidents(device.device)]
+    if not checked:
+        raise ReportError(f"{arguments.site}: no batch is stored yet, nothing to verify")
+    faults = [fault for one in checked for fault in one.faults]
+    content = {"ok": not faults, "journals": [
+        {**one._asdict(), "faults": [fault.what for fault in one.faults]} for one in checked],
+        "incidents": [dataclasses.asdict(one) | {"journal": one.journal.hex()}
+                      for one in notes]}
+    lines = [f"{one.device}, journal {one.journal}: {one.records} records "
+             f"{one.first_seq}..{one.last_seq} in {one.batches} batches, receipted up to "
+             f"{one.low_water}" for one in checked]
+    lines += [f"note: {note.device}, journal {note.journal.hex()}: {describe_incident(note)}"
+              for note in notes]
+    lines += [f"WRONG: {fault.device}, journal {fault.journal}: {fault.what}"
+              for fault in faults]
+    lines.append("not proven" if faults else "signatures, chain and sequence hold")
+    cli.show(arguments, content, lines)
+    return cli.PERSON if faults else cli.FINE

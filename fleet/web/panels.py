@@ -1,0 +1,267 @@
+"""What each panel of a site's page shows, as values for its template.  Pure."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from fleet.formats.registry import Device
+from fleet.ingest.live_table import rows, section
+from fleet.reporting import text
+from fleet.reporting.charts import meter
+from fleet.texts import say
+from fleet.web import proof
+from fleet.web.snapshot import Snapshot, figures_of_day
+
+Flow = list[tuple[str, Any]]
+LOAD_ROLES = ("it", "cooling", "lighting", "other")
+
+
+class View(NamedTuple):
+    """What is known of a site.  figures: latest live message, age_s and arrived_ms: of it,
+    receipt_age_s: since the last receipt, connected: whether the broker is connected."""
+
+    device: Device
+    snapshot: Snapshot
+    figures: dict[str, Any] | None
+    age_s: float | None
+    arrived_ms: int | None
+    receipt_age_s: float | None
+    connected: bool
+
+
+class Tile(NamedTuple):
+    """A figure in large type; state: good | watch | bad, or "" for no colour."""
+
+    label: str
+    number: str
+    unit: str
+    note: str
+    state: str = ""
+
+
+class FlowRow(NamedTuple):
+    """Power of one role, with its bar; None = unknown."""
+
+    role: str
+    watts: float | None
+    bar: Markup
+
+
+class Power(NamedTuple):
+    """The panel of power now; residual: W, or None when it is unknown."""
+
+    total_in: str
+    sources: list[FlowRow]
+    total_out: str
+    sinks: list[FlowRow]
+    residual: float | None
+
+
+class Node(NamedTuple):
+    """A compute node, its values as the live message has them."""
+
+    name: str
+    power_w: object
+    cores: object
+    cpu_share: object
+    bar: Markup
+    tasks_running: object
+    tasks_per_min: object
+
+
+class Compute(NamedTuple):
+    """The panel of nodes, battery and climate, values as the live message has them."""
+
+    nodes: list[Node]
+    soc: object
+    soc_bar: Markup
+    stored_wh: object
+    battery_g_per_kwh: object
+    climate: list[str]
+
+
+class Day(NamedTuple):
+    """The panel of today so far; rows: label and value."""
+
+    span: str
+    rows: list[tuple[str, str]]
+    notes: list[str]
+
+
+class DeviceRow(NamedTuple):
+    """A device; state: good | bad."""
+
+    state: str
+    name: str
+    note: str
+
+
+class Devices(NamedTuple):
+    """The panel of devices."""
+
+    heading: str
+    rows: list[DeviceRow]
+
+
+def state(view: View) -> str:
+    """Return live, late, silent or none."""
+    if view.figures is None or view.age_s is None:
+        return "silent" if view.snapshot.span else "none"
+    if view.age_s > text.SILENT_S:
+        return "silent"
+    return "late" if view.age_s > text.LATE_S else "live"
+
+
+def status(view: View, found: str) -> str:
+    """Return the sentences beside a page's state: from when its figures are, and whether the
+    broker is connected."""
+    if found == "silent" and view.figures is None:
+        said = say("status.silent_since_start")
+    elif found == "silent":
+        said = say("status.silent", time=text.moment(view.arrived_ms))
+    else:
+        stamp = str((view.figures or {}).get("utc") or "")[:19].replace("T", " ")
+        said = say("status.measured", time=stamp, age=text.age(view.age_s))
+    return said if view.connected else f"{said} {say('status.disconnected')}"
+
+
+def tiles(view: View, lines: Sequence[proof.Line]) -> list[Tile]:
+    """Return the four figures at the top; lines: of the evidence panel."""
+    carbon, power_w = section(view.figures, "carbon"), section(view.figures, "power_w")
+    today = view.snapshot.today
+    intensity = text.figure(carbon.get("bus_g_per_kwh"), 0, say("chart.g_per_kwh"))
+    return [
+        _tile("core_hour", text.grams(carbon.get("core_hour_g")), say("tile.core_hour_note")),
+        _tile("renewable", text.share(carbon.get("renewable_share_it")),
+              say("tile.renewable_note")),
+        _tile("loads", _sum([(role, power_w.get(role)) for role in LOAD_ROLES]),
+              say("tile.loads_note", intensity=intensity)),
+        _tile("evidence", text.share(today["evidence"]["coverage"] if today else None, 1),
+              _evidence_note(lines))._replace(state=proof.worst(lines)),
+    ]
+
+
+def _evidence_note(lines: Sequence[proof.Line]) -> str:
+    """Name the line that keeps the evidence from being proven, else the worst of the others."""
+    proving = [line for line in lines if line.key in proof.PROVING]
+    sound, worst = proof.worst(proving), proof.worst(lines)
+    if worst == proof.GOOD:
+        return say("tile.evidence_good")
+    return say(f"tile.evidence_{sound}_see",
+               line=proof.first(proving if sound == worst else lines, worst))
+
+
+def _tile(key: str, value: str, note: str) -> Tile:
+    number, separator, unit = value.rpartition("\u202f")
+    return Tile(say(f"tile.{key}"), number or unit, separator + unit if number else "", note)
+
+
+def flows(power_w: dict[str, Any]) -> tuple[Flow, Flow]:
+    """Return (sources, sinks) as (role, W or None), from the signed powers of a live message.
+
+    Import, discharge and generation are positive; what flows the other way is a sink.
+    """
+    grid, battery = power_w.get("grid"), power_w.get("battery")
+    sources = [("grid", _part(grid, 1)), ("pv", power_w.get("pv")), ("battery", _part(battery, 1))]
+    if text.is_number(power_w.get("genset")):
+        sources.append(("genset", power_w["genset"]))
+    sinks = [(role, power_w.get(role)) for role in LOAD_ROLES]
+    sinks += [("charge", _part(battery, -1)), ("export", _part(grid, -1))]
+    return sources, sinks
+
+
+def _part(value: Any, sign: int) -> float | None:
+    return max(sign * value, 0.0) if text.is_number(value) else None
+
+
+def power(view: View) -> Power | None:
+    """Return the flows of power now; None before the first live message."""
+    if view.figures is None:
+        return None
+    power_w = section(view.figures, "power_w")
+    sources, sinks = flows(power_w)
+    top = max(_total(sources), _total(sinks), 1.0)
+    residual = power_w.get("residual")
+    return Power(_sum(sources), _flow_rows(sources, top), _sum(sinks), _flow_rows(sinks, top),
+                 residual if text.is_number(residual) else None)
+
+
+def _total(flow: Flow) -> float:
+    return float(sum(max(watts, 0) for _, watts in flow if text.is_number(watts)))
+
+
+def _sum(flow: Flow) -> str:
+    """A part is not the whole: with a power unknown the sum is said to be at least that."""
+    known = sum(text.is_number(watts) for _, watts in flow)
+    if not known:
+        return text.NONE
+    total = text.power(_total(flow))
+    return total if known == len(flow) else say("number.at_least", value=total)
+
+
+def _flow_rows(flow: Flow, top: float) -> list[FlowRow]:
+    return [FlowRow(role, watts, _bar(role, watts / top if text.is_number(watts) else None))
+            for role, watts in flow]
+
+
+def _bar(css: str, part: Any) -> Markup:
+    return meter([(css, float(part))] if text.is_number(part) else [])
+
+
+def compute(view: View) -> Compute:
+    """Return the nodes, the battery and the climate of the latest live message."""
+    battery, carbon = section(view.figures, "battery"), section(view.figures, "carbon")
+    soc = battery.get("soc")
+    climate = [say("live.climate", name=one.get("name"),
+                   temperature=text.figure(one.get("temperature_c"), 1, "°C"),
+                   humidity=text.figure(one.get("humidity"), 0, "%"))
+               for one in rows(view.figures, "climate")]
+    return Compute([_node(node) for node in rows(view.figures, "nodes")], soc,
+                   _bar("battery", soc), battery.get("stored_wh"),
+                   carbon.get("battery_g_per_kwh"), climate)
+
+
+def _node(node: dict[str, Any]) -> Node:
+    busy = node.get("cpu_share")
+    return Node(str(node.get("name")), node.get("power_w"), node.get("cores"), busy,
+                _bar("it", busy), node.get("tasks_running"), node.get("tasks_per_min"))
+
+
+def day(snapshot: Snapshot) -> Day | None:
+    """Return the totals of today so far; None when it cannot be accounted yet."""
+    today = snapshot.today
+    if today is None:
+        return None
+    held, factors = figures_of_day(today), today["factors"]
+    figures = (("loads", text.energy(held["loads_wh"])), ("carbon", text.grams(held["carbon_g"])),
+               ("core_hours", text.figure(held["core_hours"], 1)),
+               ("core_hour", text.grams(held["g_per_core_hour"])),
+               ("tasks", text.figure(held["tasks"])),
+               ("renewable", text.share(held["renewable"])), ("pue", text.figure(held["pue"], 2)))
+    kind = "estimated" if factors["estimated"] else "published"
+    notes = [say(f"day.factors_{kind}", id=factors["id"])]
+    if today["energy_wh"].get("battery_discharge") is not None:
+        notes.insert(0, say("day.battery"))
+    return Day(say("day.span", from_time=today["from"][:16].replace("T", " "),
+                   to_time=today["to"][11:16]),
+               [(say(f"day.{key}"), value) for key, value in figures], notes)
+
+
+def devices(view: View) -> Devices | None:
+    """Return which devices answer; None when the gateway names none."""
+    found = rows(view.figures, "devices")
+    if not found:
+        return None
+    silent = sum(row.get("ok") is not True for row in found)
+    heading = (say.plural("devices.silent", silent, all=text.figure(len(found))) if silent
+               else say.plural("devices.all", len(found)))
+    return Devices(heading, [_device(row) for row in found])
+
+
+def _device(row: dict[str, Any]) -> DeviceRow:
+    name, age = str(row.get("name")), text.age(row.get("age_s"))
+    if row.get("ok") is True:
+        return DeviceRow(proof.GOOD, name, age)
+    reason = str(row.get("reason") or say("devices.no_answer"))
+    return DeviceRow(proof.BAD, name, say("devices.last", reason=reason, age=age))

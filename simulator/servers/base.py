@@ -1,0 +1,37 @@
+"""What every server gets, and how one is opened: `serve(BusToServe)` of its module."""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol
+
+from simulator.runner import Runner
+from simulator.scenario import Bus, Device
+
+
+class Now(NamedTuple):
+    """How a server learns simulated time.  advance: moves the world to now, returns seconds."""
+
+    advance: Callable[[], float]
+    speed: int
+
+
+class BusToServe(NamedTuple):
+    """One bus of a scenario with the devices on it, in the world as it runs."""
+
+    bus: Bus
+    devices: list[Device]
+    runner: Runner
+    now: Now
+
+
+class Server(Protocol):
+    """Something that answers on a bus until it is closed."""
+
+    def close(self) -> Awaitable[None] | None:
+        """Take the bus down."""
+
+
+class Opened(NamedTuple):
+    """A server that answers, and where: pty path or TCP port."""
+
+    server: Server
+    place: str | int
