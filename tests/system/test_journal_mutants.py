@@ -50,7 +50,7 @@ def no_sync_of_the_directory(patch):
 def crc_not_seeded(patch):
     """Frames left from an earlier use of a slot check out."""
     patch.setattr(frame, "seed", lambda journal_id, generation: 0)
-    patch.setattr(tail, "has_frames", lambda store, slot, seed: False)
+    patch.setattr(tail.Tail, "has_frames", lambda self, slot, seed: False)
 
 
 def crc_not_checked(patch):
@@ -60,12 +60,12 @@ def crc_not_checked(patch):
         start = offset + frame.HEAD
         return data[start:start + size] if 0 < size <= len(data) - start else None
     patch.setattr(frame, "decode_at", decode_at)
-    patch.setattr(tail, "has_frames", lambda store, slot, seed: False)
+    patch.setattr(tail.Tail, "has_frames", lambda self, slot, seed: False)
 
 
 def generation_reused(patch):
     """A generation whose header was lost is used again over its own frames."""
-    patch.setattr(tail, "has_frames", lambda store, slot, seed: False)
+    patch.setattr(tail.Tail, "has_frames", lambda self, slot, seed: False)
 
 
 def batch_checksum_not_checked(patch):
@@ -77,8 +77,14 @@ def batch_checksum_not_checked(patch):
 def cursor_ahead(patch):
     """The cursor says what was committed, not what was acknowledged."""
     real = cursor.Cursor.write
-    patch.setattr(cursor.Cursor, "write", lambda self, journal_id, boot, position, utc, sealed:
-                  real(self, journal_id, boot, (position[0] + 2, position[1]), utc, sealed))
+
+    def write(self, *given):
+        self.seq += 2
+        try:
+            real(self, *given)
+        finally:
+            self.seq -= 2
+    patch.setattr(cursor.Cursor, "write", write)
 
 
 def cursor_in_one_slot(patch):
@@ -110,7 +116,7 @@ def recycled_before_the_batch(patch):
         init(self, *given)
 
     def release_and_write(self, number, data):
-        tails[0].slots.release(batch.open_sealed(data)[1].last_seq, None)
+        tails[0].release(batch.open_sealed(data)[1].last_seq)
         write(self, number, data)
     patch.setattr(tail.Tail, "__init__", remember)
     patch.setattr(batch_files.Batches, "write", release_and_write)

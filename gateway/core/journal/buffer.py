@@ -36,31 +36,17 @@ class Gaps:
 
     def __init__(self):
         self.dropped = 0            # ever, and events for which there was no space either
-        self._open = {}             # stream -> [first ticks, last ticks, scans]
+        self.open = {}              # stream -> [first ticks, last ticks, scans]
 
     def drop(self, ticks_ms, stream):
         """Count a scan that found no space."""
         self.dropped += 1
-        gap = self._open.get(stream)
+        gap = self.open.get(stream)
         if gap is None:
-            self._open[stream] = [ticks_ms, ticks_ms, 1]
+            self.open[stream] = [ticks_ms, ticks_ms, 1]
         else:
             gap[1] = ticks_ms
             gap[2] += 1
-
-    def streams(self):
-        """Return the streams with a gap to declare, ascending."""
-        return sorted(self._open)
-
-    def has(self, stream):
-        """Return True if a stream has a gap to declare."""
-        return stream in self._open
-
-    def close(self, stream, clock):
-        """Return the body of the GAP event of a stream; it counts as declared now."""
-        first, last, count = self._open.pop(stream)
-        return [stream, utc_ms(clock, first), utc_ms(clock, last),
-                "no room: %d scans dropped" % count]
 
 
 class Buffer:
@@ -81,8 +67,8 @@ class Buffer:
         self._gaps = Gaps()
 
     @property
-    def dropped(self):
-        """Records that found no space, ever."""
+    def dropped_records(self):
+        """How many records found no space, ever."""
         return self._gaps.dropped
 
     def scan(self, ticks_ms, stream, values):
@@ -95,7 +81,7 @@ class Buffer:
         if self._refuses or self._used() + READING_BYTES * len(values) > self._ram_bytes:
             self._gaps.drop(ticks_ms, stream)
             return 0
-        if self._gaps.has(stream):      # before the scan that ends it: none stands there without
+        if stream in self._gaps.open:   # before the scan that ends it: none stands there without
             self._declare(stream)
         self._keep(record.ScanRecord(self.last_seq + 1, ticks_ms, stream, values), len(values))
         return self.last_seq
@@ -135,11 +121,15 @@ class Buffer:
         """Append a GAP event for each stream that lost scans, once there is room for scans."""
         if self._refuses:
             return
-        for stream in self._gaps.streams():
+        for stream in sorted(self._gaps.open):
             self._declare(stream)
 
     def _declare(self, stream):
-        self.event(self.ticks_ms, record.GAP, self._gaps.close(stream, self.context.clock))
+        first, last, count = self._gaps.open.pop(stream)
+        clock = self.context.clock
+        self.event(self.ticks_ms, record.GAP, [
+            stream, utc_ms(clock, first), utc_ms(clock, last),
+            "no room: %d scans dropped" % count])
 
     def _used(self):
         return self._queue_bytes + READING_BYTES * self._loose_readings
@@ -184,7 +174,7 @@ class FlashState:
         """buffer: takes the events."""
         self._buffer = buffer
         self.state = OK
-        self.out_of_room = False            # since the last commit a write found the disk full
+        self.found_full = False            # since the last commit a write found the disk full
         self._declared = False              # a failure since the last commit has its event
         self.counts = {"commits": 0, "batches": 0, "errors": 0, "cursor_writes": 0,
                        "lost_pieces": 0}
@@ -193,12 +183,12 @@ class FlashState:
         """Note a commit: the next failure is one of its own."""
         self.counts["commits"] += 1
         self.state = OK
-        self._declared = self.out_of_room = False
+        self._declared = self.found_full = False
 
     def failed(self, operation, error):
         """Count a failure and append one event until a commit succeeds again."""
         self.counts["errors"] += 1
-        self.out_of_room = self.out_of_room or error.errno == ENOSPC
+        self.found_full = self.found_full or error.errno == ENOSPC
         if not self._declared:
             self._declared = True
             self._buffer.event(self._buffer.ticks_ms, record.IO_ERROR,

@@ -18,7 +18,6 @@ from gateway.core.evidence import batch, chain
 from gateway.core.journal import segment
 from gateway.core.journal.batch_files import Batches
 from gateway.core.journal.buffer import DEGRADED_RAM, ENOSPC, FULL, OK, Buffer, FlashState
-from gateway.core.journal.cursor import Acknowledged
 from gateway.core.journal.recovery import Unsure, recover
 from gateway.core.journal.tail import SEGMENT_BYTES
 from gateway.core.journal.unsealed import Unsealed
@@ -26,9 +25,6 @@ from gateway.core.journal.unsealed import Unsealed
 SCRUB_BATCHES = 6           # per seal: 30 days of quarter hours are read within a week
 COMMIT_TRIES = 3            # each in a new segment; then records stay in RAM
 RAM_BYTES = 4194304         # what may wait in RAM while flash fails
-
-# What never changes in one run.
-Identity = namedtuple("Identity", ("device", "journal_id", "boot"))
 
 # schema: tuple of reading.Stream.  config_hash: 32 bytes.  descriptor: CBOR bytes of the site.
 # random16: callable for 16 random bytes.  clock: reading.ClockState.  ticks_ms: now.
@@ -52,23 +48,11 @@ class Journal:
         is made room on.  Raises StoreError only if the store cannot even be listed.
         """
         found = recover(store, opening.device, opening.random16, segment_bytes, batches)
-        return cls.begin(opening, found, ram_bytes)
+        return cls(opening, found, ram_bytes)
 
-    @classmethod
-    def begin(cls, opening, found, ram_bytes=RAM_BYTES):
-        """Return the Journal that goes on from a recovery.Recovered."""
-        journal = cls(opening, found, ram_bytes)
-        events = [(record.BOOT, ["start", opening.software, 0 if found.clean else 1,
-                                 found.last_seq])]
-        if found.config_hash != opening.config_hash:    # first, so that any record implies it
-            events.insert(0, (record.CONFIG, [opening.config_hash, opening.descriptor]))
-        for kind, body in events + found.events:
-            journal._buffer.event(opening.ticks_ms, kind, body)
-        return journal
-
-    def __init__(self, opening, found, ram_bytes):
-        """Use Journal.open."""
-        self._identity = Identity(opening.device, found.journal_id, found.boot + 1)
+    def __init__(self, opening, found, ram_bytes=RAM_BYTES):
+        """Go on from a recovery.Recovered; use Journal.open."""
+        self.journal_id, self.boot = found.journal_id, found.boot + 1
         self._tail, self.batches = found.tail, found.batches
         self._sealed = found.sealed
         self._unsure = found.unsure         # sealed bytes still to be made durable
@@ -77,21 +61,18 @@ class Journal:
             opening.clock, opening.software)
         self._buffer = Buffer(opening.schema, context, found.last_seq, ram_bytes)
         self._flash = FlashState(self._buffer)
-        self._acknowledged = Acknowledged(found.cursor, found.mark)
+        self._cursor = found.cursor
+        self._cursor.start(found.mark)
         self._unsealed = Unsealed(found.pieces, self._tail, self._flash)
         last = self._unsure or self._sealed
         self.recovered_seq = found.pieces[-1].last_seq if found.pieces else last.last_seq
         self.durable_seq = found.pieces[0].first_seq - 1 if found.pieces else found.last_seq
-
-    @property
-    def journal_id(self):
-        """The 16 random bytes that name this journal."""
-        return self._identity.journal_id
-
-    @property
-    def boot(self):
-        """The number of this start."""
-        return self._identity.boot
+        events = [(record.BOOT, ["start", opening.software, 0 if found.clean else 1,
+                                 found.last_seq])]
+        if found.config_hash != opening.config_hash:    # first, so that any record implies it
+            events.insert(0, (record.CONFIG, [opening.config_hash, opening.descriptor]))
+        for kind, body in events + found.events:
+            self._buffer.event(opening.ticks_ms, kind, body)
 
     @property
     def state(self):
@@ -101,20 +82,20 @@ class Journal:
     @property
     def out_of_room(self):
         """Whether a write found the disk full since the last commit."""
-        return self._flash.out_of_room
+        return self._flash.found_full
 
     @property
     def acknowledged_seq(self):
         """Highest sequence that a receipt covered."""
-        return self._acknowledged.seq
+        return self._cursor.seq
 
     @property
     def epoch(self):
         """The fleet's epoch in that receipt."""
-        return self._acknowledged.epoch
+        return self._cursor.epoch
 
     @property
-    def clock(self):
+    def clock_state(self):
         """The reading.ClockState that new records carry."""
         return self._buffer.context.clock
 
@@ -240,14 +221,14 @@ class Journal:
         """
         if seq > self._sealed.last_seq:
             raise Bug("journal: acknowledged %d, sealed %d" % (seq, self._sealed.last_seq))
-        if not self._acknowledged.move(seq, self.epoch if epoch is None else epoch, now_ms):
+        if not self._cursor.move(seq, self.epoch if epoch is None else epoch, now_ms):
             return False
         return self._write_mark()
 
     def trim(self, keep_bytes):
         """Delete acknowledged batches, oldest first, down to keep_bytes; return numbers."""
         try:
-            return self.batches.trim(keep_bytes, self._acknowledged.marked_seq)
+            return self.batches.trim(keep_bytes, self._cursor.marked_seq)
         except StoreError as error:
             self._flash.failed("trim", error)
             return []
@@ -262,7 +243,7 @@ class Journal:
 
     def stats(self):
         """Return what `status` shows: sequences, state, counts since the start."""
-        held, free = self._tail.slots.counts()
+        held, free = self._tail.slots()
         numbers = self.batches.numbers()
         stats = {
             "journal_id": self.journal_id.hex(), "boot": self.boot, "state": self.state,
@@ -271,7 +252,7 @@ class Journal:
             "epoch": self.epoch, "unsealed_readings": self.unsealed_readings,
             "batches_on_flash": len(numbers), "first_batch": numbers[0] if numbers else 0,
             "last_batch": self._sealed.number, "segments_held": held, "segments_free": free,
-            "generation": self._tail.generation, "dropped_scans": self._buffer.dropped,
+            "generation": self._tail.generation, "dropped_scans": self._buffer.dropped_records,
         }
         stats.update(self._flash.counts)
         return stats
@@ -279,7 +260,7 @@ class Journal:
     def _write_mark(self):
         """Make durable what is acknowledged and sealed; return whether that worked."""
         try:
-            self._acknowledged.write(self._identity, self._sealed)
+            self._cursor.write(self.journal_id, self.boot, self._sealed)
         except StoreError as error:
             self._flash.failed("cursor", error)
             return False
@@ -313,7 +294,7 @@ class Journal:
         first_seq, last_seq = pieces[0].first_seq, pieces[-1].last_seq
         schema = columns.decode_schema(context.schema)
         payload = batch.encode_payload(batch.Batch(
-            self._identity.device, self.journal_id, number, context.boot, first_seq, last_seq,
+            self._tail.identity[0], self.journal_id, number, context.boot, first_seq, last_seq,
             self._sealed.chain, context.config_hash, context.clock, sealer.codec,
             batch.make_body(schema, joined(sheets), sealer.codec, sealer.compress)))
         data = batch.seal(payload, sealer.kid, sealer.sign)

@@ -58,7 +58,7 @@ def recover(store, device, new_journal_id, segment_bytes, batch_files=Batches):
     _note_foreign(search, slots, names, device, journal_id)
     for name in names:
         if tail.is_slot(name):
-            writer.slots.reserve(name)
+            writer.reserve(name)
     for slot in slots:
         if slot.name not in search.quarantine and (slot in mine or slot.header is None):
             _adopt(writer, slot, search, record.SEQ_MAX if unsure else sealed.last_seq)
@@ -162,6 +162,6 @@ def _adopt(writer, slot, search, sealed_seq):
     """
     last_seq = search.last_in.get(slot.name, 0)
     if sealed_seq == record.SEQ_MAX and slot.header is not None:
-        writer.slots.adopt(slot.name, slot.size, max(last_seq, 1))
+        writer.adopt(slot.name, slot.size, max(last_seq, 1))
     else:
-        writer.slots.adopt(slot.name, slot.size, last_seq if last_seq > sealed_seq else 0)
+        writer.adopt(slot.name, slot.size, last_seq if last_seq > sealed_seq else 0)

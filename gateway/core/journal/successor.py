@@ -24,10 +24,10 @@ def open_beside(old, opening, events, batches, segment_bytes):
     writer = tail.Tail(store, (opening.device, journal_id), 0, segment_bytes)
     for name in names:
         if tail.is_slot(name):
-            writer.slots.reserve(name)
+            writer.reserve(name)
     found = Recovered(
         journal_id=journal_id, boot=old.boot, last_seq=0,
         sealed=Sealed(0, 0, chain.start(opening.device, journal_id)), config_hash=None,
         clean=True, pieces=[], mark=None, cursor=Cursor(store, names),
         batches=batches(store, journal_id, names), tail=writer, unsure=None, events=events)
-    return Journal.begin(opening, found)
+    return Journal(opening, found)

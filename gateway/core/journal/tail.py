@@ -24,92 +24,6 @@ def is_slot(name):
     return len(name) > 1 and name[0] == "t" and name[1:].isdigit()
 
 
-class Slots:
-    """The files that segments lie in: held by records, or free to be used again."""
-
-    def __init__(self, store, segment_bytes):
-        self._store, self._segment_bytes = store, segment_bytes
-        self._held = {}             # name -> (last sequence in it, size, usable again)
-        self._free = []             # (name, size), oldest first
-        self._names_used = 0
-        self._names_durable = False     # a killed process may have left new names in the cache
-
-    def adopt(self, name, size, last_seq):
-        """Take over a slot found at start; last_seq: newest record in it, 0 = none."""
-        self.reserve(name)
-        if last_seq:
-            self._held[name] = (last_seq, size, True)
-        else:
-            self._free.append((name, size))
-
-    def reserve(self, name):
-        """Never use the number of a slot that is not ours or cannot be read."""
-        self._names_used = max(self._names_used, int(name[1:]))
-
-    def counts(self):
-        """Return (slots that hold records, free slots)."""
-        return len(self._held), len(self._free)
-
-    def make_names_durable(self):
-        """Sync the directory once before a slot is used."""
-        if not self._names_durable:
-            self._store.sync_dir()
-            self._names_durable = True
-
-    def take_free(self, needed):
-        """Return (name, size) of a free slot that is large enough, None if there is none."""
-        for name, size in self._free:
-            if size >= needed:
-                self._free.remove((name, size))
-                return name, size
-        return None
-
-    def make(self, needed):
-        """Return (name, size) of a new slot, zeroed and durable."""
-        self._names_used += 1
-        name, size = "t%04d" % self._names_used, max(self._segment_bytes, needed)
-        self._store.create(name)
-        try:
-            for start in range(0, size, PIECE_BYTES):
-                self._store.write(name, start, bytes(min(PIECE_BYTES, size - start)))
-            self._store.sync(name)
-            self._store.sync_dir()
-        except StoreError:
-            self.discard(name)
-            raise
-        return name, size
-
-    def hold(self, name, size, last_seq):
-        """Note the last sequence that a slot holds."""
-        self._held[name] = (last_seq, size, True)
-
-    def give_up(self, name):
-        """Never write to a slot again; it stays while it holds records."""
-        if name in self._held:
-            last_seq, size, _ = self._held[name]
-            self._held[name] = (last_seq, size, False)
-        else:
-            self.discard(name)
-
-    def release(self, sealed_seq, current):
-        """Free the slots whose records all stand in durable batches, but for the current one."""
-        for name in sorted(self._held):
-            last_seq, size, usable = self._held[name]
-            if last_seq <= sealed_seq and name != current:
-                self._held.pop(name)
-                if usable and len(self._free) < FREE_MAX:
-                    self._free.append((name, size))
-                else:
-                    self.discard(name)
-
-    def discard(self, name):
-        """Delete a file if the store lets us; what stays is recognised at the next start."""
-        try:
-            self._store.remove(name)
-        except StoreError:
-            return
-
-
 class OpenSegment:
     """The segment that frames go into, and where the next one goes."""
 
@@ -125,9 +39,12 @@ class OpenSegment:
         size = frame.padded(frame.HEAD + len(entry.payload))
         return self.offset + len(self.lead) + size <= self.size
 
-    def parts(self, queue):
+    def parts(self, queue, block):
         """Return (byte strings to write, where each entry's frame starts in them, their size)
-        for the first entries of a queue that share context and commit and fit."""
+        for the first entries of a queue that share context and commit and fit.
+
+        They begin with the next block of the store where they touch fewer blocks there.
+        """
         first, parts, starts, size = queue[0], [self.lead], [], len(self.lead)
         for entry in queue:
             data = frame.encode(entry.payload, self.seed)
@@ -138,15 +55,12 @@ class OpenSegment:
             parts.append(data + bytes(padded - len(data)))
             starts.append(size)
             size += padded
-        return parts, starts, size
-
-    def align(self, size, block):
-        """Begin with the next block of the store where so many bytes touch fewer there."""
         here = self.offset
         later = -(-here // block) * block
         touched = (here + size - 1) // block - here // block + 1
         if later + size <= self.size and touched > -(-size // block):
             self.offset = later
+        return parts, starts, size
 
 
 class Tail:
@@ -154,12 +68,32 @@ class Tail:
 
     def __init__(self, store, identity, generation, segment_bytes):
         """identity: (device, journal_id).  generation: the highest that was ever used."""
-        self._store, self._identity = store, identity
+        self._store, self.identity = store, identity
         self.generation = generation
         # One that says nothing can only append: no gaps there.
         self._block_bytes = getattr(store, "block_bytes", frame.SECTOR)
-        self.slots = Slots(store, segment_bytes)
+        self._segment_bytes = segment_bytes
+        self._held = {}             # name -> (last sequence in it, size, usable again)
+        self._free = []             # (name, size), oldest first
+        self._names_used = 0
+        self._names_durable = False     # a killed process may have left new names in the cache
         self._open = None           # OpenSegment
+
+    def adopt(self, name, size, last_seq):
+        """Take over a slot found at start; last_seq: newest record in it, 0 = none."""
+        self.reserve(name)
+        if last_seq:
+            self._held[name] = (last_seq, size, True)
+        else:
+            self._free.append((name, size))
+
+    def reserve(self, name):
+        """Never use the number of a slot that is not ours or cannot be read."""
+        self._names_used = max(self._names_used, int(name[1:]))
+
+    def slots(self):
+        """Return (slots that hold records, free slots)."""
+        return len(self._held), len(self._free)
 
     def put(self, queue, sealed):
         """Make the first entries of a queue durable; return their places.
@@ -171,21 +105,44 @@ class Tail:
         first, here = queue[0], self._open
         if here is None or first.context != here.context or not here.fits(first):
             here = self._begin(first, sealed)
-        parts, starts, size = here.parts(queue)
-        here.align(size, self._block_bytes)
+        parts, starts, size = here.parts(queue, self._block_bytes)
         places = [(here.name, here.offset + start, self.generation) for start in starts]
         self._write(here, parts, size)
-        self.slots.hold(here.name, here.size, queue[len(places) - 1].last_seq)
+        self._held[here.name] = (queue[len(places) - 1].last_seq, here.size, True)
         return places
 
     def read(self, place):
         """Return the payload at a place, or None if the bytes there changed."""
         name, offset, generation = place
-        return read_frame(self._store, name, offset, self._seed(generation))
+        return self._frame(name, offset, self._seed(generation))
 
     def release(self, sealed_seq):
         """Free the slots whose records all stand in durable batches."""
-        self.slots.release(sealed_seq, self._open.name if self._open else None)
+        current = self._open.name if self._open else None
+        for name in sorted(self._held):
+            last_seq, size, usable = self._held[name]
+            if last_seq <= sealed_seq and name != current:
+                self._held.pop(name)
+                if usable and len(self._free) < FREE_MAX:
+                    self._free.append((name, size))
+                else:
+                    self._discard(name)
+
+    def has_frames(self, slot, seed):
+        """Return True if a frame with this seed stands at any sector of a slot, (name, size)."""
+        name, size = slot
+        for start in range(0, size, PIECE_BYTES):
+            data = self._store.read(name, start, PIECE_BYTES)
+            for offset in range(0, len(data), frame.SECTOR):
+                if data[offset] != 0x82:
+                    continue
+                if offset + frame.claimed(data, offset) <= len(data):
+                    payload = frame.decode_at(data, offset, seed)
+                else:
+                    payload = self._frame(name, start + offset, seed)
+                if payload is not None:
+                    return True
+        return False
 
     def _write(self, here, parts, size):
         """Write at the end of a segment and sync; give its slot up on any error."""
@@ -196,8 +153,7 @@ class Tail:
                 offset += len(data)
             self._store.sync(here.name)
         except StoreError:
-            self._open = None
-            self.slots.give_up(here.name)
+            self._give_up(here.name)
             raise
         here.lead = b""
         here.offset += size
@@ -205,7 +161,9 @@ class Tail:
     def _begin(self, entry, sealed):
         """Begin a segment of a new generation; its header goes out with the first frame."""
         self._open = None
-        self.slots.make_names_durable()
+        if not self._names_durable:
+            self._store.sync_dir()
+            self._names_durable = True
         needed = (len(self._header(entry, sealed, self.generation + 1)) + LEAD_SPARE
                   + frame.padded(frame.HEAD + len(entry.payload)))
         self.generation += 1
@@ -217,61 +175,67 @@ class Tail:
         self._open = here
         return here
 
+    def _give_up(self, name):
+        self._open = None
+        if name in self._held:
+            last_seq, size, _ = self._held[name]
+            self._held[name] = (last_seq, size, False)
+        else:
+            self._discard(name)
+
     def _take(self, needed):
-        """Return (name, size) of a free slot without ghosts, or of a new one."""
-        while True:
-            slot = self.slots.take_free(needed)
-            if slot is None:
-                return self.slots.make(needed)
+        """Return (name, size) of a free slot, or of a new one, zeroed and durable; the generation
+        rises over those that frames in the slot were written for already.
+
+        A power cut can lose a header and keep frames behind it; that generation looks unused at
+        the next start, and a new header of it would bring the frames back.
+        """
+        for slot in list(self._free):
+            if slot[1] < needed:
+                continue
+            self._free.remove(slot)
             try:
-                self._avoid_ghosts(slot)
+                while self.has_frames(slot, self._seed(self.generation)):
+                    self.generation += 1
             except StoreError:
-                self.slots.discard(slot[0])     # it cannot be read: never write to it
+                self._discard(slot[0])          # it cannot be read: never write to it
                 continue
             return slot
+        self._names_used += 1
+        name, size = "t%04d" % self._names_used, max(self._segment_bytes, needed)
+        self._store.create(name)
+        try:
+            for start in range(0, size, PIECE_BYTES):
+                self._store.write(name, start, bytes(min(PIECE_BYTES, size - start)))
+            self._store.sync(name)
+            self._store.sync_dir()
+        except StoreError:
+            self._discard(name)
+            raise
+        return name, size
 
-    def _avoid_ghosts(self, slot):
-        """Skip a generation that frames in the slot were written for already.
+    def _frame(self, name, offset, seed):
+        """Return the payload of the frame at an offset, or None if no whole one is there."""
+        data = self._store.read(name, offset, frame.SECTOR)
+        size = frame.claimed(data, 0)
+        if size > len(data):
+            data = self._store.read(name, offset, size)
+        return frame.decode_at(data, 0, seed)
 
-        A power cut can lose a header and keep frames behind it; that generation looks
-        unused at the next start, and a new header of it would bring the frames back.
-        """
-        while has_frames(self._store, slot, self._seed(self.generation)):
-            self.generation += 1
+    def _discard(self, name):
+        """Delete a file if the store lets us; what stays is recognised at the next start."""
+        try:
+            self._store.remove(name)
+        except StoreError:
+            return
 
     def _header(self, entry, sealed, generation):
-        device, journal_id = self._identity
+        device, journal_id = self.identity
         return segment.encode_header(segment.Header(
             device, journal_id, generation, entry.context, sealed))
 
     def _seed(self, generation):
-        return frame.seed(self._identity[1], generation)
-
-
-def has_frames(store, slot, seed):
-    """Return True if a frame with this seed stands at any sector of a slot, (name, size)."""
-    name, size = slot
-    for start in range(0, size, PIECE_BYTES):
-        data = store.read(name, start, PIECE_BYTES)
-        for offset in range(0, len(data), frame.SECTOR):
-            if data[offset] != 0x82:
-                continue
-            if offset + frame.claimed(data, offset) <= len(data):
-                payload = frame.decode_at(data, offset, seed)
-            else:
-                payload = read_frame(store, name, start + offset, seed)
-            if payload is not None:
-                return True
-    return False
-
-
-def read_frame(store, name, offset, seed):
-    """Return the payload of the frame at an offset, or None if no whole one is there."""
-    data = store.read(name, offset, frame.SECTOR)
-    size = frame.claimed(data, 0)
-    if size > len(data):
-        data = store.read(name, offset, size)
-    return frame.decode_at(data, 0, seed)
+        return frame.seed(self.identity[1], generation)
 
 
 def _together(parts):
