@@ -9,9 +9,8 @@ import json
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-from drivers import decode, modbus, planner, profile, registers
+from drivers import decode, modbus, planner, profile, pylontech, registers
 from drivers.links import profile_files
 from gateway.aio import cli
 from gateway.core.errors import ConfigError
@@ -63,7 +62,7 @@ def parser() -> cli.Parser:
     return top
 
 
-def _find(name: str) -> Any:
+def _find(name: str) -> profile.Profile:
     return profile_files.load(Path(name)) if name.endswith(".toml") else profile_files.find(name)
 
 
@@ -85,7 +84,7 @@ def _show(args: argparse.Namespace) -> int:
     return cli.FINE
 
 
-def _profile(p: Any) -> dict[str, Any]:
+def _profile(p: profile.Profile) -> dict[str, object]:
     """Return a profile as `show --json` prints it."""
     t, spoken = p.transport, profile.protocol(p.stem, p.protocol)
     return {
@@ -100,7 +99,7 @@ def _profile(p: Any) -> dict[str, Any]:
                     "group": point.group, "source": list(point.source)} for point in p.points]}
 
 
-def _profile_lines(p: Any) -> list[str]:
+def _profile_lines(p: profile.Profile) -> list[str]:
     """Return a profile as `show` prints it for people."""
     t, spoken = p.transport, profile.protocol(p.stem, p.protocol)
     lines = [f"{p.stem}: {p.manufacturer} {p.model}; {p.kind}; {p.protocol}; {p.maturity}",
@@ -118,7 +117,7 @@ def _profile_lines(p: Any) -> list[str]:
     return lines + [f"source {key}: {what}" for key, what in p.sources]
 
 
-def _plan(p: Any) -> list[Any]:
+def _plan(p: profile.Profile) -> list[planner.Span]:
     """Return the reads that the planner makes of a profile; none for other protocols."""
     if p.protocol != "modbus":
         return []
@@ -156,15 +155,15 @@ def _decode(args: argparse.Namespace) -> int:
     return cli.ASSUMED if p.protocol == "pylontech" and not _is_checked(data) else cli.FINE
 
 
-def _print(shown: Any) -> None:
+def _print(shown: object) -> None:
     cli.put(json.dumps(shown, indent=1))
 
 
-def _is_checked(data: dict[str, Any]) -> bool:
+def _is_checked(data: dict[str, object]) -> bool:
     return data.get("checksum_valid") is not False
 
 
-def _is_hole(p: Any, quantity: Any, words: dict[int, int]) -> bool:
+def _is_hole(p: profile.Profile, quantity: decode.Quantity, words: dict[int, int]) -> bool:
     """Return whether the dump lacks registers of a quantity: nobody refused, nobody asked."""
     if not isinstance(quantity.value, Absent) or p.protocol != "modbus":
         return False
@@ -173,7 +172,7 @@ def _is_hole(p: Any, quantity: Any, words: dict[int, int]) -> bool:
         for address in range(point.address, point.address + registers.width(point.format)))
 
 
-def _cases(where: str, p: Any, cases: Any) -> list[Any]:
+def _cases(where: str, p: profile.Profile, cases: object) -> list[object]:
     """Return the cases of a file of frames; raises ConfigError if the profile has none."""
     if p.protocol != "modbus":
         raise ConfigError(f"{where}: holds RTU frames (cases); {p.stem} speaks {p.protocol}, and "
@@ -183,7 +182,7 @@ def _cases(where: str, p: Any, cases: Any) -> list[Any]:
     return cases
 
 
-def _case(where: str, p: Any, case: Any) -> dict[str, Any]:
+def _case(where: str, p: profile.Profile, case: object) -> dict[str, object]:
     """Return the quantities of one answer, or a note that says why there are none."""
     if not isinstance(case, dict) or not isinstance(case.get("answer_hex"), str):
         return {"note": "no answer_hex: nothing to decode (a write is never sent by a driver)"}
@@ -212,7 +211,7 @@ def _hex(where: str, text: str) -> bytes:
         raise ConfigError(f"{where}: {text[:40]!r} is not hexadecimal") from error
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path) -> dict[str, object]:
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise ConfigError(f"{path}: larger than {FILE_BYTES_MAX} bytes")
@@ -226,7 +225,7 @@ def _load(path: Path) -> dict[str, Any]:
     return data
 
 
-def _words(where: str, table: Any) -> dict[int, int]:
+def _words(where: str, table: object) -> dict[int, int]:
     """Return {address: number} of {"address": number or [numbers]}."""
     if not isinstance(table, dict) or not table:
         raise ConfigError(f'{where}: expected {{"registers": {{"address": [numbers]}}}}')
@@ -247,7 +246,7 @@ def _words(where: str, table: Any) -> dict[int, int]:
     return words
 
 
-def _frame(where: str, p: Any, data: dict[str, Any]) -> list[Any]:
+def _frame(where: str, p: profile.Profile, data: dict[str, object]) -> list[decode.Quantity]:
     frame = data.get("frame_ascii")
     if not isinstance(frame, str) or not frame.isascii():
         raise ConfigError(f'{where}: expected {{"frame_ascii": "~...\\r"}}')
@@ -260,10 +259,10 @@ def _frame(where: str, p: Any, data: dict[str, Any]) -> list[Any]:
     return list(decode.frame(p, frame.encode(), is_checked))
 
 
-def _shown(quantity: Any, is_hole: bool = False) -> dict[str, Any]:
+def _shown(quantity: decode.Quantity, is_hole: bool = False) -> dict[str, object]:
     if isinstance(quantity.value, Absent):
         return {"reason": REASON_NAMES[NOT_ASKED if is_hole else quantity.value.reason]}
-    value: Any = quantity.value
+    value = quantity.value
     if quantity.name == "modules":
         value = [_module(one) for one in quantity.value]
     elif isinstance(value, int):
@@ -271,18 +270,18 @@ def _shown(quantity: Any, is_hole: bool = False) -> dict[str, Any]:
     return {"value": value, "unit": "" if quantity.unit == "1" else quantity.unit}
 
 
-def _module(one: Any) -> dict[str, Any]:
+def _module(one: pylontech.Module) -> dict[str, object]:
     """Return a battery module in V, A, Ah and degC."""
     milli = [_number(cell, -3) for cell in one.cells]
     warm = [_number(tenth, -1) for tenth in one.temperatures]
-    shown: dict[str, Any] = {
+    shown: dict[str, object] = {
         "cells": len(milli), "cell_voltages": milli,
         "temperature_count": len(warm), "cell_temperatures": warm[1:],
         "battery_current": _number(one.current, -1), "battery_voltage": _number(one.voltage, -3),
         "cycles": one.cycles}
     if warm:
         shown["bms_temperature"] = warm[0]
-    if one.remaining is not None:
+    if one.remaining is not None and one.total is not None:
         shown["capacity_remaining_ah"] = _number(one.remaining, -3)
         shown["capacity_total_ah"] = _number(one.total, -3)
     if milli:

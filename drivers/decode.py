@@ -3,18 +3,26 @@
 Everything a profile knows, with all digits the device has, through the same drivers that poll.
 """
 
-from collections import namedtuple
 
 from drivers import driver, modbus, prometheus, pylontech, register_driver
 from gateway.core.errors import BadFrame, ConfigError
 from gateway.core.measurand import BY_ID
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    from drivers.profile import Profile
+    from drivers.types import Driver
 
 # name: of the measurand.  value: a whole number of 10**exponent units, or an Absent, or (unit
 # "" and exponent 0) a text or a list for what is no number.
-Quantity = namedtuple("Quantity", ("name", "value", "exponent", "unit"))
+Quantity = NamedTuple("Quantity", [
+    ("name", str), ("value", "Any"), ("exponent", int), ("unit", str)])
 
 
-def registers(profile, words):
+def registers(profile: "Profile", words: "Mapping[int, int]") -> list[Quantity]:
     """Return the Quantities in a register image; words: {address: number}.
 
     Raises ConfigError if the profile is not one of registers, BadFrame if a SunSpec image has
@@ -36,7 +44,7 @@ def registers(profile, words):
     return out + _scan(device, answer)
 
 
-def frame(profile, characters, is_checked=True):
+def frame(profile: "Profile", characters: bytes, is_checked: bool = True) -> list[Quantity]:
     """Return the Quantities in an analog answer (0x42) of a Pylontech stack.
 
     characters: bytes from ~ to CR.  is_checked False: a wrong checksum is let pass, for
@@ -56,8 +64,8 @@ def frame(profile, characters, is_checked=True):
             continue
         row = [m for m in BY_ID.values() if m.name == point.measurand][0]
         value = pylontech.whole(given[point.measurand], register_driver.EVERYTHING_EXPONENT)
-        value = register_driver.checked(value, row.name, register_driver.EVERYTHING_EXPONENT)
-        out.append(Quantity(row.name, value, register_driver.EVERYTHING_EXPONENT, row.unit))
+        shown = register_driver.checked(value, row.name, register_driver.EVERYTHING_EXPONENT)
+        out.append(Quantity(row.name, shown, register_driver.EVERYTHING_EXPONENT, row.unit))
     power = sum([m.voltage * m.current for m in modules])
     out.append(Quantity("battery_power", power, -4, "W"))
     soc = [q for q in out if q.name == "state_of_charge"][0]
@@ -67,7 +75,7 @@ def frame(profile, characters, is_checked=True):
     return out
 
 
-def text(profile, body, workloads):
+def text(profile: "Profile", body: bytes, workloads: "Iterable[str]") -> list[Quantity]:
     """Return the Quantities in a Prometheus text; those of a workload are named name/workload.
 
     Raises BadFrame.
@@ -77,7 +85,7 @@ def text(profile, body, workloads):
     return _scan(driver.build(profile, setup), lambda question: body)
 
 
-def _scan(device, answer):
+def _scan(device: "Driver", answer: "Callable[[Any], Any]") -> list[Quantity]:
     out = []
     for point, value in zip(device.points, driver.run(device.poll(), answer)):
         row = BY_ID[point.measurand]

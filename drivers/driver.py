@@ -17,6 +17,16 @@ and BadFrame pass.
 from drivers import profile as profiles
 from drivers import registers
 from gateway.core.errors import Bug, DeviceError
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, TypeVar
+
+    from drivers.profile import Profile
+    from drivers.types import Driver, Steps
+
+    T = TypeVar("T")
 
 
 class Setup:
@@ -29,7 +39,8 @@ class Setup:
     floats: registers.floats; who has links/decimals.py sets that, which says the same sooner.
     """
 
-    def __init__(self, wire, unit=1, fine=False, workloads=(), everything=False):
+    def __init__(self, wire: "Any", unit: int = 1, fine: bool = False,
+                 workloads: "Iterable[str]" = (), everything: bool = False) -> None:
         self.wire = wire
         self.unit = unit
         self.fine = fine
@@ -38,12 +49,12 @@ class Setup:
         self.floats = registers.floats
 
 
-def build(profile, setup):
+def build(profile: "Profile", setup: Setup) -> "Driver":
     """Return the driver of one device.  Raises ConfigError if profile and setup do not fit."""
     return profiles.protocol(profile.stem, profile.protocol).build(profile, setup)
 
 
-def run(steps, answer, limit=1000):
+def run(steps: "Steps[T]", answer: "Callable[[Any], Any]", limit: int = 1000) -> "T":
     """Drive a poll or identify with `answer(transaction)` -> result bytes; return its value.
 
     For images, tests and simulators.  A DeviceError of answer is thrown in.  limit: most
@@ -59,5 +70,6 @@ def run(steps, answer, limit=1000):
             else:
                 question = steps.send(result)
     except StopIteration as stop:
-        return stop.value
+        value: "T" = stop.value
+        return value
     raise Bug("a poll of more than %d transactions" % limit)

@@ -15,6 +15,14 @@ import struct
 
 from gateway.core.codec.crc import crc16_modbus
 from gateway.core.errors import BadFrame, Bug, Refused
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    # TcpBurst, or InTurn of links/in_turn.py.
+    Burst = Any
 
 READ_HOLDING, READ_INPUT = 3, 4
 REGISTERS_MAX = 125             # one read: the byte count is one byte (V1.1b3, 6.3)
@@ -37,7 +45,7 @@ EXCEPTIONS = {
 UNIT_SILENT = (10, 11)          # by these a gateway reports that the unit says nothing
 
 
-def refused(unit, function, code):
+def refused(unit: int, function: int, code: int) -> Refused:
     """Return the error for a Modbus exception reply."""
     return Refused("unit %d, function %d: exception %d, %s" % (
         unit, function, code, EXCEPTIONS.get(code, "not a standard code")), code)
@@ -52,7 +60,7 @@ class _Read:
     gap_ms = 0                  # silence the device wants before this; its driver sets it
     turns = 1                   # answers that are waited for, one after the other
 
-    def __init__(self, unit, function, address, count):
+    def __init__(self, unit: int, function: int, address: int, count: int) -> None:
         if function not in (READ_HOLDING, READ_INPUT):
             raise Bug("function %d is not a register read" % function)
         if not (0 <= unit <= 255 and 1 <= count <= REGISTERS_MAX
@@ -62,34 +70,34 @@ class _Read:
         self.function = function
         self.address = address
         self.count = count
-        self.result = None
+        self.result: bytes | None = None
         self._pdu = struct.pack(">BHH", function, address, count)
         self.rest = b""
 
-    def again(self):
+    def again(self) -> None:
         """Forget the answer, so that the same question can be asked anew."""
         self.result = None
         self.rest = b""
 
     @property
-    def registers(self):
+    def registers(self) -> bytes | None:
         """The register bytes (2 x count) once feed said complete, else None."""
         return self.result
 
     @property
-    def heard(self):
+    def heard(self) -> bool:
         """True if any byte has come, so that a time-out is a torn frame, not silence."""
         return len(self.rest) > 0
 
-    def describe(self):
+    def describe(self) -> str:
         """Return the question in words, for messages."""
         return "unit %d function %d address %d count %d" % (
             self.unit, self.function, self.address, self.count)
 
-    def _bad(self, what):
+    def _bad(self, what: str) -> BadFrame:
         return BadFrame("%s: %s" % (self.describe(), what))
 
-    def _check_pdu(self, pdu):
+    def _check_pdu(self, pdu: bytes) -> bool:
         """Take the register bytes out of a whole reply PDU.  Raises BadFrame, Refused."""
         if len(pdu) == 2 and pdu[0] == self.function | 0x80:
             raise refused(self.unit, self.function, pdu[1])
@@ -105,14 +113,14 @@ class _Read:
 class RtuRead(_Read):
     """One read over a serial line.  Units 1..247; 0 is broadcast and never answers."""
 
-    def __init__(self, unit, function, address, count):
+    def __init__(self, unit: int, function: int, address: int, count: int) -> None:
         if not 1 <= unit <= 247:
             raise Bug("unit %d: a serial line has units 1..247" % unit)
         super().__init__(unit, function, address, count)
         body = bytes([unit]) + self._pdu
         self.request = body + struct.pack("<H", crc16_modbus(body))
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> bool:
         """Take bytes off the line; return True when the answer is whole.
 
         Up to eight stray bytes before or behind are forgiven, if exactly the frame that was
@@ -132,12 +140,12 @@ class RtuRead(_Read):
         self._refuse_early(size)
         return False
 
-    def _is_frame(self, start, size, function):
+    def _is_frame(self, start: int, size: int, function: int) -> bool:
         frame = self.rest[start:start + size]
         return (len(frame) == size and frame[0] == self.unit and frame[1] == function
                 and crc_ok(frame))
 
-    def _refuse_early(self, size):
+    def _refuse_early(self, size: int) -> None:
         """Do not wait for the time-out if a whole other frame is there, or too much."""
         buffer = self.rest
         if len(buffer) > size + GLITCH_BYTES_MAX:
@@ -152,7 +160,7 @@ class RtuRead(_Read):
 class TcpRead(_Read):
     """One read over Modbus TCP.  tid: 1..65535, different from the last few on this link."""
 
-    def __init__(self, unit, function, address, count, tid):
+    def __init__(self, unit: int, function: int, address: int, count: int, tid: int) -> None:
         super().__init__(unit, function, address, count)
         self._tail = struct.pack(">HHB", 0, 1 + len(self._pdu), unit) + self._pdu
         # All of a good answer but its id and its registers.
@@ -160,7 +168,7 @@ class TcpRead(_Read):
         self.size = TCP_HEAD + 2 * count    # of a good answer
         self.number(tid)
 
-    def number(self, tid):
+    def number(self, tid: int) -> None:
         """Make this a new question: the same read under another transaction id."""
         if not 1 <= tid <= 0xFFFF:
             raise Bug("transaction id %d: 0 is never used" % tid)
@@ -169,7 +177,7 @@ class TcpRead(_Read):
         self.request = number + self._tail
         self.head = number + self._head     # of a good answer; its registers follow
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> bool:
         """Take bytes of the stream; return True when the answer is whole.
 
         Frames of other transactions are dropped.  Raises BadFrame when the stream is not
@@ -186,7 +194,7 @@ class TcpRead(_Read):
             if frame[0] << 8 | frame[1] == self.tid:    # a late or foreign answer is never ours
                 return self.take(frame)
 
-    def take(self, frame):
+    def take(self, frame: bytes) -> bool:
         """Take one whole frame that has our transaction id.  Raises BadFrame, Refused."""
         if frame[2:TCP_HEAD] == self._head and len(frame) == self.size:
             self.result = frame[TCP_HEAD:]
@@ -208,25 +216,26 @@ class TcpBurst:
     gap_ms = 0
     turns = 1
 
-    def __init__(self, reads):
+    def __init__(self, reads: "Sequence[TcpRead]") -> None:
         """reads: TcpRead of this connection with different ids, at least two."""
         self.reads = tuple(reads)
         self._size = sum([read.size for read in reads])     # of all good answers
         self.again()
 
-    def again(self):
+    def again(self) -> None:
         """Ask anew, the reads having new ids."""
         self.request = b"".join([read.request for read in self.reads])
-        self.result = None
-        self._open = None               # the reads by id, once answers do not simply come in turn
+        self.result: tuple[bytes | None, ...] | None = None
+        # The reads by id, once answers do not simply come in turn.
+        self._open: dict[int, TcpRead] | None = None
         self.rest = b""
         self.heard = False
 
-    def describe(self):
+    def describe(self) -> str:
         """Return the questions in words, for messages."""
         return "%d questions at once, first %s" % (len(self.reads), self.reads[0].describe())
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> bool:
         """Take bytes of the stream; return True when each read was answered or refused.
 
         Raises BadFrame as TcpRead.feed does.  result: the registers of each read.
@@ -254,7 +263,7 @@ class TcpBurst:
         self.result = tuple([read.result for read in self.reads])
         return True
 
-    def _in_turn(self):
+    def _in_turn(self) -> bool:
         """Return True if all good answers stand there in the order of the questions, as nearly
         always; nothing is taken out of the buffer if they do not."""
         buffer, at = self.rest, 0
@@ -268,7 +277,7 @@ class TcpBurst:
         return True
 
 
-def frame_size(buffer):
+def frame_size(buffer: bytes) -> int | None:
     """Return the bytes of the Modbus TCP frame at the start of a buffer, None if cut.
 
     Raises BadFrame when that is no Modbus TCP.
@@ -286,11 +295,11 @@ class RtuReads:
 
     at_once = 1
 
-    def read(self, unit, function, address, count):
+    def read(self, unit: int, function: int, address: int, count: int) -> RtuRead:
         """Return a new RtuRead."""
         return RtuRead(unit, function, address, count)
 
-    def again(self, question):
+    def again(self, question: RtuRead) -> None:
         """Make a question that was asked before a new one."""
         question.again()
 
@@ -303,23 +312,23 @@ class TcpReads:
     V1.0b, NumberMaxOfServerTransaction: 1 to 16).
     """
 
-    def __init__(self, at_once=1):
+    def __init__(self, at_once: int = 1) -> None:
         self.at_once = at_once
         self._tid = 0
 
-    def read(self, unit, function, address, count):
+    def read(self, unit: int, function: int, address: int, count: int) -> TcpRead:
         """Return a new TcpRead with the next id."""
         return TcpRead(unit, function, address, count, self._next())
 
-    def burst(self, reads):
+    def burst(self, reads: "Sequence[TcpRead]") -> "Burst":
         """Return the transaction that asks several reads at once."""
         return TcpBurst(reads)
 
-    def again(self, question):
+    def again(self, question: TcpRead) -> None:
         """Make a question that was asked before a new one, with the next id."""
         question.number(self._next())
 
-    def burst_again(self, burst):
+    def burst_again(self, burst: "Burst") -> None:
         """Make a burst that was asked before a new one, with the next ids."""
         tid = self._tid
         for read in burst.reads:
@@ -328,11 +337,11 @@ class TcpReads:
         self._tid = tid
         burst.again()
 
-    def _next(self):
+    def _next(self) -> int:
         self._tid = self._tid % 0xFFFF + 1
         return self._tid
 
 
-def crc_ok(frame):
+def crc_ok(frame: bytes) -> bool:
     """Return whether the last two bytes of an RTU frame are its CRC."""
     return len(frame) > 2 and crc16_modbus(frame[:-2]) == frame[-2] | frame[-1] << 8

@@ -6,9 +6,12 @@ time wins.  Limits are the device's: registers in one read, holes it lets one re
 whole pairs (Eastron refuses odd addresses and lengths), or a list of allowed spans.
 """
 
-from collections import namedtuple
 
-from gateway.core.errors import ConfigError
+from gateway.core.errors import Bug, ConfigError
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 # Price of one more request, in characters of line time: 8 asked, 5 around the answer, 7 of
 # silence, and about 30 ms in which the device thinks.  A device's own gap comes on top.
@@ -17,18 +20,23 @@ REQUEST_BYTES = 50
 # registers_max: in one read.  gap_max: unused registers read over, in one hole.
 # step: addresses and counts are multiples of it.  spans: allowed (first, last) addresses, or
 # empty for any.  request_bytes: price of one more request.
-Limits = namedtuple("Limits", ("registers_max", "gap_max", "step", "spans", "request_bytes"))
+Limits = NamedTuple("Limits", [
+    ("registers_max", int), ("gap_max", int), ("step", int),
+    ("spans", "tuple[tuple[int, ...], ...]"), ("request_bytes", int)])
 
 # What to place: function 3 or 4, first register, how many, and the caller's own key.
-Wanted = namedtuple("Wanted", ("function", "address", "width", "key"))
+Wanted = NamedTuple("Wanted", [("function", int), ("address", int), ("width", int), ("key", int)])
 
 # One request.  counts: register counts that may be asked from `address`, the cheapest first;
 # they differ, so that a late answer to one is never the length of the other.
 # wanted: what lies in it, by address.
-Span = namedtuple("Span", ("function", "address", "counts", "wanted"))
+Span = NamedTuple("Span", [
+    ("function", int), ("address", int), ("counts", "tuple[int, ...]"),
+    ("wanted", "tuple[Wanted, ...]")])
 
 
-def plan(wanted, limits, known=()):
+def plan(wanted: "Sequence[Wanted]", limits: Limits,
+         known: "Iterable[Wanted]" = ()) -> tuple[Span, ...]:
     """Return the spans that read all of `wanted` for the fewest bytes, by address.
 
     known: further Wanted that exist in the device: a span may be stretched over the one that
@@ -45,7 +53,7 @@ def plan(wanted, limits, known=()):
     return tuple(spans)
 
 
-def split(span, limits):
+def split(span: Span, limits: Limits) -> tuple[Span, ...]:
     """Return the two halves of a span that the device refused as a whole, unstretched.
 
     Cut between points, never inside one; a span of one point comes back alone.
@@ -57,7 +65,7 @@ def split(span, limits):
             _span(span.wanted[middle:], limits, ()))
 
 
-def _check(one, limits):
+def _check(one: Wanted, limits: Limits) -> None:
     place = "point at address %d, %d registers" % (one.address, one.width)
     if one.address % limits.step or one.width % limits.step:
         raise ConfigError("%s: this device takes only multiples of %d" % (place, limits.step))
@@ -69,7 +77,7 @@ def _check(one, limits):
         raise ConfigError("%s: outside the spans the device allows" % place)
 
 
-def _allowed(start, end, limits):
+def _allowed(start: int, end: int, limits: Limits) -> bool:
     if end - start > limits.registers_max or end > 65536:
         return False
     for first, last in limits.spans:
@@ -78,11 +86,11 @@ def _allowed(start, end, limits):
     return len(limits.spans) == 0
 
 
-def _cheapest(mine, limits):
+def _cheapest(mine: list[Wanted], limits: Limits) -> list[list[Wanted]]:
     """Return `mine` cut into groups, one for each request: shortest path over the cuts."""
     best = [(0, 0)]                     # for the first i points: (bytes, start of last group)
     for end in range(1, len(mine) + 1):
-        choice = None
+        choice: tuple[int, int] | None = None
         for start in range(end - 1, -1, -1):
             count = _count(mine, start, end, limits)
             if count is None:
@@ -90,8 +98,11 @@ def _cheapest(mine, limits):
             cost = best[start][0] + limits.request_bytes + 2 * count
             if choice is None or cost < choice[0]:
                 choice = (cost, start)
+        if choice is None:
+            raise Bug("planner: a point that is allowed fits no read")
         best.append(choice)
-    groups, end = [], len(mine)
+    groups: list[list[Wanted]] = []
+    end = len(mine)
     while end:
         start = best[end][1]
         groups.insert(0, mine[start:end])
@@ -99,7 +110,7 @@ def _cheapest(mine, limits):
     return groups
 
 
-def _count(mine, start, end, limits):
+def _count(mine: list[Wanted], start: int, end: int, limits: Limits) -> int | None:
     """Return the registers of one read over mine[start:end], or None if not allowed."""
     first, last = mine[start].address, 0
     for index in range(start, end):
@@ -110,7 +121,7 @@ def _count(mine, start, end, limits):
     return last - first if _allowed(first, last, limits) else None
 
 
-def _span(group, limits, known):
+def _span(group: "Sequence[Wanted]", limits: Limits, known: "Iterable[Wanted]") -> Span:
     first = group[0].address
     end = max([one.address + one.width for one in group])
     counts = [end - first]

@@ -13,11 +13,21 @@ A mistake is a ConfigError that names the place, the value and what is allowed.
     build(profile, setup)   the driver (driver.py)
 """
 
-from collections import namedtuple
 
 from drivers import planner, registers
 from gateway.core.errors import ConfigError
 from gateway.core.measurand import BY_NAME
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from typing import Any, Protocol
+
+    from drivers.types import Driver
+
+    Row = dict[str, Any]
+    # key -> (type, default or REQUIRED)
+    Shape = Mapping[str, tuple[type, object]]
 
 MODULES = {"modbus": "register_driver"}         # modbus.py holds its frames
 NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"
@@ -26,57 +36,83 @@ GROUPS = ("journal", "commission")
 
 # How to reach the device.  buses: names of rows of links/registry.py.  min_gap_ms: silence it
 # wants before each request.
-Transport = namedtuple("Transport", (
-    "buses", "baud", "bauds", "parity", "stopbits", "unit", "port", "min_gap_ms"))
+Transport = NamedTuple("Transport", [
+    ("buses", "tuple[str, ...]"), ("baud", int), ("bauds", "tuple[int, ...]"), ("parity", str),
+    ("stopbits", int), ("unit", int), ("port", int), ("min_gap_ms", int)])
 
 # A checked [[point]].  got: its keys with defaults; function: of [reading], 0 without one.
-PointRow = namedtuple("PointRow", ("where", "got", "function", "source"))
+PointRow = NamedTuple("PointRow", [
+    ("where", str), ("got", "Row"), ("function", int), ("source", "tuple[str, ...]")])
 
 # A value in registers: raw x 10**exponent of the measurand's unit.  absent: raw bits, as an
 # unsigned number, that say "not implemented".
-RegisterPoint = namedtuple("RegisterPoint", (
-    "measurand", "function", "address", "format", "exponent", "absent", "group", "source"))
+RegisterPoint = NamedTuple("RegisterPoint", [
+    ("measurand", str), ("function", int), ("address", int), ("format", str), ("exponent", int),
+    ("absent", "tuple[int, ...]"), ("group", str), ("source", "tuple[str, ...]")])
 
 # Registers that say which device this is.  expected: their number, if all of a model share it.
-Identity = namedtuple("Identity", ("name", "function", "address", "format", "expected", "source"))
+Identity = NamedTuple("Identity", [
+    ("name", str), ("function", int), ("address", int), ("format", str), ("expected", "int | None"),
+    ("source", "tuple[str, ...]")])
 
 # protocol: name of a module, see above.  kind: meter, inverter, bms, environment, compute.
-# limits: planner.Limits.  sources: tuple of (key, text), by key.
-Profile = namedtuple("Profile", (
-    "stem", "protocol", "manufacturer", "model", "kind", "maturity", "sources", "notes", "signs",
-    "transport", "limits", "identity", "points"))
+# limits: planner.Limits, None without registers.  sources: tuple of (key, text), by key.
+Profile = NamedTuple("Profile", [
+    ("stem", str), ("protocol", str), ("manufacturer", str), ("model", str), ("kind", str),
+    ("maturity", str), ("sources", "tuple[tuple[str, str], ...]"), ("notes", "tuple[str, ...]"),
+    ("signs", "tuple[tuple[str, str], ...]"), ("transport", Transport),
+    ("limits", "Any"), ("identity", "tuple[Identity, ...]"),
+    ("points", "tuple[Any, ...]")])
+
+if TYPE_CHECKING:
+    class Spoken(Protocol):
+        """A module that speaks a protocol; see above."""
+
+        POINT_KEYS: Shape
+        HAS_REGISTERS: bool
+
+        def point(self, row: PointRow) -> Any:
+            """Return the point of a checked row."""
+
+        def place(self, made: Any) -> str:
+            """Return where a point stands, in words."""
+
+        def build(self, profile: Profile, setup: Any) -> Driver:
+            """Return the driver of a profile; setup: driver.Setup."""
 
 # table -> key -> (type, default or REQUIRED)
 REQUIRED = ("required",)
-TOP = {
+TOP: "Shape" = {
     "manufacturer": (str, REQUIRED), "model": (str, REQUIRED), "kind": (str, REQUIRED),
     "protocol": (str, REQUIRED), "maturity": (str, REQUIRED), "sources": (dict, REQUIRED),
     "notes": (list, ()), "signs": (dict, {}), "transport": (dict, {}), "reading": (dict, {}),
     "identity": (list, ()), "point": (list, REQUIRED),
 }
-TRANSPORT = {
+TRANSPORT: "Shape" = {
     "buses": (list, REQUIRED), "baud": (int, 9600), "bauds": (list, ()), "parity": (str, "N"),
     "stopbits": (int, 1), "unit": (int, 1), "port": (int, 502), "min_gap_ms": (int, 0),
     "source": (list, REQUIRED),
 }
-READING = {
+READING: "Shape" = {
     "function": (int, REQUIRED), "registers_max": (int, REQUIRED), "gap_max": (int, 0),
     "step": (int, 1), "spans": (list, ()), "source": (list, REQUIRED),
 }
-IDENTITY = {
+IDENTITY: "Shape" = {
     "name": (str, REQUIRED), "function": (int, REQUIRED), "address": (int, REQUIRED),
     "format": (str, REQUIRED), "expected": (int, None), "source": (list, REQUIRED),
 }
-COMMON = {"measurand": (str, REQUIRED), "group": (str, "commission"), "source": (list, REQUIRED)}
+COMMON: "Shape" = {
+    "measurand": (str, REQUIRED), "group": (str, "commission"), "source": (list, REQUIRED)}
 
 
-def make(stem, table):
+def make(stem: str, table: object) -> Profile:
     """Return the Profile of a plain dict.  Raises ConfigError; stem: its name in messages."""
     top = _table(stem, table, TOP)
     spoken = protocol(stem, top["protocol"])
     one_of(stem, "maturity", top["maturity"], MATURITIES)
     sources = top["sources"]
     transport = _transport("%s [transport]" % stem, top["transport"], sources)
+    limits: "Any"
     limits, function = None, 0
     if spoken.HAS_REGISTERS:
         limits, function = _limits("%s [reading]" % stem, top, transport, sources)
@@ -101,15 +137,15 @@ def make(stem, table):
     return made
 
 
-def wanted(profile, groups=GROUPS):
+def wanted(profile: Profile, groups: "Collection[str]" = GROUPS) -> list[planner.Wanted]:
     """Return what to read of a modbus profile: planner.Wanted, keyed by the point's place."""
     return [planner.Wanted(p.function, p.address, registers.width(p.format), place)
             for place, p in enumerate(profile.points) if p.group in groups]
 
 
-def protocol(where, name):
+def protocol(where: str, name: str) -> "Spoken":
     """Return the module that speaks a protocol, loaded now.  Raises ConfigError."""
-    module = None
+    module: "Any" = None
     if name and not [one for one in name if one not in NAME_CHARACTERS]:
         try:
             module = __import__("drivers." + MODULES.get(name, name), None, None, ("build",))
@@ -118,10 +154,11 @@ def protocol(where, name):
     if not hasattr(module, "POINT_KEYS"):
         raise ConfigError("%s: protocol = %s is not known; allowed: modbus, or another column "
                           "protocol of `python -m drivers list`" % (where, name))
-    return module
+    spoken: "Spoken" = module
+    return spoken
 
 
-def _point(where, spoken, row, context):
+def _point(where: str, spoken: "Spoken", row: object, context: "tuple[Row, int]") -> "Any":
     sources, function = context
     shape = dict(COMMON)
     shape.update(spoken.POINT_KEYS)
@@ -134,7 +171,7 @@ def _point(where, spoken, row, context):
     return spoken.point(PointRow(where, got, function, tuple(got["source"])))
 
 
-def _transport(where, row, sources):
+def _transport(where: str, row: object, sources: "Row") -> Transport:
     got = _table(where, row, TRANSPORT)
     _sources(where, got["source"], sources)
     one_of(where, "parity", got["parity"], ("N", "E", "O"))
@@ -143,7 +180,8 @@ def _transport(where, row, sources):
                      got["stopbits"], got["unit"], got["port"], got["min_gap_ms"])
 
 
-def _limits(where, top, transport, sources):
+def _limits(where: str, top: "Row", transport: Transport,
+            sources: "Row") -> tuple[planner.Limits, int]:
     """Return (planner.Limits, default function) of [reading]."""
     got = _table(where, top["reading"], READING)
     _sources(where, got["source"], sources)
@@ -159,21 +197,21 @@ def _limits(where, top, transport, sources):
                           planner.REQUEST_BYTES + gap_bytes), got["function"]
 
 
-def _sources(where, keys, sources):
+def _sources(where: str, keys: list[str], sources: "Row") -> None:
     if not keys:
         raise ConfigError("%s: source is empty; a fact without a source is a rumour" % where)
     for key in keys:
         one_of(where, "source", key, sources)
 
 
-def one_of(where, key, value, allowed):
+def one_of(where: str, key: str, value: object, allowed: "Collection[Any]") -> None:
     """Raise ConfigError if the value of a key is none of the allowed ones."""
     if value not in allowed:
         names = ", ".join([str(name) for name in sorted(allowed)][:40])
         raise ConfigError("%s: %s = %s is not known; allowed: %s" % (where, key, value, names))
 
 
-def _table(where, row, shape):
+def _table(where: str, row: object, shape: "Shape") -> "Row":
     """Return the row with defaults filled in.  Raises ConfigError for unknown or wrong keys."""
     if not isinstance(row, dict):
         raise ConfigError("%s: expected a table" % where)

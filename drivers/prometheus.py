@@ -4,7 +4,6 @@ The text format is Prometheus 0.0.4 (OpenMetrics lines read the same way).  Numb
 from their decimal digits, never through a float.  Limits: 1 MiB, 5,000 series, 64 labels.
 """
 
-from collections import namedtuple
 
 from drivers import profile
 from drivers.register_driver import checked, exponent_of, reason_of
@@ -12,18 +11,30 @@ from drivers.registers import scaled
 from gateway.core.errors import BadFrame, DeviceError, FormatError, Refused
 from gateway.core.measurand import BY_NAME
 from gateway.core.reading import NOT_IMPLEMENTED, OUT_OF_RANGE, Absent, Point
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from drivers.driver import Setup
+    from drivers.types import Identification, Steps
+    from gateway.core.reading import Value, Values
+    # (metric, labels, text of the value) of one line.
+    Series = tuple[str, dict[str, str], str]
 
 # For profile.py: what a [[point]] of protocol "prometheus" says, beside what every point says.
 HAS_REGISTERS = False
-POINT_KEYS = {
+POINT_KEYS: "profile.Shape" = {
     "item": (str, profile.REQUIRED), "metric": (str, profile.REQUIRED), "label": (str, ""),
     "without": (dict, {}),
 }
 
 # The sum of the series of `metric`.  item: "host" or "workload" (one for each workload, whose
 # series carry label = its name).  without: (label, values) whose series are left out.
-ScrapePoint = namedtuple("ScrapePoint", (
-    "measurand", "item", "metric", "label", "without", "group", "source"))
+ScrapePoint = NamedTuple("ScrapePoint", [
+    ("measurand", str), ("item", str), ("metric", str), ("label", str),
+    ("without", "tuple[tuple[str, tuple[str, ...]], ...]"), ("group", str),
+    ("source", "tuple[str, ...]")])
 
 BODY_MAX = 1048576
 HEAD_MAX = 16384
@@ -34,7 +45,7 @@ GUARD_DIGITS = 3                # series are added before they are rounded, once
 NOT_NUMBERS = ("nan", "+inf", "-inf", "inf")
 
 
-def point(row):
+def point(row: profile.PointRow) -> ScrapePoint:
     """Return the ScrapePoint of a checked row of a profile."""
     got = row.got
     profile.one_of(row.where, "item", got["item"], ("host", "workload"))
@@ -43,12 +54,12 @@ def point(row):
                        got["group"], row.source)
 
 
-def place(made):
+def place(made: ScrapePoint) -> str:
     """Return where a ScrapePoint stands, in words."""
     return "%s: %s" % (made.item, made.metric)
 
 
-def build(made, setup):
+def build(made: profile.Profile, setup: "Setup") -> "ScrapeDriver":
     """Return the driver of a profile."""
     return ScrapeDriver(made, setup)
 
@@ -59,38 +70,38 @@ class HttpGet:
     gap_ms = 0
     turns = 1
 
-    def __init__(self, host, path):
+    def __init__(self, host: str, path: str) -> None:
         self._name = "GET %s%s" % (host, path)
         self.request = ("GET %s HTTP/1.0\r\nHost: %s\r\nAccept: text/plain\r\n"
                         "Connection: close\r\n\r\n" % (path, host)).encode()
-        self.result = None
-        self._parts = []
+        self.result: bytes | None = None
+        self._parts: list[bytes] = []
         self._size = 0
-        self._head = None               # (status, length or None) once the head is whole
+        # (status, length or None) once the head is whole.
+        self._head: tuple[int, int | None] | None = None
 
     @property
-    def heard(self):
+    def heard(self) -> bool:
         """True if any byte has come."""
         return self._size > 0
 
-    def describe(self):
+    def describe(self) -> str:
         """Return the question in words, for messages."""
         return self._name
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> bool:
         """Take bytes; True when a body of stated length is whole.  Raises BadFrame, Refused."""
         self._parts.append(bytes(data))
         self._size += len(data)
         if self._size > HEAD_MAX + BODY_MAX:
             raise BadFrame("%s: more than %d bytes" % (self._name, BODY_MAX))
-        if self._head is None and not self._take_head():
-            return False
-        length = self._head[1]
+        head = self._head or self._take_head()
+        length = head[1] if head else None
         if length is None or self._size < length:
             return False
         return self._finish(b"".join(self._parts)[:length])
 
-    def closed(self):
+    def closed(self) -> bool:
         """The peer closed: True if the body is whole.  Raises BadFrame for a torn one."""
         body = b"".join(self._parts)
         if self._head is None or self._head[1] is not None:
@@ -99,19 +110,20 @@ class HttpGet:
             raise BadFrame("%s: the text ends inside a line" % self._name)
         return self._finish(body)
 
-    def _finish(self, body):
+    def _finish(self, body: bytes) -> bool:
         if len(body) > BODY_MAX:
             raise BadFrame("%s: more than %d bytes" % (self._name, BODY_MAX))
         self.result = body
         return True
 
-    def _take_head(self):
+    def _take_head(self) -> tuple[int, int | None] | None:
+        """Return the head and keep what is behind it; None if it is not whole."""
         got = b"".join(self._parts)
         end = got.find(b"\r\n\r\n")
         if end < 0:
             if len(got) > HEAD_MAX:
                 raise BadFrame("%s: a head of more than %d bytes" % (self._name, HEAD_MAX))
-            return False
+            return None
         status, length = self._read_head(got[:end])
         if status != 200:
             raise Refused("%s: HTTP status %d" % (self._name, status), status)
@@ -120,9 +132,9 @@ class HttpGet:
         self._head = (status, length)
         self._parts = [got[end + 4:]]
         self._size = len(self._parts[0])
-        return True
+        return self._head
 
-    def _read_head(self, head):
+    def _read_head(self, head: bytes) -> tuple[int, int | None]:
         lines = head.split(b"\r\n")
         first = lines[0].split(b" ")
         if len(first) < 2 or not first[0].startswith(b"HTTP/1.") or len(first[1]) != 3:
@@ -137,7 +149,7 @@ class HttpGet:
                 raise BadFrame("%s: chunks in an HTTP/1.0 answer" % self._name)
         return self._count(first[1]), length
 
-    def _count(self, digits):
+    def _count(self, digits: bytes) -> int:
         if not 1 <= len(digits) <= 9 or [d for d in digits if not 48 <= d <= 57]:
             raise BadFrame("%s: a number was expected in the head" % self._name)
         return int(digits)
@@ -146,16 +158,16 @@ class HttpGet:
 class Gets:
     """Builds the GETs of one compute node."""
 
-    def __init__(self, host, path):
+    def __init__(self, host: str, path: str) -> None:
         self._host = host
         self._path = path
 
-    def get(self):
+    def get(self) -> HttpGet:
         """Return a new HttpGet."""
         return HttpGet(self._host, self._path)
 
 
-def parse(body, metrics):
+def parse(body: bytes, metrics: "Collection[str]") -> "list[Series]":
     """Return [(metric, labels, text of the value)] of the wanted metrics in a text.
 
     body: bytes.  labels: dict.  Raises BadFrame for a line that is not the format's.
@@ -174,7 +186,7 @@ def parse(body, metrics):
     return found
 
 
-def number(text, exponent):
+def number(text: str, exponent: int) -> int | None:
     """Return the decimal text as whole 10**exponent, half away from zero; None for NaN, Inf.
 
     Raises FormatError.
@@ -199,14 +211,14 @@ def number(text, exponent):
     return sign * scaled(int(digits), shift - len(after) - exponent)
 
 
-def _is_digits(text):
+def _is_digits(text: str) -> bool:
     for one in text:
         if one not in "0123456789":
             return False
     return len(text) > 0
 
 
-def _series(line):
+def _series(line: bytes) -> tuple[str, bytes, bytes]:
     """Return (name, bytes between the braces, the rest) of a sample line."""
     brace, space = line.find(b"{"), line.find(b" ")
     if brace < 0 or 0 <= space < brace:
@@ -219,7 +231,7 @@ def _series(line):
     return _decoded(name), labels, rest
 
 
-def _closing(line, brace):
+def _closing(line: bytes, brace: int) -> int:
     """Return where the brace closes, outside of quotes."""
     quoted, skip = False, False
     for place in range(brace + 1, len(line)):
@@ -235,9 +247,10 @@ def _closing(line, brace):
     raise BadFrame("labels without an end: %s" % _shown(line))
 
 
-def _labels(raw):
+def _labels(raw: bytes) -> dict[str, str]:
     """Return the labels of the text between the braces."""
-    labels, at = {}, 0
+    labels: dict[str, str] = {}
+    at = 0
     while at < len(raw) and raw[at:].strip(b" ,"):
         equals = raw.find(b"=", at)
         start = raw.find(b'"', equals)
@@ -249,7 +262,7 @@ def _labels(raw):
     return labels
 
 
-def _quoted(raw, start):
+def _quoted(raw: bytes, start: int) -> tuple[str, int]:
     """Return (text, place behind the closing quote)."""
     out, place = b"", start
     while place < len(raw):
@@ -264,25 +277,25 @@ def _quoted(raw, start):
     raise BadFrame("a label without an end: %s" % _shown(raw))
 
 
-def _value(rest):
+def _value(rest: bytes) -> str:
     return _decoded(rest.strip().split(b" ")[0])
 
 
-def _decoded(raw):
+def _decoded(raw: bytes) -> str:
     try:
         return raw.decode()
     except UnicodeError:
         raise BadFrame("not UTF-8: %s" % _shown(raw))
 
 
-def _shown(raw):
+def _shown(raw: bytes) -> str:
     return "".join([chr(b) if 32 <= b < 127 else "?" for b in raw[:60]])
 
 
 class ScrapeDriver:
     """One compute node: the host's points (item ""), then those of each workload by name."""
 
-    def __init__(self, made, setup):
+    def __init__(self, made: profile.Profile, setup: "Setup") -> None:
         rows = [p for p in made.points if setup.everything or p.group == "journal"]
         self._asked = [("", row) for row in rows if row.item == "host"]
         for name in setup.workloads:
@@ -294,7 +307,7 @@ class ScrapeDriver:
             Point(BY_NAME[row.measurand].id, exponent_of(row.measurand, setup), item)
             for item, row in self._asked])
 
-    def poll(self):
+    def poll(self) -> "Steps[Values]":
         """Yield one GET; return the values by position.  See driver.py."""
         try:
             body = yield self._wire.get()
@@ -304,7 +317,7 @@ class ScrapeDriver:
         return tuple([self._value(series, item, row, point.exponent)
                       for (item, row), point in zip(self._asked, self.points)])
 
-    def _value(self, series, item, row, exponent):
+    def _value(self, series: "list[Series]", item: str, row: ScrapePoint, exponent: int) -> "Value":
         """Return the sum of the series of one point, or an Absent."""
         total, found = 0, False
         for metric, labels, text in series:
@@ -319,10 +332,10 @@ class ScrapeDriver:
             if value is None:
                 return Absent(NOT_IMPLEMENTED)
             total, found = total + value, True
-        total = scaled(total, -GUARD_DIGITS) if found else None
-        return checked(total, row.measurand, exponent)
+        whole = scaled(total, -GUARD_DIGITS) if found else None
+        return checked(whole, row.measurand, exponent)
 
-    def identify(self):
+    def identify(self) -> "Steps[Identification]":
         """Yield one GET; return manufacturer and model of the profile if the node answers."""
         yield self._wire.get()
         return {"manufacturer": self._profile.manufacturer, "model": self._profile.model}

@@ -7,13 +7,23 @@ first asks for the protocol version, whose answer has another length.
 Only questions exist here; the commands that switch a stack off or set it are not built.
 """
 
-from collections import namedtuple
 
 from drivers.register_driver import checked, exponent_of, reason_of
 from drivers.registers import divided
 from gateway.core.errors import BadFrame, Bug, DeviceError, Refused
 from gateway.core.measurand import BY_NAME
 from gateway.core.reading import NOT_IMPLEMENTED, Absent, Point
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from drivers.driver import Setup
+    from drivers.profile import PointRow, Profile, Shape
+    from drivers.types import Identification, Steps
+    from gateway.core.reading import Values
+    # (top, bottom, power): top / bottom x 10**power, None where not given.
+    Fraction = tuple[int, int, int] | None
 
 VERSION, BATTERY = 0x20, 0x46               # VER and CID1
 GET_ANALOG, GET_VERSION, GET_MANUFACTURER, GET_SERIAL = 0x42, 0x4F, 0x51, 0x93
@@ -33,52 +43,54 @@ RETURN_CODES = {
 
 # One battery module.  cells: mV.  temperatures: 0.1 degC, the BMS board first.
 # current: 0.1 A, positive = charging.  voltage: mV.  capacities: mAh or None.
-Module = namedtuple("Module", (
-    "cells", "temperatures", "current", "voltage", "remaining", "total", "cycles"))
+Module = NamedTuple("Module", [
+    ("cells", "tuple[int, ...]"), ("temperatures", "tuple[int, ...]"), ("current", int),
+    ("voltage", int), ("remaining", "int | None"), ("total", "int | None"), ("cycles", int)])
 
 
 # For profile.py: a [[point]] says no more than its measurand.
 HAS_REGISTERS = False
-POINT_KEYS = {}
+POINT_KEYS: "Shape" = {}
 
 # A value the stack gives, already named by its measurand.
-StackPoint = namedtuple("StackPoint", ("measurand", "group", "source"))
+StackPoint = NamedTuple("StackPoint", [
+    ("measurand", str), ("group", str), ("source", "tuple[str, ...]")])
 
 
-def point(row):
+def point(row: "PointRow") -> StackPoint:
     """Return the StackPoint of a checked row of a profile."""
     return StackPoint(row.got["measurand"], row.got["group"], row.source)
 
 
-def place(_made):
+def place(_made: StackPoint) -> str:
     """Return where a StackPoint stands, in words."""
     return "analog answer 0x42"
 
 
-def build(made, setup):
+def build(made: "Profile", setup: "Setup") -> "StackDriver":
     """Return the driver of a profile."""
     return StackDriver(made, setup)
 
 
-def length_field(count):
+def length_field(count: int) -> int:
     """Return LENGTH for INFO of `count` characters: checksum nibble and 12 bits."""
     total = (count & 15) + (count >> 4 & 15) + (count >> 8 & 15)
     return (-total & 15) << 12 | count
 
 
-def checksum(characters):
+def checksum(characters: bytes) -> int:
     """Return CHKSUM of the characters between ~ and CHKSUM."""
     return -sum(characters) & 0xFFFF
 
 
-def encode_frame(address, code, info):
+def encode_frame(address: int, code: int, info: bytes) -> bytes:
     """Return a whole frame; code: command of a question, return code of an answer."""
     body = _hex(bytes([VERSION, address, BATTERY, code]))
     body += b"%04X" % length_field(2 * len(info)) + _hex(info)
     return b"~" + body + b"%04X" % checksum(body) + b"\r"
 
 
-def decode_frame(frame):
+def decode_frame(frame: bytes) -> tuple[int, int, bytes]:
     """Return (address, code, info) of a whole frame, ~ to CR.  Raises BadFrame."""
     if len(frame) < HEAD + 5 or frame[:1] != b"~" or frame[-1:] != b"\r":
         raise BadFrame("a Pylontech frame has %d bytes, expected at least 18" % len(frame))
@@ -93,7 +105,7 @@ def decode_frame(frame):
     return _number(frame[3:5]), _number(frame[7:9]), _bytes(frame[HEAD:-5])
 
 
-def analog(info):
+def analog(info: bytes) -> tuple[int, tuple[Module, ...]]:
     """Return the modules of a 0x42 answer: (count byte, tuple of Module).  Raises BadFrame.
 
     count: number of modules if all were asked, else the number of the module asked.
@@ -109,9 +121,11 @@ def analog(info):
     return count, tuple(modules)
 
 
-def _module(reader):
+def _module(reader: "_Reader") -> Module:
     cells = tuple([reader.signed(2) for _ in range(reader.number(1))])
     kelvin = [reader.signed(2) for _ in range(reader.number(1))]
+    remaining: int | None
+    total: int | None
     current, voltage, remaining = reader.signed(2), reader.number(2), reader.number(2)
     items = reader.number(1)
     if items not in (2, 4):
@@ -125,23 +139,26 @@ def _module(reader):
                   remaining, total, cycles)
 
 
-def encode_analog(count, modules):
+def encode_analog(count: int, modules: "Iterable[Module]") -> bytes:
     """Return INFO of a 0x42 answer; the way back of `analog`, for simulators."""
     out = bytes([0x11, count])
     for one in modules:
-        wide = max(one.remaining, one.total) >= FULL_16
+        remaining, capacity = one.remaining, one.total
+        if remaining is None or capacity is None:
+            raise Bug("a module is written with its capacities")
+        wide = max(remaining, capacity) >= FULL_16
         out += bytes([len(one.cells)]) + b"".join([_two(c) for c in one.cells])
         out += bytes([len(one.temperatures)])
         out += b"".join([_two(t + ZERO_CELSIUS) for t in one.temperatures])
         out += _two(one.current) + _two(one.voltage)
-        out += _two(FULL_16 if wide else one.remaining) + bytes([4 if wide else 2])
-        out += _two(FULL_16 if wide else one.total) + _two(one.cycles)
+        out += _two(FULL_16 if wide else remaining) + bytes([4 if wide else 2])
+        out += _two(FULL_16 if wide else capacity) + _two(one.cycles)
         if wide:
-            out += one.remaining.to_bytes(3, "big") + one.total.to_bytes(3, "big")
+            out += remaining.to_bytes(3, "big") + capacity.to_bytes(3, "big")
     return out
 
 
-def stack(modules):
+def stack(modules: "Sequence[Module]") -> "dict[str, Fraction]":
     """Return {measurand: (top, bottom, power)} over the stack, or None where not given.
 
     value = top / bottom x 10**power of the measurand's unit: modules are parallel, so voltage
@@ -152,8 +169,8 @@ def stack(modules):
     warm = [t for m in modules for t in m.temperatures[1:]]
     boards = [m.temperatures[0] for m in modules if m.temperatures]
     known = None not in [m.remaining for m in modules]
-    total = sum([m.total for m in modules]) if known else 0
-    left = sum([m.remaining for m in modules]) if known else 0
+    total = sum([m.total for m in modules if m.total is not None]) if known else 0
+    left = sum([m.remaining for m in modules if m.remaining is not None]) if known else 0
     return {
         "battery_voltage": (sum([m.voltage for m in modules]), n, -3),
         "battery_current": (sum([m.current for m in modules]), 1, -1),
@@ -170,7 +187,7 @@ def stack(modules):
     }
 
 
-def whole(parts, exponent):
+def whole(parts: "Fraction", exponent: int) -> int | None:
     """Return (top, bottom, power) as a whole number of 10**exponent, half away from zero."""
     if parts is None:
         return None
@@ -185,25 +202,25 @@ class FrameRead:
     gap_ms = 0
     turns = 1
 
-    def __init__(self, address, command, info=b""):
+    def __init__(self, address: int, command: int, info: bytes = b"") -> None:
         if command not in QUESTIONS:
             raise Bug("command 0x%02X is not a question" % command)
         self.address = address
         self.command = command
-        self.result = None
+        self.result: bytes | None = None
         self.request = encode_frame(address, command, info)
         self._buffer = b""
 
     @property
-    def heard(self):
+    def heard(self) -> bool:
         """True if any byte has come."""
         return len(self._buffer) > 0
 
-    def describe(self):
+    def describe(self) -> str:
         """Return the question in words, for messages."""
         return "stack %d command 0x%02X" % (self.address, self.command)
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> bool:
         """Take bytes off the line; True at the CR of the answer.  Raises BadFrame, Refused."""
         self._buffer += bytes(data)
         start = self._buffer.find(b"~")
@@ -232,7 +249,7 @@ class FrameRead:
 class Frames:
     """Builds the questions of a Pylontech bus."""
 
-    def ask(self, address, command, info=b""):
+    def ask(self, address: int, command: int, info: bytes = b"") -> FrameRead:
         """Return a new FrameRead."""
         return FrameRead(address, command, info)
 
@@ -240,7 +257,7 @@ class Frames:
 class StackDriver:
     """One stack of modules behind one master.  unit: its address, 2 + 16 x group."""
 
-    def __init__(self, made, setup):
+    def __init__(self, made: "Profile", setup: "Setup") -> None:
         self._names = [p.measurand for p in made.points
                        if setup.everything or p.group == "journal"]
         self._setup = setup
@@ -248,7 +265,7 @@ class StackDriver:
         self.points = tuple([
             Point(BY_NAME[n].id, exponent_of(n, setup), "") for n in self._names])
 
-    def poll(self):
+    def poll(self) -> "Steps[Values]":
         """Yield transactions; return the values by position.  See driver.py."""
         try:
             given = stack((yield from self._modules()))
@@ -261,7 +278,7 @@ class StackDriver:
                           checked(whole(parts, point.exponent), name, point.exponent))
         return tuple(values)
 
-    def _modules(self):
+    def _modules(self) -> "Steps[tuple[Module, ...]]":
         """Return the modules of the stack, asked once more if the frame was damaged."""
         try:
             return (yield from self._ask_modules())
@@ -269,7 +286,7 @@ class StackDriver:
             pass
         return (yield from self._ask_modules())
 
-    def _ask_modules(self):
+    def _ask_modules(self) -> "Steps[tuple[Module, ...]]":
         if self._suspect:
             yield from self._ask(GET_VERSION, b"")
         info = yield from self._ask(GET_ANALOG, ALL_MODULES)
@@ -278,15 +295,15 @@ class StackDriver:
             raise BadFrame("%d modules announced, %d sent" % (count, len(modules)))
         return modules
 
-    def _ask(self, command, info):
+    def _ask(self, command: int, info: bytes) -> "Steps[bytes]":
         self._suspect = True
-        answer = yield self._setup.wire.ask(self._setup.unit, command, info)
+        answer: bytes = yield self._setup.wire.ask(self._setup.unit, command, info)
         if (command == GET_VERSION) != (len(answer) == 0):
             raise BadFrame("an answer of %d bytes to command 0x%02X" % (len(answer), command))
         self._suspect = False
         return answer
 
-    def identify(self):
+    def identify(self) -> "Steps[Identification]":
         """Yield transactions; return manufacturer, model, serial as far as the stack tells."""
         found = {"manufacturer": "Pylontech"}
         try:
@@ -303,11 +320,11 @@ class StackDriver:
 class _Reader:
     """Numbers out of INFO, with every length checked."""
 
-    def __init__(self, data):
+    def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
 
-    def number(self, size):
+    def number(self, size: int) -> int:
         end = self._at + size
         if end > len(self._data):
             raise BadFrame("INFO of %d bytes ends inside a module" % len(self._data))
@@ -315,30 +332,30 @@ class _Reader:
         self._at = end
         return value
 
-    def signed(self, size):
+    def signed(self, size: int) -> int:
         value = self.number(size)
         return value - (1 << 8 * size) if value >> (8 * size - 1) else value
 
-    def is_done(self):
+    def is_done(self) -> bool:
         return self._at == len(self._data)
 
 
-def _info_size(frame):
+def _info_size(frame: bytes) -> int:
     field = _number(frame[9:HEAD])
     if field != length_field(field & INFO_MAX) or field & 1:
         raise BadFrame("length field %04X has a wrong checksum" % field)
     return field & INFO_MAX
 
 
-def _two(value):
+def _two(value: int) -> bytes:
     return (value & 0xFFFF).to_bytes(2, "big")
 
 
-def _hex(data):
+def _hex(data: bytes) -> bytes:
     return b"".join([bytes([HEX[b >> 4], HEX[b & 15]]) for b in data])
 
 
-def _number(characters):
+def _number(characters: bytes) -> int:
     value = 0
     for one in characters:
         digit = HEX.find(bytes([one]))
@@ -348,9 +365,9 @@ def _number(characters):
     return value
 
 
-def _bytes(characters):
+def _bytes(characters: bytes) -> bytes:
     return bytes([_number(characters[i:i + 2]) for i in range(0, len(characters), 2)])
 
 
-def _text(data):
+def _text(data: bytes) -> str:
     return "".join([chr(b) if 32 <= b < 127 else "" for b in data]).strip()

@@ -12,6 +12,15 @@ until the unit has answered: a gateway to a serial line may hand out late answer
 
 from drivers.modbus import UNIT_SILENT
 from gateway.core.errors import BadFrame, NoReply, Refused
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from drivers.driver import Setup
+    from drivers.modbus import Burst, RtuRead, TcpRead
+    from drivers.planner import Span
+    from drivers.types import Steps
 
 ALONE_MIN, ALONE_MAX = 360, 23_040      # polls after a failed burst: at 10 s an hour, then longer
 
@@ -19,25 +28,31 @@ ALONE_MIN, ALONE_MAX = 360, 23_040      # polls after a failed burst: at 10 s an
 class Asker:
     """Reads one unit.  Generators yield transactions; see driver.py."""
 
-    def __init__(self, setup, gap_ms, probe):
+    def __init__(self, setup: "Setup", gap_ms: int,
+                 probe: tuple[int, int, tuple[int, ...]] | None) -> None:
         """probe: (function, address, counts) of a harmless short read, or None."""
         self._setup = setup
         self._gap_ms = gap_ms
         self._probe = probe
-        self._last = None               # (function, count) of the last request
+        # (function, count) of the last request.
+        self._last: tuple[int, int] | None = None
         self._suspect = False           # it failed: its answer may still come
-        self._questions = {}            # (function, address, count) -> transaction, used again
+        # (function, address, count) -> transaction, used again.
+        self._questions: "dict[tuple[int, int, int], RtuRead | TcpRead]" = {}
+        self._spans: "Sequence[Span]"
+        self._bursts: "list[tuple[int, Burst]]"
         self._spans, self._bursts = [], []      # what was asked at once last, and its bursts
         self._alone = 0                 # polls left without bursts
         self._alone_next = ALONE_MIN
 
-    def together(self, spans):
+    def together(self, spans: "Sequence[Span]") -> "Steps[tuple[list[bytes | None], bool]]":
         """Yield transactions of several reads; return (cells of each span, None if not answered;
         True if silent).
 
         Nothing is asked where they are not allowed now.  What was refused or damaged is None, to
         be asked alone.
         """
+        cells: list[bytes | None]
         cells, silent = [None] * len(spans), False
         if self._alone:
             self._alone -= 1
@@ -63,7 +78,7 @@ class Asker:
                 break
         return cells, silent
 
-    def _broke_off(self, burst):
+    def _broke_off(self, burst: "Burst") -> None:
         """Take note that an answer is missing: what is asked next must not fit it."""
         if burst.turns > 1:
             self._last = burst.current.function, burst.current.count
@@ -72,7 +87,7 @@ class Asker:
             self._alone = self._alone_next
             self._alone_next = min(2 * self._alone_next, ALONE_MAX)
 
-    def _bursts_of(self, spans):
+    def _bursts_of(self, spans: "Sequence[Span]") -> "list[tuple[int, Burst]]":
         """Return (place of its first span, burst) for each; building them costs more than asking
         them again."""
         wire = self._setup.wire
@@ -82,15 +97,15 @@ class Asker:
                                     for span in spans[start:start + wire.at_once]]))
                 for start in range(0, len(spans) - 1, wire.at_once)]
 
-    def read(self, function, address, counts):
+    def read(self, function: int, address: int, counts: tuple[int, ...]) -> "Steps[bytes]":
         """Yield the transactions for one span; return its cells (at least counts[0] long)."""
         if self._suspect and self._probe and self._count(function, counts) is None:
-            yield from self._ask_probe()
+            yield from self._ask_probe(self._probe)
         count = self._count(function, counts) or counts[0]
         return (yield from self._ask(function, address, count))
 
-    def _ask_probe(self):
-        function, address, counts = self._probe
+    def _ask_probe(self, probe: tuple[int, int, tuple[int, ...]]) -> "Steps[None]":
+        function, address, counts = probe
         count = self._count(function, counts)
         if count is None:
             return
@@ -99,33 +114,34 @@ class Asker:
         except Refused:
             pass                        # a refusal is an answer, and the line is in step again
 
-    def _count(self, function, counts):
+    def _count(self, function: int, counts: tuple[int, ...]) -> int | None:
         """Return the first count that the last request did not have, or None."""
         for count in counts:
             if (function, count) != self._last:
                 return count
         return None
 
-    def _ask(self, function, address, count):
+    def _ask(self, function: int, address: int, count: int) -> "Steps[bytes]":
         question = self._question(function, address, count)
         self._last = (function, count)
         self._suspect = True            # until the answer is there
         try:
-            cells = yield question
+            cells: bytes = yield question
         except Refused:
             self._suspect = False       # an exception is an answer
             raise
         self._suspect = False
         return cells
 
-    def _question(self, function, address, count):
+    def _question(self, function: int, address: int, count: int) -> "RtuRead | TcpRead":
         """Return a question without an answer; building one costs more than asking it again."""
         wanted = (function, address, count)
         question = self._questions.get(wanted)
         if question is not None:
             self._setup.wire.again(question)
             return question
-        question = self._setup.wire.read(self._setup.unit, function, address, count)
-        question.gap_ms = self._gap_ms
-        self._questions[wanted] = question
-        return question
+        made: RtuRead | TcpRead = self._setup.wire.read(
+            self._setup.unit, function, address, count)
+        made.gap_ms = self._gap_ms
+        self._questions[wanted] = made
+        return made

@@ -7,7 +7,6 @@ Silence ends the poll: a dead unit costs one time-out.  A damaged frame is asked
 How the unit is asked, so that a late answer fits nothing, stands in reader.py.
 """
 
-from collections import namedtuple
 
 from drivers import modbus, planner, profile, registers
 from drivers.reader import Asker
@@ -23,10 +22,20 @@ from gateway.core.reading import (
     Absent,
     Point,
 )
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from drivers.driver import Setup
+    from drivers.modbus import RtuRead, TcpRead
+    from drivers.registers import FloatReader, Numbers
+    from drivers.types import Identification, Steps
+    from gateway.core.reading import Value, Values
 
 # For profile.py: what a [[point]] of protocol "modbus" says, beside what every point says.
 HAS_REGISTERS = True
-POINT_KEYS = {
+POINT_KEYS: "profile.Shape" = {
     "address": (int, profile.REQUIRED), "format": (str, profile.REQUIRED), "exponent": (int, 0),
     "function": (int, 0), "absent": (list, ()),
 }
@@ -40,11 +49,14 @@ LOWEST = -(1 << 62)             # below every float that is decoded at once
 # One planned read.  quick: (Wanted, place, lowest value) of its points that are decoded at once,
 # by numbers(cells); first: their first place if they follow each other, else None; counters: which
 # of them must not be below zero.  rest: (Wanted, place) of the others.
-Part = namedtuple("Part", ("span", "quick", "numbers", "first", "counters", "rest"))
+Part = NamedTuple("Part", [
+    ("span", "planner.Span"), ("quick", "list[tuple[planner.Wanted, int, int]]"),
+    ("numbers", "FloatReader"), ("first", "int | None"), ("counters", "tuple[int, ...]"),
+    ("rest", "list[tuple[planner.Wanted, int]]")])
 UNASKED = Absent(NOT_ASKED)
 
 
-def point(row):
+def point(row: profile.PointRow) -> profile.RegisterPoint:
     """Return the RegisterPoint of a checked row of a profile."""
     got = row.got
     profile.one_of(row.where, "format", got["format"], registers.FORMATS)
@@ -54,17 +66,17 @@ def point(row):
                                  got["exponent"], tuple(got["absent"]), got["group"], row.source)
 
 
-def place(made):
+def place(made: profile.RegisterPoint) -> str:
     """Return where a RegisterPoint stands, in words."""
     return "f%d @%d %s x10^%d" % (made.function, made.address, made.format, made.exponent)
 
 
-def build(made, setup):
+def build(made: profile.Profile, setup: "Setup") -> "RegisterDriver":
     """Return the driver of a profile."""
     return RegisterDriver(made, setup)
 
 
-def reason_of(error):
+def reason_of(error: DeviceError) -> int:
     """Return the reason code in a reading for a DeviceError."""
     for kind, reason in REASONS:
         if isinstance(error, kind):
@@ -72,7 +84,7 @@ def reason_of(error):
     return BAD_FRAME
 
 
-def exponent_of(measurand, setup):
+def exponent_of(measurand: str, setup: "Setup") -> int:
     """Return the exponent of a measurand's numbers under a driver's setup."""
     if setup.everything:
         return EVERYTHING_EXPONENT
@@ -80,7 +92,7 @@ def exponent_of(measurand, setup):
     return row.fine if setup.fine else row.exponent
 
 
-def checked(value, measurand, exponent):
+def checked(value: int | None, measurand: str, exponent: int) -> "Value":
     """Return the value, or an Absent if a number of this measurand cannot be that.
 
     None is "not implemented".  Counters do not fall below zero; nothing has 16 digits.
@@ -94,7 +106,7 @@ def checked(value, measurand, exponent):
     return value
 
 
-def read_point(point, cells, exponent):
+def read_point(point: profile.RegisterPoint, cells: bytes, exponent: int) -> "Value":
     """Return the value of a RegisterPoint in 10**exponent units, or an Absent."""
     if registers.bits(cells, point.format) in point.absent:
         return Absent(NOT_IMPLEMENTED)
@@ -102,12 +114,12 @@ def read_point(point, cells, exponent):
     return checked(value, point.measurand, exponent)
 
 
-def write_point(point, value, exponent):
+def write_point(point: profile.RegisterPoint, value: int, exponent: int) -> bytes:
     """Return the cells of a RegisterPoint for value x 10**exponent; for simulators."""
     return registers.encode(value, point.format, exponent - point.exponent)
 
 
-def _is_quick(point, step):
+def _is_quick(point: profile.RegisterPoint, step: int) -> bool:
     """Return whether registers.floats tells all that read_point does, but for None.
 
     A float below 2**31 has no more than DIGITS_MAX digits unless its own exponent is large.
@@ -116,7 +128,7 @@ def _is_quick(point, step):
             and -30 <= step <= 0)
 
 
-def _count_up(numbers, counters):
+def _count_up(numbers: "Numbers", counters: tuple[int, ...]) -> bool:
     """Return True if no number of a counter is below zero."""
     for i in counters:
         if numbers[i] < 0:
@@ -127,7 +139,7 @@ def _count_up(numbers, counters):
 class RegisterDriver:
     """One device with a modbus profile."""
 
-    def __init__(self, made, setup):
+    def __init__(self, made: profile.Profile, setup: "Setup") -> None:
         groups = profile.GROUPS if setup.everything else ("journal",)
         self._profile = made
         self._places = [i for i, p in enumerate(made.points) if p.group in groups]
@@ -143,24 +155,24 @@ class RegisterDriver:
             self._wanted, made.limits, self._known)]
         self._begin()
 
-    def _probe(self):
+    def _probe(self) -> tuple[int, int, tuple[int, ...]]:
         """Return the first point of the map as a read of one or two points."""
         first = planner.plan([min(self._known, key=lambda w: (w.function, w.address))],
                              self._profile.limits, self._known)[0]
         return first.function, first.address, first.counts
 
-    def _begin(self):
+    def _begin(self) -> None:
         """Ask as planned, whatever was refused before."""
         self._take_up(self._planned)
-        self._off = []
+        self._off: list[int] = []
         self._polls = 0
 
-    def _take_up(self, parts):
+    def _take_up(self, parts: list[Part]) -> None:
         """Ask these from now on."""
         self._parts = parts
         self._spans = [part.span for part in parts]
 
-    def _part(self, span):
+    def _part(self, span: planner.Span) -> Part:
         """Return a span with the places of its points, floats and others apart."""
         quick, rest, rows, end = [], [], [], span.address
         for one in span.wanted:
@@ -179,12 +191,12 @@ class RegisterDriver:
         counters = tuple([i for i, one in enumerate(quick) if one[2] == 0])
         return Part(span, quick, self._floats(tuple(rows)), first, counters, rest)
 
-    def poll(self):
+    def poll(self) -> "Steps[Values]":
         """Yield transactions; return the values by position.  See driver.py."""
         self._polls += 1
         if self._polls > POLLS_UNTIL_RETRY:
             self._begin()
-        values = [UNASKED] * len(self.points)
+        values: list[Value] = [UNASKED] * len(self.points)
         for place in self._off:
             values[self._order[place]] = Absent(REFUSED)
         found, silent = yield from self._asker.together(self._spans)
@@ -201,7 +213,7 @@ class RegisterDriver:
             self._take_up(kept + (yield from self._one_by_one(values, todo)))
         return tuple(values)
 
-    def _one_by_one(self, values, todo):
+    def _one_by_one(self, values: "list[Value]", todo: list[Part]) -> "Steps[list[Part]]":
         """Ask parts alone and fill in what they give; return the parts to ask next time."""
         kept = []
         while todo:
@@ -220,7 +232,7 @@ class RegisterDriver:
             self._decode(values, part, cells)
         return kept
 
-    def _read(self, span):
+    def _read(self, span: planner.Span) -> "Steps[bytes]":
         """Ask a span, once more if the frame was damaged."""
         try:
             return (yield from self._asker.read(span.function, span.address, span.counts))
@@ -228,13 +240,13 @@ class RegisterDriver:
             pass
         return (yield from self._asker.read(span.function, span.address, span.counts))
 
-    def _is_changed(self, error):
+    def _is_changed(self, error: DeviceError) -> bool:
         return isinstance(error, Refused) and error.exception in (1, 2, 3)
 
-    def _is_silent(self, error):
+    def _is_silent(self, error: DeviceError) -> bool:
         return reason_of(error) == NO_REPLY
 
-    def _after(self, error, span, todo):
+    def _after(self, error: DeviceError, span: planner.Span, todo: list[Part]) -> list[Part]:
         """Return what is left to ask after a span failed; a refused point goes off."""
         if not self._is_changed(error):
             return todo
@@ -247,15 +259,15 @@ class RegisterDriver:
         self._off.append(span.wanted[0].key)
         return todo
 
-    def _fill(self, values, part, reason):
+    def _fill(self, values: "list[Value]", part: Part, reason: int) -> None:
         for one in part.span.wanted:
             values[self._order[one.key]] = Absent(reason)
 
-    def _fill_all(self, values, parts, reason):
+    def _fill_all(self, values: "list[Value]", parts: "Iterable[Part]", reason: int) -> None:
         for part in parts:
             self._fill(values, part, reason)
 
-    def _decode(self, values, part, cells):
+    def _decode(self, values: "list[Value]", part: Part, cells: bytes) -> None:
         numbers, lowest = part.numbers(cells)
         if part.first is not None and lowest is not None and (
                 lowest >= 0 or _count_up(numbers, part.counters)):
@@ -268,12 +280,12 @@ class RegisterDriver:
         for one, place in part.rest:
             values[place] = self._single(part, one, cells)
 
-    def _single(self, part, one, cells):
+    def _single(self, part: Part, one: planner.Wanted, cells: bytes) -> "Value":
         start = 2 * (one.address - part.span.address)
         return read_point(self._profile.points[one.key], cells[start:start + 2 * one.width],
                           self.points[self._order[one.key]].exponent)
 
-    def identify(self):
+    def identify(self) -> "Steps[Identification]":
         """Yield transactions; return what the device says it is.  See driver.py."""
         found = {"manufacturer": self._profile.manufacturer, "model": self._profile.model}
         for row in self._profile.identity:
@@ -296,10 +308,10 @@ class Image:
     words: {address: number}; one image for both functions.
     """
 
-    def __init__(self, words):
+    def __init__(self, words: "Mapping[int, int]") -> None:
         self._words = words
 
-    def answer(self, question):
+    def answer(self, question: "RtuRead | TcpRead") -> bytes:
         """Return the bytes of a read.  Raises Refused (illegal address) over a hole."""
         words = []
         for address in range(question.address, question.address + question.count):

@@ -11,9 +11,17 @@ that depends on the machine would make two gateways disagree.
 """
 
 import struct
-from collections import namedtuple
 
 from gateway.core.errors import FormatError
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+    # int, or None where only `decode` can tell.
+    Numbers = Sequence[Any]
+    # From a reply's cells to the numbers of its float32 points and the lowest of them.
+    FloatReader = Callable[[bytes], tuple[Numbers, int | None]]
 
 
 class BadLength(FormatError):
@@ -24,7 +32,7 @@ class BadLength(FormatError):
 
 # kind: "u" unsigned, "s" two's complement, "f" IEEE 754.  registers: 1, 2 or 4.
 # low_first: the least significant register comes first.
-Format = namedtuple("Format", ("kind", "registers", "low_first"))
+Format = NamedTuple("Format", [("kind", str), ("registers", int), ("low_first", bool)])
 
 FORMATS = {
     "uint16": Format("u", 1, False),
@@ -51,12 +59,12 @@ LAST_EXPONENT = 157     # of the floats that are decoded at once: below 2**31
 TOO_BIG = LAST_EXPONENT + 1 << 23
 
 
-def width(name):
+def width(name: str) -> int:
     """Return how many registers a format takes."""
     return FORMATS[name].registers
 
 
-def bits(cells, name):
+def bits(cells: bytes, name: str) -> int:
     """Return the cells as one unsigned number, most significant register first.
 
     This is what "not implemented" markers are compared with.  Raises BadLength.
@@ -69,7 +77,7 @@ def bits(cells, name):
     return int.from_bytes(cells, "big")
 
 
-def decode(cells, name, exponent):
+def decode(cells: bytes, name: str, exponent: int) -> int | None:
     """Return the value as a whole number of 10**exponent of the register's own unit.
 
     cells: bytes, two for each register.  Rounded half away from zero where the exponent
@@ -84,7 +92,7 @@ def decode(cells, name, exponent):
     return scaled(raw, -exponent)
 
 
-def floats(rows):
+def floats(rows: tuple[tuple[int, int], ...]) -> "FloatReader":
     """Return a function from a reply's cells to the numbers of its float32 points, all at once.
 
     rows: (register in the reply, exponent from -30 to 0) of each point, apart and ascending, high
@@ -96,7 +104,8 @@ def floats(rows):
     form = layout(rows, "I")
     scales = [2 * 10 ** -exponent << LAST_EXPONENT - 150 for _, exponent in rows]
 
-    def read(cells):
+    def read(cells: bytes) -> "tuple[Numbers, int | None]":
+        numbers: "Numbers"
         raws = struct.unpack_from(form, cells, 0)
         # The shift down leaves nothing of zero and of subnormals, whose first bit is not implied.
         numbers = [
@@ -110,7 +119,7 @@ def floats(rows):
     return read
 
 
-def layout(rows, letter):
+def layout(rows: "Iterable[tuple[int, int]]", letter: str) -> str:
     """Return the struct layout of the rows of `floats`; letter: of one number."""
     form, at = ">", 0
     for register, _ in rows:
@@ -119,7 +128,7 @@ def layout(rows, letter):
     return form
 
 
-def encode(value, name, exponent):
+def encode(value: int, name: str, exponent: int) -> bytes:
     """Return the cells of `value` x 10**exponent, in the register's own unit.
 
     The way back of `decode` with the same exponent; for simulators and tests.
@@ -139,21 +148,22 @@ def encode(value, name, exponent):
     return _reversed_by_register(cells) if form.low_first else cells
 
 
-def scaled(number, power):
+def scaled(number: int, power: int) -> int:
     """Return number x 10**power as a whole number, rounded half away from zero."""
     if power >= 0:
-        return number * 10 ** power
+        scale: int = 10 ** power
+        return number * scale
     return divided(number, 10 ** -power)
 
 
-def divided(top, bottom):
+def divided(top: int, bottom: int) -> int:
     """Return top / bottom (bottom > 0) as a whole number, rounded half away from zero."""
     if top < 0:
         return -((-2 * top + bottom) // (2 * bottom))
     return (2 * top + bottom) // (2 * bottom)
 
 
-def text(cells):
+def text(cells: bytes) -> str:
     """Return registers as text: up to the first NUL, spaces cut, only printable ASCII.
 
     Devices pad with NUL or space and some send garbage behind the NUL (field pitfall 20).
@@ -166,7 +176,7 @@ def text(cells):
     return out.strip()
 
 
-def cells_of(words):
+def cells_of(words: "Iterable[int]") -> bytes:
     """Return 16-bit numbers as register bytes.  Raises FormatError outside 0..65535."""
     for word in words:
         if not 0 <= word <= 0xFFFF:
@@ -174,7 +184,7 @@ def cells_of(words):
     return b"".join([struct.pack(">H", word) for word in words])
 
 
-def _whole(raw, exponent, shape):
+def _whole(raw: int, exponent: int, shape: tuple[int, int, int]) -> int | None:
     fraction_bits, bias, power_max = shape
     power = raw >> fraction_bits & power_max
     fraction = raw & (1 << fraction_bits) - 1
@@ -194,13 +204,13 @@ def _whole(raw, exponent, shape):
     return -whole if negative else whole
 
 
-def _float_bits(value, exponent, shape):
+def _float_bits(value: int, exponent: int, shape: tuple[int, int, int]) -> int:
     fraction_bits, bias, power_max = shape
     sign = (power_max + 1) << fraction_bits if value < 0 else 0
     if value == 0:
         return 0
-    top = abs(value) * 10 ** max(exponent, 0)
-    bottom = 10 ** max(-exponent, 0)
+    top: int = abs(value) * 10 ** max(exponent, 0)
+    bottom: int = 10 ** max(-exponent, 0)
     shift, lowest = 0, 1 - bias - fraction_bits
     while top >= bottom << (fraction_bits + 1):
         bottom <<= 1
@@ -219,5 +229,5 @@ def _float_bits(value, exponent, shape):
     return sign | raw
 
 
-def _reversed_by_register(cells):
+def _reversed_by_register(cells: bytes) -> bytes:
     return b"".join([cells[i:i + 2] for i in range(len(cells) - 2, -1, -2)])

@@ -6,7 +6,6 @@ id on: its scale factors come from the same instant as its values, and id and le
 sentinel in every poll; if they changed, the chain is walked anew.
 """
 
-from collections import namedtuple
 
 from drivers import modbus, profile, registers
 from drivers.reader import Asker
@@ -14,18 +13,27 @@ from drivers.register_driver import checked, exponent_of, reason_of
 from gateway.core.errors import BadFrame, DeviceError, Refused
 from gateway.core.measurand import BY_NAME
 from gateway.core.reading import BAD_FRAME, NOT_ASKED, NOT_IMPLEMENTED, OUT_OF_RANGE, Absent, Point
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from drivers.driver import Setup
+    from drivers.types import Identification, Steps
+    from gateway.core.reading import Value, Values
+    # (model id, address of the id, length) of each model.
+    Chain = tuple[tuple[int, int, int], ...]
 
 # For profile.py: what a [[point]] of protocol "sunspec" says, beside what every point says.
 HAS_REGISTERS = True
-POINT_KEYS = {
+POINT_KEYS: "profile.Shape" = {
     "models": (list, profile.REQUIRED), "offset": (int, profile.REQUIRED),
     "format": (str, profile.REQUIRED), "scale": (int, None), "exponent": (int, 0),
 }
 
 # A value in a SunSpec model: offset from the model id's register; scale: offset of its scale
 # factor or None.  exponent: of the raw number on top of the scale factor.
-SunspecPoint = namedtuple("SunspecPoint", (
-    "measurand", "models", "offset", "format", "scale", "exponent", "group", "source"))
+SunspecPoint = NamedTuple("SunspecPoint", [
+    ("measurand", str), ("models", "tuple[int, ...]"), ("offset", int), ("format", str),
+    ("scale", "int | None"), ("exponent", int), ("group", str), ("source", "tuple[str, ...]")])
 
 BASES = (40000, 50000, 0)
 MARKER = b"SunS"
@@ -35,7 +43,7 @@ MODELS_MAX = 64                 # the longest real chains have about 20
 SCALE_MAX = 10                  # a scale factor outside -10..10 is no scale factor
 
 # type -> (number format, bits that say "not implemented" or None).  Accumulators: 0.
-TYPES = {
+TYPES: dict[str, tuple[str, int | None]] = {
     "int16": ("int16", 0x8000),
     "uint16": ("uint16", 0xFFFF),
     "enum16": ("uint16", 0xFFFF),
@@ -54,7 +62,7 @@ COMMON_TEXTS = (("manufacturer", 2, 16), ("model", 18, 16), ("version", 42, 8),
                 ("serial", 50, 16))
 
 
-def point(row):
+def point(row: profile.PointRow) -> SunspecPoint:
     """Return the SunspecPoint of a checked row of a profile."""
     got = row.got
     profile.one_of(row.where, "format", got["format"], TYPES)
@@ -62,19 +70,19 @@ def point(row):
                         got["scale"], got["exponent"], got["group"], row.source)
 
 
-def place(made):
+def place(made: SunspecPoint) -> str:
     """Return where a SunspecPoint stands, in words."""
     scale = "" if made.scale is None else ", sf +%d" % made.scale
     return "models %d-%d +%d %s%s" % (
         made.models[0], made.models[-1], made.offset, made.format, scale)
 
 
-def build(made, setup):
+def build(made: profile.Profile, setup: "Setup") -> "SunspecDriver":
     """Return the driver of a profile."""
     return SunspecDriver(made, setup)
 
 
-def read_point(cells, point, exponent):
+def read_point(cells: bytes, point: SunspecPoint, exponent: int) -> "Value":
     """Return a SunspecPoint's value in 10**exponent units, or an Absent.
 
     cells: the model's registers from its id on; a device may end earlier than the point.
@@ -89,13 +97,13 @@ def read_point(cells, point, exponent):
         if scale is None or scale == b"\x80\x00":
             return Absent(NOT_IMPLEMENTED)
         factor = registers.decode(scale, "int16", 0)
-        if not -SCALE_MAX <= factor <= SCALE_MAX:
+        if factor is None or not -SCALE_MAX <= factor <= SCALE_MAX:
             return Absent(OUT_OF_RANGE)
         power += factor
     return checked(registers.decode(raw, form, exponent - power), point.measurand, exponent)
 
 
-def _cut(cells, offset, count):
+def _cut(cells: bytes, offset: int, count: int) -> bytes | None:
     raw = cells[2 * offset:2 * (offset + count)]
     return raw if len(raw) == 2 * count else None
 
@@ -103,7 +111,7 @@ def _cut(cells, offset, count):
 class SunspecDriver:
     """One SunSpec device; which models it has is found at the first poll."""
 
-    def __init__(self, made, setup):
+    def __init__(self, made: profile.Profile, setup: "Setup") -> None:
         rows = [p for p in made.points if setup.everything or p.group == "journal"]
         names = []
         for row in rows:
@@ -115,18 +123,18 @@ class SunspecDriver:
         self.points = tuple([Point(BY_NAME[n].id, exponent_of(n, setup), "") for n in names])
         self._asker = Asker(setup, made.transport.min_gap_ms,
                             (modbus.READ_HOLDING, BASES[0], (1, 2)))
-        self.chain = None               # ((model id, address of the id, length), ...)
+        self.chain: "Chain | None" = None
 
-    def poll(self):
+    def poll(self) -> "Steps[Values]":
         """Yield transactions; return the values by position.  See driver.py."""
-        values = [Absent(NOT_ASKED)] * len(self.points)
+        values: list[Value] = [Absent(NOT_ASKED)] * len(self.points)
         try:
             if self.chain is None:
                 self.chain = yield from self._walk()
         except DeviceError as error:
             return (Absent(reason_of(error)),) * len(values)
         values = [Absent(NOT_IMPLEMENTED)] * len(values)
-        done = []
+        done: list[str] = []
         for model, address, length in self.chain or ():
             mine = self._mine(model, done)
             if not mine:
@@ -140,11 +148,12 @@ class SunspecDriver:
             done += [row.measurand for row in mine]
         return tuple(values)
 
-    def _mine(self, model, done):
+    def _mine(self, model: int, done: list[str]) -> list[SunspecPoint]:
         """Return the points of a model that no model before it in the chain gave."""
         return [r for r in self._rows if model in r.models and r.measurand not in done]
 
-    def _decode(self, values, rows, cells, reason):
+    def _decode(self, values: "list[Value]", rows: list[SunspecPoint], cells: bytes | None,
+                reason: int) -> None:
         for row in rows:
             place = self._names.index(row.measurand)
             if cells is None:
@@ -152,7 +161,8 @@ class SunspecDriver:
             else:
                 values[place] = read_point(cells, row, self.points[place].exponent)
 
-    def _model(self, model, address, length, rows):
+    def _model(self, model: int, address: int, length: int,
+               rows: list[SunspecPoint]) -> "Steps[bytes]":
         """Read a model from its id to the last point wanted; its head must be as walked."""
         end = 2
         for row in rows:
@@ -168,7 +178,7 @@ class SunspecDriver:
                 model, length, address))
         return cells
 
-    def _read(self, address, counts):
+    def _read(self, address: int, counts: tuple[int, ...]) -> "Steps[bytes]":
         """Read holding registers, once more if the frame was damaged."""
         try:
             return (yield from self._asker.read(modbus.READ_HOLDING, address, counts))
@@ -176,7 +186,7 @@ class SunspecDriver:
             pass
         return (yield from self._asker.read(modbus.READ_HOLDING, address, counts))
 
-    def _walk(self):
+    def _walk(self) -> "Steps[Chain]":
         """Return the chain.  Raises BadFrame where there is none, or none that ends."""
         start = None
         for base in BASES:
@@ -189,6 +199,7 @@ class SunspecDriver:
                 break
         if start is None:
             raise BadFrame("no SunSpec marker at 40000, 50000 or 0")
+        chain: list[tuple[int, int, int]]
         chain, address = [], start
         for _ in range(MODELS_MAX):
             head = yield from self._read(address, (2,))
@@ -203,7 +214,7 @@ class SunspecDriver:
                 raise BadFrame("SunSpec chain runs past address 65535 at model %d" % model)
         raise BadFrame("SunSpec chain has no end after %d models" % MODELS_MAX)
 
-    def identify(self):
+    def identify(self) -> "Steps[Identification]":
         """Yield transactions; return the texts of the common model and the chain of models.
 
         Keys: manufacturer, model, version, serial, model_chain: ((id, length), ...).
@@ -213,7 +224,7 @@ class SunspecDriver:
         cells = yield from self._read(address, (length + 2,))
         if cells[:4] != registers.cells_of((model, length)):
             raise BadFrame("the common model changed while it was read")
-        found = {}
+        found: Identification = {}
         for name, offset, count in COMMON_TEXTS:
             found[name] = registers.text(cells[2 * offset:2 * (offset + count)])
         found["model_chain"] = tuple([(m, size) for m, _, size in self.chain])

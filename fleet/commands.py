@@ -21,6 +21,7 @@ from fleet.reporting import html
 from fleet.reporting import report as reports
 from fleet.reporting.text import describe_incident
 from fleet.store.reader import opened
+from fleet.texts import say
 from fleet.transparency import proofs
 from fleet.transparency.merkle_log import Log
 from gateway.aio import cli
@@ -109,19 +110,19 @@ def verify(arguments: argparse.Namespace) -> int:
         notes = [one for device in sites[arguments.site]
                  for one in reader.incidents(device.device)]
     if not checked:
-        raise ReportError(f"{arguments.site}: no batch is stored yet, nothing to verify")
+        raise ReportError(say("verify.nothing", site=arguments.site))
     faults = [fault for one in checked for fault in one.faults]
     content = {"ok": not faults, "journals": [
         {**one._asdict(), "faults": [fault.what for fault in one.faults]} for one in checked],
         "incidents": [dataclasses.asdict(one) | {"journal": one.journal.hex()}
                       for one in notes]}
-    lines = [f"{one.device}, journal {one.journal}: {one.records} records "
-             f"{one.first_seq}..{one.last_seq} in {one.batches} batches, receipted up to "
-             f"{one.low_water}" for one in checked]
-    lines += [f"note: {note.device}, journal {note.journal.hex()}: {describe_incident(note)}"
-              for note in notes]
-    lines += [f"WRONG: {fault.device}, journal {fault.journal}: {fault.what}"
+    lines = [say("verify.journal", device=one.device, journal=one.journal, records=one.records,
+                 first=one.first_seq, last=one.last_seq, batches=one.batches,
+                 receipted=one.low_water) for one in checked]
+    lines += [say("verify.note", device=note.device, journal=note.journal.hex(),
+                  incident=describe_incident(note)) for note in notes]
+    lines += [say("verify.wrong", device=fault.device, journal=fault.journal, what=fault.what)
               for fault in faults]
-    lines.append("not proven" if faults else "signatures, chain and sequence hold")
+    lines.append(say("verify.bad" if faults else "verify.good"))
     cli.show(arguments, content, lines)
     return cli.PERSON if faults else cli.FINE

@@ -53,7 +53,8 @@ def listen(port: int) -> socket.socket:
         listener.close()
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         raise ConfigError(f"port {port} of {HOST} {'is taken' if taken else 'cannot be used'}; "
-                          "stop what uses it, or give another --port (1024..65535)") from error
+                          "next: stop what uses it, or give another --port "
+                          "(1024..65535)") from error
     return listener
 
 

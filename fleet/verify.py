@@ -11,6 +11,7 @@ from fleet.formats.envelope import inflate
 from fleet.formats.registry import Device, key_for, verified
 from fleet.formats.values import AnyBatch, Opened
 from fleet.store.reader import JournalRow, Reader
+from fleet.texts import say
 from gateway.core.errors import FormatError
 from gateway.core.evidence import chain, downsampled
 
@@ -89,8 +90,8 @@ def journal(reader: Reader, device: Device, row: JournalRow,
         first_seq = first_seq or batch.first_seq
         records, count = records + last_seq - batch.first_seq + 1, count + 1
     if numbers is None and row.low_water is not None and row.low_water > last_seq:
-        faults.append(Fault(device.device, name, LOST, f"records {last_seq + 1}..{row.low_water} "
-                            "were acknowledged but are not stored"))
+        faults.append(Fault(device.device, name, LOST, say(
+            "fault.lost", first=last_seq + 1, last=row.low_water)))
     low_water = row.low_water or 0
     if numbers is not None:         # what came after a period says nothing about it
         low_water = min(low_water, last_seq)
@@ -99,27 +100,26 @@ def journal(reader: Reader, device: Device, row: JournalRow,
 
 def _batch_faults(device: Device, journal_id: bytes, number: int, sealed: bytes,
                   deep: bool) -> Iterator[Found]:
-    place = f"batch {number}"
     try:
         message, batch, _ = downsampled.open_any(sealed)
     except FormatError as error:
-        yield UNREADABLE, f"{place}: cannot be read: {error}"
+        yield UNREADABLE, say("fault.unreadable", number=number, error=error)
         return
-    place = f"batch {number} (records {batch.first_seq}..{batch.last_seq})"
+    named = {"number": number, "first": batch.first_seq, "last": batch.last_seq}
     public = key_for(device, message.kid, batch.journal_id)
     if public is None or not verified(public, message.signed, message.signature):
-        yield SIGNATURE, f"{place}: the signature does not fit; its bytes were changed or swapped"
+        yield SIGNATURE, say("fault.signature", **named)
         return
     if (batch.device, batch.journal_id) != (device.device, journal_id) or (
             _place(sealed, number) is None):
-        yield MISPLACED, (f"{place}: is batch {batch.number} of {batch.device}, stored in a wrong "
-                          "place")
+        yield MISPLACED, say("fault.misplaced", own_number=batch.number, device=batch.device,
+                             **named)
         return
     if deep:
         try:
             downsampled.open_records(batch, inflate)
         except FormatError as error:
-            yield NOT_BOOKED, f"{place}: received, not booked: {error}"
+            yield NOT_BOOKED, say("fault.not_booked", error=error, **named)
 
 
 def _place(sealed: bytes, number: int) -> Opened | None:
@@ -131,10 +131,11 @@ def _place(sealed: bytes, number: int) -> Opened | None:
 
 def _order_faults(batch: AnyBatch, last_seq: int, link: bytes) -> Iterator[Found]:
     if batch.first_seq > last_seq + 1 and batch.prev != link:
-        yield MISSING, (f"records {last_seq + 1}..{batch.first_seq - 1} are missing before batch "
-                        f"{batch.number}; the gateway still holds them, or they were taken away")
+        yield MISSING, say("fault.missing", number=batch.number, first=last_seq + 1,
+                           last=batch.first_seq - 1)
     elif batch.first_seq <= last_seq:
-        yield REPEATED, f"batch {batch.number}: repeats records {batch.first_seq}..{last_seq}"
+        yield REPEATED, say("fault.repeated", number=batch.number, first=batch.first_seq,
+                            last=last_seq)
     elif batch.prev != link:
-        yield LINK, (f"batch {batch.number} (records {batch.first_seq}..{batch.last_seq}): does "
-                     "not name the batch before it; one of the two was exchanged")
+        yield LINK, say("fault.link", number=batch.number, first=batch.first_seq,
+                        last=batch.last_seq)

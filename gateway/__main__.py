@@ -6,7 +6,6 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from gateway.aio import cli
 from gateway.config import load as config
@@ -113,17 +112,16 @@ def _check(arguments: argparse.Namespace) -> int:
             cli.say_error("wattproof-gateway", config.report(arguments.file, mistakes), "")
         return cli.PERSON
     cabinet = config.load(arguments.file)
-    found: dict[str, Any] = {
+    notes = [f"bus {bus.name}: {bus.tty} does not exist now; the gateway starts without it and "
+             "tries on" for bus in cabinet.buses if bus.tty and not Path(bus.tty).exists()]
+    found = {
         "file": str(arguments.file), "mistakes": [], "devices": len(cabinet.devices),
         "buses": len(cabinet.buses), "points": sum(len(s.points) for s in cabinet.schema),
-        "config_hash": cabinet.config_hash.hex(),
-        "notes": [f"bus {bus.name}: {bus.tty} does not exist now; the gateway starts without "
-                  "it and tries on"
-                  for bus in cabinet.buses if bus.tty and not Path(bus.tty).exists()]}
+        "config_hash": cabinet.config_hash.hex(), "notes": notes}
     cli.show(arguments, found, [
         f"{arguments.file}: no mistakes; {found['devices']} devices on {found['buses']} buses, "
-        f"{found['points']} points, config {found['config_hash'][:12]}",
-        *(f"note: {note}" for note in found["notes"])])
+        f"{found['points']} points, config {cabinet.config_hash.hex()[:12]}",
+        *(f"note: {note}" for note in notes)])
     return cli.FINE
 
 

@@ -12,9 +12,8 @@ import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from drivers.links import open_link
+from drivers.links import BusConfig, open_link
 from gateway.aio.keep_alive import Beat, Progress, Service, keep_alive, pause
 from gateway.config.values import Cabinet
 from gateway.core.event import Committed
@@ -98,7 +97,7 @@ class Gateway:
             settings.loss_window_s, settings.batch_minutes, sealer), retention(journal),
             Succession(successor))
 
-    def _poller(self, bus: Any, last_read: Mapping[str, int]) -> BusPoller:
+    def _poller(self, bus: BusConfig, last_read: Mapping[str, int]) -> BusPoller:
         units = [Unit(device.name, stream, self.cabinet.drivers[stream],
                       Timeout(float(bus.timeout_s)))
                  for stream, device in enumerate(self.cabinet.devices) if device.bus == bus.name]
@@ -167,29 +166,29 @@ class Gateway:
             beat()
             await pause(STATUS_S)
 
-    def _show(self, event: Any) -> None:
+    def _show(self, event: object) -> None:
         """Show what is durable now."""
         if isinstance(event, Committed):
             self.live.board.take(event.scans)
 
-    def message(self) -> dict[str, Any]:
+    def message(self) -> dict[str, object]:
         """Return the live message of now."""
         journal = self.writer.journal
         moment = Moment(self.clock.ticks_ms(), self.clock.state(), journal.boot,
                         journal.durable_seq, self._journal_brief())
         return self.live.message(moment)
 
-    def _journal_brief(self) -> dict[str, Any]:
+    def _journal_brief(self) -> dict[str, object]:
         journal = self.writer.journal
         return {"durable_seq": journal.durable_seq,
                 "acknowledged_seq": self.uplink.outbox.acknowledged_seq,
                 "batches_waiting": self.uplink.outbox.waiting(), "state": journal.state}
 
-    def status(self, state: str) -> dict[str, Any]:
+    def status(self, state: str) -> dict[str, object]:
         """Return the status; state: running or stopped.  docs/operations.md explains it."""
         counts, clock = self.store.counts(), self.clock.state()
         known = clock.source != CLOCK_UNKNOWN
-        status: dict[str, Any] = {
+        status: dict[str, object] = {
             "v": 1, "state": state, "pid": os.getpid(), "software": SOFTWARE,
             "written_unix_s": round(self.clock.unix_s(), 3),
             "cabinet": self.cabinet.site.cabinet, "config": self.cabinet.config_hash.hex(),
@@ -214,7 +213,7 @@ class Gateway:
         status["words"] = statuses.words(status)
         return status
 
-    def _unit(self, unit: Unit) -> dict[str, Any]:
+    def _unit(self, unit: Unit) -> dict[str, object]:
         return {"name": unit.name, "state": unit.state, "serial": unit.serial,
                 "timeout_s": round(unit.timeout.value_s, 3), "error": unit.last_error,
                 "counts": unit.counts}

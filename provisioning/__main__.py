@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.aio import cli
-from provisioning import clock, enrol, handover, parts, site
+from provisioning import clock, create, enrol, handover, parts
 
 GUIDE = """\
 Two steps bring a cabinet to life:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None, now: datetime.datetime | None = None
 
 def _init(arguments: argparse.Namespace) -> int:
     made = parts.load(arguments.parts, arguments.site)
-    files = site.create(made, arguments.out, _moment(arguments))
+    files = create.site(made, arguments.out, _moment(arguments))
     ca = arguments.out / "ca" / "ca.key"
     cli.show(arguments, {"cabinet": made["site"]["cabinet"], "site": made["site"]["id"],
                          "files": [str(path) for path in files], "keep_offline": str(ca)}, [

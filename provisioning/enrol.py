@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from gateway.core.errors import ConfigError
-from provisioning import identity, site, toml_text
+from provisioning import create, identity, toml_text
 
 # File of the site -> file of the fleet.  Keys get mode 0600.
 FLEET_FILES = {
@@ -42,8 +42,8 @@ def enrol(folder: Path, data: Path, now: datetime.datetime) -> Path:
     if path.exists():
         _check_same_key(path, entry)
     else:
-        site.private_folder(data)
-        site.private_folder(path.parent)
+        create.private_folder(data)
+        create.private_folder(path.parent)
         replace(path, json.dumps(entry, indent=2, ensure_ascii=False).encode() + b"\n")
     if not (data / "fleet.toml").exists():
         _write_fleet(folder, data, cabinet)
@@ -55,8 +55,8 @@ def _cabinet(folder: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; --site names the folder that "
-                          "`python -m provisioning init --out` made") from error
+        raise ConfigError(f"{path}: {error.strerror}; next: name with --site the folder "
+                          "that `python -m provisioning init --out` made") from error
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
 
@@ -101,7 +101,7 @@ def _check_same_key(path: Path, entry: dict[str, Any]) -> None:
         raise ConfigError(
             f"{path}: {entry['device']} is enrolled with another evidence key (id "
             f"{known['kid_hex']}, this one has {entry['kid_hex']}). A second board may not "
-            "take its name: give the site another [site] cabinet, or withdraw the old entry "
+            "take its name; next: give the site another [site] cabinet, or withdraw the old entry "
             "by moving this file away")
 
 
@@ -111,16 +111,16 @@ def check_receipt_key(folder: Path, data: Path) -> None:
     if held.exists() and held.read_bytes() != _content(folder / "fleet/receipt.key"):
         raise ConfigError(
             f"{held}: this fleet signs receipts with another key than the site expects; "
-            f"put the fleet's public receipt key into {folder / 'fleet/receipt.pub'} and its "
+            f"next: put the fleet's public receipt key into {folder / 'fleet/receipt.pub'} and its "
             f"private key into {folder / 'fleet/receipt.key'}, or enrol at the site's own fleet")
 
 
 def _write_fleet(folder: Path, data: Path, cabinet: dict[str, Any]) -> None:
-    site.private_folder(data / "keys")
+    create.private_folder(data / "keys")
     for source, target in FLEET_FILES.items():
         if not (data / target).exists():
             mode = 0o600 if target.endswith(".key") else 0o644
-            site.write_new(data / target, _content(folder / source), mode)
+            create.write_new(data / target, _content(folder / source), mode)
     uplink = cabinet["uplink"]
     tables = [
         ("broker", {"host": uplink["host"], "port": uplink["port"], "ca": "keys/ca.crt",

@@ -59,7 +59,7 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); "
-                          "give --parts an existing parts.toml or endpoints.json") from error
+                          "next: give --parts an existing parts.toml or endpoints.json") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: {error}") from error
 

@@ -1,6 +1,6 @@
-"""Make a site: cabinet.toml, keys, local authority, broker files, the fleet's keys.
+"""What a site is made of: cabinet.toml, keys, local authority, broker files, the fleet's keys.
 
-The folder that comes out:
+The folder that create.py makes of it:
 
     cabinet.toml                     what the gateway reads
     keys/      evidence.key          Ed25519, signs batches; never leaves the gateway
@@ -11,14 +11,11 @@ The folder that comes out:
                receipt.key receipt.pub   Ed25519, signs receipts; the gateway holds the .pub
 """
 
-import contextlib
 import datetime
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gateway.config import load as config
 from gateway.core.errors import ConfigError
 from provisioning import broker_files, identity, toml_text
 
@@ -31,64 +28,12 @@ LOOPBACK = ("localhost", "127.0.0.1")
 Table = dict[str, Any]
 
 
-def create(parts: Table, out: Path, now: datetime.datetime) -> list[Path]:
-    """Write a site into `out` and return the files made, in order.
-
-    parts: as parts.load gives it.  now: aware time from which certificates are valid.
-    Raises ConfigError when any of the files is there already (a key is never replaced), and
-    with every mistake when the gateway could not run what the parts describe.
-    """
-    root = out.resolve()
-    files = dict(_files(parts, root, now))
-    there = [name for name in files if (root / name).exists()]
-    if there:
-        raise ConfigError(f"{root / there[0]} is there already and is not overwritten; "
-                          "choose another --out, or move the old site away first")
-    root.mkdir(parents=True, exist_ok=True)
-    for folder in FOLDERS:
-        private_folder(root / folder)
-    for name, content in files.items():
-        write_new(root / name, content, mode=0o644 if _is_public(name) else 0o600)
-    _check(root, list(files))
-    return [root / name for name in files]
-
-
-def _check(root: Path, names: list[str]) -> None:
-    """Let the gateway judge the cabinet; one it would not run leaves no keys behind."""
-    mistakes = config.check(root / "cabinet.toml")
-    if not mistakes:
-        return
-    for name in names:
-        (root / name).unlink()
-    for folder in FOLDERS:
-        with contextlib.suppress(OSError):          # something else of the owner's is in it
-            (root / folder).rmdir()
-    with contextlib.suppress(OSError):
-        root.rmdir()
-    told = "\n".join(f"  {text}" for _, text in mistakes)
-    raise ConfigError(f"the parts do not make a cabinet that could run; nothing was made:\n{told}")
-
-
-def private_folder(path: Path) -> None:
-    """Make a folder only its owner may enter; an existing one is narrowed to that."""
-    path.mkdir(parents=True, exist_ok=True)
-    path.chmod(0o700)
-
-
-def write_new(path: Path, content: bytes, mode: int) -> None:
-    """Write a file that must not exist yet; a secret is never readable by others, not
-    even between creation and chmod."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with os.fdopen(handle, "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(content)
-
-
-def _is_public(name: str) -> bool:
+def is_public(name: str) -> bool:
+    """Return whether everybody may read a file of the site."""
     return name.endswith((".crt", ".pub", ".toml", ".conf", ".yaml", "acl"))
 
 
-def _files(parts: Table, root: Path, now: datetime.datetime) -> Iterator[tuple[str, bytes]]:
+def files_of(parts: Table, root: Path, now: datetime.datetime) -> Iterator[tuple[str, bytes]]:
     """Yield (name below the site, content): keys first, what refers to them after."""
     site, uplink = parts["site"], parts.get("uplink", {})
     cabinet, host, port = site["cabinet"], uplink.get("host", "127.0.0.1"), _port(uplink)

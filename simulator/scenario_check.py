@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from gateway.core.errors import ConfigError
+from gateway.core.roles import ROLE_NAMES
 from simulator.buses import BUSES, OLD_KINDS, PROFILES, PROTOCOLS, TRANSPORTS, name_of
 
-ROLES = ("grid", "pv", "battery", "it", "cooling", "lighting", "other")
+ROLES = tuple(name for name in ROLE_NAMES if name != "genset")     # none is played yet
 METERS = ("eastron-sdm630-v2", "eastron-sdm120", "sunspec-generic")
 NODE_PROFILE = "compute-prometheus"
 REQUIRED = object()

@@ -10,14 +10,14 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway.core.errors import Bug
+from gateway.core.roles import ENERGY_NAMES
 from simulator.noise import lane, smooth
 from simulator.physics import battery, cabinet, grid, lighting, load, pv, sun, weather
 from simulator.scenario import Scenario
 
 STEP_S = 1
 CLOSURE = 1e-9          # relative; the sum of some twenty doubles is good to about 1e-15
-ROLES = ("grid_import", "grid_export", "pv", "battery_charge", "battery_discharge", "genset",
-         "it", "cooling", "lighting", "other")
+ROLES: tuple[str, ...] = ENERGY_NAMES       # in the order of _entries
 
 
 class Flow(NamedTuple):

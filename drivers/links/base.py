@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from drivers.types import Transaction
 
 T = TypeVar("T")
 
@@ -18,30 +21,12 @@ class LinkClock(Protocol):
         """Sleep for scaled seconds."""
 
 
-class Transaction(Protocol):
-    """One question: see drivers/modbus.py, pylontech.py and prometheus.py."""
-
-    request: bytes
-    gap_ms: int
-    turns: int                  # answers that are waited for, one after the other
-    heard: bool
-
-    def feed(self, data: bytes) -> bool:
-        """Take bytes; True when the answer is whole.  Raises BadFrame, Refused.
-
-        in_turn.InTurn, of TCP only, also returns bytes: the next request, to be sent now.
-        """
-
-    def describe(self) -> str:
-        """Return the question in words."""
-
-
 class Link(Protocol):
     """A bus that carries one transaction at a time."""
 
     counts: "Counts"
 
-    async def exchange(self, transaction: Any, timeout_s: float) -> int:
+    async def exchange(self, transaction: "Transaction", timeout_s: float) -> int:
         """Ask and hear; return clock.ticks_ms() of the moment the reply began to arrive.
 
         Raises NoReply (silence, not connected), BadFrame, Refused.  timeout_s: real seconds.

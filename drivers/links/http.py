@@ -5,11 +5,14 @@ bytes come.  Redirects are not followed, TLS is not spoken: nodes are inside the
 """
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from drivers.links.base import BackOff, BusConfig, Counts, LinkClock, uninterrupted
 from gateway.core.errors import BadFrame, ConfigError, NoReply, Refused
+
+if TYPE_CHECKING:
+    from drivers.types import HttpTransaction
 
 WHOLE_MAX_S = 5.0
 READ_BYTES = 65536
@@ -49,7 +52,7 @@ class HttpLink:
     async def close(self) -> None:
         """Nothing stays open between exchanges."""
 
-    async def _exchange(self, transaction: Any, timeout_s: float) -> int:
+    async def _exchange(self, transaction: "HttpTransaction", timeout_s: float) -> int:
         async with self._lock:
             loop = asyncio.get_running_loop()
             wait_s = self._back_off.wait_s(loop.time())
@@ -74,7 +77,7 @@ class HttpLink:
             self.counts.answered += 1
             return began_ms
 
-    async def _get(self, transaction: Any) -> int:
+    async def _get(self, transaction: "HttpTransaction") -> int:
         reader, writer = await asyncio.open_connection(self._host, self._port)
         self.counts.opened += 1
         try:

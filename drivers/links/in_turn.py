@@ -5,7 +5,6 @@ once a read.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from drivers import modbus
 from gateway.core.errors import BadFrame, Bug
@@ -32,7 +31,7 @@ class InTurn:
         self._at = 0
         self.rest = b""                 # behind the last answer, or of a frame not yet whole
         self.request: bytes = self.reads[0].request
-        self.result: tuple[Any, ...] | None = None        # the registers of each read
+        self.result: tuple[bytes | None, ...] | None = None        # the registers of each read
 
     @property
     def current(self) -> modbus.TcpRead:

@@ -3,7 +3,6 @@
 import functools
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from drivers import profile
 from drivers.links.registry import NAMES
@@ -30,7 +29,7 @@ def path_of(stem: str) -> Path:
 
 
 @functools.cache
-def find(stem: str) -> Any:
+def find(stem: str) -> profile.Profile:
     """Return the Profile of that name; raises ConfigError with the nearest names."""
     if stem not in names():
         import difflib  # only for whoever has mistyped a name
@@ -39,7 +38,7 @@ def find(stem: str) -> Any:
     return load(_files()[stem])
 
 
-def load(path: Path) -> Any:
+def load(path: Path) -> profile.Profile:
     """Return the Profile in a TOML file; raises ConfigError naming file and place."""
     try:
         if path.stat().st_size > FILE_BYTES_MAX:

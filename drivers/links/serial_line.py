@@ -8,13 +8,16 @@ until it has been silent for the unit's learned worst latency (times four, at mo
 
 import asyncio
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 import serial
 
 from drivers.links.base import BackOff, BusConfig, Counts, LinkClock, uninterrupted
 from gateway.aio.deadlines import limits
 from gateway.core.errors import BadFrame, NoReply, Refused
+
+if TYPE_CHECKING:
+    from drivers.types import Transaction
 
 BITS_PER_CHARACTER = 11         # start, 8 data, parity or second stop, stop
 SILENCE_CHARACTERS = 3.5        # Modbus over Serial Line V1.02, 2.5.1.1
@@ -48,7 +51,7 @@ class SerialLink:
         self._silence_s = (SILENCE_FAST_S if bus.baud > 19200
                            else SILENCE_CHARACTERS * BITS_PER_CHARACTER / bus.baud)
 
-    async def exchange(self, transaction: Any, timeout_s: float) -> int:
+    async def exchange(self, transaction: "Transaction", timeout_s: float) -> int:
         """Ask and hear: see base.Link.  A cancelled caller waits until the line is free."""
         return await uninterrupted(self._exchange(transaction, timeout_s))
 
@@ -57,7 +60,7 @@ class SerialLink:
         async with self._lock:
             self._shut()
 
-    async def _exchange(self, transaction: Any, timeout_s: float) -> int:
+    async def _exchange(self, transaction: "Transaction", timeout_s: float) -> int:
         async with self._lock:
             self._open()
             await self._settle()
@@ -189,7 +192,7 @@ class SerialLink:
             self._dirty_s = DRAIN_MAX_S
             raise NoReply(f"{self.name}: only {sent} of {len(request)} bytes could be sent")
 
-    async def _hear(self, transaction: Any, timeout_s: float) -> int:
+    async def _hear(self, transaction: "Transaction", timeout_s: float) -> int:
         loop = asyncio.get_running_loop()
         asked_s = self._busy_s
         deadline_s = asked_s + timeout_s
@@ -214,18 +217,18 @@ class SerialLink:
                 raise self._nothing(transaction, timeout_s)
             await self._wait(limit_s - loop.time())
 
-    def _nothing(self, transaction: Any, timeout_s: float) -> NoReply | BadFrame:
+    def _nothing(self, transaction: "Transaction", timeout_s: float) -> NoReply | BadFrame:
         what = f"{self.name}: {transaction.describe()}"
         if transaction.heard:
             return BadFrame(f"{what}: the answer stopped before its end")
         return NoReply(f"{what}: no answer in {timeout_s:g} s")
 
-    def _learn(self, transaction: Any, latency_s: float) -> None:
+    def _learn(self, transaction: "Transaction", latency_s: float) -> None:
         unit = _unit(transaction)
         worst = self.counts.latency_max_s
         worst[unit] = max(worst.get(unit, 0.0), latency_s)
 
-    def _soil(self, transaction: Any) -> None:
+    def _soil(self, transaction: "Transaction") -> None:
         """Mark the line dirty: an answer to this transaction may still come."""
         learned_s = self.counts.latency_max_s.get(_unit(transaction))
         silence_s = DRAIN_MAX_S if learned_s is None else LATENCY_MARGIN * learned_s
@@ -236,7 +239,7 @@ def _wake(waiter: "asyncio.Future[None]") -> None:
     waiter.set_result(None)
 
 
-def _unit(transaction: Any) -> int:
+def _unit(transaction: "Transaction") -> int:
     return int(getattr(transaction, "unit", getattr(transaction, "address", 0)))
 
 

@@ -8,16 +8,23 @@ CPU.  Several at once are one transaction (modbus.TcpBurst) and go the same way.
 
 import asyncio
 import socket
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from drivers.links.base import BackOff, BusConfig, Counts, LinkClock
 from gateway.aio.deadlines import Limits, limits
 from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 
+if TYPE_CHECKING:
+    from drivers.types import TcpTransaction
+
 MISSES_MAX = 3                  # unanswered in a row before the connection is given up
 KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 UNREAD_MAX = 4096               # bytes nobody asked for; more is not a Modbus server
 RECEIVE_BYTES = 1024            # three of the longest answers; of a burst the rest comes next
+
+# A row of getaddrinfo: family, kind, protocol, name, address.
+Address = tuple[int, int, int, str, tuple[object, ...]]
 
 
 class Connection:
@@ -33,7 +40,7 @@ class Connection:
         self.heard_ms = 0
         self._socket, self._clock = sock, clock
         self._ends: Limits = limits()
-        self._transaction: Any = None
+        self._transaction: "TcpTransaction | None" = None
         self._waiter: asyncio.Future[int] | None = None
         self._timeout_s = 0.0           # of each question
         self._until_s = 0.0             # end of the wait, loop's time; 0 before a first answer
@@ -41,7 +48,7 @@ class Connection:
         self._began_ms = 0
         self._ends.loop.add_reader(sock, self._hear)
 
-    async def ask(self, transaction: Any, timeout_s: float) -> int:
+    async def ask(self, transaction: "TcpTransaction", timeout_s: float) -> int:
         """Return the ticks at which the (first) reply began; the time-out is that of each.
 
         Raises TimeoutError, OSError (the connection is gone), BadFrame, Refused.
@@ -100,7 +107,7 @@ class Connection:
     def _take(self, data: bytes) -> None:
         """Feed the transaction under way; without one, keep the bytes for the next."""
         waiter, transaction = self._waiter, self._transaction
-        if waiter is None or waiter.done():
+        if waiter is None or transaction is None or waiter.done():
             self._keep(data)
             return
         if not self._until_s and not transaction.rest:
@@ -109,7 +116,7 @@ class Connection:
             done = transaction.feed(data)
             if done is True:
                 waiter.set_result(self._began_ms)
-            elif done:                          # the next request, with its own limit
+            elif isinstance(done, bytes):       # the next request, with its own limit
                 self._until_s = self._ends.loop.time() + self._timeout_s
                 self._send(done)
         except (BadFrame, Refused) as error:
@@ -140,7 +147,7 @@ async def connect(host: str, port: int) -> socket.socket:
     raise OSError(f"{host}: no address")
 
 
-async def _dial(row: Any) -> socket.socket:
+async def _dial(row: Address) -> socket.socket:
     """Return a socket connected to one row of getaddrinfo."""
     family, kind, protocol, _, address = row
     sock = socket.socket(family, kind, protocol)
@@ -154,7 +161,7 @@ async def _dial(row: Any) -> socket.socket:
     return sock
 
 
-async def _addresses(host: str, port: int) -> list[Any]:
+async def _addresses(host: str, port: int) -> Sequence[Address]:
     """Return what getaddrinfo says; only names need a thread, for the answer can take long."""
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM,

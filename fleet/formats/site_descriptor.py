@@ -11,10 +11,10 @@ from typing import Any
 from fleet.formats import cbor_crosscheck
 from gateway.core.codec import cbor
 from gateway.core.errors import BadSchema, FormatError
+from gateway.ledger.counter_limits import Descriptor
 
-# Maps as our decoder gives them: of texts, whole numbers, lists and maps.
+# A map as our decoder gives it: of texts, whole numbers, lists and maps.
 Entry = dict[str, Any]
-Descriptor = dict[str, Any]
 
 # What a descriptor may say at all.
 ENTRIES_MAX, TEXT_CHARS_MAX, DAY_S = 1024, 200, 86_400

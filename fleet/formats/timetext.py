@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from fleet.errors import ReportError
+from fleet.texts import say
 from gateway.core.interval import QUARTER_MS
 
 DAY_MS = 86_400_000
@@ -29,15 +30,13 @@ def parse_quarter(text: str) -> int:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ReportError(f"{text!r} is not a time; write it like 2026-06-01T00:00:00Z"
-                          ) from error
+        raise ReportError(say("refusal.no_time", text=text)) from error
     if found.tzinfo is None or found.utcoffset() != UTC.utcoffset(None):
-        raise ReportError(f"{text!r} is not UTC; end it with Z, like 2026-06-01T00:00:00Z")
+        raise ReportError(say("refusal.no_utc", text=text))
     at_ms = int(found.timestamp() * 1000)
     if at_ms % QUARTER_MS:
         near = rfc3339(at_ms // QUARTER_MS * QUARTER_MS)
-        raise ReportError(f"{text!r} does not lie on a quarter hour, in which readings are "
-                          f"accounted; try {near}")
+        raise ReportError(say("refusal.no_quarter", text=text, near=near))
     return at_ms
 
 
@@ -46,4 +45,4 @@ def parse_day(text: str) -> int:
     try:
         return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1000)
     except ValueError as error:
-        raise ReportError(f"{text!r} is not a day; write it like 2026-06-01") from error
+        raise ReportError(say("refusal.no_day", text=text)) from error

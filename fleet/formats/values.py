@@ -54,6 +54,24 @@ class Opened(NamedTuple):
     cells: tuple[Cell, ...] | None = None
 
 
+class BatchClock(NamedTuple):
+    """What puts the ticks of a batch into UTC.
+
+    boot: journal id and number of the boot.  offset_ms: UTC less ticks.
+    """
+
+    boot: tuple[bytes, int]
+    offset_ms: int
+
+
+class CounterPart(NamedTuple):
+    """A stored part of a counter, the hash of its configuration and the clock of its batch."""
+
+    config: bytes
+    clock: BatchClock
+    part: Part
+
+
 class Neighbour(NamedTuple):
     """A stored batch as far as the chain is concerned; prev, link: 32 bytes."""
 

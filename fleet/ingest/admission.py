@@ -1,6 +1,6 @@
 """Is this batch welcome?  Pure: an opened batch and what is held give the verdict.
 
-Any order is fine: a batch whose predecessor is not here yet is admitted and waits for it
+The order does not matter: a batch whose predecessor is not here yet is admitted and waits for it
 (the low-water mark of receipts does not pass a missing batch).  A hole in the sequence that
 the chain itself passes over is admitted and named: nothing was ever sealed there.  What can
 never be true twice is refused: another content under a number or sequence that is held, a

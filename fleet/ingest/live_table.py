@@ -11,18 +11,18 @@ from gateway.core.live_dictionary import FORMAT, MESSAGE_BYTES_MAX, WORDS
 DEVICES_MAX = 100_000
 ROWS_MAX = 256              # nodes or devices of one cabinet
 
-Figures = dict[str, object]     # a live message, decoded (docs/formats.md); nothing is believed
+LiveFigures = dict[str, object]     # a live message, decoded (docs/formats.md); nothing is believed
 
 
 class Live(NamedTuple):
     """A live message; arrived_s: fleet's monotonic seconds, arrived_ms: fleet's UTC."""
 
-    figures: Figures
+    figures: LiveFigures
     arrived_s: float
     arrived_ms: int
 
 
-def parse(payload: bytes, sender: str) -> Figures | None:
+def parse(payload: bytes, sender: str) -> LiveFigures | None:
     """Return a live message of a device, or None if it is not a usable one."""
     try:
         figures = json.loads(unpack(payload))
@@ -44,13 +44,13 @@ def unpack(payload: bytes) -> bytes:
     return text
 
 
-def section(figures: Figures | None, name: str) -> Figures:
+def section(figures: LiveFigures | None, name: str) -> LiveFigures:
     """Return a part of a live message that should be a map; empty if it is not."""
     found = (figures or {}).get(name)
     return found if isinstance(found, dict) else {}
 
 
-def rows(figures: Figures | None, name: str) -> list[Figures]:
+def rows(figures: LiveFigures | None, name: str) -> list[LiveFigures]:
     """Return a part of a live message that should be a list of maps; others are left out."""
     found = (figures or {}).get(name)
     listed = found[:ROWS_MAX] if isinstance(found, list) else []

@@ -7,7 +7,7 @@ the statement are the ledger's (docs/accounting.md names their keys).
 from typing import Any, TypedDict
 
 Section = dict[str, Any]            # of the ledger's statement
-Figures = dict[str, float | None]   # by energy role or name; None = undefined
+FiguresByName = dict[str, float | None]   # by energy role or name; None = undefined
 
 
 class MeterRow(TypedDict):
@@ -56,7 +56,7 @@ class Slot(TypedDict):
 
     start: str
     end: str
-    energy_wh: Figures
+    energy_wh: FiguresByName
     bus_g_per_kwh: float | None
     grid_g_per_kwh: float | None
     g_per_core_hour: float | None
@@ -73,13 +73,13 @@ class Report(_Times):
     name: str
     cabinet: str
     timezone: str
-    energy_wh: Figures
-    carbon_g: Figures
-    compute: Figures
+    energy_wh: FiguresByName
+    carbon_g: FiguresByName
+    compute: FiguresByName
     renewable_share_it: float | None
     pue: float | None
-    quality: Figures
-    quality_by_role: dict[str, Figures]
+    quality: FiguresByName
+    quality_by_role: dict[str, FiguresByName]
     battery: Section | None
     adjustments: Section
     identities: Section

@@ -8,10 +8,6 @@ from fleet.reporting.content import Report
 from fleet.reporting.report_charts import charts
 from fleet.texts import say
 
-COMPUTE = (             # key, digits, unit
-    ("reserved_core_hours", 1, "h"), ("used_core_hours", 1, "h"), ("tasks", 0, ""),
-    ("g_per_core_hour", 2, "g"), ("g_per_task", 3, "g"),
-)
 QUALITIES = ("measured", "estimated", "missing")
 FACTORS = ("scope", "basis", "zone")
 
@@ -39,10 +35,15 @@ def _carbon(report: Report) -> list[Row]:
 
 
 def _compute(report: Report) -> list[Row]:
-    return [*((say(f"compute.{key}"), text.figure(report["compute"][key], digits, unit))
-              for key, digits, unit in COMPUTE),
-            (say("compute.renewable"), text.share(report["renewable_share_it"], 1)),
-            (say("compute.pue"), text.figure(report["pue"], 3))]
+    compute = report["compute"]
+    return [(say(f"compute.{name}"), shown) for name, shown in (
+        ("reserved_core_hours", text.figure(compute["reserved_core_hours"], 1, "h")),
+        ("used_core_hours", text.figure(compute["used_core_hours"], 1, "h")),
+        ("tasks", text.figure(compute["tasks"])),
+        ("g_per_core_hour", text.grams(compute["g_per_core_hour"])),
+        ("g_per_task", text.grams(compute["g_per_task"])),
+        ("renewable", text.share(report["renewable_share_it"], 1)),
+        ("pue", text.figure(report["pue"], 3)))]
 
 
 def _workloads(report: Report) -> list[Row]:

@@ -8,6 +8,7 @@ interpolation at either end, and by the power there times the clock's uncertaint
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from fleet.formats.values import BatchClock
 from gateway.core import counter, interval
 
 MILLI = counter.MILLI
@@ -20,6 +21,22 @@ class Metered(NamedTuple):
 
     energy_wh: float
     bound_wh: float
+
+
+class Placed(NamedTuple):
+    """A part with the rules of its configuration and the clock of its batch."""
+
+    part: interval.Part
+    rules: interval.Rules
+    clock: BatchClock
+
+
+class _Point(NamedTuple):
+    utc_ms: int
+    value: int
+    clock: BatchClock
+    rules: interval.Rules
+    broken: bool
 
 
 class Boundary(NamedTuple):
@@ -36,22 +53,54 @@ def points(parts: Iterable[interval.Part]) -> list[Reading]:
     return sorted(found)
 
 
-def rebuild(found: Iterable[tuple[interval.Part, interval.Rules]]) -> list[interval.Delta]:
-    """Return the Deltas of a counter's parts, as interval.rebuild does, when each part has the
-    rules of its own configuration: a step obeys those of its later reading."""
-    rules: dict[Reading, interval.Rules] = {}
-    broken = set()
-    for part, own in found:
-        rules[part.first_ms, part.first] = rules[part.last_ms, part.last] = own
-        if part.broken:
-            broken.add(part.start_ms)
-    track, closed = interval.CounterTrack(None), list[interval.Delta]()
-    for at_ms, value in sorted(rules):
-        track.rules = rules[at_ms, value]
-        closed += track.add(at_ms, value)
-        if interval.quarter(at_ms) in broken:
+def rebuild(found: Iterable[Placed]) -> list[interval.Delta]:
+    """Return the Deltas of a counter's parts, one for each quarter hour.
+
+    As interval.rebuild does, but each part has the rules of its own configuration (a step obeys
+    those of its later reading) and the clock of its own batch.  Within a boot, readings follow
+    each other by the gateway's ticks, whatever its wall clock did (docs/accounting.md section 4).
+    """
+    points, closed = _in_order(found), list[interval.Delta]()
+    if not points:
+        return closed
+    track, before = interval.CounterTrack(points[0].rules), points[0]
+    for point in points:
+        track.rules = point.rules
+        closed += _follow(track, before, point)
+        if not _cannot_follow(before, point):
+            closed += track.add(point.utc_ms, point.value)
+        if point.broken:
             track.mark_broken()
-    return closed
+        before = point
+    return interval.merge(closed)
+
+
+def _in_order(found: Iterable[Placed]) -> list[_Point]:
+    """Return the distinct readings of parts: boots by their first time, each by its ticks."""
+    points, since = set(), dict[object, int]()
+    for one in found:
+        part, clock = one.part, one.clock
+        ends = {(part.first_ms, part.first), (part.last_ms, part.last)}
+        points |= {_Point(*end, clock, one.rules, bool(part.broken)) for end in ends}
+        since[clock.boot] = min(since.get(clock.boot, part.first_ms), part.first_ms)
+    return sorted(points, key=lambda point: (
+        since[point.clock.boot], point.clock.boot, point.utc_ms - point.clock.offset_ms,
+        point.value))
+
+
+def _follow(track: interval.CounterTrack, before: _Point, point: _Point) -> list[interval.Delta]:
+    """Prepare a track for the next reading when the clock of the two is not the same."""
+    if _cannot_follow(before, point):
+        return track.begin_again(point.utc_ms, point.value)
+    shift_ms = point.clock.offset_ms - before.clock.offset_ms
+    same_boot = point.clock.boot == before.clock.boot
+    slewed = abs(shift_ms) <= point.rules.slack_ms and point.utc_ms > before.utc_ms
+    return track.set_clock(before.utc_ms + shift_ms) if same_boot and not slewed else []
+
+
+def _cannot_follow(before: _Point, point: _Point) -> bool:
+    """Whether two readings of different boots are out of order: their distance is unknown."""
+    return point.clock.boot != before.clock.boot and point.utc_ms <= before.utc_ms
 
 
 def boundary(readings: Sequence[Reading], at_ms: int, uncertainty_ms: int) -> Boundary | None:
@@ -67,8 +116,8 @@ def boundary(readings: Sequence[Reading], at_ms: int, uncertainty_ms: int) -> Bo
     if before[0] == after[0]:
         return Boundary(float(before[1]), _slope(readings, at_ms) * uncertainty_ms)
     value = counter.interpolate(before, after, at_ms) / MILLI
-    spread = max(value - before[1], after[1] - value)
-    slope = (after[1] - before[1] + 1) / (after[0] - before[0])
+    spread = max(value - before[1], after[1] - value, 0)
+    slope = (abs(after[1] - before[1]) + 1) / (after[0] - before[0])
     return Boundary(value, spread + slope * uncertainty_ms)
 
 

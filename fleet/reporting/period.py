@@ -8,7 +8,7 @@ import dataclasses
 from decimal import Decimal
 from typing import NamedTuple
 
-from fleet.formats.site_descriptor import Descriptor
+from fleet.formats.values import CounterPart
 from fleet.reporting import meters
 from fleet.reporting.content import MeterRow
 from fleet.rollup.config_history import History
@@ -16,6 +16,7 @@ from fleet.store.reader import ChannelRow, GapRow, Reader
 from gateway.core import interval
 from gateway.core.measurand import BY_ID, COUNTER
 from gateway.ledger import assemble, counter_limits
+from gateway.ledger.counter_limits import Descriptor
 from gateway.ledger.site import SiteInterval
 
 QUARTER_MS = interval.QUARTER_MS
@@ -39,7 +40,7 @@ class Run(NamedTuple):
 
     worth: float
     role: str | None
-    parts: list[tuple[interval.Part, interval.Rules]]
+    parts: list[meters.Placed]
 
 
 def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: int) -> Period:
@@ -58,7 +59,7 @@ def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: in
         for run in _runs(reader.counter_parts(channel.id, from_ms, to_ms), channel, history):
             deltas = meters.rebuild(run.parts)
             _add_deltas(channel, known.name, deltas, run.worth, amounts)
-            found.append((run.role, meters.metered([part for part, _ in run.parts], deltas, (
+            found.append((run.role, meters.metered([one.part for one in run.parts], deltas, (
                 from_ms, to_ms), uncertainty_ms, run.worth)))
         if known.name in ENERGY and not channel.item:
             rows += _meter_rows(channel, known.name, found)
@@ -68,7 +69,7 @@ def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: in
     return Period(intervals, rows)
 
 
-def _runs(found: list[tuple[bytes, interval.Part]], channel: ChannelRow,
+def _runs(found: list[CounterPart], channel: ChannelRow,
           history: History) -> list[Run]:
     """Return a counter's parts in runs over which its worth and its role stay the same.
 
@@ -81,12 +82,12 @@ def _runs(found: list[tuple[bytes, interval.Part]], channel: ChannelRow,
         counter_limits.device(history.of(digest), channel.stream).get("role"),
         counter_limits.rules_for(
             history.of(digest), channel.stream, channel.measurand, channel.exponent))
-        for digest in {digest for digest, _ in found}}
-    for digest, part in found:
-        worth, role, rules = agreed[digest]
+        for digest in {one.config for one in found}}
+    for one in found:
+        worth, role, rules = agreed[one.config]
         if not runs or runs[-1][:2] != (worth, role):
             runs.append(Run(worth, role, []))
-        runs[-1].parts.append((part, rules))
+        runs[-1].parts.append(meters.Placed(one.part, rules, one.clock))
     return runs
 
 

@@ -60,6 +60,6 @@ def shared() -> Environment:
     return environment()
 
 
-def render(made: Environment, name: str, values: Mapping[str, Any]) -> Markup:
+def render(made: Environment, name: str, values: Mapping[str, object]) -> Markup:
     """Return a rendered template: escaped, so that another template may contain it."""
     return Markup(made.get_template(name).render(values))

@@ -12,15 +12,16 @@ from typing import NamedTuple, cast
 from fleet import verify
 from fleet.errors import ReportError
 from fleet.formats.registry import Device
-from fleet.formats.site_descriptor import Descriptor
 from fleet.formats.timetext import rfc3339
 from fleet.reporting import period
 from fleet.reporting.content import Evidence, Gap, Report, Section, Slot
 from fleet.rollup import config_history
 from fleet.rollup.config_history import History
 from fleet.store.reader import GapRow, Reader
+from fleet.texts import say
 from gateway.ledger import statement
 from gateway.ledger.books import Options
+from gateway.ledger.counter_limits import Descriptor
 from gateway.ledger.factors import factors
 from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.site import SiteInterval, read_site
@@ -44,14 +45,12 @@ class Question(NamedTuple):
 def device_of(sites: dict[str, list[Device]], name: str) -> Device:
     """Return the gateway of a site; raises ReportError with what is known."""
     if not sites:
-        raise ReportError("no site is enrolled here; next: python -m provisioning enrol "
-                          "--site SITE --data DATA")
+        raise ReportError(say("refusal.no_sites"))
     if name not in sites:
-        raise ReportError(f"no site {name!r} is enrolled here; known: {', '.join(sites)}")
+        raise ReportError(say("refusal.no_site", site=name, known=", ".join(sites)))
     if len(sites[name]) > 1:
         names = ", ".join(entry.device for entry in sites[name])
-        raise ReportError(f"site {name!r} has several cabinets ({names}); one per site is "
-                          "accounted as yet: give each its own [site] id")
+        raise ReportError(say("refusal.several_cabinets", site=name, cabinets=names))
     return sites[name][0]
 
 
@@ -81,26 +80,24 @@ def history_of(reader: Reader, question: Question) -> History:
     found = config_history.of_period(reader, question.device.device, question.from_ms,
                                      question.to_ms)
     if found is None:
-        raise ReportError(f"{question.device.site}: its configuration has not arrived yet; the "
-                          "gateway sends it with its first batch, try again in some minutes")
+        raise ReportError(say("refusal.no_configuration", site=question.device.site))
     return found
 
 
 def _check_period(reader: Reader, question: Question) -> None:
     device, from_ms, to_ms = question.device, question.from_ms, question.to_ms
     if to_ms <= from_ms:
-        raise ReportError(f"--to ({rfc3339(to_ms)}) must lie after --from "
-                          f"({rfc3339(from_ms)})")
+        raise ReportError(say("refusal.backwards", from_time=rfc3339(from_ms),
+                              to_time=rfc3339(to_ms)))
     if to_ms - from_ms > PERIOD_MS_MAX:
-        raise ReportError("a report covers ten years at most")
+        raise ReportError(say("refusal.too_long"))
     span = reader.span_ms(device.device)
     if span is None:
-        raise ReportError(f"{device.site}: no readings have arrived yet; check that the gateway "
-                          "runs: python -m gateway status --config cabinet.toml")
+        raise ReportError(say("refusal.no_readings_check", site=device.site))
     if to_ms <= span[0] or from_ms >= span[1]:
-        raise ReportError(f"{device.site}: no readings between {rfc3339(from_ms)} and "
-                          f"{rfc3339(to_ms)}; there are some from "
-                          f"{rfc3339(span[0])} to {rfc3339(span[1])}")
+        raise ReportError(say(
+            "refusal.outside", site=device.site, from_time=rfc3339(from_ms),
+            to_time=rfc3339(to_ms), first=rfc3339(span[0]), last=rfc3339(span[1])))
 
 
 def _opening(reader: Reader, question: Question,

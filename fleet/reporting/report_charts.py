@@ -11,12 +11,13 @@ from fleet.reporting import rendering
 from fleet.reporting.charts import Axis, Layer, lines, stacked
 from fleet.reporting.content import Slot
 from fleet.texts import say
+from gateway.core import roles
 
 SLOTS_MIN = 24
-SOURCES = (("pv", "pv"), ("battery_discharge", "battery"), ("genset", "genset"),
-           ("grid_import", "grid"))
-LOADS = (("it", "it"), ("cooling", "cooling"), ("lighting", "lighting"), ("other", "other"),
-         ("battery_charge", "charge"), ("grid_export", "export"))
+# What is stacked, from the bottom: (energy, its colour).
+SOURCES = tuple((name, roles.energy_of(name).mark) for name in (
+    "pv", "battery_discharge", "genset", "grid_import"))
+LOADS = tuple((energy.name, energy.mark) for energy in roles.SINKS)
 
 
 class Chart(NamedTuple):

@@ -48,9 +48,11 @@ def energy(value_wh: object) -> str:
 
 
 def grams(value: object) -> str:
-    """Return grams as g, or as kg from 1000 g on."""
+    """Return grams as g, as kg from 1000 g on, or as mg below 0.1 g."""
     if not is_number(value):
         return NONE
+    if 0 < abs(value) < 0.0995:
+        return figure(value * 1000, 2, "mg")
     if abs(value) >= 999.5:
         return figure(value / 1000, 2, "kg")
     return figure(value, 2 if abs(value) < 10 else 0, "g")

@@ -7,9 +7,10 @@ quarter hour has the descriptor that its own batches name.
 from collections.abc import Iterator, Mapping
 
 from fleet.formats import site_descriptor, timetext
-from fleet.formats.site_descriptor import Descriptor, Entry
+from fleet.formats.site_descriptor import Entry
 from fleet.store.reader import Reader
 from gateway.core.interval import QUARTER_MS
+from gateway.ledger.counter_limits import Descriptor
 
 
 class History:

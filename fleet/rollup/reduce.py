@@ -15,19 +15,20 @@ from itertools import compress
 from operator import itemgetter, le, lt, sub
 from typing import cast
 
-from fleet.formats.site_descriptor import Descriptor
 from fleet.formats.values import GaugeQuarter, Record, ReducedEvent, Reduction, ScanCount
 from gateway.core import interval, record
+from gateway.core.errors import Bug
 from gateway.core.evidence.downsampled import Cell
 from gateway.core.journal.downsample import GAUGE_MAX, is_counter
 from gateway.core.reading import Absent, ClockState, Stream, utc_ms
 from gateway.ledger import counter_limits
+from gateway.ledger.counter_limits import Descriptor
 
 # SQLite's numbers are signed and have 64 bits.  No real reading comes near this limit, and
 # the sum of a batch's gauges, each within GAUGE_MAX, stays inside as well.
 COUNTER_MAX = 1 << 62
 
-Row = tuple[int, tuple[int | Absent, ...]]      # of a scan: UTC ms, its values
+ScanRow = tuple[int, tuple[int | Absent, ...]]      # of a scan: UTC ms, its values
 Column = Sequence[int | Absent]                 # of one point: its values, scan by scan
 Numbers = Sequence[int]                         # of one point: the values that are there
 
@@ -40,9 +41,9 @@ def reduce_records(schema: tuple[Stream, ...], records: Iterable[Record], clock:
     site descriptor in force; it gives each counter its limits.
     """
     reduction = Reduction({}, {}, {}, [])
-    scans: dict[int, list[Row]] = {}
+    scans: dict[int, list[ScanRow]] = {}
     for item in records:
-        at = utc_ms(clock, item.ticks_ms)
+        at = _known_utc_ms(clock, item.ticks_ms)
         if isinstance(item, record.EventRecord):
             reduction.events.append(ReducedEvent(item.seq, item.kind, at, item.body))
         else:
@@ -52,13 +53,20 @@ def reduce_records(schema: tuple[Stream, ...], records: Iterable[Record], clock:
     return reduction
 
 
+def _known_utc_ms(clock: ClockState, ticks_ms: int) -> int:
+    at = utc_ms(clock, ticks_ms)
+    if at is None:
+        raise Bug("reduce: a batch whose clock is not known")
+    return at
+
+
 def with_cells(reduction: Reduction, cells: Iterable[Cell], clock: ClockState) -> Reduction:
     """Return the Reduction of a coarsened batch: counters and events as its kept records give
-    them, scans and gauges as its cells (gateway.core.coarse.Cell) tell them of all."""
+    them, scans and gauges as its cells (downsampled.Cell) tell them of all."""
     gauges: dict[tuple[int, int], dict[int, GaugeQuarter]] = {}
     scans: dict[tuple[int, int], ScanCount] = {}
     for cell in cells:
-        quarter = interval.quarter(utc_ms(clock, cell.ticks_ms))
+        quarter = interval.quarter(_known_utc_ms(clock, cell.ticks_ms))
         count, absent = scans.get((cell.stream, quarter), (0, 0))
         scans[cell.stream, quarter] = ScanCount(count + cell.scans, absent + cell.absent)
         for place, gauge in enumerate(cell.gauges):
@@ -80,7 +88,7 @@ def _added(before: GaugeQuarter | None, gauge: tuple[int, int, int, int],
     return GaugeQuarter(count, total, low, high, kept.last_ms, kept.last)
 
 
-def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[Row],
+def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[ScanRow],
                    descriptor: Descriptor) -> None:
     """Add one stream, which: (Stream, index); rows in the order of records."""
     stream, index = which
@@ -103,7 +111,7 @@ def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[R
                 reduction.gauges[index, place] = _quarters(*gauge)
 
 
-def _turned(rows: list[Row]) -> tuple[Sequence[int], list[Column]]:
+def _turned(rows: list[ScanRow]) -> tuple[Sequence[int], list[Column]]:
     """Return (times, columns of values) of rows of values."""
     return [at for at, _ in rows], list(zip(*[values for _, values in rows], strict=True))
 

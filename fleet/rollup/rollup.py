@@ -21,12 +21,13 @@ from gateway.core import record
 from gateway.core.errors import AdmissionError, BadSchema
 from gateway.core.evidence import batch as batches
 from gateway.core.interval import QUARTER_MS
-from gateway.core.reading import CLOCK_SIMULATED, CLOCK_UNKNOWN, ClockState
+from gateway.core.reading import CLOCK_RTC, CLOCK_SIMULATED, CLOCK_UNKNOWN, ClockState
 
 WAITING_MAX = 50            # batches reduced late in one admission: bounds its time
 # A clock that is carried back to records before it was set: a crystal in the cold is off by up
 # to 250 ppm (docs/design.md, time), a kernel that slews by up to 500 ppm.
 CARRIED_PPM = 500
+STEP_MS_MIN = 1000          # a clock that was moved by less was slewed
 LOST_ALARM = "batch-lost"   # body of the ALARM: [LOST_ALARM, number of the batch in decimal]
 # What content from outside may raise in arithmetic that was written for content from us.
 UNREADABLE = (AdmissionError, ValueError, TypeError, KeyError, IndexError, AttributeError,
@@ -107,7 +108,8 @@ class Booking:
         if opened.cells is not None:
             reduction = reduce.with_cells(reduction, opened.cells, clock)
         newest_ms = self._tables.newest_quarter_ms(batch.device)
-        self._tables.add_reduction(batch_id, opened, reduction, clock.uncertainty_ms)
+        self._tables.add_reduction(batch_id, opened, reduction, clock)
+        self._note_step(batch_id, batch, clock)
         if clock != batch.clock:
             self._note(incidents.PLACED, batch, f"boot {batch.boot}", "records of boot "
                        f"{batch.boot} were put into time by a later clock record, true within "
@@ -122,10 +124,28 @@ class Booking:
     def _clock(self, opened: Opened) -> ClockState | None:
         """Return the ClockState of a batch or, learnt later, of its boot; None if unknown."""
         own = ClockState(*opened.batch.clock)
-        if self._believed(own, opened.records):
+        believed = self._believed(own, opened.records)
+        if believed and own.source > CLOCK_RTC:
             return own
         known = self._tables.clock(opened)
-        return carried(known, opened.records) if known else None
+        if known is None:
+            return own if believed else None
+        clock, number = known
+        # Holdover has the source of a real-time clock too, but comes after the better source.
+        corrected = clock.source > CLOCK_RTC and opened.batch.number < number
+        return own if believed and not corrected else carried(clock, opened.records)
+
+    def _note_step(self, batch_id: int, batch: AnyBatch, clock: ClockState) -> None:
+        """Say where the wall clock was set: time that is missing from the books, or twice."""
+        before_ms = self._tables.clock_before(batch_id)
+        offset_ms = clock.anchor_utc_ms - clock.anchor_ticks_ms
+        if before_ms is None or abs(offset_ms - before_ms) < STEP_MS_MIN:
+            return
+        shift_s = (offset_ms - before_ms) / 1000
+        self._note(incidents.CLOCK_SET, batch, batch.number, "the cabinet's clock was set "
+                   f"{'forward' if shift_s > 0 else 'back'} by {abs(shift_s):g} s before batch "
+                   f"{batch.number}; all energy is in the books, the time "
+                   f"{'skipped has none' if shift_s > 0 else 'passed twice has both shares'}")
 
     def _believed(self, clock: ClockState, records: Sequence[Record]) -> bool:
         """Whether a clock says a time at all, and none that is still to come."""
@@ -149,9 +169,9 @@ def carried(clock: ClockState, records: Sequence[Record]) -> ClockState:
 
 def _clock_event(body: list[object]) -> ClockState | None:
     """Return the state a CLOCK event tells, or None if it tells none."""
-    numbers = body[:4]
-    if len(numbers) < 4 or any(type(number) is not int or not 0 <= number <= batches.UTC_MS_MAX
-                               for number in numbers):
+    numbers = [number for number in body[:4]
+               if type(number) is int and 0 <= number <= batches.UTC_MS_MAX]
+    if len(numbers) < 4:
         return None
     state = ClockState(*numbers)
     return None if state.source == CLOCK_UNKNOWN else state

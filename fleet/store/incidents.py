@@ -24,6 +24,7 @@ QUARANTINED = "quarantined"     # received, not booked
 COARSENED = "coarsened"         # a full gateway kept less than every scan of it
 RESTATED = "restated"           # quarter hours changed after they had been closed
 FUTURE = "clock-ahead"          # a clock that says tomorrow: a 2099 that nobody set
+CLOCK_SET = "clock-set"         # the wall clock was set within a boot: time missing or passed twice
 PLACED = "placed-later"         # records put into time by a later clock record
 
 

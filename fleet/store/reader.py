@@ -1,16 +1,22 @@
 """Questions to the fleet's store; read-only, so that a report never disturbs admission."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet.errors import ReportError, StoreDamaged
+from fleet.formats.values import BatchClock, CounterPart
 from fleet.store.incidents import Incident, Incidents
 from fleet.store.writer import FILE, connect
+from fleet.texts import say
 from gateway.core import interval, record
 from gateway.core.codec import cbor
+
+PARTS = ("SELECT config, journal, boot, coalesce(offset_ms, 0), quarter_ms, first_ms, first, "
+         "last_ms, last, broken FROM counter_parts JOIN batches ON id = batch")
 
 
 class ChannelRow(NamedTuple):
@@ -67,6 +73,23 @@ class JournalRow(NamedTuple):
     received_ms: int
 
 
+def _counter_part(row: tuple[Any, ...]) -> CounterPart:
+    config, journal, boot, offset_ms, *part = row
+    return CounterPart(bytes(config), BatchClock((bytes(journal), boot), offset_ms),
+                       interval.Part(*part))
+
+
+def in_order(parts: Iterable[CounterPart]) -> list[CounterPart]:
+    """Return parts of a counter in the order they were read: boots by their first time, within
+    a boot by the gateway's ticks."""
+    since: dict[tuple[bytes, int], int] = {}
+    for clock, part in ((one.clock, one.part) for one in parts):
+        since[clock.boot] = min(since.get(clock.boot, part.first_ms), part.first_ms)
+    return sorted(parts, key=lambda one: (
+        since[one.clock.boot], one.clock.boot, one.part.first_ms - one.clock.offset_ms,
+        one.part.last_ms))
+
+
 class Reader:
     """One read-only connection; close it, or use `opened`."""
 
@@ -74,8 +97,7 @@ class Reader:
         """Raises ReportError when there is no store yet."""
         path = data / FILE
         if not path.is_file():
-            raise ReportError(f"{path} does not exist: nothing was ever received here; "
-                              f"next: python -m fleet serve --data {data}")
+            raise ReportError(say("refusal.no_store", path=path, data=data))
         try:
             self._link = connect(path, read_only=True)
             self._link.execute("SELECT count(*) FROM meta")
@@ -121,20 +143,32 @@ class Reader:
                                   "WHERE device = ?", (device,))
         return [ChannelRow(*row) for row in rows]
 
-    def counter_parts(self, channel: int, from_ms: int,
-                      to_ms: int) -> list[tuple[bytes, interval.Part]]:
+    def counter_parts(self, channel: int, from_ms: int, to_ms: int) -> list[CounterPart]:
         """Return the parts that decide a counter from from_ms to to_ms: those inside, and the
-        nearest before and after, however far a gap pushed them away; by time, each with the
-        hash of the configuration it was recorded under."""
-        rows = self._link.execute(
-            "SELECT config, quarter_ms, first_ms, first, last_ms, last, broken FROM "
-            "counter_parts JOIN batches ON id = batch WHERE channel = ?1 AND quarter_ms >= "
+        nearest before and after, however far a gap pushed them away; where the clock was set
+        between two of them, also those between in the order of the gateway's ticks.  Boots by
+        their first time, within a boot by ticks."""
+        found = [_counter_part(row) for row in self._link.execute(
+            f"{PARTS} WHERE channel = ?1 AND quarter_ms >= "
             "coalesce((SELECT max(quarter_ms) FROM counter_parts WHERE channel = ?1 "
             "AND quarter_ms < ?2), ?2) AND quarter_ms <= "
             "coalesce((SELECT min(quarter_ms) FROM counter_parts WHERE channel = ?1 "
-            "AND quarter_ms >= ?3), ?3) ORDER BY first_ms, last_ms, batch",
-            (channel, from_ms, to_ms))
-        return [(bytes(digest), interval.Part(*row)) for digest, *row in rows]
+            "AND quarter_ms >= ?3), ?3)", (channel, from_ms, to_ms))]
+        there = in_order(found)
+        between = [one for older, newer in pairwise(there)
+                   if older.clock.boot == newer.clock.boot and older.clock != newer.clock
+                   for one in self._parts_between(channel, older, newer)]
+        return in_order({*there, *between}) if between else there
+
+    def _parts_between(self, channel: int, older: CounterPart,
+                       newer: CounterPart) -> list[CounterPart]:
+        """Return the parts of a boot from one part to another in the order of ticks."""
+        journal, boot = older.clock.boot
+        rows = self._link.execute(
+            f"{PARTS} WHERE channel = ? AND journal = ? AND boot = ? AND first_ms - offset_ms "
+            "BETWEEN ? AND ?", (channel, journal, boot, older.part.first_ms - older.clock.offset_ms,
+                                newer.part.first_ms - newer.clock.offset_ms))
+        return [_counter_part(row) for row in rows]
 
     def means(self, channel: int, from_ms: int, to_ms: int) -> dict[int, MeanRow]:
         """Return a gauge by quarter hour."""

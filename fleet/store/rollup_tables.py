@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fleet.formats.values import Opened, Reduction
 from gateway.core.codec import cbor
-from gateway.core.reading import ClockState
+from gateway.core.reading import CLOCK_RTC, ClockState
 
 WAITS, BOOKED, NOT_BOOKED = 0, 1, 2     # column `reduced`
 
@@ -39,23 +39,44 @@ class RollupTables:
         return row[0] if row else None
 
     def add_clock(self, opened: Opened, clock: ClockState) -> None:
-        """Remember a known ClockState for batches of the same boot that had none: the
-        earliest, since it is the nearest to what came before the clock was known."""
+        """Remember a known ClockState for batches of the same boot that had none or only a
+        real-time clock's: the earliest of the better source, since it is the nearest to what
+        came before; batches that a real-time clock placed wait for it from now on."""
         batch = opened.batch
-        self._connection.execute(
-            "INSERT INTO clocks VALUES (?,?,?,?,?,?,?) ON CONFLICT (device, journal, boot) "
-            "DO UPDATE SET source = excluded.source, anchor_ticks_ms = excluded.anchor_ticks_ms, "
-            "anchor_utc_ms = excluded.anchor_utc_ms, uncertainty_ms = excluded.uncertainty_ms "
-            "WHERE excluded.anchor_ticks_ms < clocks.anchor_ticks_ms",
-            (batch.device, batch.journal_id, batch.boot, *clock))
+        changed = self._connection.execute(
+            "INSERT INTO clocks VALUES (?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT (device, journal, "
+            "boot) DO UPDATE SET source = excluded.source, "
+            "anchor_ticks_ms = excluded.anchor_ticks_ms, "
+            "anchor_utc_ms = excluded.anchor_utc_ms, uncertainty_ms = excluded.uncertainty_ms, "
+            "number = excluded.number "
+            "WHERE (excluded.source > ?9) > (clocks.source > ?9) OR (excluded.source > ?9) = "
+            "(clocks.source > ?9) AND (excluded.anchor_ticks_ms, excluded.number) < "
+            "(clocks.anchor_ticks_ms, clocks.number)",
+            (batch.device, batch.journal_id, batch.boot, *clock, batch.number,
+             CLOCK_RTC)).rowcount
+        if changed and clock.source > CLOCK_RTC:
+            self._displace(opened)
 
-    def clock(self, opened: Opened) -> ClockState | None:
-        """Return the known clock of a batch's boot, if any."""
+    def _displace(self, opened: Opened) -> None:
+        """Take out of time what a real-time clock put there in a boot that now has a better
+        one; it is rolled up again like a batch that waited for its clock."""
         batch = opened.batch
-        row = self._one("SELECT source, anchor_ticks_ms, anchor_utc_ms, uncertainty_ms "
+        ids = self._connection.execute(
+            "SELECT id FROM batches WHERE device = ? AND journal = ? AND boot = ? AND number < ? "
+            "AND source = ? AND reduced = ?", (batch.device, batch.journal_id, batch.boot,
+                                               batch.number, CLOCK_RTC, BOOKED)).fetchall()
+        for table in ("counter_parts", "gauge_parts", "scan_parts"):
+            self._connection.executemany(f"DELETE FROM {table} WHERE batch = ?", ids)
+        self._connection.executemany("UPDATE batches SET reduced = 0, offset_ms = NULL, "
+                                     "source = NULL WHERE id = ?", ids)
+
+    def clock(self, opened: Opened) -> tuple[ClockState, int] | None:
+        """Return the known clock of a batch's boot and the number of the batch that told it."""
+        batch = opened.batch
+        row = self._one("SELECT source, anchor_ticks_ms, anchor_utc_ms, uncertainty_ms, number "
                         "FROM clocks WHERE device = ? AND journal = ? AND boot = ?",
                         batch.device, batch.journal_id, batch.boot)
-        return ClockState(*row) if row else None
+        return (ClockState(*row[:4]), row[4]) if row else None
 
     def waiting(self, device: str, limit: int) -> list[Waiting]:
         """Return stored batches of a device that can be reduced now, oldest first."""
@@ -76,8 +97,8 @@ class RollupTables:
                              "WHERE device = ?", device)[0])
 
     def add_reduction(self, batch_id: int, opened: Opened, reduction: Reduction,
-                      uncertainty_ms: int) -> None:
-        """Store a batch's share of quarter hours and mark it reduced."""
+                      clock: ClockState) -> None:
+        """Store a batch's share of quarter hours and mark it reduced; clock: what placed it."""
         device, connection = opened.batch.device, self._connection
         channels = self._channels(opened, [*reduction.counters, *reduction.gauges])
         connection.executemany("INSERT INTO counter_parts VALUES (?,?,?,?,?,?,?,?)", sorted(
@@ -87,12 +108,24 @@ class RollupTables:
             (channels[key], quarter, batch_id, *held)
             for key, quarters in reduction.gauges.items() for quarter, held in quarters.items()))
         connection.executemany("INSERT INTO scan_parts VALUES (?,?,?,?,?,?,?)", [
-            (device, quarter, opened.schema[stream].device, batch_id, *counts, uncertainty_ms)
+            (device, quarter, opened.schema[stream].device, batch_id, *counts,
+             clock.uncertainty_ms)
             for (stream, quarter), counts in reduction.scans.items()])
-        connection.executemany("INSERT INTO events VALUES (?,?,?,?,?,?)", [
+        connection.executemany("INSERT OR REPLACE INTO events VALUES (?,?,?,?,?,?)", [
             (device, opened.batch.journal_id, seq, kind, at, cbor.encode(body))
             for seq, kind, at, body in reduction.events])
-        self.mark(batch_id, BOOKED)
+        connection.execute(
+            "UPDATE batches SET reduced = ?, offset_ms = ?, source = ? WHERE id = ?",
+            (BOOKED, clock.anchor_utc_ms - clock.anchor_ticks_ms, clock.source, batch_id))
+
+    def clock_before(self, batch_id: int) -> int | None:
+        """Return the offset (UTC less ticks, ms) of the batch before this one in its boot, or
+        None if there is none that was rolled up."""
+        row = self._one(
+            "SELECT a.offset_ms FROM batches a JOIN batches b ON a.device = b.device AND "
+            "a.journal = b.journal AND a.boot = b.boot AND a.number < b.number WHERE b.id = ? "
+            "AND a.offset_ms IS NOT NULL ORDER BY a.number DESC LIMIT 1", batch_id)
+        return row[0] if row else None
 
     def _channels(self, opened: Opened, keys: list[tuple[int, int]]) -> dict[tuple[int, int], int]:
         """Return {(stream, place): id} of points of a batch; new ones get an id."""

@@ -20,6 +20,8 @@ CREATE TABLE batches (
                                 -- received, not booked: its content cannot be read or reduced
   whole INTEGER REFERENCES batches (id),    -- of one place of a coarsened batch: the row that
                                 -- has its bytes; sealed is empty then.  NULL: these are they
+  offset_ms INTEGER,            -- UTC less ticks by the clock it was rolled up with; NULL: not yet
+  source INTEGER,               -- and that clock's source
   UNIQUE (device, journal, number),
   UNIQUE (device, journal, first_seq)
 ) STRICT;
@@ -52,6 +54,7 @@ CREATE TABLE clocks (
   anchor_ticks_ms INTEGER NOT NULL,
   anchor_utc_ms INTEGER NOT NULL,
   uncertainty_ms INTEGER NOT NULL,
+  number INTEGER NOT NULL,      -- batch that told it
   PRIMARY KEY (device, journal, boot)
 ) STRICT, WITHOUT ROWID;
 
@@ -130,8 +133,8 @@ CREATE TABLE refused_counts (
   PRIMARY KEY (device, code)
 ) STRICT, WITHOUT ROWID;
 
--- The Merkle log (fleet/log.py): leaf idx is the idx-th batch that was admitted, from 0.  Rows
--- are only ever added.  tree_nodes: node (level, place) covers 2^level leaves from
+-- The Merkle log (fleet/transparency): leaf idx is the idx-th batch that was admitted, from 0.
+-- Rows are only ever added.  tree_nodes: node (level, place) covers 2^level leaves from
 -- place * 2^level on; level 0 holds the hashes of the leaves.
 CREATE TABLE leaves (
   idx INTEGER PRIMARY KEY,
@@ -145,7 +148,7 @@ CREATE TABLE tree_nodes (
   PRIMARY KEY (level, place)
 ) STRICT, WITHOUT ROWID;
 
--- What a person should know (fleet/incidents.py): one row for each kind and place, counted.
+-- What a person should know (fleet/store/incidents.py): one row for each kind and place, counted.
 CREATE TABLE incidents (
   device TEXT NOT NULL,
   journal BLOB NOT NULL,

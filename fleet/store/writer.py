@@ -15,14 +15,15 @@ from typing import Any
 
 from fleet.errors import StoreDamaged
 from fleet.formats.values import Chain, Held, Neighbour, Opened
-from fleet.store import low_water
+from fleet.store import low_water, migration
 from fleet.store.incidents import Incidents
 from fleet.store.rollup_tables import BOOKED, WAITS, RollupTables
 from fleet.transparency.merkle_log import Log
 
 FILE = "fleet.db"
-# 2: the Merkle log, 3: incidents, 4: coarsened batches; an older store gets what it lacks.
-VERSION = 4
+# 2: the Merkle log, 3: incidents, 4: coarsened batches, 5: the clock of each batch; an older
+# store gets what it lacks.
+VERSION = 5
 REFUSED_MAX = 1000          # refused batches that are told apart; older ones are only counted
 DETAIL_CHARS_MAX = 300
 EPOCH_BITS = 52             # an epoch stays a whole number in JSON tools
@@ -72,6 +73,8 @@ class Store:
         columns = [row[1] for row in self._link.execute("PRAGMA table_info(batches)")]
         if columns and "whole" not in columns:
             self._link.execute("ALTER TABLE batches ADD COLUMN whole INTEGER")
+        if columns and "offset_ms" not in columns:
+            migration.add_clocks(self._link)
         for statement in _statements(SCHEMA.read_text(encoding="utf-8")):
             if statement.split()[2] not in there:       # CREATE TABLE name, CREATE INDEX name
                 self._link.execute(statement)

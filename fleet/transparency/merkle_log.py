@@ -43,7 +43,7 @@ class Log:
                    .fetchone()[0])
 
     def node(self, level: int, place: int) -> bytes:
-        """Return the hash of a complete subtree: what fleet.merkle asks for."""
+        """Return the hash of a complete subtree: what merkle.py asks for."""
         row = self._link.execute("SELECT hash FROM tree_nodes WHERE level = ? AND place = ?",
                                  (level, place)).fetchone()
         return bytes(row[0])

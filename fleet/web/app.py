@@ -195,6 +195,10 @@ async def _told(request: Request, error: Exception) -> Response:
     return HTMLResponse(page.message_page(str(error)), status)
 
 
+async def _not_found(request: Request, error: Exception) -> Response:
+    return HTMLResponse(page.message_page(say("page.not_found")), 404)
+
+
 def make(desk: Desk) -> Starlette:
     """Return the web application over a fleet's data, live table and receiver."""
     pages, names = Pages(desk), (*LOOPBACK, *desk.hosts)
@@ -205,7 +209,7 @@ def make(desk: Desk) -> Starlette:
             Mount("/assets", StaticFiles(directory=ASSETS)),
             Route("/site/{site}", pages.site), Route("/site/{site}/events", pages.events),
             Route("/site/{site}/report", pages.report)],
-        exception_handlers={WattproofError: _told},
+        exception_handlers={WattproofError: _told, 404: _not_found},
         middleware=[                            # outermost first: a refusal is dressed as well
             Middleware(SecureHeaders), Middleware(ExplainedRefusal, names=names),
             Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),

@@ -1,20 +1,20 @@
 """What each panel of a site's page shows, as values for its template.  Pure."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from markupsafe import Markup
 
 from fleet.formats.registry import Device
-from fleet.ingest.live_table import rows, section
+from fleet.ingest.live_table import LiveFigures, rows, section
 from fleet.reporting import text
 from fleet.reporting.charts import meter
 from fleet.texts import say
 from fleet.web import proof
 from fleet.web.snapshot import Snapshot, figures_of_day
+from gateway.core.roles import LOAD_NAMES
 
-Flow = list[tuple[str, Any]]
-LOAD_ROLES = ("it", "cooling", "lighting", "other")
+PowerFlow = list[tuple[str, object]]
 
 
 class View(NamedTuple):
@@ -23,7 +23,7 @@ class View(NamedTuple):
 
     device: Device
     snapshot: Snapshot
-    figures: dict[str, Any] | None
+    figures: LiveFigures | None
     age_s: float | None
     arrived_ms: int | None
     receipt_age_s: float | None
@@ -58,7 +58,7 @@ class Power(NamedTuple):
     residual: float | None
 
 
-class Node(NamedTuple):
+class NodeRow(NamedTuple):
     """A compute node, its values as the live message has them."""
 
     name: str
@@ -70,10 +70,10 @@ class Node(NamedTuple):
     tasks_per_min: object
 
 
-class Compute(NamedTuple):
+class ComputePanel(NamedTuple):
     """The panel of nodes, battery and climate, values as the live message has them."""
 
-    nodes: list[Node]
+    nodes: list[NodeRow]
     soc: object
     soc_bar: Markup
     stored_wh: object
@@ -135,7 +135,7 @@ def tiles(view: View, lines: Sequence[proof.Line]) -> list[Tile]:
         _tile("core_hour", text.grams(carbon.get("core_hour_g")), say("tile.core_hour_note")),
         _tile("renewable", text.share(carbon.get("renewable_share_it")),
               say("tile.renewable_note")),
-        _tile("loads", _sum([(role, power_w.get(role)) for role in LOAD_ROLES]),
+        _tile("loads", _sum([(role, power_w.get(role)) for role in LOAD_NAMES]),
               say("tile.loads_note", intensity=intensity)),
         _tile("evidence", text.share(today["evidence"]["coverage"] if today else None, 1),
               _evidence_note(lines))._replace(state=proof.worst(lines)),
@@ -157,7 +157,7 @@ def _tile(key: str, value: str, note: str) -> Tile:
     return Tile(say(f"tile.{key}"), number or unit, separator + unit if number else "", note)
 
 
-def flows(power_w: dict[str, Any]) -> tuple[Flow, Flow]:
+def flows(power_w: LiveFigures) -> tuple[PowerFlow, PowerFlow]:
     """Return (sources, sinks) as (role, W or None), from the signed powers of a live message.
 
     Import, discharge and generation are positive; what flows the other way is a sink.
@@ -166,12 +166,12 @@ def flows(power_w: dict[str, Any]) -> tuple[Flow, Flow]:
     sources = [("grid", _part(grid, 1)), ("pv", power_w.get("pv")), ("battery", _part(battery, 1))]
     if text.is_number(power_w.get("genset")):
         sources.append(("genset", power_w["genset"]))
-    sinks = [(role, power_w.get(role)) for role in LOAD_ROLES]
+    sinks = [(role, power_w.get(role)) for role in LOAD_NAMES]
     sinks += [("charge", _part(battery, -1)), ("export", _part(grid, -1))]
     return sources, sinks
 
 
-def _part(value: Any, sign: int) -> float | None:
+def _part(value: object, sign: int) -> float | None:
     return max(sign * value, 0.0) if text.is_number(value) else None
 
 
@@ -187,11 +187,11 @@ def power(view: View) -> Power | None:
                  residual if text.is_number(residual) else None)
 
 
-def _total(flow: Flow) -> float:
+def _total(flow: PowerFlow) -> float:
     return float(sum(max(watts, 0) for _, watts in flow if text.is_number(watts)))
 
 
-def _sum(flow: Flow) -> str:
+def _sum(flow: PowerFlow) -> str:
     """A part is not the whole: with a power unknown the sum is said to be at least that."""
     known = sum(text.is_number(watts) for _, watts in flow)
     if not known:
@@ -200,16 +200,16 @@ def _sum(flow: Flow) -> str:
     return total if known == len(flow) else say("number.at_least", value=total)
 
 
-def _flow_rows(flow: Flow, top: float) -> list[FlowRow]:
-    return [FlowRow(role, watts, _bar(role, watts / top if text.is_number(watts) else None))
-            for role, watts in flow]
+def _flow_rows(flow: PowerFlow, top: float) -> list[FlowRow]:
+    return [FlowRow(role, watts, _bar(role, watts / top)) if text.is_number(watts) else
+            FlowRow(role, None, _bar(role, None)) for role, watts in flow]
 
 
-def _bar(css: str, part: Any) -> Markup:
+def _bar(css: str, part: object) -> Markup:
     return meter([(css, float(part))] if text.is_number(part) else [])
 
 
-def compute(view: View) -> Compute:
+def compute(view: View) -> ComputePanel:
     """Return the nodes, the battery and the climate of the latest live message."""
     battery, carbon = section(view.figures, "battery"), section(view.figures, "carbon")
     soc = battery.get("soc")
@@ -217,14 +217,14 @@ def compute(view: View) -> Compute:
                    temperature=text.figure(one.get("temperature_c"), 1, "°C"),
                    humidity=text.figure(one.get("humidity"), 0, "%"))
                for one in rows(view.figures, "climate")]
-    return Compute([_node(node) for node in rows(view.figures, "nodes")], soc,
+    return ComputePanel([_node(node) for node in rows(view.figures, "nodes")], soc,
                    _bar("battery", soc), battery.get("stored_wh"),
                    carbon.get("battery_g_per_kwh"), climate)
 
 
-def _node(node: dict[str, Any]) -> Node:
+def _node(node: LiveFigures) -> NodeRow:
     busy = node.get("cpu_share")
-    return Node(str(node.get("name")), node.get("power_w"), node.get("cores"), busy,
+    return NodeRow(str(node.get("name")), node.get("power_w"), node.get("cores"), busy,
                 _bar("it", busy), node.get("tasks_running"), node.get("tasks_per_min"))
 
 
@@ -259,7 +259,7 @@ def devices(view: View) -> Devices | None:
     return Devices(heading, [_device(row) for row in found])
 
 
-def _device(row: dict[str, Any]) -> DeviceRow:
+def _device(row: LiveFigures) -> DeviceRow:
     name, age = str(row.get("name")), text.age(row.get("age_s"))
     if row.get("ok") is True:
         return DeviceRow(proof.GOOD, name, age)

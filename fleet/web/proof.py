@@ -1,10 +1,10 @@
 """How complete and how well proven the data is, in sentences for a technician.  Pure."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fleet import verify
-from fleet.ingest.live_table import section
+from fleet.ingest.live_table import LiveFigures, section
 from fleet.reporting import text
 from fleet.texts import say
 from fleet.web.snapshot import Snapshot
@@ -26,7 +26,7 @@ class Line(NamedTuple):
     text: str
 
 
-def lines(snapshot: Snapshot, live: dict[str, Any] | None, receipt_age_s: float | None
+def lines(snapshot: Snapshot, live: LiveFigures | None, receipt_age_s: float | None
           ) -> list[Line]:
     """Return the statements of proof, most important first.
 
@@ -95,7 +95,7 @@ def _gaps(snapshot: Snapshot) -> Line:
         end=last["to"][11:19], reason=last["reason"]))
 
 
-def _receipts(snapshot: Snapshot, live: dict[str, Any], age_s: float | None) -> Line:
+def _receipts(snapshot: Snapshot, live: LiveFigures, age_s: float | None) -> Line:
     journal = section(live, "journal")
     durable, known = journal.get("durable_seq"), journal.get("acknowledged_seq")
     state = WATCH if age_s is None else GOOD
@@ -115,7 +115,7 @@ def _receipts(snapshot: Snapshot, live: dict[str, Any], age_s: float | None) -> 
     return _line("receipts", state, " ".join(said))
 
 
-def _clock(live: dict[str, Any], snapshot: Snapshot) -> Line:
+def _clock(live: LiveFigures, snapshot: Snapshot) -> Line:
     clock = section(live, "clock")
     source, bound_s = clock.get("source"), clock.get("uncertainty_s")
     if isinstance(source, int):

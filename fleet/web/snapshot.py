@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -16,6 +16,7 @@ from fleet.store.reader import JournalRow, Reader, opened
 from fleet.texts import say
 from gateway.core.errors import WattproofError
 from gateway.core.interval import QUARTER_MS
+from gateway.core.roles import LOAD_NAMES
 
 
 class Snapshot(NamedTuple):
@@ -95,10 +96,10 @@ def yesterday(today_from_ms: int, timezone: str) -> tuple[int, int]:
     return int(before.timestamp() * 1000), int(midnight.timestamp() * 1000)
 
 
-def figures_of_day(today: Report) -> dict[str, Any]:
+def figures_of_day(today: Report) -> dict[str, float | None]:
     """Return the few totals that the page shows of the day so far."""
     energy, carbon, compute = today["energy_wh"], today["carbon_g"], today["compute"]
-    loads = [energy.get(role) for role in ("it", "cooling", "lighting", "other")]
+    loads = [energy.get(role) for role in LOAD_NAMES]
     return {"loads_wh": sum(wh for wh in loads if wh is not None),
             "carbon_g": carbon["total"], "core_hours": compute["reserved_core_hours"],
             "g_per_core_hour": compute["g_per_core_hour"], "tasks": compute["tasks"],

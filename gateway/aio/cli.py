@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
         self.paths: list[argparse.Action] = []      # arguments that a shell completes by files
         self.commands: dict[str, Parser] = {}       # sub-command -> its parser
 
-    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
         """Add an argument as argparse does; note the ones that are paths."""
         action = super().add_argument(*names, **options)
         if options.get("type") is Path:
@@ -77,7 +77,7 @@ class Parser(argparse.ArgumentParser):
 class _Version(argparse.Action):
     """--version; the installed version is looked up only when somebody asks."""
 
-    def __call__(self, parser: Any, *_: Any) -> NoReturn:
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from importlib import metadata
         try:
             version = metadata.version("wattproof")
@@ -90,13 +90,14 @@ class _Version(argparse.Action):
 class _Completion(argparse.Action):
     """--print-completion SHELL; shtab is imported only when somebody asks."""
 
-    def __call__(self, parser: Any, _namespace: Any, shell: Any, _option: Any = None) -> NoReturn:
+    def __call__(self, parser: argparse.ArgumentParser, _namespace: object, shell: object,
+                 _option: object = None) -> NoReturn:
         import shtab
-        for one in walk(parser):
+        for one in walk(parser) if isinstance(parser, Parser) else ():
             for action in one.paths:
                 kind = shtab.DIRECTORY if action.metavar in FOLDERS else shtab.FILE
                 action.complete = kind                              # type: ignore[attr-defined]
-        print(shtab.complete(parser, shell))
+        print(shtab.complete(parser, str(shell)))
         raise SystemExit(FINE)
 
 
@@ -156,14 +157,13 @@ def main(build: Callable[[], Parser], argv: Sequence[str] | None = None,
     except KeyboardInterrupt:
         return INTERRUPTED
     except (WattproofError, OSError) as error:
-        _silence_if_full()
         say_error(prog, _what(error), _next_step(error, {**NEXT_STEPS, **(next_steps or {})}))
     except ModuleNotFoundError as error:
         say_error(prog, *_missing(error))
     return PERSON
 
 
-def show(arguments: argparse.Namespace, content: Any, lines: Sequence[str]) -> None:
+def show(arguments: argparse.Namespace, content: object, lines: Sequence[str]) -> None:
     """Print a result: as JSON with --json, else as lines for people."""
     put(json.dumps(content, indent=1) if arguments.json else "\n".join(lines))
 
@@ -215,13 +215,6 @@ def need(*packages: str) -> None:
     for package in packages:
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-
-
-def _silence_if_full() -> None:
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _silence()
 
 
 def _silence() -> None:

@@ -8,10 +8,9 @@ comes at that very moment.
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
 
 
-async def together(*work: Coroutine[Any, Any, None]) -> None:
+async def together(*work: Coroutine[object, object, None]) -> None:
     """Run coroutines that never return until one raises, and raise that; when cancelled, all
     of them are, and CancelledError it is."""
     tasks = [asyncio.create_task(one) for one in work]

@@ -6,13 +6,13 @@ that every batch names.
 """
 
 import hashlib
-from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from drivers.links.base import BusConfig
 from drivers.links.registry import BY_PAIR
+from gateway.config.parse import Values
 from gateway.config.values import (
     Battery,
     Cabinet,
@@ -23,10 +23,12 @@ from gateway.config.values import (
 )
 from gateway.core import measurand
 from gateway.core.codec import cbor
-from gateway.core.reading import Stream
+from gateway.core.reading import Point, Stream
 from gateway.timekeeping.clock import Scale
 
-Values = Mapping[str, Any]
+if TYPE_CHECKING:
+    from drivers.types import Driver
+
 DESCRIPTOR_VERSION = 1
 POINTS_MAX = 512            # of one device: keeps a scan within a journal frame
 STREAM_POINTS_MAX = 4096    # of one cabinet: one commit stays in memory many times over
@@ -69,13 +71,13 @@ def _bus(values: Values, folder: Path) -> BusConfig:
     return BusConfig(**bus)
 
 
-def schema_of(devices: tuple[Device, ...], drivers: tuple[Any, ...]) -> tuple[Any, ...]:
+def schema_of(devices: tuple[Device, ...], drivers: "tuple[Driver, ...]") -> tuple[Stream, ...]:
     """Return the schema: one Stream per device, in the order of the file."""
     return tuple(Stream(device.name, tuple(driver.points))
                  for device, driver in zip(devices, drivers, strict=True))
 
 
-def counter_step_mwh(points: tuple[Any, ...]) -> int:
+def counter_step_mwh(points: tuple[Point, ...]) -> int:
     """Return the step of a device's energy counters in mWh, 0 if it has none.
 
     The coarsest of the counted steps: a bound must not promise more than the worst counter.
@@ -112,7 +114,7 @@ def descriptor(cabinet: Cabinet, kinds: tuple[str, ...]) -> bytes:
     return encoded
 
 
-def _device_entry(device: Device, kind: str, step_mwh: int) -> dict[str, Any]:
+def _device_entry(device: Device, kind: str, step_mwh: int) -> dict[str, object]:
     return {
         "name": device.name, "profile": device.profile, "kind": kind,
         "role": None if device.role == "none" else device.role,
@@ -122,7 +124,7 @@ def _device_entry(device: Device, kind: str, step_mwh: int) -> dict[str, Any]:
     }
 
 
-def _battery_entry(battery: Battery | None) -> dict[str, Any] | None:
+def _battery_entry(battery: Battery | None) -> dict[str, object] | None:
     if battery is None:
         return None
     return {"capacity_wh": battery.capacity_wh, "eta_charge": plain(battery.eta_charge),

@@ -5,19 +5,18 @@ Each check adds its mistakes to the document and none stops the others.
 
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from drivers.links.registry import BY_PAIR, ROWS, BusRow
-from gateway.config.parse import Document, nearest
+from gateway.config.parse import Document, Values, nearest
 from gateway.config.table import BAUDS
 from gateway.config.values import COMPUTE_PROFILE
 from gateway.core.errors import ConfigError
 from gateway.ledger.factors.factors import load as load_factors
 from gateway.signer import permission_fault
 
-Values = Mapping[str, Any]
 ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 ZONES = Path("/usr/share/zoneinfo")     # of this machine; a zone's file begins with TZif (RFC 8536)
 

@@ -3,17 +3,15 @@
 For `check` only: `status` runs as users who may not read keys, and a start opens them anyway.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gateway.config.checks import readable_fault
-from gateway.config.parse import Document
+from gateway.config.parse import Document, Values
 from gateway.core.errors import ConfigError
 from gateway.signer import Signer, Verifier, permission_fault
 from gateway.tls import tls_context
-
-Values = Mapping[str, Any]
 
 
 class _Files(NamedTuple):
@@ -55,7 +53,7 @@ def _usable(values: Values, folder: Path, table: str, name: str) -> Path | None:
     return None if fault else path
 
 
-def _try(document: Document, place: tuple[str, str], load: Callable[[], Any]) -> None:
+def _try(document: Document, place: tuple[str, str], load: Callable[[], object]) -> None:
     try:
         load()
     except ConfigError as error:

@@ -8,7 +8,7 @@ people.  Both see the same mistakes, each with its line, what is allowed, and th
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from drivers.links.base import BusConfig
 from gateway.config.build import (
@@ -22,15 +22,18 @@ from gateway.config.build import (
 )
 from gateway.config.checks import Catalogue, check_all
 from gateway.config.keys import check_keys
-from gateway.config.parse import TEXT_BYTES_MAX, Document, Mistake, parse, read
+from gateway.config.parse import TEXT_BYTES_MAX, Document, Mistake, Values, parse, read
 from gateway.config.values import Cabinet, Device
 from gateway.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from drivers.types import Driver
 
 
 class DriverCatalogue(Catalogue, Protocol):
     """A catalogue that can also build the driver of a device."""
 
-    def driver(self, device: Device, bus: BusConfig) -> Any:
+    def driver(self, device: Device, bus: BusConfig) -> "Driver":
         """Return a driver object (points, poll, identify); raises ConfigError."""
 
 
@@ -56,7 +59,7 @@ def report(path: Path, mistakes: list[Mistake]) -> str:
 
 
 def _examine(path: Path, catalogue: DriverCatalogue,
-             also: Callable[[Document, Any, Path], None] | None = None,
+             also: Callable[[Document, Values, Path], None] | None = None,
              ) -> tuple[Cabinet | None, list[Mistake]]:
     try:
         data = path.read_bytes()

@@ -18,6 +18,8 @@ TEXT_BYTES_MAX = 1_048_576      # 128 devices with every key take about 60 KiB
 ID = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
 HEADER = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]")
 ASSIGN = re.compile(r"\s*([A-Za-z0-9_\-\"'. ]+?)\s*=")
+# Of one table: what TOML gave, checked key by key with table.py.
+Values = dict[str, Any]
 
 
 class Mistake(NamedTuple):
@@ -30,7 +32,7 @@ class Mistake(NamedTuple):
 class Document(NamedTuple):
     """Parsed tables, the line of every path, and the mistakes found so far."""
 
-    tables: dict[str, Any]
+    tables: Values
     lines: dict[tuple[str | int, ...], int]
     mistakes: list[Mistake]
 
@@ -88,12 +90,12 @@ def parse(text: str) -> Document:
     return Document(tables, line_index(text), [])
 
 
-def read(document: Document) -> dict[str, Any]:
+def read(document: Document) -> Values:
     """Return values by table: a dict of keys, or a list of them for [[bus]], [[device]].
 
     Every mistake lands in the document; a value with a mistake is None.
     """
-    values: dict[str, Any] = {}
+    values: Values = {}
     _rename_keys(document)
     for name in document.tables:
         if name not in TABLES:
@@ -121,7 +123,7 @@ def _rename_keys(document: Document) -> None:
                 document.fault(("bus", index, key), text)
 
 
-def _read_list(document: Document, name: str, keys: tuple[Key, ...]) -> list[dict[str, Any]]:
+def _read_list(document: Document, name: str, keys: tuple[Key, ...]) -> list[Values]:
     items = document.tables.get(name, [])
     if not isinstance(items, list) or not items:
         document.fault((name,), f"at least one [[{name}]] is needed (double brackets)")
@@ -131,8 +133,8 @@ def _read_list(document: Document, name: str, keys: tuple[Key, ...]) -> list[dic
     return [_read_table(document, (name, i), item, keys) for i, item in enumerate(items)]
 
 
-def _read_table(document: Document, path: tuple[str | int, ...], table: Any,
-                keys: tuple[Key, ...]) -> dict[str, Any]:
+def _read_table(document: Document, path: tuple[str | int, ...], table: object,
+                keys: tuple[Key, ...]) -> Values:
     if not isinstance(table, Mapping):
         document.fault(path, f"must be a table: write [{path[0]}] on a line of its own")
         return {}
@@ -141,7 +143,7 @@ def _read_table(document: Document, path: tuple[str | int, ...], table: Any,
         if name not in known:
             document.fault((*path, name), f"unknown key{nearest(name, known)}; "
                                           f"allowed: {', '.join(known)}")
-    values: dict[str, Any] = {}
+    values: Values = {}
     for key in keys:
         if key.name not in table:
             if key.default is REQUIRED:
@@ -155,13 +157,13 @@ def _read_table(document: Document, path: tuple[str | int, ...], table: Any,
     return values
 
 
-def convert(key: Key, value: Any) -> tuple[Any, str]:
+def convert(key: Key, value: object) -> tuple[object, str]:
     """Return (value, "") or (None, what is wrong and what is allowed)."""
     converted, wrong = CONVERT[key.kind](key, value)
     return (None, wrong) if wrong else (converted, "")
 
 
-def _text(key: Key, value: Any) -> tuple[Any, str]:
+def _text(key: Key, value: object) -> tuple[object, str]:
     if not isinstance(value, str):
         return None, f"must be text in quotes, got {value!s}"
     if key.choices and value not in key.choices:
@@ -174,14 +176,14 @@ def _text(key: Key, value: Any) -> tuple[Any, str]:
     return value, ""
 
 
-def _id(key: Key, value: Any) -> tuple[Any, str]:
+def _id(key: Key, value: object) -> tuple[object, str]:
     text, wrong = _text(key, value)
-    if not wrong and not ID.match(text):
+    if not wrong and not ID.match(str(text)):
         return None, f'"{value}" is not allowed; use a-z, 0-9 and -, not - first'
     return text, wrong
 
 
-def _int(key: Key, value: Any) -> tuple[Any, str]:
+def _int(key: Key, value: object) -> tuple[object, str]:
     if isinstance(value, bool) or not isinstance(value, int):
         return None, (f"must be a whole number, got {_shown(value)}; "
                       f"allowed: {key.low} to {key.high}")
@@ -190,7 +192,7 @@ def _int(key: Key, value: Any) -> tuple[Any, str]:
     return value, ""
 
 
-def _number(key: Key, value: Any) -> tuple[Any, str]:
+def _number(key: Key, value: object) -> tuple[object, str]:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         return None, f"must be a number, got {_shown(value)}; allowed: {key.low} to {key.high}"
     number = Decimal(value)
@@ -199,17 +201,17 @@ def _number(key: Key, value: Any) -> tuple[Any, str]:
     return number, ""
 
 
-def _bool(_key: Key, value: Any) -> tuple[Any, str]:
+def _bool(_key: Key, value: object) -> tuple[object, str]:
     return (value, "") if isinstance(value, bool) else (None, "must be true or false")
 
 
-def _path(_key: Key, value: Any) -> tuple[Any, str]:
+def _path(_key: Key, value: object) -> tuple[object, str]:
     if not isinstance(value, str) or not value or "\0" in value:
         return None, f"must be a path in quotes, got {_shown(value)}"
     return value, ""
 
 
-def _names(key: Key, value: Any) -> tuple[Any, str]:
+def _names(key: Key, value: object) -> tuple[object, str]:
     if not isinstance(value, list):
         return None, f'must be a list, e.g. ["node-1"], got {_shown(value)}'
     if len(value) > key.high:
@@ -222,9 +224,9 @@ def _names(key: Key, value: Any) -> tuple[Any, str]:
     return tuple(value), ""
 
 
-def _time(_key: Key, value: Any) -> tuple[Any, str]:
+def _time(_key: Key, value: object) -> tuple[object, str]:
     try:
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except (TypeError, ValueError):
         moment = None
     if moment is None or moment.tzinfo is None:
@@ -232,7 +234,7 @@ def _time(_key: Key, value: Any) -> tuple[Any, str]:
     return round(moment.astimezone(UTC).timestamp() * 1000), ""
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = f'"{value}"' if isinstance(value, str) else str(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -5,12 +5,16 @@ which profile a device has, and which kind of device that is for the fleet.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from drivers import driver
 from drivers.links import BusConfig, decimals, profile_files, wire_for
+from drivers.profile import Profile
 from gateway.config.checks import ProfileFacts
 from gateway.config.values import Device
+
+if TYPE_CHECKING:
+    from drivers.types import Driver
 
 # kind of a profile -> kind in the site descriptor
 KINDS = {"meter": "meter", "inverter": "pv", "bms": "bms", "environment": "climate",
@@ -23,7 +27,7 @@ class InstalledProfiles:
     def __init__(self) -> None:
         """Nothing is read yet."""
         self._wires: dict[tuple[str, str], object] = {}
-        self._profiles: dict[str, Any] = {}
+        self._profiles: dict[str, Profile] = {}
 
     def stems(self) -> Iterable[str]:
         """Return the names of all profiles."""
@@ -36,14 +40,14 @@ class InstalledProfiles:
         return ProfileFacts(KINDS.get(profile.kind, profile.kind), tuple(transport.buses),
                             tuple(transport.bauds))
 
-    def driver(self, device: Device, bus: BusConfig) -> Any:
+    def driver(self, device: Device, bus: BusConfig) -> "Driver":
         """Return the driver of a device on its bus; raises ConfigError."""
         setup = driver.Setup(self._wire(device, bus), unit=device.unit,
                              fine=device.resolution == "fine", workloads=device.workloads)
         setup.floats = decimals.floats
         return driver.build(self._profile(device.profile), setup)
 
-    def _profile(self, stem: str) -> Any:
+    def _profile(self, stem: str) -> Profile:
         if stem not in self._profiles:
             self._profiles[stem] = profile_files.find(stem)
         return self._profiles[stem]

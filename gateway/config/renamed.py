@@ -5,7 +5,7 @@ run of `check` still lists every mistake.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 # kind, as it was -> transport, protocol
 KINDS = {
@@ -23,7 +23,7 @@ class OldKey(NamedTuple):
     text: str
 
 
-def renamed(bus: Mapping[str, Any]) -> tuple[dict[str, Any], list[OldKey]]:
+def renamed(bus: Mapping[str, object]) -> tuple[dict[str, object], list[OldKey]]:
     """Return the [[bus]] with the new keys, and what was written with old ones."""
     new, old = dict(bus), list[OldKey]()
     kind = bus.get("kind")

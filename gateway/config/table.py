@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from drivers.links.registry import PROTOCOLS, TRANSPORTS
+from gateway.core.roles import ROLE_NAMES
 
 REQUIRED = object()
 
@@ -19,14 +20,13 @@ class Key(NamedTuple):
 
     name: str
     kind: str
-    default: Any
+    default: object
     low: Any = None
     high: Any = None
     choices: tuple[str, ...] = ()
     meaning: str = ""
 
 
-ROLES = ("grid", "pv", "battery", "genset", "it", "cooling", "lighting", "other", "none")
 BAUDS = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 # IEC 62053-21/-22 (0.2S .. 2), EN 50470-3 (A B C); "none" = no class error is claimed.
 METER_CLASSES = ("0.1S", "0.2S", "0.5S", "0.2", "0.5", "1", "2", "3", "A", "B", "C",
@@ -105,7 +105,7 @@ TABLES: dict[str, tuple[Key, ...]] = {
         Key("bus", "id", REQUIRED, 1, 40, meaning="name of its bus"),
         Key("unit", "int", 1, 0, 247, meaning="address on the bus"),
         Key("profile", "id", REQUIRED, 1, 60, meaning="device model, drivers/profiles"),
-        Key("role", "text", "none", choices=ROLES, meaning="what its energy is"),
+        Key("role", "text", "none", choices=(*ROLE_NAMES, "none"), meaning="what its energy is"),
         Key("rated_w", "int", 0, 1, 100_000_000, meaning="power it can never exceed"),
         Key("ct_ratio", "number", Decimal(1), 1, 10_000, meaning="values times this"),
         Key("meter_class", "text", "unknown", choices=METER_CLASSES, meaning="accuracy"),

@@ -7,10 +7,14 @@ number that was written.  Paths are absolute.
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from drivers.links.base import BusConfig
+from gateway.core.reading import Stream
 from gateway.timekeeping.clock import Scale
+
+if TYPE_CHECKING:
+    from drivers.types import Driver
 
 COMPUTE_PROFILE = "compute-prometheus"
 
@@ -109,7 +113,7 @@ class Cabinet:
     scale: Scale | None
     buses: tuple[BusConfig, ...]
     devices: tuple[Device, ...]
-    drivers: tuple[Any, ...] = ()
-    schema: tuple[Any, ...] = ()
+    drivers: "tuple[Driver, ...]" = ()
+    schema: tuple[Stream, ...] = ()
     descriptor: bytes = b""
     config_hash: bytes = b""

@@ -12,7 +12,7 @@ MILLI = 1000
 HOUR_MS = 3600000
 
 
-def counts_per_hour(rated_w, step_mwh):
+def counts_per_hour(rated_w: int, step_mwh: int) -> int:
     """Return how many counts a meter makes in an hour at rated power, rounded up.
 
     step_mwh: worth of one count in milli-watt-hours (1 Wh = 1000), CT ratio included.
@@ -20,12 +20,12 @@ def counts_per_hour(rated_w, step_mwh):
     return -(-rated_w * MILLI // step_mwh)
 
 
-def limit_counts(rate_per_hour, dt_ms):
+def limit_counts(rate_per_hour: int, dt_ms: int) -> int:
     """Return the most counts that dt_ms allow: rated rate x time x 1.05, rounded down."""
     return rate_per_hour * dt_ms * MARGIN_PERCENT // (100 * HOUR_MS)
 
 
-def difference(prev, cur, modulus, limit):
+def difference(prev: int, cur: int, modulus: int, limit: int) -> tuple[str, int | None]:
     """Return (status, counts): how far the register went from prev to cur.
 
     prev, cur: raw readings, 0 <= value < modulus, older first.  limit: most counts the time
@@ -41,7 +41,7 @@ def difference(prev, cur, modulus, limit):
     return (JUMP if status == OK else RESET), None
 
 
-def exact(older, newer, at):
+def exact(older: tuple[int, int], newer: tuple[int, int], at: int) -> tuple[int, int]:
     """Return the reading at time `at` as an exact fraction (top, bottom) of a count.
 
     older, newer: (time, value) with older time < newer time; at: a time from older to newer,
@@ -52,13 +52,13 @@ def exact(older, newer, at):
     return r0 * (t1 - t0) + (r1 - r0) * (at - t0), t1 - t0
 
 
-def interpolate(older, newer, at):
+def interpolate(older: tuple[int, int], newer: tuple[int, int], at: int) -> int:
     """Return the reading at time `at` in 1/1000 counts, half rounded up (values >= 0)."""
     top, bottom = exact(older, newer, at)
     return (2 * MILLI * top + bottom) // (2 * bottom)
 
 
-def resample(readings, boundaries):
+def resample(readings: list[tuple[int, int]], boundaries: list[int]) -> list[int | None]:
     """Return the reading at each boundary, in 1/1000 counts, by linear interpolation.
 
     readings: list of (time, value), times rising, values unwrapped.  boundaries: rising
@@ -72,7 +72,7 @@ def resample(readings, boundaries):
     return values
 
 
-def _between(readings, place, at):
+def _between(readings: list[tuple[int, int]], place: int, at: int) -> int | None:
     if not readings or not readings[0][0] <= at <= readings[-1][0]:
         return None
     if len(readings) == 1:

@@ -51,7 +51,7 @@ class Refused(DeviceError):
 
     code = "refused"
 
-    def __init__(self, message, exception=0):
+    def __init__(self, message: str, exception: int = 0) -> None:
         super().__init__(message)
         self.exception = exception
 
@@ -67,7 +67,7 @@ class StoreError(JournalError):
 
     code = "store"
 
-    def __init__(self, message, errno=0):
+    def __init__(self, message: str, errno: int = 0) -> None:
         super().__init__(message)
         self.errno = errno
 

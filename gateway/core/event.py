@@ -4,17 +4,23 @@ In this file: types only.  A journal's owner (gateway/storage/writer.py) takes a
 Committed, Sealed and JournalBegun to those who subscribed to it.
 """
 
-from collections import namedtuple
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from gateway.core.reading import Scan
+
 
 # Something to be written beside the scans.  kind: record.BOOT, GAP, ...  body: list of CBOR values.
-Event = namedtuple("Event", ("ticks_ms", "kind", "body"))
+Event = NamedTuple("Event", [("ticks_ms", int), ("kind", int), ("body", "list[Any]")])
 
 # A commit.  durable_seq: up to here nothing can be lost.  scans: that became durable, oldest
 # first; none if flash refused a part, for then they follow with a later commit.
-Committed = namedtuple("Committed", ("durable_seq", "scans"))
+Committed = NamedTuple("Committed", [("durable_seq", int), ("scans", "tuple[Scan, ...]")])
 
 # A batch that is durable; it may be sent.
-Sealed = namedtuple("Sealed", ("number",))
+Sealed = NamedTuple("Sealed", [("number", int)])
 
 # The journal ended and another one began: whatever was known of batches belongs to the old one.
-JournalBegun = namedtuple("JournalBegun", ("journal_id",))
+JournalBegun = NamedTuple("JournalBegun", [("journal_id", bytes)])

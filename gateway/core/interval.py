@@ -6,9 +6,12 @@ telescope exactly.  Each delta carries how far interpolation can be wrong.  Numb
 bounds and means in 1/1000 of a count (or of the gauge's step); times in UTC milliseconds.
 """
 
-from collections import namedtuple
 
 from gateway.core import counter
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 QUARTER_MS = 900000
 SPREAD_MS_MAX = 31 * 24 * 3600000   # a counter is not spread over more: 2,976 quarter hours
@@ -17,30 +20,37 @@ MEASURED, ESTIMATED, MISSING = 0, 1, 2
 QUALITY_NAMES = ("measured", "estimated", "missing")
 
 # delta_milli is None when quality is MISSING; bound_milli: |delta - truth| <= bound (0 then).
-Delta = namedtuple("Delta", ("start_ms", "length_ms", "delta_milli", "quality", "bound_milli"))
+Delta = NamedTuple("Delta", [
+    ("start_ms", int), ("length_ms", int), ("delta_milli", "int | None"), ("quality", int),
+    ("bound_milli", int)])
 
 # mean_milli is None when count is 0; low and high in the gauge's own steps.
-Mean = namedtuple("Mean", ("start_ms", "length_ms", "mean_milli", "low", "high", "count"))
+Mean = NamedTuple("Mean", [
+    ("start_ms", int), ("length_ms", int), ("mean_milli", "int | None"), ("low", "int | None"),
+    ("high", "int | None"), ("count", int)])
 
 # modulus: first value the register cannot show.  rate_per_hour: counts at rated power.
 # step_ms_max: neighbours of a boundary further apart make a delta ESTIMATED.  slack_ms: how
 # much later or earlier than its stamp a register may have been latched (meter and clock).
-Rules = namedtuple("Rules", ("modulus", "rate_per_hour", "step_ms_max", "slack_ms"))
+Rules = NamedTuple("Rules", [
+    ("modulus", int), ("rate_per_hour", int), ("step_ms_max", int), ("slack_ms", int)])
 
 # One batch's share of one quarter hour of one counter: enough to rebuild the deltas.
 # broken: 1 if a reset or jump lay between two readings of this part.
-Part = namedtuple("Part", ("start_ms", "first_ms", "first", "last_ms", "last", "broken"))
+Part = NamedTuple("Part", [
+    ("start_ms", int), ("first_ms", int), ("first", int), ("last_ms", int), ("last", int),
+    ("broken", int)])
 
 # A boundary that was passed: unwrapped value and worst error in 1/1000, near: neighbours close.
-_Boundary = namedtuple("_Boundary", ("value", "bound", "near"))
+_Boundary = NamedTuple("_Boundary", [("value", int), ("bound", int), ("near", bool)])
 
 
-def quarter(utc_ms):
+def quarter(utc_ms: int) -> int:
     """Return the start of the quarter hour a time lies in; a boundary starts the later one."""
     return utc_ms // QUARTER_MS * QUARTER_MS
 
 
-def step(rules, older, newer):
+def step(rules: Rules, older: tuple[int, int], newer: tuple[int, int]) -> tuple[str, int | None]:
     """Return counter.difference between two readings (utc_ms, value), newer one later.
 
     The limit allows one count more than rated power: both readings are whole counts.
@@ -55,15 +65,15 @@ class CounterTrack:
 
     __slots__ = ("rules", "ignored", "_last", "_total", "_opening", "_broken")
 
-    def __init__(self, rules):
+    def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.ignored = 0            # readings not later than the one before
-        self._last = None           # (utc_ms, raw value) of the latest reading
+        self._last: tuple[int, int] | None = None       # (utc_ms, raw value) of the latest
         self._total = 0             # unwrapped counts since the last break
-        self._opening = None        # _Boundary at the start of the open quarter hour
+        self._opening: _Boundary | None = None          # at the start of the open quarter hour
         self._broken = True         # the open quarter hour cannot be claimed
 
-    def add(self, utc_ms, value):
+    def add(self, utc_ms: int, value: int) -> list[Delta]:
         """Take a reading; return a list of Delta, one for each quarter hour it closes.
 
         A reading that is not later than the one before is counted in `ignored`, not used.
@@ -80,26 +90,60 @@ class CounterTrack:
         if utc_ms - last[0] <= SPREAD_MS_MAX:
             counts = step(self.rules, last, (utc_ms, value))[1]
         if counts is None:
-            return self._break(utc_ms, value)
-        closed = self._pass_boundaries(utc_ms, counts)
+            return self._break(last, utc_ms, value)
+        closed = self._pass_boundaries(last, utc_ms, counts)
         self._last = (utc_ms, value)
         self._total += counts
         return closed
 
-    def mark_broken(self):
+    def set_clock(self, utc_ms: int) -> list[Delta]:
+        """Take note that the wall clock was set: the latest reading was at utc_ms instead.
+
+        The counter went on, so nothing between its readings is lost: the time up to that
+        reading stays where the old clock put it, what follows lies where the new one puts it.
+        Returns a list of Delta: what is known of the quarter hour that the old clock left.
+        """
+        last = self._last
+        if last is None or utc_ms == last[0]:
+            return []
+        closed = self._leave(last[0])
+        self._last = (utc_ms, last[1])
+        self._opening, self._broken = self._here(), False
+        return closed
+
+    def begin_again(self, utc_ms: int, value: int) -> list[Delta]:
+        """Take a reading of which nothing says how long after the latest one it was made.
+
+        Returns a list of Delta: what is known of the quarter hour that is left.  The advance
+        between the two readings is not claimed.
+        """
+        last = self._last
+        closed = [] if last is None else self._leave(last[0])
+        self._restart(utc_ms, value)
+        return closed
+
+    def _here(self) -> _Boundary:
+        return _Boundary(self._total * counter.MILLI, 0, False)
+
+    def _leave(self, last_ms: int) -> list[Delta]:
+        """Close the open quarter hour at its latest reading."""
+        start = quarter(last_ms)
+        return [self._close(start, self._here())] if last_ms > start else []
+
+    def mark_broken(self) -> None:
         """Say that the open quarter hour holds a reset or jump: it will close as MISSING."""
         self._broken = True
 
-    def _restart(self, utc_ms, value):
+    def _restart(self, utc_ms: int, value: int) -> None:
         self._last = (utc_ms, value)
         self._total = 0
         on_boundary = utc_ms % QUARTER_MS == 0
         self._opening = _Boundary(0, 0, True) if on_boundary else None
         self._broken = not on_boundary
 
-    def _break(self, utc_ms, value):
+    def _break(self, last: tuple[int, int], utc_ms: int, value: int) -> list[Delta]:
         """Close every quarter hour the unclaimed step touches as MISSING and start anew."""
-        start, end = quarter(self._last[0]), quarter(utc_ms)
+        start, end = quarter(last[0]), quarter(utc_ms)
         closed = []
         if end - start <= SPREAD_MS_MAX:
             while start < end:
@@ -110,8 +154,8 @@ class CounterTrack:
         self._restart(utc_ms, value)
         return closed
 
-    def _pass_boundaries(self, utc_ms, counts):
-        older = (self._last[0], self._total)
+    def _pass_boundaries(self, last: tuple[int, int], utc_ms: int, counts: int) -> list[Delta]:
+        older = (last[0], self._total)
         newer = (utc_ms, self._total + counts)
         start = quarter(older[0])
         closed = []
@@ -124,7 +168,7 @@ class CounterTrack:
             start = end
         return closed
 
-    def _close(self, start_ms, boundary):
+    def _close(self, start_ms: int, boundary: _Boundary) -> Delta:
         opening = self._opening
         if self._broken or opening is None:
             return _missing(start_ms)
@@ -133,11 +177,34 @@ class CounterTrack:
                      opening.bound + boundary.bound)
 
 
-def _missing(start_ms):
+def merge(deltas: "Iterable[Delta]") -> list[Delta]:
+    """Return the Deltas with one for each quarter hour, by time.
+
+    A clock that was set gives a quarter hour two shares, and one that was set back passes it
+    twice: all of it was counted, so the shares add up to an estimate.  Missing wins.
+    """
+    found: dict[int, Delta] = {}
+    for delta in deltas:
+        other = found.get(delta.start_ms)
+        if other is not None:
+            delta = _sum(other, delta)
+        found[delta.start_ms] = delta
+    return [found[start] for start in sorted(found)]
+
+
+def _sum(one: Delta, other: Delta) -> Delta:
+    if one.delta_milli is None or other.delta_milli is None:
+        return _missing(one.start_ms)
+    return Delta(one.start_ms, one.length_ms, one.delta_milli + other.delta_milli, ESTIMATED,
+                 one.bound_milli + other.bound_milli)
+
+
+def _missing(start_ms: int) -> Delta:
     return Delta(start_ms, QUARTER_MS, None, MISSING, 0)
 
 
-def _boundary(older, newer, at_ms, step_ms_max):
+def _boundary(older: tuple[int, int], newer: tuple[int, int], at_ms: int,
+              step_ms_max: int) -> _Boundary:
     """Return the boundary value between two unwrapped readings and how wrong it can be.
 
     The true counter never falls, so at the boundary it lies between the two readings: the
@@ -154,17 +221,18 @@ def _boundary(older, newer, at_ms, step_ms_max):
 # --- parts: what a receiver keeps of each batch ------------------------------------------
 
 
-def parts(readings, rules):
+def parts(readings: "Iterable[tuple[int, int]]", rules: Rules) -> list[Part]:
     """Return the Parts of readings [(utc_ms, value), ...] of one batch, times rising.
 
     A reading that is not later than the one before is left out, as CounterTrack does.
     """
-    found, last = [], None
+    found: list[Part] = []
+    last: tuple[int, int] | None = None
     for utc_ms, value in readings:
         if last is not None and utc_ms <= last[0]:
             continue
         start = quarter(utc_ms)
-        if found and found[-1].start_ms == start:
+        if last is not None and found[-1].start_ms == start:
             part = found[-1]
             broken = part.broken or step(rules, last, (utc_ms, value))[1] is None
             found[-1] = Part(start, part.first_ms, part.first, utc_ms, value,
@@ -175,7 +243,7 @@ def parts(readings, rules):
     return found
 
 
-def rebuild(found, rules):
+def rebuild(found: "Iterable[Part]", rules: Rules) -> list[Delta]:
     """Return the Deltas of Parts of one counter, given in any order, repeats allowed.
 
     They equal what CounterTrack gives for the full stream, with two exceptions: a reset that
@@ -207,13 +275,15 @@ class GaugeTrack:
 
     __slots__ = ("ignored", "_start", "_last_ms", "_sum", "_low", "_high", "_count")
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.ignored = 0
-        self._start = None
-        self._last_ms = None
+        self._start: int | None = None
+        self._last_ms: int | None = None
+        self._low: int | None = None
+        self._high: int | None = None
         self._clear()
 
-    def add(self, utc_ms, value):
+    def add(self, utc_ms: int, value: int) -> list[Mean]:
         """Take a reading; return a list of Mean for the quarter hour it closes, if any.
 
         Quarter hours without a reading are not reported.
@@ -221,9 +291,9 @@ class GaugeTrack:
         if self._last_ms is not None and utc_ms <= self._last_ms:
             self.ignored += 1
             return []
-        closed = []
-        if self._start is not None and quarter(utc_ms) != self._start:
-            closed.append(self.open())
+        closed, mean = [], self.open()
+        if mean is not None and quarter(utc_ms) != mean.start_ms:
+            closed.append(mean)
             self._clear()
         self._start, self._last_ms = quarter(utc_ms), utc_ms
         self._sum += value
@@ -232,19 +302,19 @@ class GaugeTrack:
         self._high = value if self._high is None else max(self._high, value)
         return closed
 
-    def open(self):
+    def open(self) -> Mean | None:
         """Return the Mean of the quarter hour that is still open, or None before a reading."""
         if self._start is None:
             return None
         return Mean(self._start, QUARTER_MS, mean_milli(self._sum, self._count),
                     self._low, self._high, self._count)
 
-    def _clear(self):
+    def _clear(self) -> None:
         self._sum = self._count = 0
         self._low = self._high = None
 
 
-def mean_milli(total, count):
+def mean_milli(total: int, count: int) -> int | None:
     """Return total over count in 1/1000, half away from zero; None if count is 0."""
     if count == 0:
         return None

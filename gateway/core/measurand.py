@@ -6,11 +6,13 @@ batches: an id is never given a second meaning and never removed.  OBIS codes: I
 (value groups of active, reactive and phase quantities).
 """
 
-from collections import namedtuple
+from gateway.core.types import NamedTuple
 
 GAUGE, COUNTER, STATE = 0, 1, 2        # momentary value, cumulative register, code
 
-Measurand = namedtuple("Measurand", ("id", "name", "unit", "exponent", "fine", "kind", "obis"))
+Measurand = NamedTuple("Measurand", [
+    ("id", int), ("name", str), ("unit", str), ("exponent", int), ("fine", int), ("kind", int),
+    ("obis", str)])
 
 TABLE = (
     Measurand(1, "voltage_l1_n", "V", -1, -1, GAUGE, "1-0:32.7.0"),

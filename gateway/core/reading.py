@@ -5,7 +5,7 @@ which measurand, exponent and item each position is.  A value is a whole number 
 10**exponent units, or an Absent with the reason why there is none: missing is never zero.
 """
 
-from collections import namedtuple
+from gateway.core.types import TYPE_CHECKING, NamedTuple
 
 # Why a point has no value.  Codes stand in signed batches and are never reused.
 NO_REPLY = 1            # nothing came in time
@@ -29,37 +29,43 @@ REASON_NAMES = {
 }
 
 # A point without a value.
-Absent = namedtuple("Absent", ("reason",))
+Absent = NamedTuple("Absent", [("reason", int)])
 
 # Where a value sits in a scan: measurand id, exponent of its numbers, item inside the
 # device ("" = the device itself, else a workload or a module by name).
-Point = namedtuple("Point", ("measurand", "exponent", "item"))
+Point = NamedTuple("Point", [("measurand", int), ("exponent", int), ("item", str)])
 
 # One device's place in the schema.  points: tuple of Point.
-Stream = namedtuple("Stream", ("device", "points"))
+Stream = NamedTuple("Stream", [("device", str), ("points", "tuple[Point, ...]")])
+
+if TYPE_CHECKING:
+    # A value of a scan, those of one scan, and what all devices of a cabinet say.
+    Value = int | Absent
+    Values = tuple[Value, ...]
+    Schema = tuple[Stream, ...]
 
 # A measurand at a place of a site, for people and reports.
-Channel = namedtuple("Channel", ("device", "item", "measurand"))
+Channel = NamedTuple("Channel", [("device", str), ("item", str), ("measurand", int)])
 
 # One poll of one device.  stream: index into the schema.  ticks_ms: monotonic milliseconds
 # since the gateway's start, taken when the reply began to arrive.  values: tuple of int or
 # Absent, as long as the stream's points.
-Scan = namedtuple("Scan", ("stream", "ticks_ms", "values"))
+Scan = NamedTuple("Scan", [("stream", int), ("ticks_ms", int), ("values", "Values")])
 
 # Clock sources, worst first.  UTC = anchor_utc_ms + (ticks_ms - anchor_ticks_ms), true within
 # uncertainty_ms.  With source UNKNOWN the UTC of a record is not known (yet).
 CLOCK_UNKNOWN, CLOCK_RTC, CLOCK_DEVICE, CLOCK_NTP, CLOCK_GNSS, CLOCK_SIMULATED = 0, 1, 2, 3, 4, 9
-ClockState = namedtuple(
-    "ClockState", ("source", "anchor_ticks_ms", "anchor_utc_ms", "uncertainty_ms"))
+ClockState = NamedTuple("ClockState", [
+    ("source", int), ("anchor_ticks_ms", int), ("anchor_utc_ms", int), ("uncertainty_ms", int)])
 
 
-def utc_ms(clock, ticks_ms):
+def utc_ms(clock: ClockState, ticks_ms: int) -> int | None:
     """Return the UTC milliseconds of a tick, or None while the clock is unknown."""
     if clock.source == CLOCK_UNKNOWN:
         return None
     return clock.anchor_utc_ms + ticks_ms - clock.anchor_ticks_ms
 
 
-def all_absent(stream, reason):
+def all_absent(stream: Stream, reason: int) -> "Values":
     """Return the values of a scan in which no point of a stream has one."""
     return (Absent(reason),) * len(stream.points)

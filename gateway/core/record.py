@@ -5,20 +5,30 @@ gateway or its evidence).  (device, journal id, boot, seq) is the key of a recor
 order is the order of seq, never of time.
 """
 
-from collections import namedtuple
-
 from gateway.core.codec.cbor import encode
 from gateway.core.errors import Bug
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from gateway.core.reading import Values
+    from gateway.core.types import TypeIs
 
 SCAN, EVENT = 0, 1
 
 # seq: 1 .. 2**53, no holes inside a journal.  ticks_ms: monotonic milliseconds of this boot,
 # taken when the reply began to arrive.  stream: index into the schema.  values: tuple of int
 # or reading.Absent, as long as the stream's points.
-ScanRecord = namedtuple("ScanRecord", ("seq", "ticks_ms", "stream", "values"))
+ScanRecord = NamedTuple("ScanRecord", [
+    ("seq", int), ("ticks_ms", int), ("stream", int), ("values", "Values")])
 
 # kind: one of the numbers below.  body: list of CBOR values, as said below.
-EventRecord = namedtuple("EventRecord", ("seq", "ticks_ms", "kind", "body"))
+EventRecord = NamedTuple("EventRecord", [
+    ("seq", int), ("ticks_ms", int), ("kind", int), ("body", "list[Any]")])
+
+if TYPE_CHECKING:
+    Record = ScanRecord | EventRecord
 
 # Event kinds stand in signed batches: never reused, never given a second meaning.
 BOOT = 1            # [why, software, unclean 0/1, last_seq_before]
@@ -44,7 +54,7 @@ SEQ_MAX = 1 << 53           # JSON tools keep whole numbers up to here
 TICKS_MS_MAX = 1 << 53
 
 
-def encode_body(body):
+def encode_body(body: object) -> bytes:
     """Return the CBOR bytes of an event's body (a list or tuple of at most 8 KiB encoded).
 
     A larger body is a Bug of the caller, who must shorten texts before appending.
@@ -57,6 +67,6 @@ def encode_body(body):
     return raw
 
 
-def is_event(record):
+def is_event(record: "Record") -> "TypeIs[EventRecord]":
     """Return True for an EventRecord, False for a ScanRecord."""
     return isinstance(record, EventRecord)

@@ -10,6 +10,12 @@ for a cabinet with twenty equal meters would otherwise repeat it twenty times:
 from gateway.core.codec.cbor import decode, encode
 from gateway.core.errors import FormatError
 from gateway.core.reading import Point, Stream
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, TypeGuard
+
+    from gateway.core.reading import Schema
 
 STREAMS_MAX = 256           # devices of one cabinet
 POINTS_MAX = 1024           # of one device: SunSpec models and workloads of a node
@@ -17,10 +23,10 @@ NAME_CHARS_MAX = 64
 EXPONENT_MIN, EXPONENT_MAX = -9, 9
 MEASURAND_MAX = 65535       # an id we do not know is kept, not refused: batches outlive us
 # The bytes decoded last and their schema: a seal asks for the same one for each commit.
-_newest = [(b"\x82\x80\x80", ())]
+_newest: "list[tuple[bytes, Schema]]" = [(b"\x82\x80\x80", ())]
 
 
-def encode_schema(schema):
+def encode_schema(schema: "Schema") -> bytes:
     """Return the CBOR bytes of a schema; point lists in order of first appearance."""
     kinds, streams = [], []
     for stream in schema:
@@ -31,7 +37,7 @@ def encode_schema(schema):
     return encode([kinds, streams])
 
 
-def decode_schema(data):
+def decode_schema(data: bytes) -> "Schema":
     """Return the schema (tuple of Stream) that CBOR bytes hold; raises FormatError."""
     newest = _newest[0]             # one look: another thread may decode meanwhile
     if data != newest[0]:
@@ -39,7 +45,7 @@ def decode_schema(data):
     return newest[1]
 
 
-def _decode(data):
+def _decode(data: bytes) -> "Schema":
     parts = decode(data, 4)
     if not _is_list(parts, 2) or not _is_list(parts[0]) or not _is_list(parts[1]):
         raise FormatError("schema: [points, streams] expected")
@@ -60,17 +66,17 @@ def _decode(data):
     return tuple(schema)
 
 
-def is_int(value, low, high):
+def is_int(value: object, low: int, high: int) -> "TypeGuard[int]":
     """Return True for a whole number low .. high that is not a bool."""
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def is_name(value):
+def is_name(value: object) -> "TypeGuard[str]":
     """Return True for text of at most 64 characters."""
     return isinstance(value, str) and len(value) <= NAME_CHARS_MAX
 
 
-def _points(rows):
+def _points(rows: object) -> tuple[Point, ...]:
     if not _is_list(rows) or not 0 < len(rows) <= POINTS_MAX:
         raise FormatError("schema: a device has 1..%d points" % POINTS_MAX)
     points = []
@@ -82,5 +88,5 @@ def _points(rows):
     return tuple(points)
 
 
-def _is_list(value, length=None):
+def _is_list(value: object, length: int | None = None) -> "TypeGuard[list[Any]]":
     return isinstance(value, list) and (length is None or len(value) == length)

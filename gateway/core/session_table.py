@@ -42,7 +42,7 @@ NEXT = {
 }
 
 
-def next_state(state, event):
+def next_state(state: int, event: int) -> int:
     """Return the state after an event; a pair that the table does not hold is a Bug."""
     if (state, event) not in NEXT:
         raise Bug("uplink: %s while %s" % (EVENTS[event], STATES[state]))

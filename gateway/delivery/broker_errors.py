@@ -2,7 +2,6 @@
 
 import ssl
 from collections.abc import Iterable
-from typing import Any
 
 from gateway.core.errors import ConfigError, Offline, Rejected, UplinkError
 from gateway.delivery.mqtt import MqttConnectError, ReasonCode, aiomqtt
@@ -31,15 +30,16 @@ def translate(error: BaseException) -> UplinkError:
     return Offline(f"{cause}" or type(cause).__name__)
 
 
-def check_granted(granted: Iterable[Any], topic: str) -> None:
+def check_granted(granted: Iterable[ReasonCode | int | None], topic: str) -> None:
     """Raise Rejected if the broker did not grant a subscription."""
     if any(_code(code) >= SUBSCRIPTION_REFUSED for code in granted):
         raise Rejected(f"the broker does not let us listen to {topic}; next: check its access "
                        "list and that the certificate's name is the cabinet")
 
 
-def _code(code: Any) -> int:
-    return code.value if isinstance(code, ReasonCode) else int(code or 0)
+def _code(code: ReasonCode | int | None) -> int:
+    number: int = code.value if isinstance(code, ReasonCode) else code or 0
+    return number
 
 
 FOREIGN = (aiomqtt.MqttError, OSError, ConfigError, UplinkError)

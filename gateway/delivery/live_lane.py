@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from gateway.aio.wakeup import Flag
 from gateway.core.errors import Bug
@@ -18,10 +17,10 @@ LOG = logging.getLogger("wattproof.uplink")
 LIVE_S_MIN = 0.2                # real: a fast simulation must not flood the broker
 LIVE_QUIET_S = 15.0             # real: a live message at least so often, news or not
 
-Figures = Callable[[], dict[str, Any] | None]
+Figures = Callable[[], dict[str, object] | None]
 
 
-def no_figures() -> dict[str, Any] | None:
+def no_figures() -> dict[str, object] | None:
     """Nobody computes live figures."""
     return None
 
@@ -35,7 +34,7 @@ class LiveLane:
         self._news, self._broken = Flag(), False
         self.counts = {"live_bytes": 0, "live_sent": 0}
 
-    def note(self, event: Any) -> None:
+    def note(self, event: object) -> None:
         """Take note of a commit: there are new figures to show."""
         if isinstance(event, Committed) and event.scans:
             self.refresh()
@@ -64,7 +63,7 @@ class LiveLane:
             self.counts["live_sent"] += 1
             self.counts["live_bytes"] += len(data)
 
-    def _message(self, figures: Figures) -> dict[str, Any] | None:
+    def _message(self, figures: Figures) -> dict[str, object] | None:
         """Return the live figures; a bug in them must not stop evidence."""
         try:
             return None if self._broken else figures()

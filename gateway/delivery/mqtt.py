@@ -34,7 +34,7 @@ class _Idna(_Later):
             raise AttributeError(name)
         return super().__getattr__(name)
 
-    def getregentry(self) -> tuple[Any, ...]:
+    def getregentry(self) -> tuple[object, ...]:
         """Return what codecs.register wants of a search function."""
         return self._encode, self._decode, None, None
 

@@ -10,26 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.core import roles
 from gateway.core.interval import MEASURED, MISSING
 from gateway.ledger.site import NodeUse, SiteInterval, WorkloadUse
 
-IMPORT, EXPORT = "energy_active_import_total", "energy_active_export_total"
-YIELD, SUM = "energy_yield_total", "energy_active_sum_total"
-
-# energy role -> (device role, counters that can give it, best first: the first one a device
-# has is used).  A generator's yield may sit in either register, by how its meter is wired.
+# energy role -> (device role, counters that can give it, best first)
 SOURCES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "grid_import": ("grid", (IMPORT,)),
-    "grid_export": ("grid", (EXPORT,)),
-    "pv": ("pv", (YIELD, EXPORT, IMPORT, SUM)),
-    "battery_charge": ("battery", (IMPORT,)),
-    "battery_discharge": ("battery", (EXPORT,)),
-    "genset": ("genset", (YIELD, EXPORT, IMPORT, SUM)),
-    "it": ("it", (IMPORT, SUM)),
-    "cooling": ("cooling", (IMPORT, SUM)),
-    "lighting": ("lighting", (IMPORT, SUM)),
-    "other": ("other", (IMPORT, SUM)),
-}
+    energy.name: (energy.role, energy.counters) for energy in roles.ENERGIES}
 
 
 @dataclass(frozen=True)
@@ -84,7 +71,7 @@ def _sum(found: Sequence[Amount]) -> tuple[float | None, int]:
 def _node(descriptor: Mapping[str, Any], node: Mapping[str, Any], length_ms: int,
           amounts: Amounts) -> NodeUse:
     name = str(node["name"])
-    energy = _counter(amounts, str(node.get("meter") or ""), (IMPORT, SUM))
+    energy = _counter(amounts, str(node.get("meter") or ""), roles.energy_of("it").counters)
     loads = [str(load["name"]) for load in descriptor.get("workloads") or ()
              if load["node"] == name]
     return NodeUse(

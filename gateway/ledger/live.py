@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from gateway.core.roles import LOAD_NAMES
 from gateway.ledger.compute.compute import Host, Workload, host_split, overhead_rate
 from gateway.ledger.flows.balance import bus_step
 from gateway.ledger.flows.flows import Flows, Policy, Step
 from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.series import RENEWABLE_ORIGINS
 
-LOADS = ("it", "cooling", "lighting", "other")
 MOMENT_S = 1.0              # powers become the energy of one second: too short to run empty
 
 
@@ -56,7 +56,7 @@ def live_figures(powers_w: Mapping[str, float | None], inventory: Inventory | No
     if any(power is None for power in known.values()):
         return LiveFigures(grid, None, None, inventory.g_per_kwh, None, None)
     step = _moment(powers_w, inventory, factors_g_per_kwh)
-    complete = all(powers_w.get(load, 0.0) is not None for load in LOADS)
+    complete = all(powers_w.get(load, 0.0) is not None for load in LOAD_NAMES)
     return LiveFigures(
         grid_g_per_kwh=grid, bus_g_per_kwh=step.ci_g_per_kwh,
         core_hour_g=_core_hour_g(step, powers_w.get("it", 0.0), nodes),
@@ -86,7 +86,7 @@ def _moment(powers_w: Mapping[str, float | None], inventory: Inventory,
     grid_w, battery_w = powers_w.get("grid") or 0.0, powers_w.get("battery") or 0.0
     supply = {"grid": wh(grid_w), "pv": wh(powers_w.get("pv")), "battery": wh(battery_w),
               "genset": wh(powers_w.get("genset"))}
-    sinks = {load: wh(powers_w.get(load)) for load in LOADS
+    sinks = {load: wh(powers_w.get(load)) for load in LOAD_NAMES
              if powers_w.get(load, 0.0) is not None}
     sinks |= {"battery": wh(-battery_w), "export": wh(-grid_w)}
     flows = Flows(supply, sinks, factors_g_per_kwh, dt_s=MOMENT_S)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.core.roles import NOT_LOADS
 from gateway.ledger.compute.kpi import pue, ratio
 from gateway.ledger.flows.balance import bus_step
 from gateway.ledger.flows.flows import DEFAULT_POLICY, Adjustment, Flows, Policy, Step
@@ -128,7 +129,7 @@ def it_figures(series: Series, it_loads: Sequence[str] = ("it",)) -> ItFigures:
     energy_wh = sum(series.sinks_wh.get(load, 0) for load in it_loads)
     carbon_g = sum(series.carbon_by_sink_g.get(load, 0) for load in it_loads)
     overhead_g = sum(g for sink, g in series.carbon_by_sink_g.items()
-                     if sink not in it_loads and sink not in ("battery", "export"))
+                     if sink not in it_loads and sink not in NOT_LOADS)
     full_g = carbon_g + overhead_g + series.residual_carbon_g + series.direct_unallocated_g
     return ItFigures(
         energy_wh, carbon_g,

@@ -10,20 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.core import roles
 from gateway.core.errors import ConfigError
 from gateway.core.interval import MEASURED, MISSING
 
 # Energy roles of a report, and the device role that meters each.
-DEVICE_ROLE = {
-    "grid_import": "grid", "grid_export": "grid", "pv": "pv", "battery_charge": "battery",
-    "battery_discharge": "battery", "genset": "genset", "it": "it", "cooling": "cooling",
-    "lighting": "lighting", "other": "other",
-}
+DEVICE_ROLE: dict[str, str] = {energy.name: energy.role for energy in roles.ENERGIES}
 ENERGY_ROLES = tuple(DEVICE_ROLE)
-SUPPLY_ROLES = {"grid": "grid_import", "pv": "pv", "genset": "genset",
-                "battery": "battery_discharge"}
-SINK_ROLES = {"it": "it", "cooling": "cooling", "lighting": "lighting", "other": "other",
-              "battery": "battery_charge", "export": "grid_export"}
+# Names among the bus's supplies and sinks, and the energy role of each.
+SUPPLY_ROLES: dict[str, str] = {energy.flow: energy.name for energy in roles.SUPPLIES}
+SINK_ROLES: dict[str, str] = {energy.flow: energy.name for energy in roles.SINKS}
 
 
 @dataclass(frozen=True)

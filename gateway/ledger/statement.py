@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.core.interval import QUALITY_NAMES, QUARTER_MS
+from gateway.core.roles import LOAD_NAMES
 from gateway.ledger.books import Books, Entry, Options
 from gateway.ledger.compute import workloads
 from gateway.ledger.factors.factors import FactorSet
@@ -144,7 +145,7 @@ def _carbon(period: Period) -> dict[str, float | None]:
             ("total", "direct", "indirect", "it", "it_with_overhead", "cooling", "lighting",
              "other", "export", "residual", "unallocated", "stored", "adjustment"))
     sinks = books.carbon_by_sink_g
-    overhead = sum(sinks.get(load, 0.0) for load in ("cooling", "lighting", "other"))
+    overhead = sum(sinks.get(load, 0.0) for load in LOAD_NAMES if load != "it")
     it = sinks.get("it", 0.0)
     return {
         "total": books.carbon_primary_g, "direct": books.direct_g,

@@ -20,7 +20,7 @@ WH_MAX = 1e9
 SUM_WH_MAX = 1e-3             # of rounding
 
 
-def keep(inventory: Inventory | None, at_utc_ms: int | None) -> dict[str, Any] | None:
+def keep(inventory: Inventory | None, at_utc_ms: int | None) -> dict[str, object] | None:
     """Return what the status file keeps of an inventory; None while it or the time is unknown."""
     if inventory is None or at_utc_ms is None:
         return None
@@ -53,7 +53,7 @@ def _inventory(kept: Mapping[str, Any]) -> Inventory:
     return Inventory(energy_wh, carbon_g, origins, assumed=bool(kept["assumed"]))
 
 
-def _number(value: Any) -> float:
+def _number(value: float) -> float:
     number = float(value)
     if not 0 <= number <= WH_MAX:               # not true of nan either
         raise ValueError(f"{value} is not within 0 .. {WH_MAX:g}")

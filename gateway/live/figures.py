@@ -7,10 +7,10 @@ is older than three intervals: missing is not zero and not the last value either
 
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gateway.config.values import Cabinet, Device
-from gateway.core import measurand
+from gateway.core import measurand, roles
 from gateway.core.codec import cbor
 from gateway.core.reading import (
     CLOCK_UNKNOWN,
@@ -33,7 +33,6 @@ from gateway.timekeeping.clock import rfc3339
 from gateway.timekeeping.holdover import CRYSTAL
 
 SOURCES = ("none", "rtc", "device", "ntp", "gnss")      # names of clock sources 0 .. 4
-ROLES = ("grid", "pv", "battery", "genset", "it", "cooling", "lighting", "other")
 FIGURE_DIGITS = 5               # of every figure in a message
 STALE_INTERVALS = 3
 STEP_MS_MAX = 3_600_000         # longer silences are not integrated: nobody knows the powers
@@ -47,7 +46,7 @@ class Moment(NamedTuple):
     clock: ClockState
     boot: int
     seq: int
-    journal: Mapping[str, Any]
+    journal: Mapping[str, object]
 
 
 class Board:
@@ -108,7 +107,8 @@ class Board:
         if good_ms == scan.ticks_ms:
             return True, "", age_s
         first = scan.values[0] if scan.values else Absent(NO_REPLY)
-        return False, REASON_NAMES.get(first.reason, "unknown"), age_s
+        reason = first.reason if isinstance(first, Absent) else 0
+        return False, REASON_NAMES.get(reason, "unknown"), age_s
 
     def temperature_c(self, now_ms: int) -> float | None:
         """Return the air temperature furthest from a crystal's 25 degC, None if none is read."""
@@ -116,7 +116,7 @@ class Board:
         found = [value for value in read if value is not None]
         return max(found, key=lambda value: abs(value - CRYSTAL.turnover_c), default=None)
 
-    def climate(self, now_ms: int) -> list[dict[str, Any]]:
+    def climate(self, now_ms: int) -> list[dict[str, object]]:
         """Return temperature and humidity by sensor."""
         return [{"name": name,
                  "temperature_c": figure(self.value(name, "temperature", now_ms)),
@@ -125,9 +125,10 @@ class Board:
 
     def _number(self, scan: Scan, name: str, item: str) -> float | None:
         place = self._places[scan.stream].get((name, item))
-        if place is None or isinstance(scan.values[place[0]], Absent):
+        count = None if place is None else scan.values[place[0]]
+        if place is None or count is None or isinstance(count, Absent):
             return None
-        value: float = scan.values[place[0]] * 10.0 ** place[1]
+        value = count * 10.0 ** place[1]
         scaled = measurand.BY_NAME[name].unit in ("W", "Wh", "A", "VA", "var")
         return value * self._ratios[scan.stream] if scaled else value
 
@@ -155,10 +156,8 @@ class Live:
             if device.role == "none":
                 continue
             power = self.board.value(device.name, "power_active_total", now_ms)
-            if power is not None and device.role == "battery":
-                power = -power          # its meter counts charging as import
-            if power is not None and device.role in ("pv", "genset"):
-                power = abs(power)      # either way round, by how the meter is wired
+            if power is not None:
+                power = roles.power_of(device.role, power)
             before = powers.get(device.role, 0.0)
             powers[device.role] = None if power is None or before is None else before + power
         return powers
@@ -176,7 +175,7 @@ class Live:
         self._books.advance(SiteInterval(start_ms, end_ms - start_ms, energy,
                                          soc=self.soc(now_ms)))
 
-    def carried(self) -> dict[str, Any] | None:
+    def carried(self) -> dict[str, object] | None:
         """Return the battery's content for the next start (gateway/live/battery_checkpoint.py)."""
         return None if self._site.battery is None else keep(
             self._books.inventory, self._booked_ms)
@@ -189,7 +188,7 @@ class Live:
                 return percent / 100
         return None
 
-    def message(self, moment: Moment) -> dict[str, Any]:
+    def message(self, moment: Moment) -> dict[str, object]:
         """Return the live message; null where unknown."""
         now_ms = moment.ticks_ms
         now_utc = utc_ms(moment.clock, now_ms)
@@ -206,7 +205,7 @@ class Live:
             "utc": None if now_utc is None else rfc3339(now_utc),
             "clock": {"source": source_name(moment.clock),
                       "uncertainty_s": figure(moment.clock.uncertainty_ms / 1000)},
-            "power_w": {role: figure(powers.get(role)) for role in ROLES}
+            "power_w": {role: figure(powers.get(role)) for role in roles.ROLE_NAMES}
             | {"residual": figure(figures.residual_w)},
             "carbon": {
                 "grid_g_per_kwh": figure(figures.grid_g_per_kwh),
@@ -233,7 +232,7 @@ class Live:
                     value(node.name, "cores_reserved", now_ms, item))
              for item in node.workloads})
 
-    def _node(self, node: Device, now_ms: int) -> dict[str, Any]:
+    def _node(self, node: Device, now_ms: int) -> dict[str, object]:
         busy = self.board.rate(node.name, "cpu_time", now_ms)
         tasks = self.board.rate(node.name, "tasks_total", now_ms)
         running = self.board.value(node.name, "tasks_running", now_ms)
@@ -246,7 +245,7 @@ class Live:
             "tasks_running": None if running is None else int(running),
             "tasks_per_min": None if tasks is None else figure(tasks * 60)}
 
-    def _device(self, stream: int, device: Device, now_ms: int) -> dict[str, Any]:
+    def _device(self, stream: int, device: Device, now_ms: int) -> dict[str, object]:
         ok, reason, age_s = self.board.health(stream, now_ms)
         return ({"name": device.name, "ok": ok} | ({} if ok else {"reason": reason})
                 | {"age_s": None if age_s is None else int(age_s)})
@@ -272,14 +271,13 @@ def _names(stream: Stream) -> set[str]:
 
 def _energies(role: str, energy_wh: float | None) -> dict[str, float | None]:
     """Return the energies of a role by the ledger's names; both directions where it has two."""
-    two_way = {"grid": ("grid_import", "grid_export"),
-               "battery": ("battery_discharge", "battery_charge")}
-    if role not in two_way:
-        return {role: None if energy_wh is None else max(energy_wh, 0.0)}
-    ahead, back = two_way[role]
+    ahead = [energy.name for energy in (*roles.SUPPLIES, *roles.on(roles.LOAD))
+             if energy.role == role]
+    back = [energy.name for energy in roles.on(roles.CHARGE, roles.EXPORT) if energy.role == role]
     if energy_wh is None:
-        return {ahead: None, back: None}
-    return {ahead: max(energy_wh, 0.0), back: max(-energy_wh, 0.0)}
+        return dict.fromkeys([*ahead, *back])
+    return {**{name: max(energy_wh, 0.0) for name in ahead},
+            **{name: max(-energy_wh, 0.0) for name in back}}
 
 
 def figure(value: float | None) -> float | None:

@@ -9,9 +9,10 @@ bus restarted with back-off; the others do not notice.
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from drivers.links.base import BusConfig
 from gateway.aio.keep_alive import Beat, Service, no_beat
 from gateway.aio.wakeup import Flag
 from gateway.core.errors import BadFrame, Bug, DeviceError, NoReply, Refused, WattproofError
@@ -29,6 +30,9 @@ from gateway.core.record import DEVICE, GAP
 from gateway.polling.unit import LineBudget, Unit
 from gateway.timekeeping.clock import Clock
 
+if TYPE_CHECKING:
+    from drivers.types import Steps, Transaction
+
 LOG = logging.getLogger("wattproof.poller")
 TRANSACTIONS_MAX = 64           # of one scan; a driver that wants more has a bug
 BAD_FRAMES_MAX = 2              # in one scan, then the rest is not asked
@@ -40,21 +44,22 @@ IDENTITY_CHARS_MAX = 200        # what a device says about itself is foreign tex
 class Link(Protocol):
     """A line to units.  exchange raises DeviceError and gives the ticks of the reply."""
 
-    async def exchange(self, transaction: Any, timeout_s: float) -> int:
+    async def exchange(self, transaction: "Transaction", timeout_s: float) -> int:
         """Send one request, fill the transaction, return when the reply began (ticks)."""
 
     async def close(self) -> None:
         """Give the line back."""
 
 
-Opener = Callable[[Any, Clock], Link | Awaitable[Link]]
+T = TypeVar("T")
+Opener = Callable[[BusConfig, Clock], Link | Awaitable[Link]]
 Put = Callable[[Scan | Event], Awaitable[None]]
 
 
 class Line:
     """A link that is opened when needed, and opened again after the port went away."""
 
-    def __init__(self, bus: Any, clock: Clock, opener: Opener) -> None:
+    def __init__(self, bus: BusConfig, clock: Clock, opener: Opener) -> None:
         """bus: its configuration.  Nothing is opened yet."""
         self._bus, self._clock, self._opener = bus, clock, opener
         self._link: Link | None = None
@@ -62,7 +67,7 @@ class Line:
         self._again_s = 0.0
         self.fault = ""
 
-    async def exchange(self, transaction: Any, timeout_s: float) -> int:
+    async def exchange(self, transaction: "Transaction", timeout_s: float) -> int:
         """Do one transaction; every foreign error comes out as a DeviceError."""
         link = self._link or await self._open()
         try:
@@ -115,7 +120,7 @@ class _Asker:
         self._asked = self._bad = 0
         self._silent = False
 
-    async def drive(self, generator: Generator[Any, Any, Any]) -> Any:
+    async def drive(self, generator: "Steps[T]") -> T:
         """Return what the generator returns; DeviceErrors are thrown into it."""
         try:
             transaction = next(generator)
@@ -128,11 +133,12 @@ class _Asker:
                 else:
                     transaction = generator.send(result)
         except StopIteration as stop:
-            return stop.value
+            value: T = stop.value
+            return value
         finally:
             generator.close()
 
-    async def _ask(self, transaction: Any) -> Any:
+    async def _ask(self, transaction: "Transaction") -> object:
         self._asked += 1
         if self._asked > TRANSACTIONS_MAX:
             raise Bug(f"{self._unit.name}: more than {TRANSACTIONS_MAX} requests in one scan")

@@ -6,7 +6,10 @@ measured world's (they differ in a simulation only).
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from drivers.types import Driver
 
 TIMEOUT_S_MIN, TIMEOUT_S_MAX = 0.1, 2.0     # clamp(4 x p95, 100 ms, 2 s)
 LATENCIES_KEPT = 64
@@ -80,7 +83,7 @@ class Unit:
 
     name: str
     stream: int
-    driver: Any
+    driver: "Driver"
     timeout: Timeout
     failures: int = 0               # silent scans in a row
     probe_at_ms: int = 0            # ticks; before this it is not asked while failing

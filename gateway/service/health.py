@@ -9,7 +9,6 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from gateway.aio.keep_alive import Progress, pause
 
@@ -52,7 +51,7 @@ async def watch(progress: Progress, notifier: Notifier) -> None:
         await pause(period_s)
 
 
-def write_status(path: Path, status: Mapping[str, Any]) -> bool:
+def write_status(path: Path, status: Mapping[str, object]) -> bool:
     """Replace the status file by this one; return False (and log) if that is impossible.
 
     No sync: the file describes a running process and may die with it, so it can lie in a

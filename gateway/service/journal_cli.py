@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -68,7 +67,7 @@ def _doctor(arguments: argparse.Namespace, cabinet: Cabinet, view: View) -> int:
     return 1 if found["faults"] else 0
 
 
-def _doctors_words(found: dict[str, Any]) -> list[str]:
+def _doctors_words(found: status.Status) -> list[str]:
     oldest, wear = found["oldest_waiting"], found["wear"]
     waits = "nothing waits for the fleet" if oldest is None else (
         f"oldest record the fleet has not confirmed: {oldest['seq']} of "

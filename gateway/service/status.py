@@ -37,10 +37,11 @@ NEXT = {
 # words that waiting can cure; every other one needs a person and ends `status` with exit code 1
 WAIT = frozenset({"ok", "starting", "uplink-offline", "uplink-unanswered", "clock-unknown"})
 BAD = frozenset(NEXT) - WAIT
+Status = Mapping[str, Any]      # as JSON: docs/operations.md explains the keys
 ALARMS = ("receipt-fork", "receipt-ahead")      # of the uplink, until the next start
 
 
-def words(status: Mapping[str, Any]) -> list[str]:
+def words(status: Status) -> list[str]:
     """Return the words that describe a status, worst first; ["ok"] if there is nothing."""
     if status.get("state") == "stopped":
         return ["stopped"]
@@ -67,7 +68,7 @@ def words(status: Mapping[str, Any]) -> list[str]:
     return found or ["ok"]
 
 
-def read(cabinet: Cabinet, unix_s: float) -> dict[str, Any]:
+def read(cabinet: Cabinet, unix_s: float) -> Status:
     """Return the status of a cabinet; without a fresh file a status that says why."""
     path = cabinet.status_file
     try:
@@ -86,19 +87,19 @@ def read(cabinet: Cabinet, unix_s: float) -> dict[str, Any]:
     return dict(status)
 
 
-def _silence(status: Mapping[str, Any]) -> str:
+def _silence(status: Status) -> str:
     """Tell a gateway that hangs from one that is gone."""
     pid = status.get("pid")
     alive = isinstance(pid, int) and Path(f"/proc/{pid}").exists()
     return "not-responding" if alive else "not-running"
 
 
-def exit_code(status: Mapping[str, Any]) -> int:
+def exit_code(status: Status) -> int:
     """Return 1 if any word of a status needs a person, 0 if waiting can cure it."""
     return 1 if BAD & set(status.get("words", ())) else 0
 
 
-def text(status: Mapping[str, Any]) -> str:
+def text(status: Status) -> str:
     """Return a status as lines for people, 100 columns at most."""
     lines = [f"{word:<18} next: {NEXT.get(word, 'see docs/operations.md')}"
              for word in status.get("words", ())]
@@ -109,7 +110,7 @@ def text(status: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def proof(journal: Mapping[str, Any]) -> str:
+def proof(journal: Status) -> str:
     """Return how far the fleet has signed for what this gateway measured, as a sentence."""
     signed, durable = journal["acknowledged_seq"], journal["durable_seq"]
     said = (f"the fleet has signed that it holds every record up to {signed}" if signed
@@ -118,7 +119,7 @@ def proof(journal: Mapping[str, Any]) -> str:
     return f"{said}; {left} newer on flash until it does" if left > 0 else said
 
 
-def _details(status: Mapping[str, Any]) -> list[str]:
+def _details(status: Status) -> list[str]:
     journal, uplink, process = status["journal"], status["uplink"], status["process"]
     clock = status["clock"]
     lines = [

@@ -5,7 +5,7 @@ running gateway; what the gateway writes in the same second may look unfinished.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -164,7 +164,8 @@ def oldest_waiting(view: View) -> dict[str, Any] | None:
     return next(records(view, 0), None)
 
 
-def doctor(view: View, public: Verifier, status: dict[str, Any], now: datetime) -> dict[str, Any]:
+def doctor(view: View, public: Verifier, status: Mapping[str, Any],
+           now: datetime) -> dict[str, object]:
     """Return the state of a journal; "faults" is empty if all is well, "advice" may wait."""
     names = view.reader.list()
     space = os.statvfs(view.reader.directory)

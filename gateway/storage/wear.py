@@ -4,6 +4,7 @@ Reads /sys and /proc only.  The store counts blocks of 4 KiB; what the file syst
 measured on a loop device (docs/figures.md, "The journal").
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +35,7 @@ class Flash(NamedTuple):
     spares: int
 
 
-def rate(status: dict[str, Any], now: datetime, stamped: bool) -> dict[str, Any]:
+def rate(status: Mapping[str, Any], now: datetime, stamped: bool) -> dict[str, object]:
     """Return bytes per day since the gateway's start and the date flash would last to.
 
     status: of the running gateway.  stamped: each commit costs a time stamp as well.  The date

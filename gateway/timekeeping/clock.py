@@ -17,6 +17,7 @@ import ctypes
 import functools
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,6 +50,10 @@ TIMESYNC_FLAG = "/run/systemd/timesync/synchronized"
 DECLARED_MS = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 60_000, 120_000,
                300_000, 600_000, 1_200_000, 3_600_000, 9_000_000, 36_000_000)
 SLACK_MS_MIN, SLACK_MS_MAX = 10, 5_000  # room for ticks and wall to part: jitter, slewing
+# A source that comes and goes makes at most so many clock states (and batches) an hour: one
+# that would be the last declares enough room for what the clock has been seen to do.
+CHANGES_MAX, CHANGES_MS = 4, 3_600_000
+LAST_ROOM = 8               # times what wall and ticks have parted by
 SYNCED = (CLOCK_NTP, CLOCK_GNSS)        # sources that set the clock, not only read it
 
 STA_UNSYNC = 0x40           # include/uapi/linux/timex.h
@@ -173,6 +178,7 @@ class Clock:
         self._start_s = self.real_s()
         self._state = ClockState(CLOCK_UNKNOWN, 0, 0, 0)
         self._state = self._anchor(*self._look())
+        self._changes_ms: deque[int] = deque(maxlen=CHANGES_MAX)
 
     def unix_s(self) -> float:
         """Return real UNIX seconds, for the age of files and certificates only."""
@@ -208,7 +214,7 @@ class Clock:
 
         It changes when the source changes, when the true bound and what wall and ticks have
         parted by (a step, or drift) have together outgrown the declared uncertainty, or when
-        that has become four times too large.
+        that has become four times too large; at most CHANGES_MAX times an hour.
         """
         source, bound_ms, now_utc_ms = self._look()
         parted_ms = abs(now_utc_ms - self.utc_ms())
@@ -217,8 +223,18 @@ class Clock:
                 and self._state.uncertainty_ms <= 4 * declared(bound_ms + _slack_ms(bound_ms)))
         if same or source == self._state.source == CLOCK_UNKNOWN:
             return None
+        changes = self._changes_within_the_hour()
+        if changes >= CHANGES_MAX - 1:
+            if changes >= CHANGES_MAX or bound_ms + parted_ms <= self._state.uncertainty_ms:
+                return None             # what is declared still holds, or there is no state left
+            bound_ms += LAST_ROOM * parted_ms
+        self._changes_ms.append(self.ticks_ms())
         self._state = self._anchor(source, bound_ms, now_utc_ms)
         return self._state
+
+    def _changes_within_the_hour(self) -> int:
+        since_ms = self.ticks_ms() - CHANGES_MS
+        return sum(at_ms > since_ms for at_ms in self._changes_ms)
 
     def raise_floor(self, utc_ms: int) -> bool:
         """Take a time that somebody trusted has signed: it is not earlier than that.

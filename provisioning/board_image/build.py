@@ -32,6 +32,7 @@ from gateway.core.errors import ConfigError
 from provisioning import identity
 from provisioning.board_image import bundle, device_table, minify, romfs
 from provisioning.board_image.tree_shake import Shaker
+from provisioning.board_image.untype import untyped
 
 ROOT = Path(__file__).resolve().parents[2]
 START = "gateway.micro.main"
@@ -109,9 +110,9 @@ def _code(site: Path) -> Iterator[tuple[str, bytes]]:
         for name, text in merged.items():
             yield f"{name}.mpy", compile_mpy(f"{name}.py", text, Path(work))
         host = (ROOT / "gateway" / "micro" / "host.py").read_text(encoding="utf-8")
-        yield "host.mpy", compile_mpy("gateway/micro/host.py", host, Path(work))
+        yield "host.mpy", compile_mpy("gateway/micro/host.py", untyped(host), Path(work))
         boot = (ROOT / "gateway" / "micro" / "boot.py").read_text(encoding="utf-8")
-        boot = boot.replace(START, bundle.CORE)
+        boot = untyped(boot).replace(START, bundle.CORE)
         yield "main.mpy", compile_mpy("main.py", boot, Path(work))
         yield "umqtt/simple.mpy", compile_mpy("umqtt/simple.py", package, Path(work))
 

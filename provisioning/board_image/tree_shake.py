@@ -23,6 +23,7 @@ from provisioning.board_image.minify import (
     shorten_arguments,
     without_texts,
 )
+from provisioning.board_image.untype import untyped
 
 Functions = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -131,7 +132,7 @@ class Shaker:
     def _constant(self, module: str, name: str) -> int | None:
         if module not in self._constants:
             path = self._path(module)
-            text = path.read_text(encoding="utf-8") if path else ""
+            text = untyped(path.read_text(encoding="utf-8")) if path else ""
             found = constants(ast.parse(text))
             self._constants[module] = {
                 key: self._numbers.get(f"{module}.{key}", value) for key, value in found.items()}
@@ -152,7 +153,7 @@ class Shaker:
             return None
         if "." in name:
             self._module(name.rpartition(".")[0])
-        text = without_texts(path.read_text(encoding="utf-8"), self._textless)
+        text = without_texts(untyped(path.read_text(encoding="utf-8")), self._textless)
         text = inline(text, (name, Module(name, text).imports), self._constant)
         module = self.modules[name] = Module(name, text)
         self._todo += [(module, node) for node in module.always]

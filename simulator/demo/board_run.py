@@ -14,8 +14,9 @@ from typing import Any
 from simulator.clock import format_utc
 from simulator.demo import board, checks
 from simulator.demo import report as demo_report
+from simulator.demo.context import HOUR_MS, say
+from simulator.demo.gateway_run import Demo
 from simulator.demo.processes import python, until
-from simulator.demo.run import HOUR_MS, Demo, say
 
 DRAIN_S = 60.0              # real: a batch is sealed each quarter hour of a fast clock
 

@@ -11,12 +11,13 @@ from typing import Any
 from gateway.core.evidence.batch import open_body, open_sealed
 from gateway.core.reading import utc_ms
 from gateway.core.record import GAP, ScanRecord
+from gateway.core.roles import ENERGY_NAMES
 
 # The keys of energy_wh that a meter measures; `residual` is computed from them.
-ROLES = ("grid_import", "grid_export", "pv", "battery_charge", "battery_discharge", "genset",
-         "it", "cooling", "lighting", "other")
+ROLES: tuple[str, ...] = ENERGY_NAMES
 
-# Which counter of which role is which energy.  The battery's meter stands at the AC side of
+# Which counter of which role is which energy: the judge's own opinion, not the ledger's table. The
+# battery's meter stands at the AC side of
 # its inverter: what it imports charges the battery.
 IMPORT, EXPORT, YIELD = ("energy_active_import_total", "energy_active_export_total",
                          "energy_yield_total")

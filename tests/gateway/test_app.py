@@ -21,7 +21,7 @@ from gateway.core.evidence import batch
 from gateway.core.reading import utc_ms
 from gateway.core.record import GAP, is_event
 from gateway.storage.restart import inflate
-from provisioning import site
+from provisioning import create
 from tests.support.cabinet_folder import EXAMPLE
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ def make_cabinet(folder, speed=60):
     parts["clock"] = {"speed": speed, "origin_utc": "2026-06-01T00:00:00Z",
                       "started_unix_ms": int(time.time() * 1000)}
     parts["journal"] = {"batch_minutes": 1}
-    site.create({key: parts[key] for key in (
+    create.site({key: parts[key] for key in (
         "site", "uplink", "bus", "device", "factors", "clock", "journal", "battery")},
         folder / "site", datetime.datetime.now(datetime.UTC))
     return folder / "site" / "cabinet.toml"

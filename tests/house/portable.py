@@ -12,6 +12,7 @@ from tests.house.source import (
     is_portable_test,
     room_of,
 )
+from tests.house.types_of_rooms import CHECKERS, DOOR, for_the_checker
 
 STDLIB = {"struct", "hashlib", "binascii", "collections"}
 
@@ -171,10 +172,18 @@ def check_portable_imports(source):
     if not is_portable(source) and not is_portable_test(source.path):
         return
     refusal = _refusal_in_test if is_portable_test(source.path) else _refusal_in_room
+    hidden = for_the_checker(source.tree)
     for node in ast.walk(source.tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
+        is_import = isinstance(node, ast.Import | ast.ImportFrom)
+        if is_import and not _is_for_types(source, node, hidden):
             refusals = {refusal(name, name.split(".")[0]) for name in imported_names(node)}
             yield from (fault(source, node, why) for why in sorted(refusals - {None}))
+
+
+def _is_for_types(source, node, hidden):
+    """Tell whether an import is one that only a type checker sees, or the door of those."""
+    is_hidden = id(node) in hidden and getattr(node, "module", "") in CHECKERS
+    return is_hidden or source.path == DOOR
 
 
 def _refusal_in_room(name, top):

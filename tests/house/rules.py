@@ -12,10 +12,12 @@ from tests.house.owners import check_attributes
 from tests.house.portable import check_dialect, check_portable_imports
 from tests.house.sizes import check_folders, check_sizes
 from tests.house.source import sources
+from tests.house.types_of_rooms import check_any, check_types
 
 RULES = (
     check_dialect,
     check_portable_imports,
+    check_types,
     check_sizes,
     check_attributes,
     check_tests_assert,
@@ -29,5 +31,6 @@ def faults(root):
     every = list(sources(root))
     found = [fault for source in every for rule in RULES for fault in rule(source)]
     found += check_folders(every)
+    found += check_any(every)
     found += check_machine(root)
     return sorted(found)

@@ -47,6 +47,22 @@ DIALECT = tuple(Row(CORE, wrong, right, words) for wrong, right, words in (
      "def encode(d):\n    '''Do.'''\n    return b''.join(v for v in sorted(d.values()))",
      "emits in dict order"),
 ))
+_TC = "from gateway.core.types import TYPE_CHECKING\nif TYPE_CHECKING:\n    "
+_NT = "from gateway.core.types import NamedTuple\nP = NamedTuple('P', [('a', %s)])"
+TYPES = tuple(Row(CORE, wrong, right, words) for wrong, right, words in (
+    ("from typing import Any\ndef _f(a: Any): pass",
+     _TC + "from typing import Any\ndef _f(a: 'Any'): pass", "is portable; typing"),
+    ("from collections.abc import Iterator\ndef _f(a: Iterator[int]): pass",
+     _TC + "from collections.abc import Iterator\ndef _f(a: 'Iterator[int]'): pass",
+     "collections.abc belongs into if TYPE_CHECKING"),
+    (_TC + "import json", _TC + "from typing import Any", "is portable; json is not"),
+    (_TC + "B = int\nC = B", _TC + "B = int\nC: 'B' = 1", "B exists for the type checker only"),
+    (_TC + "B = int\nelse:\n    C = 3", _TC + "B = int", "has no else"),
+    (_TC + "print_ = [1].append(2)\n    for a in (): pass", _TC + "B = int", "protocols only"),
+    ("from gateway.core.types import Sign", _TC + "from gateway.core.types import Sign",
+     "Sign belongs into if TYPE_CHECKING"),
+    (_NT % "int | None", _NT % "'int | None'", "a name or quoted"),
+))
 SIZES = (
     Row(SHELL, "A = 1\n" * 401, "A = 1\n" * 390, "the limit is 400"),
     Row(SHELL, "def f():\n    '''Do.'''\n" + "    a = 1\n" * 49,
@@ -78,7 +94,7 @@ HONESTY = (
     Row("docs/x.md", "see /wo" "rk/notes.md", "see docs/notes.md", "outside the project"),
     Row("docs/x.md", "https://py" "pi.example/simple", "https://example.org/simple", "outside"),
 )
-ROWS = PORTABLE + DIALECT + SIZES + OWNERS + HONESTY
+ROWS = PORTABLE + DIALECT + TYPES + SIZES + OWNERS + HONESTY
 # ruff's share: path, wrong text, right text, the rule's code.
 RUFF = (
     Row(SHELL, "import time\nNOW = time.monotonic()", "NOW = 0", "TID251"),
@@ -118,4 +134,8 @@ EDGES = (
     Edge("simulator/noise.py", "import aiomqtt", "the simulator stands on"),
     Edge("provisioning/identity.py", "import cbor2", "provisioning makes keys"),
     Edge("fleet/store/reader.py", "from fleet.rollup import rollup", "the fleet's stages"),
+    Edge("simulator/faults.py", "import simulator.runner", "the simulator's stages"),
+    Edge("simulator/demo/report.py", "import simulator.demo.gateway_run", "the demo's stages"),
+    Edge("drivers/links/http.py", "import drivers.links.registry", "transports: the registry"),
+    Edge("gateway/config/table.py", "import gateway.config.parse", "configuration: keys"),
 )

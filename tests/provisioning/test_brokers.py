@@ -12,7 +12,7 @@ import sys
 import aiomqtt
 import pytest
 
-from provisioning import parts, site
+from provisioning import create, parts
 from tests.provisioning.test_init import NOW, PARTS
 from tests.support.parts import need, need_module
 
@@ -36,7 +36,7 @@ def running(request, tmp_path):
     port = free_port()
     text = PARTS.replace("18883", str(port)).replace("broker.example", "127.0.0.1")
     (tmp_path / "parts.toml").write_text(text)
-    site.create(parts.load(tmp_path / "parts.toml"), tmp_path / "site", NOW)
+    create.site(parts.load(tmp_path / "parts.toml"), tmp_path / "site", NOW)
     with (tmp_path / "broker.log").open("wb") as log:
         process = subprocess.Popen(program, cwd=tmp_path / "site/broker",
                                    env={**os.environ, "PYTHONPATH": str(ROOT)},

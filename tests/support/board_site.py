@@ -2,7 +2,7 @@
 
 import datetime
 
-from provisioning import parts, site
+from provisioning import create, parts
 from provisioning.board_image import build
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, tzinfo=datetime.UTC)
@@ -41,7 +41,7 @@ def make(folder, transport="tcp", place=TCP):
     """Make a site in folder/site and return its path."""
     file = folder / "parts.toml"
     file.write_text(PARTS.format(transport=transport, place=place))
-    site.create(parts.load(file), folder / "site", NOW)
+    create.site(parts.load(file), folder / "site", NOW)
     return folder / "site"
 
 

@@ -27,7 +27,7 @@ from gateway.polling import poller
 from gateway.signer import Signer
 from gateway.storage import writer
 from gateway.timekeeping import clock
-from provisioning import site
+from provisioning import create
 from tests.bench import meter
 from tests.bench.load import NAMES, ROLES
 from tests.support.sim_gateway import Transaction
@@ -132,7 +132,7 @@ def make_cabinet(folder, meters, interval_s, **uplink_settings):
     """Make a site of so many meters on one bus; return the Cabinet with paper drivers."""
     with mock.patch.object(profile_files, "FOLDER", folder / "profiles"):
         meter.write_profile(folder / "profiles")
-        site.create({
+        create.site({
             "site": {"id": "long", "name": "Long", "timezone": "UTC", "cabinet": CABINET},
             "battery": {"capacity_wh": 10_000, "eta_charge": 0.96, "eta_discharge": 0.96},
             "journal": {"interval_s": interval_s}, "factors": {"id": "de-2024-direct-duck-1"},

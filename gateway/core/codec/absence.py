@@ -10,6 +10,17 @@ neighbouring points with the same runs form one group.  For each stream, as vari
 from gateway.core.codec.series import put_varint, varint
 from gateway.core.errors import Bug, FormatError
 from gateway.core.reading import Absent
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from gateway.core.reading import Value
+
+    # (scans skipped, scans, reason), and all of one point.
+    Run = tuple[int, ...]
+    Runs = tuple[Run, ...]
 
 REASON_MAX = 255
 
@@ -19,14 +30,15 @@ class Absences:
 
     __slots__ = ("runs", "count")
 
-    def __init__(self, runs):
+    def __init__(self, runs: "Runs") -> None:
         self.runs = runs
         self.count = sum([run[1] for run in runs])
 
-    def fill(self, values):
+    def fill(self, values: list[int]) -> "Sequence[Value]":
         """Return values with the absent ones put back where they were."""
         if not self.runs:
             return values
+        full: "list[Value]"
         full, at = [], 0
         for skipped, scans, reason in self.runs:
             full.extend(values[at:at + skipped])
@@ -37,21 +49,23 @@ class Absences:
 
 
 NONE = Absences(())
-_nones = {}
+_nones: "dict[int, tuple[Runs, ...]]" = {}
 
 
-def apart(rows, points):
+def apart(rows: "Sequence[tuple[Any, ...]]",
+          points: int) -> "tuple[list[Sequence[int]], Sequence[Runs], tuple[int, int]]":
     """Return (columns of the numbers that are there, their runs, (lowest, highest number)).
 
     rows: tuples of int or Absent, each as long as `points`.  Columns and runs: by point.
     """
-    columns = list(zip(*rows))
+    columns: list[Any] = list(zip(*rows))
     try:
         sum([sum(row) for row in rows])         # the fastest question "is all of it a number?"
         return columns, _none(points), (
             min([min(row) for row in rows]), max([max(row) for row in rows]))
     except TypeError:
         pass
+    last: "Runs"
     every, last, low, high = [], (), 0, 0
     for p in range(points):
         columns[p], runs = _runs(columns[p])
@@ -64,13 +78,15 @@ def apart(rows, points):
     return columns, every, (low, high)
 
 
-def _none(points):
+def _none(points: int) -> "tuple[Runs, ...]":
     """Return no runs for each of so many points: one object for all scans of a kind."""
     return _nones.setdefault(points, ((),) * points)
 
 
-def put_absences(out, every):
+def put_absences(out: bytearray, every: "Sequence[Runs]") -> None:
     """Append a stream's absences: the runs of each point."""
+    groups: list[list[Any]]
+    last: "Runs"
     groups, last = [], ()
     if any(every):
         for p, runs in enumerate(every):
@@ -88,7 +104,7 @@ def put_absences(out, every):
         at = start + width
 
 
-def read_absences(data, at, rows, points):
+def read_absences(data: bytes, at: int, rows: int, points: int) -> tuple[tuple[Absences, ...], int]:
     """Return (tuple of Absences for each point, offset after them); raises FormatError."""
     groups, at = varint(data, at)
     if groups > points:
@@ -109,8 +125,9 @@ def read_absences(data, at, rows, points):
     return tuple(found), at
 
 
-def _runs(column):
+def _runs(column: "Iterable[Value]") -> "tuple[list[int], Runs]":
     """Return (values that are there, runs of those that are not)."""
+    runs: list[list[int]]
     values, runs, skipped, reason = [], [], 0, None
     for value in column:
         if not isinstance(value, Absent):
@@ -128,7 +145,7 @@ def _runs(column):
     return values, tuple([tuple(run) for run in runs])
 
 
-def _put_runs(out, runs):
+def _put_runs(out: bytearray, runs: "Runs") -> None:
     put_varint(out, len(runs))
     for skipped, scans, reason in runs:
         put_varint(out, skipped)
@@ -136,7 +153,7 @@ def _put_runs(out, runs):
         put_varint(out, reason)
 
 
-def _read_runs(data, at, rows):
+def _read_runs(data: bytes, at: int, rows: int) -> "tuple[Runs, int]":
     count, at = varint(data, at)
     if not 0 < count <= rows:
         raise FormatError("absence: %d runs before %d" % (count, at))

@@ -6,9 +6,12 @@ list), dict with int or str keys, Tag.  No floats: boards compute them different
 Decoding raises FormatError on anything else, before memory is taken for it.
 """
 
-from collections import namedtuple
 
 from gateway.core.errors import Bug, FormatError
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 DEPTH_MAX = 8               # containers and tags inside each other; also bounds our recursion
 INT_MIN = -(1 << 63)
@@ -17,17 +20,17 @@ INT_END = 1 << 64
 UINT, NINT, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE = 0, 1, 2, 3, 4, 5, 6, 7
 
 # A tagged value.  number: 0 .. 2**64-1.
-Tag = namedtuple("Tag", ("number", "value"))
+Tag = NamedTuple("Tag", [("number", int), ("value", object)])
 
 
-def encode(value):
+def encode(value: object) -> bytes:
     """Return the one encoding of a value; a type or size we do not write is a Bug."""
     out = bytearray()
     _put(out, value, DEPTH_MAX)
     return bytes(out)
 
 
-def decode(data, depth_max=DEPTH_MAX):
+def decode(data: bytes, depth_max: int = DEPTH_MAX) -> "Any":
     """Return the value that bytes encode; they must hold exactly one item.
 
     Raises FormatError for every byte string that `encode` could not have produced.
@@ -39,7 +42,7 @@ def decode(data, depth_max=DEPTH_MAX):
     return value
 
 
-def head(major, number):
+def head(major: int, number: int) -> bytes:
     """Return the shortest head of a major type (0..7) and a number 0 .. 2**64-1."""
     if number < 24:
         return bytes((major << 5 | number,))
@@ -49,7 +52,7 @@ def head(major, number):
     raise Bug("cbor: a head cannot hold %d" % number)
 
 
-def _put(out, value, depth):
+def _put(out: bytearray, value: object, depth: int) -> None:
     if value is None or value is True or value is False:
         out.append(0xF6 if value is None else 0xF5 if value else 0xF4)
     elif isinstance(value, int):
@@ -68,7 +71,7 @@ def _put(out, value, depth):
         _put_container(out, value, depth)
 
 
-def _put_container(out, value, depth):
+def _put_container(out: bytearray, value: object, depth: int) -> None:
     if depth == 0:
         raise Bug("cbor: nested deeper than %d" % DEPTH_MAX)
     if isinstance(value, Tag):
@@ -88,13 +91,13 @@ def _put_container(out, value, depth):
         raise Bug("cbor: cannot encode %s" % type(value).__name__)
 
 
-def _int(value):
+def _int(value: int) -> bytes:
     if INT_MIN <= value < INT_END:
         return head(UINT, value) if value >= 0 else head(NINT, -1 - value)
     raise Bug("cbor: integer %d is out of range" % value)
 
 
-def _key(name):
+def _key(name: object) -> bytes:
     if isinstance(name, str):
         raw = _utf8(name)
         return head(TEXT, len(raw)) + raw
@@ -103,7 +106,7 @@ def _key(name):
     raise Bug("cbor: a key is int or str, not %s" % type(name).__name__)
 
 
-def _utf8(text):
+def _utf8(text: str) -> bytes:
     try:
         raw = text.encode("utf-8")
     except UnicodeError:
@@ -113,7 +116,7 @@ def _utf8(text):
     return raw
 
 
-def _item(data, at, depth):
+def _item(data: bytes, at: int, depth: int) -> tuple[object, int]:
     """Return (value, offset after it)."""
     if at < len(data) and data[at] < 24:    # most of them: a small UINT
         return data[at], at + 1
@@ -141,7 +144,7 @@ def _item(data, at, depth):
     return Tag(number, value), at
 
 
-def _head(data, at):
+def _head(data: bytes, at: int) -> tuple[int, int, int]:
     """Return (major, number, offset after the head); the shortest form or FormatError."""
     if at >= len(data):
         raise FormatError("cbor: ends at %d where an item was expected" % at)
@@ -161,7 +164,7 @@ def _head(data, at):
     return major, number, at + size
 
 
-def _simple(number, at):
+def _simple(number: int, at: int) -> bool | None:
     if number == 22:
         return None
     if number == 20 or number == 21:
@@ -169,7 +172,7 @@ def _simple(number, at):
     raise FormatError("cbor: simple value %d at %d is not allowed" % (number, at - 1))
 
 
-def _array(data, at, count, depth):
+def _array(data: bytes, at: int, count: int, depth: int) -> tuple[list[object], int]:
     if count > len(data) - at:          # every item takes at least one byte
         raise FormatError("cbor: array of %d at %d is longer than the data" % (count, at))
     values = []
@@ -179,7 +182,7 @@ def _array(data, at, count, depth):
     return values, at
 
 
-def _map(data, at, count, depth):
+def _map(data: bytes, at: int, count: int, depth: int) -> tuple[dict[int | str, object], int]:
     if 2 * count > len(data) - at:
         raise FormatError("cbor: map of %d at %d is longer than the data" % (count, at))
     values, last = {}, b""
@@ -196,7 +199,7 @@ def _map(data, at, count, depth):
     return values, at
 
 
-def _text(raw, at):
+def _text(raw: bytes, at: int) -> str:
     if not _is_utf8(raw):
         raise FormatError("cbor: text at %d is not UTF-8" % at)
     return str(raw, "utf-8")
@@ -204,7 +207,7 @@ def _text(raw, at):
 
 # First byte of a UTF-8 sequence -> (continuation bytes, lowest and highest second byte);
 # The Unicode Standard 15.0, table 3-7.  MicroPython's own check lets overlong forms pass.
-def _lead(byte):
+def _lead(byte: int) -> tuple[int, int, int]:
     if 0xC2 <= byte <= 0xDF:
         return 1, 0x80, 0xBF
     if 0xE0 <= byte <= 0xEF:
@@ -214,7 +217,7 @@ def _lead(byte):
     return 0, 1, 0                      # no second byte fits
 
 
-def _is_utf8(raw):
+def _is_utf8(raw: bytes) -> bool:
     if not raw or max(raw) < 0x80:
         return True
     at, end = 0, len(raw)

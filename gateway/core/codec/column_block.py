@@ -5,12 +5,25 @@ are.  Packed, a number is eight bytes: a fifth of what it takes as an object.
 """
 
 import struct
-from collections import namedtuple
 
 from gateway.core.codec import absence
 from gateway.core.codec.series import check_range
 from gateway.core.errors import Bug
 from gateway.core.record import TICKS_MS_MAX, EventRecord, encode_body
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from gateway.core.codec.absence import Run, Runs
+    from gateway.core.reading import Schema
+    from gateway.core.record import Record
+
+    # Of a stream: Sequence[Sequence[int]] by point (a packed one is bytes), or bytes with one
+    # after the other, or None; and its Sequence[Runs] or None.
+    Columns = Any
+    Split = tuple[list[int], list[list[int]], list[Columns], list[list[Any]]]
 
 RECORDS_MAX = 1 << 17       # 32 meters at 1 Hz for an hour
 CELLS_MAX = 1 << 22         # values of one batch; 20 meters x 34 points at 1 Hz for an hour: 2.4 M
@@ -19,15 +32,19 @@ CELLS_MAX = 1 << 22         # values of one batch; 20 meters x 34 points at 1 Hz
 # list of ms; columns: list by point, or bytes with one after the other (packed); runs: by point,
 # see absence.py; the last two are None for a stream without a scan.  events: list of [ticks, kind,
 # body].  fits: all numbers may be packed.
-Sheet = namedtuple("Sheet", ("order", "ticks", "columns", "runs", "events", "fits"))
+Sheet = NamedTuple("Sheet", [
+    ("order", "list[int]"), ("ticks", "list[list[int]]"), ("columns", "list[Columns]"),
+    ("runs", "list[Columns]"), ("events", "list[list[Any]]"), ("fits", bool)])
 
 
-def sheet_of(schema, records):
+def sheet_of(schema: "Schema", records: "Iterable[Record]") -> Sheet:
     """Return the Sheet of records (contiguous seq, maybe none) under a schema.
 
     records: read once; those that do not fit the schema or the limits are a caller's Bug.
     """
     order, ticks, rows, events = _split(schema, records)
+    columns: "list[Columns]"
+    runs: "list[Columns]"
     columns, runs, low, high = [None] * len(schema), [None] * len(schema), 0, 0
     for s, stream in enumerate(schema):
         if rows[s]:
@@ -37,28 +54,32 @@ def sheet_of(schema, records):
     return Sheet(order, ticks, columns, runs, events, -1 << 63 <= low and high < 1 << 63)
 
 
-def packed(sheet):
+def packed(sheet: Sheet) -> Sheet | None:
     """Return the Sheet with its streams packed, None if one number has more than 63 bits."""
     if not sheet.fits:
         return None
+    columns: "list[Columns]"
     columns = [None if stream is None else _pack(_end_to_end(stream)) for stream in sheet.columns]
     return Sheet(sheet.order, sheet.ticks, columns, sheet.runs, sheet.events, True)
 
 
-def numbers(column):
+def numbers(column: "Sequence[int]") -> "Sequence[int]":
     """Return the numbers of a column, packed or not."""
     if isinstance(column, bytes):
         return struct.unpack("%dq" % (len(column) >> 3), column)
     return column
 
 
-def joined(sheets):
+def joined(sheets: "Sequence[Sheet]") -> Sheet:
     """Return the Sheet of all records of sheets of one schema, one after the other.
 
     Its columns are packed one by one.  The sheets are used up: what they hold goes as the whole
     comes: otherwise a gateway at a reading a second needs 0.4 MiB more.
     """
     streams = len(sheets[0].ticks)
+    ticks: list[list[int]]
+    columns: "list[Columns]"
+    runs: "list[Columns]"
     order, events, ticks = [], [], [[] for _ in range(streams)]
     columns, runs = [None] * streams, [None] * streams
     fits = min([sheet.fits for sheet in sheets])
@@ -70,6 +91,7 @@ def joined(sheets):
         if not parts:
             continue
         opened = [_columns(sheet, s, fits) for sheet in parts]
+        together: "Columns"
         points, together = range(len(opened[0])), b"".join if fits else _end_to_end
         columns[s] = [together([one[p] for one in opened]) for p in points]
         runs[s] = parts[0].runs[s]
@@ -81,7 +103,7 @@ def joined(sheets):
     return Sheet(order, ticks, columns, runs, events, fits)
 
 
-def _columns(sheet, s, fits):
+def _columns(sheet: Sheet, s: int, fits: bool) -> "Sequence[Sequence[int]]":
     """Return the columns of a stream that has scans, each packed if it fits, else as numbers."""
     stream, columns, at = sheet.columns[s], [], 0
     if not isinstance(stream, bytes):
@@ -96,19 +118,20 @@ def _columns(sheet, s, fits):
     return columns if fits else [numbers(column) for column in columns]
 
 
-def _pack(column):
+def _pack(column: "Sequence[int]") -> bytes:
     return struct.pack("%dq" % len(column), *column)
 
 
-def _end_to_end(columns):
-    whole = []
+def _end_to_end(columns: "Iterable[Sequence[int]]") -> list[int]:
+    whole: list[int] = []
     for column in columns:
         whole += column
     return whole
 
 
-def _runs_end_to_end(parts, s, p):
+def _runs_end_to_end(parts: "Sequence[Sheet]", s: int, p: int) -> "Runs":
     """Return the runs of one point over several sheets."""
+    runs: "list[Run]"
     runs, there = [], 0                 # there: scans with a number since the last run
     for sheet in parts:
         rest = len(sheet.ticks[s])
@@ -125,12 +148,15 @@ def _runs_end_to_end(parts, s, p):
     return tuple(runs)
 
 
-def _split(schema, records):
+def _split(schema: "Schema", records: "Iterable[Record]") -> "Split":
     """Return (order, ticks and rows by stream, events) of records, checked."""
     order, events, seq = [], [], 0
+    ticks: list[list[int]]
+    rows: "list[Columns]"
     ticks, rows = [[] for _ in schema], [[] for _ in schema]
     widths = [len(stream.points) for stream in schema]
     for record in records:
+        values: "Columns"
         number, tick, s, values = record        # of an event: its kind and its body
         seq = seq or number                     # of the first
         if number != seq or not 0 <= tick <= TICKS_MS_MAX:

@@ -23,9 +23,13 @@ from gateway.core.codec.series import (
     DELTA,
     choose,
     put_deltas,
+    put_modes,
     put_residuals,
+    put_steps,
     put_varint,
+    read_modes,
     read_residuals,
+    read_steps,
     restore,
     signed,
     step_of,
@@ -35,17 +39,31 @@ from gateway.core.codec.series import (
 from gateway.core.errors import FormatError
 from gateway.core.record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX, EventRecord, ScanRecord
 from gateway.core.schema import decode_schema, encode_schema, is_int
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+    from gateway.core.codec.absence import Absences, Runs
+    from gateway.core.codec.predict import Step
+    from gateway.core.codec.series import Coded, Series
+    from gateway.core.reading import Point, Schema, Value
+    from gateway.core.record import Record
+
+    # What is read in turn: (modes, bases); and of each stream of a point: (columns, runs).
+    Reader = tuple[Iterator[int], Iterator[int]]
+    Streams = list[tuple[Sequence[Sequence[int]], Sequence[Runs]]]
+    Shape = tuple[Schema, list[list[int]], list[int], list[Any], Iterator[int]]
 
 __all__ = ("RECORDS_MAX", "CELLS_MAX", "encode", "decode", "encode_schema", "decode_schema")
 
 KIND_MAX = 255              # event kinds
-MODE_BITS = 3               # residual mode in the lower two, above them 1 if predicted
 PREDICTED = 4
 STEP_VALUES_MIN = 4         # a step found in fewer numbers is mostly chance
-STEP_MAX = INT_END - 1      # all values may be 2**64 - 1, as a register that hangs reads
 
 
-def encode(schema, records, plain=False):
+def encode(schema: "Schema", records: "Iterable[Record] | Sheet", plain: bool = False) -> bytes:
     """Return the bytes of records (contiguous seq, maybe none) under a schema.
 
     plain: every series as deltas, in a third of the time, for what is read back once and soon.
@@ -53,6 +71,7 @@ def encode(schema, records, plain=False):
     """
     sheet = records if isinstance(records, Sheet) else sheet_of(schema, records)
     present = [s for s in range(len(schema)) if sheet.columns[s]]
+    coded: "Coded"
     out, coded = bytearray(), ([], [], bytearray())
     put_varint(out, len(sheet.order))
     put_order(out, len(schema), sheet.order)
@@ -68,15 +87,15 @@ def encode(schema, records, plain=False):
                 put_deltas(coded, [columns[step[0]] for columns, _ in streams])
             else:
                 steps.append(_put_point(coded, (points, step), streams))
-    _put_modes(out, coded[0])
-    _put_steps(out, steps)
+    put_modes(out, coded[0])
+    put_steps(out, steps)
     put_residuals(out, coded[1])
     out.extend(coded[2])
     out.extend(cbor_encode(sheet.events))
     return bytes(out)
 
 
-def decode(schema, first_seq, data):
+def decode(schema: "Schema", first_seq: int, data: bytes) -> "list[Record]":
     """Return the list of records that bytes hold, numbered from first_seq on.
 
     Raises FormatError for bytes that do not hold exactly that.
@@ -94,27 +113,29 @@ def decode(schema, first_seq, data):
     if cells > CELLS_MAX:
         raise FormatError("columns: %d values, at most %d" % (cells, CELLS_MAX))
     nominal, at = _read_nominal(data, at, len(present))
-    absences = [None] * len(schema)
+    absences: list[Any] = [None] * len(schema)
     for s in present:
         absences[s], at = read_absences(data, at, rows[s], len(schema[s].points))
     groups = _groups(schema, present)
-    modes, at = _read_modes(data, at, len(present) + sum(
+    modes, at = read_modes(data, at, len(present) + sum(
         [len(schema[s].points) for s in present]))
-    steps, at = _read_steps(data, at, sum([len(schema[group[0]].points) for group in groups]))
+    steps, at = read_steps(data, at, sum([len(schema[group[0]].points) for group in groups]))
     bases, at = read_residuals(data, at, len(present) + sum(
         [one.count < rows[s] for s in present for one in absences[s]]))
     coded = modes, iter(bases)
     ticks, at = _read_ticks(data, at, coded, nominal, [rows[s] for s in present])
     columns, at = _read_points(data, at, coded, (schema, groups, rows, absences, steps))
     events = _read_events(data[at:], rows[len(schema)])
-    scans = [None] * len(schema)
+    scans: list[Any] = [None] * len(schema)
     for i, s in enumerate(present):
         scans[s] = iter(list(zip(ticks[i], zip(*columns[s]))))
     return _join(first_seq, order, scans, iter(events))
 
 
-def _groups(schema, present):
+def _groups(schema: "Schema", present: list[int]) -> list[list[int]]:
     """Return lists of present streams with equal points, in order of first appearance."""
+    kinds: "list[tuple[Point, ...]]"
+    groups: list[list[int]]
     kinds, groups = [], []
     for s in present:
         points = schema[s].points
@@ -126,7 +147,7 @@ def _groups(schema, present):
     return groups
 
 
-def _put_ticks(out, coded, ticks, plain):
+def _put_ticks(out: bytearray, coded: "Coded", ticks: list[list[int]], plain: bool) -> None:
     """Write each stream's usual step to out and what departs from it to coded."""
     before, bases = 0, [0, 0]
     for column in ticks:
@@ -136,14 +157,14 @@ def _put_ticks(out, coded, ticks, plain):
         before = nominal
         astray = [step - nominal for step in steps]
         if plain and any(astray):
-            series = 0, DELTA, column[0], astray
+            series: "Series" = 0, DELTA, column[0], astray
         else:
             grid = [tick - i * nominal for i, tick in enumerate(column)]
             series = choose(grid, min(grid), max(grid))
         _put_series(coded, 0, series, bases)
 
 
-def _read_nominal(data, at, count):
+def _read_nominal(data: bytes, at: int, count: int) -> tuple[list[int], int]:
     steps, step = [], 0
     for _ in range(count):
         number, at = varint(data, at)
@@ -152,7 +173,8 @@ def _read_nominal(data, at, count):
     return steps, at
 
 
-def _read_ticks(data, at, coded, nominal, rows):
+def _read_ticks(data: bytes, at: int, coded: "Reader", nominal: list[int],
+                rows: list[int]) -> tuple[list[list[int]], int]:
     ticks, bases = [], [0, 0]
     for step, count in zip(nominal, rows):
         mode, column, at = _read_series(data, at, coded, bases, count)
@@ -165,7 +187,7 @@ def _read_ticks(data, at, coded, nominal, rows):
     return ticks, at
 
 
-def _put_point(coded, which, streams):
+def _put_point(coded: "Coded", which: "tuple[tuple[Point, ...], Step]", streams: "Streams") -> int:
     """Write the series of one point of all streams that have equal points; return its step.
 
     which: (points, step of the plan).  streams: (columns, runs of absences) of each.
@@ -173,6 +195,7 @@ def _put_point(coded, which, streams):
     points, (place, number, sources) = which
     there = [numbers(columns[place]) for columns, _ in streams]
     step = step_of(there) if sum(map(len, there)) >= STEP_VALUES_MIN else 1
+    before: "Sequence[int]"
     bases, before = [0, 0], ()              # neighbours: one chain of the values, one of the rest
     for (columns, runs), values in zip(streams, there):
         if not values:
@@ -183,7 +206,7 @@ def _put_point(coded, which, streams):
             before = values
             _put_series(coded, 0, (0, CONSTANT, low // step, ()), bases)
             continue
-        expected = None
+        expected: "Sequence[int] | None" = None
         if number == NEIGHBOUR:
             expected = before if len(before) == len(values) else None
         elif number and _together(runs, place, sources):
@@ -198,7 +221,7 @@ def _put_point(coded, which, streams):
     return step
 
 
-def _together(runs, place, sources):
+def _together(runs: "Sequence[Runs]", place: int, sources: tuple[int, ...]) -> bool:
     """Return True if a point and its sources are absent in the same scans."""
     for source in sources:
         if runs[source] != runs[place]:
@@ -206,7 +229,8 @@ def _together(runs, place, sources):
     return True
 
 
-def _best(values, expected, ends):
+def _best(values: "Sequence[int]", expected: "Sequence[int] | None",
+          ends: tuple[int, int]) -> "tuple[int, Series]":
     """Return (1 if predicted else 0, coding) of the better of both ways."""
     low, high = ends
     if not expected:
@@ -219,13 +243,14 @@ def _best(values, expected, ends):
     return (1, ahead) if ahead[0] < plain[0] else (0, plain)
 
 
-def _expected(number, points, places, columns):
+def _expected(number: int, points: "tuple[Point, ...]", places: tuple[int, tuple[int, ...]],
+              columns: "Sequence[Sequence[int]]") -> "Sequence[int]":
     place, sources = places
     return predict(number, [points[source] for source in sources], points[place],
                    [numbers(columns[source]) for source in sources])
 
 
-def _put_series(coded, predicted, series, bases):
+def _put_series(coded: "Coded", predicted: int, series: "Series", bases: list[int]) -> None:
     """Add one series to coded and remember its base, from which the next one's is told."""
     _, mode, base, residuals = series
     coded[0].append(PREDICTED * predicted + mode)
@@ -235,10 +260,11 @@ def _put_series(coded, predicted, series, bases):
     bases[predicted] = base
 
 
-def _read_points(data, at, coded, shape):
+def _read_points(data: bytes, at: int, coded: "Reader",
+                 shape: "Shape") -> "tuple[list[list[Sequence[Value]]], int]":
     """Return (columns by stream, offset after them)."""
     schema, groups, rows, absences, steps = shape
-    columns = [[None] * len(stream.points) for stream in schema]
+    columns: list[Any] = [[None] * len(stream.points) for stream in schema]
     for group in groups:
         points = schema[group[0]].points
         streams = [(columns[s], absences[s], rows[s]) for s in group]
@@ -250,9 +276,12 @@ def _read_points(data, at, coded, shape):
     return columns, at
 
 
-def _read_point(data, at, coded, which, streams):
+def _read_point(data: bytes, at: int, coded: "Reader", which: "tuple[tuple[Point, ...], Step, int]",
+                streams: "list[tuple[list[Sequence[int]], tuple[Absences, ...], int]]") -> int:
     """Set the series of one point in each stream's columns; return the offset after them."""
     points, (place, number, sources), step = which
+    before: "Sequence[int]"
+    expected: "Sequence[int]"
     bases, before = [0, 0], ()
     for columns, absences, rows in streams:
         mode, values, at = _read_series(data, at, coded, bases, rows - absences[place].count)
@@ -275,13 +304,14 @@ def _read_point(data, at, coded, which, streams):
     return at
 
 
-def _check_rule(number, runs, place, sources):
+def _check_rule(number: int, runs: "list[Runs]", place: int, sources: tuple[int, ...]) -> None:
     """Raise FormatError unless a point has a rule and is absent where its sources are."""
     if not number or not _together(runs, place, sources):
         raise FormatError("columns: a prediction of a point that has none")
 
 
-def _read_series(data, at, coded, bases, count):
+def _read_series(data: bytes, at: int, coded: "Reader", bases: list[int],
+                 count: int) -> tuple[int, list[int], int]:
     """Return (mode, values before prediction and step, offset after the residuals)."""
     mode = next(coded[0])
     if count == 0:
@@ -294,60 +324,7 @@ def _read_series(data, at, coded, bases, count):
     return mode, values, at
 
 
-def _put_modes(out, modes):
-    """Write modes as runs: run << 5 | mode."""
-    last, run = -1, 0
-    for mode in modes:
-        if mode != last and run:
-            put_varint(out, run << MODE_BITS | last)
-            run = 0
-        last, run = mode, run + 1
-    if run:
-        put_varint(out, run << MODE_BITS | last)
-
-
-def _read_modes(data, at, count):
-    """Return (iterator over count modes, offset after them)."""
-    modes, last = [], -1
-    while len(modes) < count:
-        number, at = varint(data, at)
-        run, mode = number >> MODE_BITS, number & (1 << MODE_BITS) - 1
-        if not 0 < run <= count - len(modes) or mode == last:
-            raise FormatError("columns: a run of %d modes before %d" % (run, at))
-        modes.extend([mode] * run)
-        last = mode
-    return iter(modes), at
-
-
-def _put_steps(out, steps):
-    """Write the steps that are not 1: how many, then for each: points skipped, step."""
-    put_varint(out, sum([step > 1 for step in steps]))
-    skipped = 0
-    for step in steps:
-        if step > 1:
-            put_varint(out, skipped)
-            put_varint(out, step)
-            skipped = -1
-        skipped += 1
-
-
-def _read_steps(data, at, count):
-    """Return (iterator over the steps of count points, offset after them)."""
-    steps, place = [1] * count, -1
-    told, at = varint(data, at)
-    if told > count:
-        raise FormatError("columns: %d steps before %d" % (told, at))
-    for _ in range(told):
-        skipped, at = varint(data, at)
-        step, at = varint(data, at)
-        place += skipped + 1
-        if place >= count or not 1 < step <= STEP_MAX:
-            raise FormatError("columns: a step before %d" % at)
-        steps[place] = step
-    return iter(steps), at
-
-
-def _read_events(data, count):
+def _read_events(data: bytes, count: int) -> "list[list[Any]]":
     """Return the list of [ticks_ms, kind, body]; raises FormatError."""
     events = cbor_decode(data)
     if not isinstance(events, list) or len(events) != count:
@@ -361,7 +338,9 @@ def _read_events(data, count):
     return events
 
 
-def _join(first_seq, order, scans, events):
+def _join(first_seq: int, order: list[int], scans: "list[Any]",
+          events: "Iterator[list[Any]]") -> "list[Record]":
+    records: "list[Record]"
     records, events_symbol = [], len(scans)
     for seq, symbol in enumerate(order, first_seq):
         if symbol == events_symbol:

@@ -9,10 +9,13 @@ No signature is made or checked here: the signer is passed in, the verifier take
 `Sign1.signed`.  That keeps the file portable and the keys behind their own door.
 """
 
-from collections import namedtuple
 
 from gateway.core.codec.cbor import Tag, decode, encode
 from gateway.core.errors import Bug, FormatError
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from gateway.core.types import Sign
 
 ALG_ED25519 = -19
 TAG_SIGN1 = 18
@@ -22,22 +25,24 @@ SIGNATURE_BYTES = 64        # RFC 8032 5.1.6
 
 # An opened message.  kid, protected, payload, signature: bytes.  signed: the bytes that the
 # signature covers; nothing of the message may be believed before it has been verified.
-Sign1 = namedtuple("Sign1", ("kid", "protected", "payload", "signature", "signed"))
+Sign1 = NamedTuple("Sign1", [
+    ("kid", bytes), ("protected", bytes), ("payload", bytes), ("signature", bytes),
+    ("signed", bytes)])
 
 
-def to_be_signed(protected, payload):
+def to_be_signed(protected: bytes, payload: bytes) -> bytes:
     """Return the Sig_structure bytes for an encoded protected header and a payload."""
     return encode(["Signature1", protected, b"", payload])
 
 
-def protected_header(kid):
+def protected_header(kid: bytes) -> bytes:
     """Return the encoded protected header for a key id of 1..32 bytes."""
     if not 0 < len(kid) <= KID_BYTES_MAX:
         raise Bug("cose: a kid has 1..%d bytes, not %d" % (KID_BYTES_MAX, len(kid)))
     return encode({HEADER_ALG: ALG_ED25519, HEADER_KID: kid})
 
 
-def sign1(kid, payload, sign):
+def sign1(kid: bytes, payload: bytes, sign: "Sign") -> bytes:
     """Return the tagged COSE_Sign1 of payload bytes.
 
     sign: callable from the bytes to be signed to the 64 bytes of the signature.
@@ -49,7 +54,7 @@ def sign1(kid, payload, sign):
     return encode(Tag(TAG_SIGN1, [protected, {}, payload, signature]))
 
 
-def open_sign1(data):
+def open_sign1(data: bytes) -> Sign1:
     """Return the Sign1 that bytes hold, its signature NOT checked.
 
     Raises FormatError unless the bytes have exactly the shape that sign1 writes.
@@ -71,7 +76,7 @@ def open_sign1(data):
                  to_be_signed(protected, payload))
 
 
-def _kid(protected):
+def _kid(protected: object) -> bytes:
     if not isinstance(protected, bytes):
         raise FormatError("cose: the protected header must be bytes")
     header = decode(protected, 1)

@@ -7,7 +7,7 @@ sent low byte first).  CRC-32: ISO 3309 as in zlib; a seed continues an earlier 
 import binascii
 
 
-def _entry(value):
+def _entry(value: int) -> int:
     for _ in range(8):
         value = value >> 1 ^ 0xA001 if value & 1 else value >> 1
     return value
@@ -16,7 +16,7 @@ def _entry(value):
 _TABLE = tuple([_entry(i) for i in range(256)])
 
 
-def crc16_modbus(data):
+def crc16_modbus(data: bytes) -> int:
     """Return the CRC-16 (0..65535) of bytes; on the wire its low byte comes first."""
     table, crc = _TABLE, 0xFFFF
     for byte in data:
@@ -24,6 +24,6 @@ def crc16_modbus(data):
     return crc
 
 
-def crc32(data, seed=0):
+def crc32(data: bytes, seed: int = 0) -> int:
     """Return the CRC-32 (0..2**32-1) of bytes, continued from `seed`."""
     return binascii.crc32(data, seed) & 0xFFFFFFFF

@@ -20,12 +20,12 @@ PAYLOAD_AIM = 10240     # CRC-32 keeps Hamming distance 4 up to 11 KiB; split co
 PAYLOAD_MAX = 65535     # what len16 can say; only one very large record goes beyond the aim
 
 
-def seed(journal_id, generation):
+def seed(journal_id: bytes, generation: int) -> int:
     """Return the CRC seed of a segment: journal_id 16 bytes, generation 0..2**64-1."""
     return crc32(journal_id + generation.to_bytes(8, "big"))
 
 
-def encode(payload, crc_seed):
+def encode(payload: bytes, crc_seed: int) -> bytes:
     """Return the frame of a payload (1..PAYLOAD_MAX bytes), not padded.  Raises Bug."""
     if not 0 < len(payload) <= PAYLOAD_MAX:
         raise Bug("frame payload of %d bytes" % len(payload))
@@ -34,7 +34,7 @@ def encode(payload, crc_seed):
     return b"\x82\x1a" + crc.to_bytes(4, "big") + b"\x59" + size + payload
 
 
-def decode_at(data, offset, crc_seed):
+def decode_at(data: bytes, offset: int, crc_seed: int) -> bytes | None:
     """Return the payload of the frame that starts at offset, or None if there is none.
 
     Believes the size of data, not the length field: what reaches beyond is no frame.
@@ -51,13 +51,13 @@ def decode_at(data, offset, crc_seed):
     return data[start:end]
 
 
-def claimed(data, offset):
+def claimed(data: bytes, offset: int) -> int:
     """Return how many bytes the frame at offset says it has, 0 if no frame starts there."""
     if data[offset:offset + 2] != b"\x82\x1a" or len(data) < offset + HEAD:
         return 0
     return HEAD + (data[offset + 7] << 8) + data[offset + 8]
 
 
-def padded(size):
+def padded(size: int) -> int:
     """Return size rounded up to whole sectors, all in bytes."""
     return (size + SECTOR - 1) // SECTOR * SECTOR

@@ -10,7 +10,7 @@ from gateway.core.codec.series import put_varint, varint
 from gateway.core.errors import FormatError
 
 
-def put_order(out, streams, order):
+def put_order(out: bytearray, streams: int, order: list[int]) -> None:
     """Append the order (list of symbols 0 .. streams) as varints."""
     follower = _first_round(streams)
     before, run = streams - 1, 0
@@ -28,9 +28,10 @@ def put_order(out, streams, order):
         put_varint(out, run)
 
 
-def read_order(data, at, streams, count):
+def read_order(data: bytes, at: int, streams: int, count: int) -> tuple[list[int], int]:
     """Return (list of count symbols, offset after them); raises FormatError."""
     follower = _first_round(streams)
+    order: list[int]
     order, before = [], streams - 1
     while len(order) < count:
         run, at = varint(data, at)
@@ -51,6 +52,6 @@ def read_order(data, at, streams, count):
     return order, at
 
 
-def _first_round(streams):
+def _first_round(streams: int) -> list[int]:
     """Return the list "stream -> expected next"; with no stream at all, one never met."""
     return [(s + 1) % streams for s in range(streams)] if streams else [-1]

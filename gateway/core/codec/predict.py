@@ -7,6 +7,17 @@ meter's own rounding adds.  The rules stand in signed batches: a new one needs a
 the batch (docs/formats.md, 6.9, gives each formula).
 """
 
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gateway.core.reading import Point
+
+    # (place of the point, number of the rule, places of its sources)
+    Step = tuple[int, int, tuple[int, ...]]
+    Roots = Callable[[Sequence[Sequence[int]]], list[int]]
+
 SUM, ROOT, RATIO, ANGLE, NEIGHBOUR = 1, 2, 3, 4, 5
 
 _MAINS = ((NEIGHBOUR, ()),)
@@ -42,7 +53,8 @@ RULES = {
 }
 PERCENT = 27            # the one ratio that counts in hundredths
 
-_plans = {}             # points -> what `plan` says of them: a schema has few kinds of device
+# points -> what `plan` says of them: a schema has few kinds of device.
+_plans: "dict[tuple[Point, ...], tuple[Step, ...]]" = {}
 PLANS_MAX = 8
 
 # Points are coded in order of rank, so that sources come before what they predict.
@@ -50,7 +62,7 @@ RANK = {7: 3, 8: 3, 9: 3, 10: 4, 14: 1, 15: 1, 16: 1, 17: 1, 18: 2, 22: 1, 23: 2
         26: 3, 27: 3, 28: 2, 43: 1, 47: 1, 48: 1, 49: 1, 50: 1, 51: 2, 54: 1}
 
 
-def plan(points):
+def plan(points: "tuple[Point, ...]") -> "tuple[Step, ...]":
     """Return ((place, number, places of sources), ...) in the order of coding.
 
     points: tuple of reading.Point.  number: 0 = no prediction fits the point.
@@ -63,7 +75,7 @@ def plan(points):
     return found
 
 
-def _plan(points):
+def _plan(points: "tuple[Point, ...]") -> "tuple[Step, ...]":
     first = {}
     for place, point in enumerate(points):
         key = (point.measurand, point.item)
@@ -76,7 +88,8 @@ def _plan(points):
     return tuple([step[1:] for step in sorted(steps)])
 
 
-def predict(number, points, target, columns):
+def predict(number: int, points: "Sequence[Point]", target: "Point",
+            columns: "Sequence[Sequence[int]]") -> "Sequence[int]":
     """Return the list of predicted whole numbers of a point.
 
     points: of the sources; target: the Point predicted; columns: those of the sources, equally
@@ -99,7 +112,8 @@ def predict(number, points, target, columns):
             for a, b in zip(columns[0], columns[1])]
 
 
-def _rule(points, first, target):
+def _rule(points: "tuple[Point, ...]", first: dict[tuple[int, str], int],
+          target: "Point") -> tuple[int, tuple[int, ...]]:
     """Return (number, places of sources) of the first rule that fits, or (0, ())."""
     for number, measurands in RULES.get(target.measurand, ()):
         sources = tuple([first.get((m, target.item), -1) for m in measurands])
@@ -112,7 +126,7 @@ def _rule(points, first, target):
     return 0, ()
 
 
-def _fits(number, exponents, exponent):
+def _fits(number: int, exponents: list[int], exponent: int) -> bool:
     """Return True if the sources' steps allow the rule in whole numbers."""
     if number == RATIO:
         return exponents[0] - exponents[1] >= exponent
@@ -121,7 +135,7 @@ def _fits(number, exponents, exponent):
     return exponent <= 0 if number == ANGLE else exponents[0] == exponent
 
 
-def _angles(one, columns):
+def _angles(one: int, columns: "Sequence[Sequence[int]]") -> list[int]:
     """Return the angles whose tangent is second / |first|, in whole numbers of 1/one degree.
 
     atan(b / a) = 90 b (11 b + 7 a) / (11 a a + 14 a b + 11 b b) degrees for a, b >= 0, within 0.6:
@@ -135,15 +149,15 @@ def _angles(one, columns):
     return angles
 
 
-_native = [None]
+_native: "list[Roots | None]" = [None]
 
 
-def use(way):
+def use(way: "Roots | None") -> None:
     """Let a platform's way find roots (storage/cpython_fast_paths.py), None = ours again."""
     _native[0] = way
 
 
-def roots(columns):
+def roots(columns: "Sequence[Sequence[int]]") -> list[int]:
     """Return sqrt(a*a + b*b), rounded to the nearest whole number."""
     roots, root = [], 1
     for a, b in zip(columns[0], columns[1]):
@@ -156,7 +170,7 @@ def roots(columns):
     return roots
 
 
-def _root(square, guess):
+def _root(square: int, guess: int) -> int:
     """Return floor(sqrt(square)) of a whole number > 0, by Newton from a guess > 0.
 
     Neighbouring values have near roots; a far guess is replaced, so that hostile columns

@@ -11,9 +11,20 @@ A series may hold numbers of any sign up to 68 bits: predictions and deltas of 6
 
 from gateway.core.codec.cbor import INT_END, INT_MIN
 from gateway.core.errors import Bug, FormatError
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    # (cost, mode, base, residuals), and what a batch collects: (modes, bases, body).
+    Series = tuple[int, int, int, Sequence[int]]
+    Coded = tuple[list[int], list[int], bytearray]
+    ZigzagBytes = Callable[[Sequence[int]], bytes]
 
 CONSTANT, VALUE, DELTA, DELTA2 = 0, 1, 2, 3
 
+MODE_BITS = 3           # of a run of modes: the mode in the lower two, above them 1 if predicted
+STEP_MAX = INT_END - 1  # all values may be 2**64 - 1, as a register that hangs reads
 VARINT_BYTES_MAX = 10   # 70 bits: a delta of deltas of 64-bit counters needs 67
 
 
@@ -22,7 +33,7 @@ _ZIGZAG = tuple(range(0, 128, 2)) + tuple(range(127, 0, -2))
 _SIGNED = tuple([i >> 1 if i & 1 == 0 else -(i >> 1) - 1 for i in range(128)])
 
 
-def put_varint(out, number):
+def put_varint(out: bytearray, number: int) -> None:
     """Append a whole number >= 0, seven bits a byte, lowest first (LEB128)."""
     while number > 127:
         out.append(number & 127 | 128)
@@ -30,7 +41,7 @@ def put_varint(out, number):
     out.append(number)
 
 
-def varint(data, at):
+def varint(data: bytes, at: int) -> tuple[int, int]:
     """Return (number, offset after it); raises FormatError if it is cut, long or padded."""
     number, shift, end = 0, 0, min(len(data), at + VARINT_BYTES_MAX)
     while at < end:
@@ -45,17 +56,17 @@ def varint(data, at):
     raise FormatError("varint: cut short or too long at %d" % at)
 
 
-def zigzag(number):
+def zigzag(number: int) -> int:
     """Return 0, 1, 2, 3 ... for 0, -1, 1, -2 ..."""
     return number << 1 if number >= 0 else (~number << 1) | 1
 
 
-def signed(number):
+def signed(number: int) -> int:
     """Return the number whose zigzag this is."""
     return number >> 1 if number & 1 == 0 else -(number >> 1) - 1
 
 
-def put_residuals(out, residuals):
+def put_residuals(out: bytearray, residuals: "Sequence[int]") -> None:
     """Append signed numbers as zigzag varints."""
     if not residuals:
         return
@@ -69,21 +80,22 @@ def put_residuals(out, residuals):
             put_varint(out, number << 1 if number >= 0 else (~number << 1) | 1)
 
 
-_native = [None]
+_native: "list[ZigzagBytes | None]" = [None]
 
 
-def use(way):
+def use(way: "ZigzagBytes | None") -> None:
     """Let a platform's way make bytes of residuals (storage/cpython_fast_paths.py); None: ours."""
     _native[0] = way
 
 
-def read_residuals(data, at, count):
+def read_residuals(data: bytes, at: int, count: int) -> tuple[list[int], int]:
     """Return (list of count signed numbers, offset after them); raises FormatError."""
     chunk, table = data[at:at + count], _SIGNED
     if len(chunk) != count:
         raise FormatError("series: %d numbers announced at %d" % (count, at))
     if not chunk or max(chunk) < 128:
         return [table[byte] for byte in chunk], at + count
+    numbers: list[int]
     numbers, end = [], len(data)
     append = numbers.append
     for _ in range(count):
@@ -103,7 +115,7 @@ def read_residuals(data, at, count):
     return numbers, at
 
 
-def choose(values, low, high):
+def choose(values: "Sequence[int]", low: int, high: int) -> "Series":
     """Return (cost, mode, base, residuals) of the best coding of a non-empty series.
 
     low, high: the smallest and the largest value.  cost: the sum of the residuals' magnitudes;
@@ -131,7 +143,7 @@ def choose(values, low, high):
     return cost, mode, base, best
 
 
-def put_deltas(coded, series):
+def put_deltas(coded: "Coded", series: "Iterable[Sequence[int]]") -> None:
     """Add one point's series, one for each stream, to (modes, bases, body) as their deltas."""
     modes, bases, body = coded
     before, residuals = 0, []
@@ -150,13 +162,13 @@ def put_deltas(coded, series):
     put_residuals(body, residuals)
 
 
-def check_range(low, high):
+def check_range(low: int, high: int) -> None:
     """Raise Bug for values beyond what a record can hold."""
     if low < INT_MIN or high >= INT_END:
         raise Bug("columns: a value is out of range")
 
 
-def step_of(columns):
+def step_of(columns: "Sequence[Sequence[int]]") -> int:
     """Return the largest whole number >= 1 that divides every number of all columns."""
     step = 0
     for column in columns:
@@ -170,14 +182,14 @@ def step_of(columns):
     return step or 1
 
 
-def _divisor(one, other):
+def _divisor(one: int, other: int) -> int:
     """Return the greatest common divisor; that of a number and 0 is the number."""
     while other:
         one, other = other, one % other
     return one
 
 
-def restore(mode, base, data, at, count):
+def restore(mode: int, base: int, data: bytes, at: int, count: int) -> tuple[list[int], int]:
     """Return (list of count values, offset after them) of a non-empty coded series."""
     if mode == CONSTANT:
         return [base] * count, at
@@ -197,3 +209,57 @@ def restore(mode, base, data, at, count):
             base += number
         append(base)
     return values, at
+
+
+def put_modes(out: bytearray, modes: list[int]) -> None:
+    """Write modes as runs: run << 5 | mode."""
+    last, run = -1, 0
+    for mode in modes:
+        if mode != last and run:
+            put_varint(out, run << MODE_BITS | last)
+            run = 0
+        last, run = mode, run + 1
+    if run:
+        put_varint(out, run << MODE_BITS | last)
+
+
+def read_modes(data: bytes, at: int, count: int) -> "tuple[Iterator[int], int]":
+    """Return (iterator over count modes, offset after them)."""
+    modes: list[int]
+    modes, last = [], -1
+    while len(modes) < count:
+        number, at = varint(data, at)
+        run, mode = number >> MODE_BITS, number & (1 << MODE_BITS) - 1
+        if not 0 < run <= count - len(modes) or mode == last:
+            raise FormatError("columns: a run of %d modes before %d" % (run, at))
+        modes.extend([mode] * run)
+        last = mode
+    return iter(modes), at
+
+
+def put_steps(out: bytearray, steps: list[int]) -> None:
+    """Write the steps that are not 1: how many, then for each: points skipped, step."""
+    put_varint(out, sum([step > 1 for step in steps]))
+    skipped = 0
+    for step in steps:
+        if step > 1:
+            put_varint(out, skipped)
+            put_varint(out, step)
+            skipped = -1
+        skipped += 1
+
+
+def read_steps(data: bytes, at: int, count: int) -> "tuple[Iterator[int], int]":
+    """Return (iterator over the steps of count points, offset after them)."""
+    steps, place = [1] * count, -1
+    told, at = varint(data, at)
+    if told > count:
+        raise FormatError("columns: %d steps before %d" % (told, at))
+    for _ in range(told):
+        skipped, at = varint(data, at)
+        step, at = varint(data, at)
+        place += skipped + 1
+        if place >= count or not 1 < step <= STEP_MAX:
+            raise FormatError("columns: a step before %d" % at)
+        steps[place] = step
+    return iter(steps), at

@@ -7,7 +7,6 @@ signed as a COSE_Sign1 (cose.py) and chained (chain.py).  The body is CBOR [sche
 as it is (codec 0) or as raw deflate (codec 1).  Layout, every byte: docs/formats.md.
 """
 
-from collections import namedtuple
 
 from gateway.core.codec.cbor import decode, encode
 from gateway.core.codec.columns import RECORDS_MAX
@@ -20,6 +19,16 @@ from gateway.core.evidence.receipt import JOURNAL_ID_BYTES, check_bytes, check_i
 from gateway.core.reading import ClockState
 from gateway.core.record import SEQ_MAX, TICKS_MS_MAX
 from gateway.core.schema import decode_schema, encode_schema
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway.core.codec.column_block import Sheet
+    from gateway.core.codec.cose import Sign1
+    from gateway.core.reading import Schema
+    from gateway.core.record import Record
+    from gateway.core.types import Compress, Inflate, Sign
 
 VERSION = 3
 CODEC_RAW, CODEC_DEFLATE = 0, 1
@@ -33,12 +42,14 @@ UNCERTAINTY_MS_MAX = SEQ_MAX
 # device: text of 1..40 characters.  journal_id: 16 bytes.  number: 1, 2, 3 ... in a journal.
 # first_seq, last_seq: both included.  prev: 32 bytes, see chain.py.  config_hash: 32 bytes.
 # clock: reading.ClockState.  body: bytes as codec says.
-Batch = namedtuple("Batch", (
-    "device", "journal_id", "number", "boot", "first_seq", "last_seq", "prev", "config_hash",
-    "clock", "codec", "body"))
+Batch = NamedTuple("Batch", [
+    ("device", str), ("journal_id", bytes), ("number", int), ("boot", int), ("first_seq", int),
+    ("last_seq", int), ("prev", bytes), ("config_hash", bytes), ("clock", ClockState),
+    ("codec", int), ("body", bytes)])
 
 
-def make_body(schema, records, codec, compress):
+def make_body(schema: "Schema", records: "Iterable[Record] | Sheet", codec: int,
+              compress: "Compress") -> bytes:
     """Return the body bytes of records, or of their Sheet, under a schema.
 
     compress: callable from bytes to raw deflate bytes; not called for CODEC_RAW.
@@ -53,7 +64,7 @@ def make_body(schema, records, codec, compress):
     raise Bug("batch: codec %d" % codec)
 
 
-def open_body(batch, inflate):
+def open_body(batch: Batch, inflate: "Inflate") -> "tuple[Schema, list[Record]]":
     """Return (schema, list of records) of a batch.
 
     inflate: callable (raw deflate bytes, limit) -> bytes of at most limit; it must stop at
@@ -79,12 +90,12 @@ def open_body(batch, inflate):
     return schema, records
 
 
-def encode_payload(batch):
+def encode_payload(batch: Batch) -> bytes:
     """Return the payload bytes that are signed and hashed."""
     return encode([VERSION] + list(batch[:8]) + [list(batch.clock), batch.codec, batch.body])
 
 
-def decode_payload(data):
+def decode_payload(data: bytes) -> Batch:
     """Return the Batch that payload bytes hold, its body not opened; raises FormatError."""
     if len(data) > SEALED_MAX:
         raise FormatError("batch: %d bytes, at most %d" % (len(data), SEALED_MAX))
@@ -99,7 +110,7 @@ def decode_payload(data):
     return batch
 
 
-def seal(payload, kid, sign):
+def seal(payload: bytes, kid: bytes, sign: "Sign") -> bytes:
     """Return the sealed batch; sign: callable from bytes to a 64-byte signature.
 
     A batch above SEALED_MAX is a Bug: the caller seals at a size limit long before.
@@ -110,7 +121,7 @@ def seal(payload, kid, sign):
     return sealed
 
 
-def open_sealed(data):
+def open_sealed(data: bytes) -> "tuple[Sign1, Batch]":
     """Return (Sign1, Batch) of a sealed batch, its signature NOT checked.
 
     Raises FormatError; the caller verifies `Sign1.signed` before it believes anything.
@@ -121,7 +132,7 @@ def open_sealed(data):
     return message, decode_payload(message.payload)
 
 
-def read_clock(parts):
+def read_clock(parts: object) -> ClockState:
     """Return the ClockState of a payload's clock part; raises FormatError."""
     if not isinstance(parts, list) or len(parts) != 4:
         raise FormatError("batch: a clock is [source, ticks, utc, uncertainty]")
@@ -132,7 +143,7 @@ def read_clock(parts):
     return ClockState(parts[0], parts[1], parts[2], parts[3])
 
 
-def _check(batch):
+def _check(batch: Batch) -> None:
     check_text("batch: device", batch.device)
     check_bytes("batch: journal id", batch.journal_id, JOURNAL_ID_BYTES)
     check_bytes("batch: prev", batch.prev, LINK_BYTES)

@@ -12,11 +12,11 @@ DOMAIN = b"wattproof-chain-1"       # no other hash of ours begins with these by
 LINK_BYTES = 32
 
 
-def start(device, journal_id):
+def start(device: str, journal_id: bytes) -> bytes:
     """Return the 32 bytes that the first batch of a journal names as its predecessor."""
     return hashlib.sha256(DOMAIN + encode([device, journal_id])).digest()
 
 
-def link(payload):
+def link(payload: bytes) -> bytes:
     """Return the 32 bytes that stand for a batch: the hash of its signed payload."""
     return hashlib.sha256(payload).digest()

@@ -10,7 +10,6 @@ in one quarter hour - how many there were and what their gauges came to.  The pa
 Layout, every byte: docs/formats.md section 13.  What is kept: journal/downsample.py.
 """
 
-from collections import namedtuple
 
 from gateway.core.codec import columns
 from gateway.core.codec.cbor import decode, encode
@@ -22,6 +21,20 @@ from gateway.core.evidence.receipt import JOURNAL_ID_BYTES, check_bytes, check_i
 from gateway.core.reading import NOT_KEPT, Absent
 from gateway.core.record import SEQ_MAX, EventRecord, ScanRecord, is_event
 from gateway.core.schema import decode_schema, encode_schema
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from gateway.core.codec.cose import Sign1
+    from gateway.core.evidence.batch import Batch
+    from gateway.core.reading import ClockState, Schema, Values
+    from gateway.core.record import Record
+    from gateway.core.types import Compress, Inflate, Sign
+
+    # (count, total, lowest, highest) of a gauge, None where there is none.
+    Gauge = tuple[int, int, int, int] | None
 
 VERSION = 2
 REPLACED_MAX = 256          # batches in one coarsened one
@@ -34,30 +47,35 @@ RULE_NAMES = {
     ENDS: "first and last reading of each counter"}
 
 # A sealed batch that a coarsened one stands for.  link: its chain value, 32 bytes.
-Replaced = namedtuple("Replaced", ("number", "first_seq", "last_seq", "link"))
+Replaced = NamedTuple("Replaced", [
+    ("number", int), ("first_seq", int), ("last_seq", int), ("link", bytes)])
 
 # As batch.Batch, so that both can be asked alike: number, first_seq and last_seq are those of
 # the whole range, number being the last.  replaced: list of Replaced.  rule: see above.
-Coarse = namedtuple("Coarse", (
-    "device", "journal_id", "number", "boot", "first_seq", "last_seq", "prev", "config_hash",
-    "clock", "codec", "body", "rule", "replaced"))
+Coarse = NamedTuple("Coarse", [
+    ("device", str), ("journal_id", bytes), ("number", int), ("boot", int), ("first_seq", int),
+    ("last_seq", int), ("prev", bytes), ("config_hash", bytes), ("clock", "ClockState"),
+    ("codec", int), ("body", bytes), ("rule", int), ("replaced", "Sequence[Replaced]")])
 
 # The scans of one batch, stream and quarter hour.  place: index into replaced.  ticks_ms: of
 # the last of them.  scans, absent: how many, and how many of them without any value.
 # gauges: for each point None (a counter, or not kept) or (count, total, low, high).
-Cell = namedtuple("Cell", ("place", "stream", "ticks_ms", "scans", "absent", "gauges"))
+Cell = NamedTuple("Cell", [
+    ("place", int), ("stream", int), ("ticks_ms", int), ("scans", int), ("absent", int),
+    ("gauges", "tuple[Gauge, ...]")])
 
 # schema: tuple of reading.Stream.  records: what is kept, with the sequences they had.
 # cells: list of Cell.
-Content = namedtuple("Content", ("schema", "records", "cells"))
+Content = NamedTuple("Content", [
+    ("schema", "Schema"), ("records", "list[Record]"), ("cells", "list[Cell]")])
 
 
-def is_coarse(payload):
+def is_coarse(payload: bytes) -> bool:
     """Return True if a signed payload is that of a coarsened batch, by its first two bytes."""
     return bytes(payload[:2]) == b"\x8b\x02"
 
 
-def make_parts(content, replaced, rule):
+def make_parts(content: Content, replaced: "Sequence[Replaced]", rule: int) -> "Iterator[bytes]":
     """Yield the parts of a Content's body one by one, each about as much work as sealing a
     batch: schema, records, kept, counts, cells, then under QUARTERS three of gauges."""
     schema, cells = content.schema, content.cells
@@ -75,13 +93,13 @@ def make_parts(content, replaced, rule):
         yield columns.encode(schema, _rows(cells, part))
 
 
-def make_body(parts, codec, compress):
+def make_body(parts: list[bytes], codec: int, compress: "Compress") -> bytes:
     """Return the body bytes of what make_parts gave; compress as in batch.make_body."""
     body = encode(parts[:5] + [parts[5:]])
     return body if codec == batch.CODEC_RAW else compress(body)
 
 
-def open_body(coarse, inflate):
+def open_body(coarse: Coarse, inflate: "Inflate") -> Content:
     """Return the Content of a Coarse; raises FormatError.  inflate as in batch.open_body."""
     body = coarse.body
     if coarse.codec == batch.CODEC_DEFLATE:
@@ -101,14 +119,14 @@ def open_body(coarse, inflate):
     return Content(schema, records, _cells(coarse, schema, parts))
 
 
-def encode_payload(coarse):
+def encode_payload(coarse: Coarse) -> bytes:
     """Return the payload bytes that are signed."""
     return encode([VERSION, coarse.device, coarse.journal_id,
                    [list(one) for one in coarse.replaced], coarse.boot, coarse.rule, coarse.prev,
                    coarse.config_hash, list(coarse.clock), coarse.codec, coarse.body])
 
 
-def decode_payload(data):
+def decode_payload(data: bytes) -> Coarse:
     """Return the Coarse that payload bytes hold, its body not opened; raises FormatError."""
     parts = decode(data, 3)
     if not isinstance(parts, list) or len(parts) != 11 or parts[0] is True or parts[0] != VERSION:
@@ -129,7 +147,7 @@ def decode_payload(data):
                   rule, replaced)
 
 
-def seal(payload, kid, sign):
+def seal(payload: bytes, kid: bytes, sign: "Sign") -> bytes:
     """Return the sealed batch; sign: callable from bytes to a 64-byte signature."""
     sealed = sign1(kid, payload, sign)
     if len(sealed) > batch.SEALED_MAX:
@@ -137,7 +155,7 @@ def seal(payload, kid, sign):
     return sealed
 
 
-def open_any(data):
+def open_any(data: bytes) -> "tuple[Sign1, Batch | Coarse, bytes]":
     """Return (Sign1, Batch or Coarse, chain value after it) of sealed bytes; raises FormatError.
 
     The signature is NOT checked.
@@ -151,7 +169,8 @@ def open_any(data):
     return message, content, content.replaced[-1].link
 
 
-def open_records(content, inflate):
+def open_records(content: "Batch | Coarse",
+                 inflate: "Inflate") -> "tuple[Schema, list[Record]]":
     """Return (schema, records) of a Batch or Coarse; raises FormatError."""
     if isinstance(content, Coarse):
         opened = open_body(content, inflate)
@@ -159,7 +178,7 @@ def open_records(content, inflate):
     return batch.open_body(content, inflate)
 
 
-def _replaced(rows):
+def _replaced(rows: object) -> list[Replaced]:
     if not isinstance(rows, list) or not 0 < len(rows) <= REPLACED_MAX:
         raise FormatError("coarse: 1..%d replaced batches" % REPLACED_MAX)
     found, number, seq = [], None, 0
@@ -177,9 +196,9 @@ def _replaced(rows):
     return found
 
 
-def _rows(cells, part):
+def _rows(cells: list[Cell], part: int) -> "list[Record]":
     """Return a record per cell: of each gauge the count (0), total, lowest or highest."""
-    rows = []
+    rows: "list[Record]" = []
     for i, cell in enumerate(cells):
         values = [Absent(NOT_KEPT) if one is None or part and not one[0] else one[part]
                   for one in cell.gauges]
@@ -187,10 +206,10 @@ def _rows(cells, part):
     return rows
 
 
-def _cells(coarse, schema, parts):
+def _cells(coarse: Coarse, schema: "Schema", parts: "list[Any]") -> list[Cell]:
     """Return the Cells that the counts, cells and gauges parts of a body hold."""
     counts = columns.decode(schema, 1, parts[3])
-    others = [columns.decode(schema, 1, part) for part in parts[5]]
+    others: "list[Any]" = [columns.decode(schema, 1, part) for part in parts[5]]
     if len(counts) > CELLS_MAX:
         raise FormatError("coarse: %d cells" % len(counts))
     cells, place, at = [], 0, 0
@@ -211,9 +230,9 @@ def _cells(coarse, schema, parts):
     return cells
 
 
-def _gauges(counts, others):
+def _gauges(counts: "Values", others: "list[Values]") -> "tuple[Gauge, ...]":
     """Return the gauges of a Cell from its rows of counts and [totals, lows, highs]."""
-    found = []
+    found: "list[Gauge]" = []
     for point, count in enumerate(counts):
         if not isinstance(count, int) or not others:
             found.append(None)
@@ -230,7 +249,7 @@ def _gauges(counts, others):
     return tuple(found)
 
 
-def _kept(records, first_seq):
+def _kept(records: "list[Record]", first_seq: int) -> bytes:
     """Return which sequences are there: varints of skipped, taken, skipped, taken ..."""
     out, at, i = bytearray(), first_seq, 0
     while i < len(records):
@@ -243,8 +262,9 @@ def _kept(records, first_seq):
     return bytes(out)
 
 
-def _placed(records, kept, replaced):
+def _placed(records: "list[Record]", kept: bytes, replaced: "Sequence[Replaced]") -> "list[Record]":
     """Return the records with the sequences that `kept` says; raises FormatError."""
+    found: "list[Record]"
     found, at, seq, span = [], 0, replaced[0].first_seq, 0
     while at < len(kept):
         skipped, at = varint(kept, at)
@@ -264,11 +284,11 @@ def _placed(records, kept, replaced):
     return found
 
 
-def _renumbered(records):
+def _renumbered(records: "list[Record]") -> "list[Record]":
     return [_numbered(item, i + 1) for i, item in enumerate(records)]
 
 
-def _numbered(item, seq):
+def _numbered(item: "Record", seq: int) -> "Record":
     if is_event(item):
         return EventRecord(seq, item.ticks_ms, item.kind, item.body)
     return ScanRecord(seq, item.ticks_ms, item.stream, item.values)

@@ -5,12 +5,16 @@ journal: from then on the new key signs, in a new journal, and both are of one d
 it a new journal is an unexplained reset.
 """
 
-from collections import namedtuple
 
 from gateway.core.codec.cbor import decode, encode
 from gateway.core.codec.cose import open_sign1, sign1
 from gateway.core.errors import FormatError
 from gateway.core.evidence.receipt import JOURNAL_ID_BYTES, check_bytes, check_int, check_text
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from gateway.core.codec.cose import Sign1
+    from gateway.core.types import Sign
 
 VERSION = 1
 MARK = "handover"
@@ -21,16 +25,17 @@ WHY_CHARS_MAX = 200
 # device: text.  old_journal: 16 bytes, closed by this.  new_public: 32 raw Ed25519 bytes.
 # new_journal: 16 bytes, or None while the new board has not made one.  utc_ms: when, as the
 # signer knew it.  why: text for people.
-Handover = namedtuple("Handover", (
-    "device", "old_journal", "new_public", "new_journal", "utc_ms", "why"))
+Handover = NamedTuple("Handover", [
+    ("device", str), ("old_journal", bytes), ("new_public", bytes), ("new_journal", "bytes | None"),
+    ("utc_ms", int), ("why", str)])
 
 
-def encode_payload(statement):
+def encode_payload(statement: Handover) -> bytes:
     """Return the payload bytes that are signed: CBOR [1, "handover", device, ...]."""
     return encode([VERSION, MARK] + list(statement))
 
 
-def decode_payload(data):
+def decode_payload(data: bytes) -> Handover:
     """Return the Handover that payload bytes hold; raises FormatError."""
     parts = decode(data, 1)
     if not isinstance(parts, list) or len(parts) != 8 or parts[1] != MARK:
@@ -48,12 +53,12 @@ def decode_payload(data):
     return statement
 
 
-def seal(statement, kid, sign):
+def seal(statement: Handover, kid: bytes, sign: "Sign") -> bytes:
     """Return the signed statement; kid and sign are the old key's."""
     return sign1(kid, encode_payload(statement), sign)
 
 
-def open_sealed(data):
+def open_sealed(data: bytes) -> "tuple[Sign1, Handover]":
     """Return (Sign1, Handover), the signature NOT checked.  Raises FormatError."""
     if len(data) > STATEMENT_BYTES_MAX:
         raise FormatError("handover: %d bytes, at most %d" % (len(data), STATEMENT_BYTES_MAX))

@@ -4,13 +4,17 @@ A receipt moves the gateway's cursor; nothing else does.  It is a COSE_Sign1 mad
 fleet's receipt key over the payload below.
 """
 
-from collections import namedtuple
 
 from gateway.core.codec.cbor import decode, encode
 from gateway.core.codec.cose import open_sign1, sign1
 from gateway.core.errors import FormatError
 from gateway.core.evidence.chain import LINK_BYTES
 from gateway.core.record import SEQ_MAX
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from gateway.core.codec.cose import Sign1
+    from gateway.core.types import Sign
 
 VERSION = 1
 RECEIPT_BYTES_MAX = 1024    # a receipt has about 200; anything larger is not one
@@ -20,17 +24,18 @@ DEVICE_CHARS_MAX = 40
 # device: text.  journal_id: 16 bytes.  epoch: counts restorations of the fleet's store.
 # low_water: highest sequence up to which every record is stored (0 = none).  chain: link of
 # the batch that ends there (or the chain's start).  issued_utc_ms: information only.
-Receipt = namedtuple(
-    "Receipt", ("device", "journal_id", "epoch", "low_water", "chain", "issued_utc_ms"))
+Receipt = NamedTuple("Receipt", [
+    ("device", str), ("journal_id", bytes), ("epoch", int), ("low_water", int), ("chain", bytes),
+    ("issued_utc_ms", int)])
 
 
-def encode_payload(receipt):
+def encode_payload(receipt: Receipt) -> bytes:
     """Return the payload bytes that are signed: CBOR [1, device, journal_id, ...]."""
     return encode([VERSION, receipt.device, receipt.journal_id, receipt.epoch,
                    receipt.low_water, receipt.chain, receipt.issued_utc_ms])
 
 
-def decode_payload(data):
+def decode_payload(data: bytes) -> Receipt:
     """Return the Receipt that payload bytes hold; raises FormatError."""
     if len(data) > RECEIPT_BYTES_MAX:
         raise FormatError("receipt: %d bytes, at most %d" % (len(data), RECEIPT_BYTES_MAX))
@@ -49,12 +54,12 @@ def decode_payload(data):
     return receipt
 
 
-def seal(receipt, kid, sign):
+def seal(receipt: Receipt, kid: bytes, sign: "Sign") -> bytes:
     """Return the signed receipt; sign: callable from bytes to a 64-byte signature."""
     return sign1(kid, encode_payload(receipt), sign)
 
 
-def open_sealed(data):
+def open_sealed(data: bytes) -> "tuple[Sign1, Receipt]":
     """Return (Sign1, Receipt) of a signed receipt, its signature NOT checked.
 
     Raises FormatError; the caller verifies `Sign1.signed` before it believes anything.
@@ -65,19 +70,19 @@ def open_sealed(data):
     return message, decode_payload(message.payload)
 
 
-def check_int(name, value, low=0, high=SEQ_MAX):
+def check_int(name: str, value: object, low: int = 0, high: int = SEQ_MAX) -> None:
     """Raise FormatError unless value is a whole number low .. high (no bool)."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise FormatError("%s must be a whole number %d..%d" % (name, low, high))
 
 
-def check_bytes(name, value, length):
+def check_bytes(name: str, value: object, length: int) -> None:
     """Raise FormatError unless value is bytes of exactly this length."""
     if not isinstance(value, bytes) or len(value) != length:
         raise FormatError("%s must be %d bytes" % (name, length))
 
 
-def check_text(name, value, chars_max=DEVICE_CHARS_MAX):
+def check_text(name: str, value: object, chars_max: int = DEVICE_CHARS_MAX) -> None:
     """Raise FormatError unless value is text of 1 .. chars_max characters."""
     if not isinstance(value, str) or not 0 < len(value) <= chars_max:
         raise FormatError("%s must be text of 1..%d characters" % (name, chars_max))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.core.roles import NOT_LOADS
 from gateway.ledger.compute.kpi import ratio
 from gateway.ledger.flows.flows import Step
 
@@ -223,7 +224,7 @@ def overhead_rate(step: Step) -> float | None:
     """Return the full rate of IT energy in a step (g/kWh), overhead and residual included;
     None without IT energy or with any part undefined (docs/accounting.md section 14.2)."""
     grams = {sink: g for sink, g in step.carbon_by_sink_g.items()
-             if sink not in ("battery", "export")}
+             if sink not in NOT_LOADS}
     it_g, rest_g, ci = grams.pop("it", None), step.residual_carbon_g, step.ci_g_per_kwh
     others = [g for g in grams.values() if g is not None]
     if it_g is None or rest_g is None or ci is None or len(others) < len(grams):

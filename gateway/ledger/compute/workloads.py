@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from gateway.core.roles import NOT_LOADS
 from gateway.ledger.books import Entry
 from gateway.ledger.compute.compute import (
     Host,
@@ -152,7 +153,7 @@ def _share_pool(compute: Compute, entries: Sequence[Entry]) -> None:
             continue
         unallocated_g += step.direct_unallocated_g
         grams = [g or 0.0 for sink, g in step.carbon_by_sink_g.items()
-                 if sink not in ("it", "battery", "export")]
+                 if sink not in ("it", *NOT_LOADS)]
         rows.append((flows.sinks_wh.get("it", 0.0), step.carbon_by_sink_g.get("it") or 0.0,
                      sum(grams) + step.residual_carbon_g))
     pool = period_pool(rows, unallocated_g)

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.core.roles import NOT_LOADS
 from gateway.ledger.flows.inventory import Inventory
-
-NOT_LOADS = ("battery", "export")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from fleet.store.writer import Store
 from gateway.aio.task_group import together
 from gateway.core.errors import ConfigError
 from gateway.core.evidence import receipt
-from provisioning import enrol, parts, site
+from provisioning import create, enrol, parts
 from tests.fleet.maker import ORIGIN_MS, PaperGateway, live
 from tests.provisioning.test_init import NOW, PARTS
 from tests.support.parts import need
@@ -39,7 +39,7 @@ def place(tmp_path):
         port = probe.getsockname()[1]
     text = PARTS.replace("18883", str(port)).replace("broker.example", "127.0.0.1")
     (tmp_path / "parts.toml").write_text(text)
-    site.create(parts.load(tmp_path / "parts.toml"), tmp_path / "site", NOW)
+    create.site(parts.load(tmp_path / "parts.toml"), tmp_path / "site", NOW)
     enrol.enrol(tmp_path / "site", tmp_path / "fleet", NOW)
     with (tmp_path / "broker.log").open("wb") as log:
         broker = subprocess.Popen([program, "-c", "site/broker/mosquitto.conf"], cwd=tmp_path,

@@ -190,6 +190,12 @@ def test_a_page_that_cannot_be_made_says_why(browser, path, words):
     assert answer.status_code == 404 and words in answer.text
 
 
+def test_an_address_without_a_page_says_so_and_leads_back(browser):
+    answer = browser.get("/nowhere")
+    assert answer.status_code == 404
+    assert "There is no page at this address." in answer.text and 'href="/"' in answer.text
+
+
 @pytest.mark.parametrize(("query", "words"), [
     ("day=xxx", "day=today, day=yesterday"), ("day=", "day=today, day=yesterday"),
     ("days=yesterday", "day=today, day=yesterday"), ("from=2026-06-01T00:00:00Z", "both like"),

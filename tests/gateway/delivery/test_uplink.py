@@ -31,7 +31,7 @@ from gateway.storage import succession
 from gateway.storage.restart import inflate
 from gateway.timekeeping.clock import Clock, Scale
 from gateway.tls import tls_context
-from provisioning import site
+from provisioning import create
 from tests.support.cabinet_folder import EXAMPLE
 from tests.support.parts import need, need_module
 from tests.support.writer_desk import Desk
@@ -54,7 +54,7 @@ def make_site(folder, port, now=NOW):
     parts = tomllib.loads(EXAMPLE.read_text())
     parts["site"]["cabinet"] = CABINET
     parts["uplink"] = {"host": "127.0.0.1", "port": port}
-    site.create({key: parts[key] for key in (
+    create.site({key: parts[key] for key in (
         "site", "uplink", "bus", "device", "factors", "battery")},
                 folder / "site", now)
     return folder / "site"

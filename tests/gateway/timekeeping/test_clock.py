@@ -177,3 +177,28 @@ def test_a_simulated_world_leaves_certificates_to_the_machine():
 def test_declared_steps_cover_and_text_is_rfc_3339():
     assert [declared(ms) for ms in (0, 11, 1000, 1001, 10**9)] == [10, 20, 1000, 2000, 10**9]
     assert rfc3339(1_780_272_000_250) == "2026-06-01T00:00:00.250Z"
+
+
+def test_a_source_that_comes_and_goes_makes_at_most_four_states_an_hour():
+    hands = Hands()
+    clock = hands.clock()
+    changes = []
+    for look in range(4 * 720):                         # four hours, each 5 s
+        hands.pass_s(5)
+        hands.knowledge = (CLOCK_NTP, 20) if look % 2 else (CLOCK_RTC, 36_000_000)
+        if clock.observe() is not None:
+            changes.append(clock.ticks_ms())
+        assert abs(clock.utc_ms() - hands.wall_s * 1000) <= clock.state().uncertainty_ms
+    assert 0 < max(sum(at <= one < at + 3_600_000 for one in changes) for at in changes) <= 4
+
+
+def test_two_time_servers_that_disagree_make_at_most_four_states_an_hour():
+    hands = Hands()
+    clock = hands.clock()
+    changes = []
+    for look in range(2 * 720):
+        hands.pass_s(5, wall_s=5 + (3.0 if look % 2 else -3.0))
+        if clock.observe() is not None:
+            changes.append(clock.ticks_ms())
+    assert max(sum(at <= one < at + 3_600_000 for one in changes) for at in changes) <= 4
+    assert abs(clock.utc_ms() - hands.wall_s * 1000) <= clock.state().uncertainty_ms

@@ -115,7 +115,7 @@ def test_only_what_is_reached_stays_and_lines_keep_their_numbers():
     kept = texts["gateway/core/record.py"].split("\n")
     assert len(kept) == len(source)
     defined = [at for at, line in enumerate(source) if line.startswith("def encode_body")]
-    assert kept[defined[0]] == source[defined[0]]
+    assert kept[defined[0]] == "def encode_body(body):"        # annotations are taken out
     assert "EVENT_NAMES" not in texts["gateway/core/record.py"]
 
 

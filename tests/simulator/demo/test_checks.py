@@ -3,7 +3,8 @@
 import pytest
 
 from simulator.demo.checks import IMPORT, ROLES, Delivered, Run, judge, undeclared_gaps
-from simulator.demo.run import Plan, parser, plan
+from simulator.demo.gateway_run import Plan, plan
+from simulator.demo.run import parser
 
 INTERVAL_MS = 10_000
 

@@ -1,0 +1,83 @@
+"""What a run of the demo is and knows: its folders, processes, clock and the gateway's figures.
+
+Below everything that acts on it (gateway_run, board_run) or judges it (report).
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from simulator.clock import ScaledClock
+from simulator.demo.processes import Processes, free_port
+
+HOUR_MS = 3_600_000
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def say(text: str) -> None:
+    """Print one line of progress at once."""
+    print(text, flush=True)
+
+
+class Usage:
+    """CPU time and memory of the gateway's process, read at named moments."""
+
+    def __init__(self) -> None:
+        self.moments: list[dict[str, Any]] = []
+        self._pid = 0
+
+    def begin(self, pid: int) -> None:
+        """Watch this process from now on."""
+        self._pid = pid
+
+    def mark(self, name: str) -> None:
+        """Note CPU seconds, wall seconds of life and resident MiB; nothing if it is gone."""
+        process = Path("/proc") / str(self._pid)
+        try:
+            fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
+            status = (process / "status").read_text()
+        except OSError:
+            return
+        uptime_s = float(Path("/proc/uptime").read_text().split()[0])
+        resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        self.moments.append({
+            "at": name, "pid": self._pid,
+            "cpu_s": (int(fields[11]) + int(fields[12])) / CLOCK_TICKS,
+            "life_s": uptime_s - int(fields[19]) / CLOCK_TICKS,
+            "rss_mib": int(resident.split()[1]) / 1024})
+
+    def summary(self) -> dict[str, Any]:
+        """Return the gateway's share of a core over its lives, and its memory over time."""
+        lives = {moment["pid"]: moment for moment in self.moments}
+        cpu_s = sum(moment["cpu_s"] for moment in lives.values())
+        life_s = sum(moment["life_s"] for moment in lives.values())
+        return {"cpu_share": round(cpu_s / life_s, 4) if life_s else None,
+                "rss_mib": {m["at"]: round(m["rss_mib"], 1) for m in self.moments},
+                "rss_mib_max": round(max((m["rss_mib"] for m in self.moments), default=0), 1)}
+
+
+class Context:
+    """One run.  origin_ms: start of the books, a quarter hour, UTC; clock: once it runs."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.out = Path(args.out).resolve()
+        self.site, self.fleet = self.out / "site", self.out / "fleet"
+        self.witness = self.out / "witness.txt"
+        self.processes = Processes(self.out / "logs")
+        self.broker_port = free_port()
+        self.usage = Usage()
+        self.clock: ScaledClock
+        self.origin_ms = 0                  # start of the books, a quarter hour, UTC
+
+    def witnessed(self) -> int:
+        """Return the highest sequence the gateway has declared durable, 0 for none."""
+        if not self.witness.exists():
+            return 0
+        lines = self.witness.read_bytes().split(b"\n")[:-1]     # a torn last line is no witness
+        return max((int(line) for line in lines[-3:] if line.isdigit()), default=0)
+
+    def hours(self) -> float:
+        """Return the simulated hours since the books opened."""
+        return (self.clock.utc_ms() - self.origin_ms) / HOUR_MS
