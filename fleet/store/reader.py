@@ -7,10 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fleet.errors import ReportError, StoreDamaged
+from fleet.errors import ReportError
 from fleet.formats.values import BatchClock, CounterPart
+from fleet.store import damage
+from fleet.store.connection import FILE, connect
 from fleet.store.incidents import Incident, Incidents
-from fleet.store.writer import FILE, connect
 from fleet.texts import say
 from gateway.core import interval, record
 from gateway.core.codec import cbor
@@ -98,11 +99,9 @@ class Reader:
         path = data / FILE
         if not path.is_file():
             raise ReportError(say("refusal.no_store", path=path, data=data))
-        try:
+        with damage.named(data):
             self._link = connect(path, read_only=True)
             self._link.execute("SELECT count(*) FROM meta")
-        except sqlite3.DatabaseError as error:
-            raise StoreDamaged(f"{path}: {error}; next: restore it from a backup") from error
 
     def close(self) -> None:
         """Give the connection back."""
@@ -116,6 +115,14 @@ class Reader:
             yield self._link
         finally:
             self._link.execute("ROLLBACK")
+
+    def damage(self) -> list[str]:
+        """Return what SQLite's check of the whole file finds, [] if nothing."""
+        return damage.faults(self._link)
+
+    def changed(self) -> list[str]:
+        """Return which batches and descriptors no longer have the hash the store has of them."""
+        return list(damage.changed(self._link))
 
     def version(self) -> int:
         """Return a number that changes whenever a batch was stored or refused."""
@@ -279,9 +286,10 @@ class Reader:
 
 @contextmanager
 def opened(data: Path) -> Iterator[Reader]:
-    """Give a Reader for a while."""
+    """Give a Reader for a while; raises StoreDamaged for what cannot be read inside."""
     reader = Reader(data)
     try:
-        yield reader
+        with damage.named(data):
+            yield reader
     finally:
         reader.close()

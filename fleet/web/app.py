@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleet import clock
-from fleet.errors import ReportError
+from fleet.errors import ReportError, StoreDamaged
 from fleet.formats.registry import Device, Registry
 from fleet.formats.timetext import parse_quarter
 from fleet.ingest.live_table import LiveTable
@@ -27,6 +27,7 @@ from fleet.ingest.receiver import Receiver
 from fleet.reporting import html as report_html
 from fleet.reporting import report
 from fleet.store.reader import opened
+from fleet.store.watch import Watch
 from fleet.texts import say
 from fleet.web import page, panels
 from fleet.web.hosts import LOOPBACK, ExplainedRefusal
@@ -60,6 +61,7 @@ class Desk(NamedTuple):
     receiver: Receiver
     factors: str | None
     hosts: Sequence[str] = ()
+    watch: Watch | None = None
 
 
 class BadQuestion(ReportError):
@@ -93,6 +95,7 @@ class Pages:
     def __init__(self, desk: Desk) -> None:
         self._registry, self._live = desk.registry, desk.live
         self._receiver, self._data, self._factors = desk.receiver, desk.data, desk.factors
+        self._watch = desk.watch or Watch(desk.data)
         self._snapshots = Snapshots(desk.data, desk.factors)
         self._streams = 0
 
@@ -139,16 +142,22 @@ class Pages:
             device, snapshot, live.figures if live else None,
             clock.monotonic_s() - live.arrived_s if live else None,
             live.arrived_ms if live else None,
-            None if sent_ms is None else (now_ms - sent_ms) / 1000, self._receiver.connected)
+            None if sent_ms is None else (now_ms - sent_ms) / 1000, self._receiver.connected,
+            self._watch.damaged)
 
     async def _stream(self, device: Device) -> AsyncIterator[str]:
         self._streams += 1
         version: int | None = None
         try:
             while True:
-                view = await self._view(device)
-                yield _event("live", page.live_part(view))
-                if view.snapshot.version != version:
+                try:
+                    view = await self._view(device)
+                except WattproofError as error:
+                    yield _event("live", page.trouble_part(str(error)))
+                    view = None
+                if view is not None:
+                    yield _event("live", page.live_part(view))
+                if view is not None and view.snapshot.version != version:
                     version = view.snapshot.version
                     yield _event("charts", page.charts_part(view.snapshot))
                 await asyncio.sleep(PAUSE_S)
@@ -157,6 +166,8 @@ class Pages:
             self._streams -= 1
 
     def _report(self, device: Device, asked: str | tuple[int, int]) -> str:
+        if self._watch.damaged:
+            raise StoreDamaged(self._watch.damaged)
         with opened(self._data) as reader:
             if isinstance(asked, str):
                 span = reader.span_ms(device.device)
