@@ -375,10 +375,6 @@ class Machine:
         if journal and found.device == NAME and found.journal_id == journal.journal_id:
             self.witness_hears(found)
 
-    def shows(self, payload):
-        """Hold a receipt on its way to the fleet: only a genuine one is shown (I2)."""
-        self._genuine.get(payload) or self.world.fail("I2", "a receipt nobody gave")
-
     def witness_hears(self, found):
         """A receipt counts only if its chain value is the one of our batch that ends there."""
         number = self.witness.ends.get(found.low_water)
