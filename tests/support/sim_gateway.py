@@ -149,10 +149,10 @@ class SimJournal(Journal):
             self.world.point("seal.after", self.life)
         return number
 
-    def acknowledge(self, seq, now_ms, epoch=None):
+    def acknowledge(self, seq, now_ms, epoch=None, receipt=b""):
         """Move the cursor and hold it to the receipts."""
         self.world.point("cursor.before", self.life)
-        moved = super().acknowledge(seq, now_ms, epoch)
+        moved = super().acknowledge(seq, now_ms, epoch, receipt)
         self.witness.acknowledged(self)
         self.world.note("cursor", self.acknowledged_seq, self.epoch)
         self.world.point("cursor.after", self.life)

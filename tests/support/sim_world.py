@@ -258,7 +258,7 @@ class World:
             if self.restore_next and self.fleet.backup is not None:
                 self.restore_next, self.restored = False, True
                 self._late = self.receipts_sent[-1] if self.receipts_sent else None
-                kind = chance.choice(("restore", "copy"))
+                kind = chance.choice(("restore", "copy", "snapshot"))
                 self.fleet.restore(kind)
                 self.note("fleet-restored", kind)
 

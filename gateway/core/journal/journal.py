@@ -95,6 +95,11 @@ class Journal:
         return self._cursor.epoch
 
     @property
+    def receipt(self):
+        """The sealed receipt behind the cursor, b"" if it is not known."""
+        return self._cursor.receipt
+
+    @property
     def clock_state(self):
         """The reading.ClockState that new records carry."""
         return self._buffer.context.clock
@@ -214,14 +219,14 @@ class Journal:
         """
         return self._unsealed.records()
 
-    def acknowledge(self, seq, now_ms, epoch=None):
+    def acknowledge(self, seq, now_ms, epoch=None, receipt=b""):
         """Move the cursor to what a receipt says; a lower seq needs a higher fleet epoch.
 
         Returns True when the mark is durable.  now_ms: UTC, kept as information.
         """
         if seq > self._sealed.last_seq:
             raise Bug("journal: acknowledged %d, sealed %d" % (seq, self._sealed.last_seq))
-        if not self._cursor.move(seq, self.epoch if epoch is None else epoch, now_ms):
+        if not self._cursor.move(seq, self.epoch if epoch is None else epoch, now_ms, receipt):
             return False
         return self._write_mark()
 

@@ -50,6 +50,13 @@ class Outbox:
         self._later = {}            # number -> True: flash would not read it; asked again
         self._later_since_ms = None
         self._refused = (0, None)   # how often in a row the same receipt did not fit
+        self._vain = 0              # rounds in which batches went out and the mark did not move
+        self._turn = 0              # highest number that went out in vain, until all had their turn
+        # Numbers up to here were deleted: they are no holes.  A store that began empty asked for
+        # them before the start.
+        numbers = journal.batch_numbers()
+        begun = self.epoch and not self.acknowledged_seq and len(numbers)
+        self._deleted = journal.first_number(numbers[0]) - 1 if begun else 0
 
     @property
     def divided(self):
@@ -57,19 +64,30 @@ class Outbox:
         return begins_journal(self._refused[0])
 
     def next_batch(self):
-        """Return the oldest number that is neither acknowledged nor under way, or None.
+        """Return the number that is to go out next, or None.
 
+        That is the oldest which is neither acknowledged nor under way; but beside the oldest of
+        all, those go first that came after what was in vain, so that all get their turn.
         None as well while the window is full.  A batch whose bytes changed is left out, one
         that flash would not read until expire() has been called for resend_ms.
         """
         if len(self._under_way) >= self._window:
             return None
+        oldest = True
+        fallback = None
         for number in self.unacknowledged():
-            known = (number in self._under_way or number in self._later
-                     or number in self._skipped)
-            if not known and self._info(number) is not None:
-                return number
-        return None
+            if number <= self._turn and not oldest and fallback is not None:
+                continue
+            if number in self._later or number in self._skipped or self._info(number) is None:
+                continue
+            if number not in self._under_way:
+                if oldest or number > self._turn:
+                    return number
+                fallback = number
+            oldest = False
+        if fallback is not None:
+            self._turn = 0
+        return fallback
 
     def under_way(self):
         """Return the numbers that went out and that no receipt has covered yet."""
@@ -98,7 +116,7 @@ class Outbox:
         at = self._first_after(numbers, self.acknowledged_seq)
         if at == 0 and self.acknowledged_seq:
             return gone                 # the last one that is covered is not here: who knows
-        expected = numbers[at - 1] + 1 if at else 1
+        expected = numbers[at - 1] + 1 if at else self._deleted + 1
         for number in numbers[at:]:
             first = self.journal.first_number(number)
             gone += range(expected, min(first, expected + GONE_MAX))
@@ -115,6 +133,9 @@ class Outbox:
                        if now_ms - at >= self._resend_ms])
         for number in late:
             self._under_way.pop(number)
+        if late:
+            self._vain += 1
+            self._turn = max(self._turn, late[-1]) if self._vain > 1 else 0
         self._forgive(now_ms)
         return late
 
@@ -131,18 +152,31 @@ class Outbox:
         """Forget what was under way: without the link its receipt may never come."""
         self._under_way = {}
 
+    def start_over(self):
+        """Offer everything again from the oldest: the fleet was away, and is back."""
+        self._under_way, self._turn, self._vain = {}, 0, 0
+
+    def behind(self, receipt):
+        """Return whether a receipt of this journal says less than one before it: it is an old
+        one, or the fleet lost data and has to be shown the newest."""
+        return (receipt.device == self.device
+                and receipt.journal_id == self.journal.journal_id
+                and (receipt.epoch, receipt.low_water) < (self.epoch, self.acknowledged_seq))
+
     def receipt(self, receipt):
         """Return the AdvanceResult of a receipt whose signature was verified."""
         status, missing = self.judge(receipt)
         self._count(status, (receipt.epoch, receipt.low_water, receipt.chain))
         if status in (ADVANCED, REWOUND):
             self.acknowledged_seq, self.epoch = receipt.low_water, receipt.epoch
+            self._vain = 0
             if status == REWOUND:
                 self._covered = 0
             self._settle()
         if status == REWOUND:
-            self._under_way = {}
+            self.start_over()
             missing = self._missing()
+            self._deleted = (self.deleted() or (0, 0))[1]
         return AdvanceResult(status, self.acknowledged_seq, self.epoch, missing)
 
     def _count(self, status, said):
@@ -274,6 +308,15 @@ class Outbox:
                 return self.acknowledged_seq + 1, info[0] - 1
             return None
         return None
+
+    def deleted(self):
+        """Return the numbers (first, last) before the oldest batch here, None if there are none
+        or the fleet asks for none of them; it may hold the first ones."""
+        numbers = self.journal.batch_numbers()
+        if not len(numbers) or self._first_after(numbers, self.acknowledged_seq):
+            return None
+        last = self.journal.first_number(numbers[0]) - 1
+        return (1, last) if last else None
 
 
 def _index_above(numbers, number):
