@@ -1,6 +1,6 @@
 """Where scans and events wait for the writer: bounded, and whoever brings too many waits.
 
-Here begins the loss window: the schedule is told when the first record comes.
+Here begins the loss window: the schedule gets the time of the first record.
 """
 
 import asyncio
