@@ -1,6 +1,6 @@
 """The one task that owns the journal: append, commit, seal, acknowledge, trim.
 
-Pollers put scans and events into a bounded waiting room; the writer takes them in one go,
+Pollers put scans and events into a bounded input queue; the writer takes them in one go,
 commits within the loss window (events at once) and seals a batch on the quarter hour, at a
 size limit, at a stop, after a restart, on an alarm and when the clock state changes.  When to do
 what is decided by gateway/core/journal/policy.py; what was done goes to the subscribers as an
@@ -11,9 +11,8 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.aio.keep_alive import Beat, no_beat
 from gateway.core.errors import StoreError
@@ -22,11 +21,10 @@ from gateway.core.journal import policy
 from gateway.core.journal.outbox import Outbox
 from gateway.core.reading import Scan
 from gateway.core.record import ALARM, CLOCK, COARSENED, STOP
-from gateway.storage.cursor_schedule import CursorSchedule
 from gateway.storage.flash_trouble import FlashTrouble
+from gateway.storage.input_queue import WAITING_MAX, InputQueue
 from gateway.storage.retention import Room
 from gateway.storage.succession import Succession
-from gateway.storage.waiting_room import WAITING_MAX, WaitingRoom
 from gateway.timekeeping.clock import Clock
 
 LOG = logging.getLogger("wattproof.writer")
@@ -41,8 +39,7 @@ WINDOW_PERMILLE = 905
 Subscriber = Callable[[Any], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """When to write.  sealer: what the journal's seal wants."""
 
     loss_window_s: int
@@ -82,11 +79,11 @@ class Writer:
                                          AFTER_SLOT_MS * clock.speed)
         self._schedule.sealed(clock.ticks_ms(), clock.utc_ms())
         # A longer window is kept by the rest between two looks.
-        self.waiting = WaitingRoom(clock, self._schedule,
+        self.waiting = InputQueue(clock, self._schedule,
                                    wakes=clock.seconds(window_ms / 1000) <= SETTLE_S)
         # Appended, not yet durable; while flash fails only the newest are kept for showing.
         self._scans: deque[Scan] = deque(maxlen=WAITING_MAX)
-        self._cursor, self._trouble = CursorSchedule(), FlashTrouble()
+        self._cursor, self._trouble = policy.CursorSchedule(), FlashTrouble()
         self._subscribers: list[Subscriber] = []
 
     @property
@@ -106,7 +103,7 @@ class Writer:
         self._subscribers.append(subscriber)
 
     def put(self, item: Scan | Event) -> Coroutine[Any, Any, None]:
-        """Take a scan or an event; waits while the waiting room is full."""
+        """Take a scan or an event; waits while the input queue is full."""
         return self.waiting.put(item)
 
     def open_outbox(self, device: str, window: int, resend_ms: int) -> Outbox:
