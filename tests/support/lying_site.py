@@ -98,7 +98,7 @@ class Site:
         """Hand over everything that waits; take the receipts.  acknowledge: or lose them."""
         for _, sealed in self.desk.receipts():
             self._hear(sealed)          # the retained one, heard at each connection
-        for number in self.outbox.unreadable():
+        for number in self.outbox.left_out():
             self.journal.append_event(self.at_s * 1000, record.ALARM, ["batch-lost", str(number)])
         while (number := self.outbox.next_batch()) is not None:
             self.outbox.sent(number, 0)
@@ -112,7 +112,7 @@ class Site:
         if result.status in (outbox.ADVANCED, outbox.REWOUND):
             self.journal.acknowledge(result.seq, NOW_MS, result.epoch)
         if result.status in (outbox.AHEAD, outbox.FORK):
-            self.alarms.add("receipt-" + result.status)
+            self.alarms.add("receipt-" + outbox.STATUSES[result.status])
         if self.outbox.divided:
             self.commit()
             self.left |= self._of_earlier_boots(told.low_water)

@@ -63,8 +63,8 @@ def planted_originals_first(patch):
     def put(self, name, number, data):
         for original in [one for one in self.numbers() if one <= number][:16]:
             for path in self._paths(original):
-                self._store.remove(path)
-        self._store.sync_dir()
+                self.store.remove(path)
+        self.store.sync_dir()
         real(self, name, number, data)
     patch.setattr(downsampled_files.CoarseBatches, "_put", put)
 
@@ -72,8 +72,8 @@ def planted_originals_first(patch):
 def planted_no_sync(patch):
     """Believe that a written file is durable."""
     def put(self, name, number, data):
-        self._store.create(name)
-        self._store.write(name, 0, batch_files.seal_file(data, self._journal_id, number))
+        self.store.create(name)
+        self.store.write(name, 0, batch_files.seal_file(data, self._journal_id, number))
     patch.setattr(downsampled_files.CoarseBatches, "_put", put)
 
 

@@ -33,6 +33,12 @@ class Shelf:
         pass
 
 
+def write(marks, seq, journal_id=ID):
+    """Acknowledge a sequence and make that durable."""
+    marks.move(seq, 0, 0)
+    marks.write(journal_id, 1, SEALED)
+
+
 def marks_of(shelf):
     return cursor.Cursor(shelf, sorted(shelf.files)).best(ID)
 
@@ -51,7 +57,7 @@ def test_the_newest_mark_wins_and_slots_take_turns():
     shelf = Shelf()
     marks = cursor.Cursor(shelf, [])
     for seq in (10, 20, 30, 40):
-        marks.write(ID, 1, (seq, 0), 0, SEALED)
+        write(marks, seq)
         assert marks_of(shelf).seq == seq
     assert sorted(shelf.files) == ["c0", "c1"]
 
@@ -60,7 +66,7 @@ def test_a_damaged_slot_sets_the_cursor_back_to_the_other():
     shelf = Shelf()
     marks = cursor.Cursor(shelf, [])
     for seq in (10, 20):
-        marks.write(ID, 1, (seq, 0), 0, SEALED)
+        write(marks, seq)
     shelf.files["c1"][30] ^= 1
     assert marks_of(shelf).seq == 10
     shelf.files["c0"][30] ^= 1
@@ -71,20 +77,38 @@ def test_a_slot_that_failed_to_sync_is_never_written_again():
     shelf = Shelf()
     marks = cursor.Cursor(shelf, [])
     for seq in (10, 20):
-        marks.write(ID, 1, (seq, 0), 0, SEALED)
+        write(marks, seq)
     shelf.broken = ("c0",)
     try:
-        marks.write(ID, 1, (30, 0), 0, SEALED)
+        write(marks, 30)
     except StoreError:
         pass
     before = bytes(shelf.files["c0"])
     for seq in (40, 50, 60):
-        marks.write(ID, 1, (seq, 0), 0, SEALED)
+        write(marks, seq)
     assert bytes(shelf.files["c0"]) == before
     assert marks_of(shelf).seq == 60
 
 
 def test_a_mark_of_another_journal_is_not_ours():
     shelf = Shelf()
-    cursor.Cursor(shelf, []).write(OTHER, 9, (99, 0), 0, SEALED)
+    write(cursor.Cursor(shelf, []), 99, OTHER)
     assert marks_of(shelf) is None
+
+
+def test_only_what_is_durable_may_be_trimmed_and_a_new_epoch_lowers_it_at_once():
+    shelf = Shelf()
+    marks = cursor.Cursor(shelf, [])
+    write(marks, 40)
+    write(marks, 50)
+    assert marks.move(80, 0, 0) and (marks.seq, marks.marked_seq) == (80, 50)
+    assert not marks.move(79, 0, 0) and marks.seq == 80         # within an epoch it only rises
+    assert marks.move(20, 1, 0) and (marks.seq, marks.epoch, marks.marked_seq) == (20, 1, 20)
+    assert not marks.move(90, 0, 0)                             # an epoch that has ended
+    marks.move(40, 1, 0)
+    shelf.broken = ("c0", "c1")
+    try:
+        marks.write(ID, 1, SEALED)
+    except StoreError:
+        pass
+    assert marks.marked_seq == 20
