@@ -19,7 +19,7 @@ class CursorSchedule:
 
     def due(self, now_s: float, stopping: bool) -> bool:
         """Return whether the cursor is to be written now."""
-        due: bool = cursor_due(now_s - self._moved_s, self._receipts, stopping)
+        due = cursor_due(int(now_s - self._moved_s), self._receipts, stopping)
         return due
 
     def moved(self, now_s: float) -> None:
