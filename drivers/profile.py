@@ -160,7 +160,8 @@ def protocol(where: str, name: str) -> "Spoken":
     return spoken
 
 
-def _point(where: str, spoken: "Spoken", row: object, context: "tuple[Row, int]") -> "ProtocolPoint":
+def _point(where: str, spoken: "Spoken", row: object,
+           context: "tuple[Row, int]") -> "ProtocolPoint":
     sources, function = context
     shape = dict(COMMON)
     shape.update(spoken.POINT_KEYS)
