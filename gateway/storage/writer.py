@@ -1,6 +1,6 @@
 """The one task that owns the journal: append, commit, seal, acknowledge, trim.
 
-Pollers put scans and events into a bounded waiting room; the writer takes them in one go,
+Pollers put scans and events into a bounded input queue; the writer takes them in one go,
 commits within the loss window (events at once) and seals a batch on the quarter hour, at a
 size limit, at a stop, after a restart, on an alarm and when the clock state changes.  When to do
 what is decided by gateway/core/journal/policy.py; what was done goes to the subscribers as an
@@ -24,9 +24,9 @@ from gateway.core.reading import Scan
 from gateway.core.record import ALARM, CLOCK, COARSENED, STOP
 from gateway.storage.cursor_schedule import CursorSchedule
 from gateway.storage.flash_trouble import FlashTrouble
+from gateway.storage.input_queue import WAITING_MAX, InputQueue
 from gateway.storage.retention import Room
 from gateway.storage.succession import Succession
-from gateway.storage.waiting_room import WAITING_MAX, WaitingRoom
 from gateway.timekeeping.clock import Clock
 
 LOG = logging.getLogger("wattproof.writer")
@@ -82,7 +82,7 @@ class Writer:
                                          AFTER_SLOT_MS * clock.speed)
         self._schedule.sealed(clock.ticks_ms(), clock.utc_ms())
         # A longer window is kept by the rest between two looks.
-        self.waiting = WaitingRoom(clock, self._schedule,
+        self.waiting = InputQueue(clock, self._schedule,
                                    wakes=clock.seconds(window_ms / 1000) <= SETTLE_S)
         # Appended, not yet durable; while flash fails only the newest are kept for showing.
         self._scans: deque[Scan] = deque(maxlen=WAITING_MAX)
@@ -106,7 +106,7 @@ class Writer:
         self._subscribers.append(subscriber)
 
     def put(self, item: Scan | Event) -> Coroutine[object, object, None]:
-        """Take a scan or an event; waits while the waiting room is full."""
+        """Take a scan or an event; waits while the input queue is full."""
         return self.waiting.put(item)
 
     def open_outbox(self, device: str, window: int, resend_ms: int) -> Outbox:
