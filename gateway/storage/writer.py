@@ -11,8 +11,8 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.aio.keep_alive import Beat, no_beat
 from gateway.core.errors import StoreError
@@ -22,7 +22,6 @@ from gateway.core.journal.journal import Journal, Sealer
 from gateway.core.journal.outbox import Outbox
 from gateway.core.reading import Scan
 from gateway.core.record import ALARM, CLOCK, COARSENED, STOP
-from gateway.storage.cursor_schedule import CursorSchedule
 from gateway.storage.flash_trouble import FlashTrouble
 from gateway.storage.input_queue import WAITING_MAX, InputQueue
 from gateway.storage.retention import Room
@@ -41,8 +40,7 @@ WINDOW_PERMILLE = 905
 Subscriber = Callable[[object], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """When to write.  sealer: what the journal's seal wants."""
 
     loss_window_s: int
@@ -86,7 +84,7 @@ class Writer:
                                    wakes=clock.seconds(window_ms / 1000) <= SETTLE_S)
         # Appended, not yet durable; while flash fails only the newest are kept for showing.
         self._scans: deque[Scan] = deque(maxlen=WAITING_MAX)
-        self._cursor, self._trouble = CursorSchedule(), FlashTrouble()
+        self._cursor, self._trouble = policy.CursorSchedule(), FlashTrouble()
         self._subscribers: list[Subscriber] = []
 
     @property

@@ -50,12 +50,6 @@ def releases_reserve(out_of_room: bool, released: bool) -> bool:
     return out_of_room and not released
 
 
-def cursor_due(waited_s: int, receipts: int, stopping: bool) -> bool:
-    """Return whether receipts that the cursor does not hold yet are worth its flash."""
-    return receipts > 0 and (
-        waited_s >= CURSOR_S or receipts >= CURSOR_RECEIPTS or stopping)
-
-
 def begins_journal(refusals: int) -> bool:
     """Return whether a fleet that holds other records said so often enough for a new journal."""
     return refusals >= DIVIDED_TIMES
@@ -111,3 +105,31 @@ class Schedule:
         self.seal_ms = now_ms + self._batch_ms - (utc_ms - self._after_ms) % self._batch_ms
         if self._alarm:
             self._alarm, self._alarm_ms = False, now_ms
+
+
+class CursorSchedule:
+    """The newest receipt, and when the cursor is to say it.  Seconds are real."""
+
+    def __init__(self) -> None:
+        self.sequence = self.epoch = 0
+        self._receipts = 0                      # since the cursor moved
+        self._moved_s: "float | None" = None
+
+    def receipt(self, sequence: int, epoch: int) -> None:
+        """Note that the fleet holds everything up to a sequence."""
+        self.sequence, self.epoch = sequence, epoch
+        self._receipts += 1
+
+    def due(self, now_s: "float", stopping: bool) -> bool:
+        """Return whether receipts that the cursor does not hold yet are worth its flash."""
+        return self._receipts > 0 and (
+            self._moved_s is None or now_s - self._moved_s >= CURSOR_S
+            or self._receipts >= CURSOR_RECEIPTS or stopping)
+
+    def moved(self, now_s: "float") -> None:
+        """Note that the cursor was written."""
+        self._moved_s, self._receipts = now_s, 0
+
+    def discard(self) -> None:
+        """Drop receipts of a journal that has ended."""
+        self._receipts = 0
