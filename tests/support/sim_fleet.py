@@ -2,7 +2,8 @@
 
 The worker may crash inside a transaction, between commit and receipt or at any time; the
 store may be replaced by an older one: with `fleet restore`, by a plain copy of its file, or by a
-snapshot of its whole folder, which only a cabinet can notice.  What the fleet promised is held against its database over a second connection, which sees committed rows only.
+snapshot of its whole folder, which only a cabinet can notice.  What the fleet promised is held
+against its database over a second connection, which sees committed rows only.
 """
 
 import json

@@ -15,9 +15,9 @@ from fleet.formats.registry import Registry
 from fleet.ingest.ingest import SHOWN, Desk
 from fleet.store import backup
 from fleet.store.incidents import RESTORED, UNHELD
+from fleet.store.reader import opened
 from fleet.store.writer import Store
 from fleet.verify import site
-from fleet.store.reader import opened
 from gateway.core import session_table
 from gateway.core.evidence import batch
 from gateway.core.journal.downsampled_files import CoarseBatches
