@@ -79,7 +79,6 @@ class Gateway:
         self.pollers = {bus.name: self._poller(bus, last_read) for bus in cabinet.buses}
         self.progress, self.notifier = Progress(self.clock.real_s), Notifier()
         self.stop, self.drain_s = asyncio.Event(), DRAIN_S
-        self._started_s = self.clock.real_s()
 
     def _opening(self) -> Opening:
         cabinet = self.cabinet
@@ -218,7 +217,7 @@ class Gateway:
             "devices": [self._unit(unit) for poller in self.pollers.values()
                         for unit in poller.units],
             "process": {"rss_kib": rss_kib(), "cpu_s": round(cpu_s(), 3),
-                        "up_s": round(self.clock.real_s() - self._started_s, 1)},
+                        "up_s": round(self.clock.real_s() - self._receipt_age.began_s, 1)},
             "stalled": self.progress.stalled(), "battery": self.live.carried(),
         }
         status["words"] = statuses.words(status)

@@ -10,12 +10,15 @@ FINE, CATCHING_UP, OVERDUE = "fine", "catching-up", "receipt-overdue"
 
 
 class ReceiptAge:
-    """Which durable records are older than the stated time.  Seconds are real."""
+    """Which durable records are older than the stated time.  Seconds are real.
+
+    began_s: when the process did, and this with it.
+    """
 
     def __init__(self, batch_s: float, recovered_seq: int, now_s: float) -> None:
         """batch_s: longest time until a record is sealed.  recovered_seq: records of earlier
         boots, which all count as old."""
-        self.stated_s = batch_s + STATED_S
+        self.stated_s, self.began_s = batch_s + STATED_S, now_s
         self._old_seq = recovered_seq
         self._young: deque[tuple[float, int]] = deque()     # (when it was durable, sequence)
         self._acknowledged_seq, self._moved_s = 0, now_s

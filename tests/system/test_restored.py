@@ -236,4 +236,4 @@ def test_what_the_cabinet_has_deleted_is_declared_and_the_rest_comes(tmp_path):
         stored = {row[0] for row in fleet.store._link.execute("SELECT number FROM batches")}
         assert not stored & set(range(first, last + 1))
         assert set(range(1, max(stored) + 1)) - stored == set(range(first, last + 1))
-    world(tmp_path, story, keep_bytes=14 * ONE_BLOCK)
+    world(tmp_path, story, keep_bytes=3 * ONE_BLOCK)

@@ -40,6 +40,55 @@ AdvanceResult = NamedTuple("AdvanceResult", [
     ("status", int), ("seq", int), ("epoch", int), ("missing", "tuple[int, int] | None")])
 
 
+class Turns:
+    """Whose turn it is when batches go out in vain.
+
+    rounds: how many passed without a receipt.  last: the highest number of them: those after it
+    come next.
+    """
+
+    def __init__(self) -> None:
+        """Everything is to come."""
+        self.rounds = self.last = 0
+
+    def in_vain(self, number: int) -> None:
+        """Note the highest number of a round; a first one may be a lost message."""
+        self.rounds += 1
+        self.last = max(self.last, number) if self.rounds > 1 else 0
+
+
+class Unreadable:
+    """Batches that cannot be sent, as number -> True.
+
+    changed: their bytes rotted, named to the operator.  later: flash would not read them; asked
+    again.
+    """
+
+    def __init__(self, wait_ms: int) -> None:
+        """wait_ms: until flash is asked again."""
+        self.changed: dict[int, bool] = {}
+        self.later: dict[int, bool] = {}
+        self._wait_ms = wait_ms
+        self._since_ms: int | None = None
+
+    def holds(self, number: int) -> bool:
+        """Return True if a batch cannot be sent, for now or for good."""
+        return number in self.changed or number in self.later
+
+    def numbers(self) -> list[int]:
+        """Return all of them."""
+        return list(self.changed) + list(self.later)
+
+    def forgive(self, now_ms: int) -> None:
+        """Ask flash again, wait_ms after it failed: a cold or busy card may answer then."""
+        if not self.later:
+            return
+        if self._since_ms is None:
+            self._since_ms = now_ms
+        elif now_ms - self._since_ms >= self._wait_ms:
+            self.later, self._since_ms = {}, None
+
+
 class Outbox:
     """Window over the batches of one journal.
 
@@ -55,15 +104,10 @@ class Outbox:
         self.acknowledged_seq, self.epoch = journal.acknowledged_seq, journal.epoch
         self._under_way: dict[int, int] = {}        # number -> time it went out, ms
         self._covered = 0           # a number up to which all batches are acknowledged
-        # number -> True: bytes changed, named to the operator; and: flash would not read it, asked
-        # again.
-        self._skipped: dict[int, bool] = {}
-        self._later: dict[int, bool] = {}
-        self._later_since_ms: int | None = None
+        self._bad = Unreadable(resend_ms)
         # How often in a row the same receipt did not fit.
         self._refused: tuple[int, tuple[int, int, bytes] | None] = (0, None)
-        self._vain = 0              # rounds in which batches went out and the mark did not move
-        self._turn = 0              # highest number that went out in vain, until all had their turn
+        self._turns = Turns()
         # Numbers up to here were deleted: they are no holes.  A store that began empty asked for
         # them before the start.
         numbers = journal.batch_numbers()
@@ -88,17 +132,16 @@ class Outbox:
         oldest = True
         fallback = None
         for number in self.unacknowledged():
-            if number <= self._turn and not oldest and fallback is not None:
-                continue
-            if number in self._later or number in self._skipped or self._info(number) is None:
+            had_turn = number <= self._turns.last and not oldest
+            if had_turn and fallback is not None or self._info(number) is None:
                 continue
             if number not in self._under_way:
-                if oldest or number > self._turn:
+                if not had_turn:
                     return number
                 fallback = number
             oldest = False
         if fallback is not None:
-            self._turn = 0
+            self._turns.last = 0
         return fallback
 
     def under_way(self) -> list[int]:
@@ -108,7 +151,7 @@ class Outbox:
     def waiting(self) -> int:
         """Return how many batches no receipt has covered yet, those under way included."""
         numbers = self.unacknowledged()
-        return len(numbers) - len([one for one in self._skipped if one in numbers])
+        return len(numbers) - len([one for one in self._bad.changed if one in numbers])
 
     def waits(self, number: int) -> bool:
         """Return True if a batch is still there and no receipt covers it."""
@@ -120,7 +163,7 @@ class Outbox:
     def left_out(self) -> list[int]:
         """Return the numbers left out, for now or for good, ascending: those that flash would
         not read, those whose bytes changed, those whose file is gone."""
-        return sorted(list(self._skipped) + list(self._later) + self._gone())
+        return sorted(self._bad.numbers() + self._gone())
 
     def _gone(self) -> list[int]:
         """Return the numbers above the mark without a file: flash forgot their names."""
@@ -147,19 +190,9 @@ class Outbox:
         for number in late:
             self._under_way.pop(number)
         if late:
-            self._vain += 1
-            self._turn = max(self._turn, late[-1]) if self._vain > 1 else 0
-        self._forgive(now_ms)
+            self._turns.in_vain(late[-1])
+        self._bad.forgive(now_ms)
         return late
-
-    def _forgive(self, now_ms: int) -> None:
-        """Ask flash again, resend_ms after it failed: a cold or busy card may answer then."""
-        if not self._later:
-            return
-        if self._later_since_ms is None:
-            self._later_since_ms = now_ms
-        elif now_ms - self._later_since_ms >= self._resend_ms:
-            self._later, self._later_since_ms = {}, None
 
     def link_lost(self) -> None:
         """Forget what was under way: without the link its receipt may never come."""
@@ -167,7 +200,7 @@ class Outbox:
 
     def start_over(self) -> None:
         """Offer everything again from the oldest: the fleet was away, and is back."""
-        self._under_way, self._turn, self._vain = {}, 0, 0
+        self._under_way, self._turns = {}, Turns()
 
     def behind(self, receipt: "Receipt") -> bool:
         """Return whether a receipt of this journal says less than one before it: it is an old
@@ -182,7 +215,7 @@ class Outbox:
         self._count(status, (receipt.epoch, receipt.low_water, receipt.chain))
         if status in (ADVANCED, REWOUND):
             self.acknowledged_seq, self.epoch = receipt.low_water, receipt.epoch
-            self._vain = 0
+            self._turns.rounds = 0
             if status == REWOUND:
                 self._covered = 0
             self._settle()
@@ -294,14 +327,14 @@ class Outbox:
 
     def _info(self, number: int) -> "Info | None":
         """Return a batch's info, or None if it cannot be read, for now or for good."""
-        if number in self._skipped or number in self._later:
+        if self._bad.holds(number):
             return None
         try:
             return self.journal.batch_info(number)
         except Corrupt:
-            self._skipped[number] = True
+            self._bad.changed[number] = True
         except StoreError:
-            self._later[number] = True
+            self._bad.later[number] = True
         return None
 
     def _settle(self) -> None:
