@@ -50,8 +50,8 @@ def puback_counts_as_a_receipt(patch):
 def cursor_ahead_of_the_receipt(patch):
     """Any receipt moves the cursor over all that is sealed."""
     real = writer.Writer.receipt
-    patch.setattr(writer.Writer, "receipt", lambda self, seq, epoch:
-                  real(self, self.journal.sealed_seq, epoch))
+    patch.setattr(writer.Writer, "receipt", lambda self, seq, epoch, *sealed:
+                  real(self, self.journal.sealed_seq, epoch, *sealed))
 
 
 def receipt_signature_not_checked(patch):
