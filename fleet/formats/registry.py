@@ -132,7 +132,7 @@ def _device(file: Path) -> Device:
         Ed25519PublicKey.from_public_bytes(device.public)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{file}: not a registry entry ({error!r}); enrol the site again: "
-                          "python -m provisioning enrol") from error
+                          "python -m fleet enrol") from error
     return device
 
 
