@@ -114,11 +114,6 @@ def read_point(point: profile.RegisterPoint, cells: bytes, exponent: int) -> "Va
     return checked(value, point.measurand, exponent)
 
 
-def write_point(point: profile.RegisterPoint, value: int, exponent: int) -> bytes:
-    """Return the cells of a RegisterPoint for value x 10**exponent; for simulators."""
-    return registers.encode(value, point.format, exponent - point.exponent)
-
-
 def _is_quick(point: profile.RegisterPoint, step: int) -> bool:
     """Return whether registers.floats tells all that read_point does, but for None.
 

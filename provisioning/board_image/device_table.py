@@ -9,7 +9,6 @@ from pathlib import Path
 
 import drivers
 from drivers import planner, profile, registers
-from drivers.links.base import BusConfig
 from gateway.config.load import load
 from gateway.config.values import Cabinet, Device
 from gateway.core.codec import cbor
@@ -32,7 +31,8 @@ def compile_table(cabinet_file: Path, evidence_public: bytes) -> bytes:
     Raises ConfigError for a cabinet that a board cannot run, saying why.
     """
     cabinet = load(cabinet_file)
-    bus = _only_bus(cabinet)
+    _check_buses(cabinet)
+    bus = cabinet.buses[0]
     meters = [_meter(device, stream) for device, stream in zip(
         cabinet.devices, cabinet.schema, strict=True)]
     scale = cabinet.scale
@@ -57,7 +57,7 @@ def measurands(cabinet_file: Path) -> set[int]:
     return {point.measurand for stream in load(cabinet_file).schema for point in stream.points}
 
 
-def _only_bus(cabinet: Cabinet) -> BusConfig:
+def _check_buses(cabinet: Cabinet) -> None:
     buses = cabinet.buses
     if len(buses) != 1 or (buses[0].transport, buses[0].protocol) != ("tcp", "modbus"):
         kinds = ", ".join(f"{bus.name} ({bus.protocol} over {bus.transport})" for bus in buses)
@@ -65,7 +65,6 @@ def _only_bus(cabinet: Cabinet) -> BusConfig:
     if len(cabinet.devices) > METERS_MAX:
         raise ConfigError(f"a board has at most {METERS_MAX} meters; "
                           f"this cabinet has {len(cabinet.devices)}")
-    return buses[0]
 
 
 def _meter(device: Device, stream: Stream) -> list[object]:

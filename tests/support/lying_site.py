@@ -24,7 +24,7 @@ from gateway.core.reading import CLOCK_SIMULATED, ClockState
 from gateway.storage import succession
 from gateway.storage.restart import last_read_utc_ms
 from tests.fleet import maker
-from tests.support.lying_flash import LyingStore
+from tests.support.memory_store import LyingStore
 
 DEVICE, FIRST_ID = "shop-1", b"\x11" * 16
 CLOCK = ClockState(CLOCK_SIMULATED, 0, maker.ORIGIN_MS, maker.UNCERTAINTY_MS)

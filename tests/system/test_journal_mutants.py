@@ -9,9 +9,9 @@ from gateway.core.codec import frame
 from gateway.core.errors import StoreError
 from gateway.core.evidence import batch
 from gateway.core.journal import batch_files, cursor, journal, recovery, segment, tail
-from tests.support.flaky_store import EIO, Fault, FlakyStore
 from tests.support.journal_world import Violated
 from tests.support.matrix import play
+from tests.support.memory_store import EIO, Fault, MemoryStore
 from tests.support.power_cuts import (
     big_batches,
     life,
@@ -30,21 +30,21 @@ from tests.support.quick import quick
 
 def no_sync_of_commits(patch):
     """A commit returns before its frames are on the medium."""
-    real = FlakyStore.sync
-    patch.setattr(FlakyStore, "sync", lambda store, name: None if name[0] == "t" else
+    real = MemoryStore.sync
+    patch.setattr(MemoryStore, "sync", lambda store, name: None if name[0] == "t" else
                   real(store, name))
 
 
 def no_sync_of_batches(patch):
     """The tail is recycled although the batch may still be in the cache."""
-    real = FlakyStore.sync
-    patch.setattr(FlakyStore, "sync", lambda store, name: None if name[0] == "b" else
+    real = MemoryStore.sync
+    patch.setattr(MemoryStore, "sync", lambda store, name: None if name[0] == "b" else
                   real(store, name))
 
 
 def no_sync_of_the_directory(patch):
     """New files are used before their names are on the medium."""
-    patch.setattr(FlakyStore, "sync_dir", lambda store: None)
+    patch.setattr(MemoryStore, "sync_dir", lambda store: None)
 
 
 def crc_not_seeded(patch):
@@ -90,8 +90,8 @@ def cursor_ahead(patch):
 def cursor_in_one_slot(patch):
     """The only good mark is overwritten in place."""
     for operation in ("write", "sync"):
-        real = getattr(FlakyStore, operation)
-        patch.setattr(FlakyStore, operation, lambda store, name, *more, real=real: real(
+        real = getattr(MemoryStore, operation)
+        patch.setattr(MemoryStore, operation, lambda store, name, *more, real=real: real(
             store, "c0" if name == "c1" else name, *more))
 
 
@@ -134,7 +134,7 @@ def commit_reported_too_early(patch):
 
 def sync_tried_again_on_the_same_file(patch):
     """After a failed sync the same file is synced again and believed."""
-    real = FlakyStore.sync
+    real = MemoryStore.sync
 
     def sync(self, name):
         try:
@@ -143,7 +143,7 @@ def sync_tried_again_on_the_same_file(patch):
             if name[0] != "t":
                 raise
             real(self, name)
-    patch.setattr(FlakyStore, "sync", sync)
+    patch.setattr(MemoryStore, "sync", sync)
 
 
 def failed_commit_not_stated_again(patch):
@@ -180,14 +180,14 @@ def trims_what_was_not_acknowledged(patch):
 
 def commits_share_a_sector(patch):
     """A commit continues in the sector of the one before, so tearing it hurts both."""
-    real = FlakyStore.write
+    real = MemoryStore.write
 
     def write(self, name, offset, data):
         if name[0] == "t" and offset and data.strip(b"\0"):
             offset -= frame.SECTOR
             data = self.read(name, offset, frame.SECTOR) + data
         real(self, name, offset, data)
-    patch.setattr(FlakyStore, "write", write)
+    patch.setattr(MemoryStore, "write", write)
 
 
 def first_header_copy_wins(patch):
