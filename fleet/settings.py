@@ -25,6 +25,8 @@ KEYS = {"broker": ("host", "port", "ca", "certificate", "key"), "receipt": ("key
 HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\]", re.IGNORECASE)
 HOSTS_MAX = 100
 
+Tables = dict[str, Any]
+
 
 class Settings(NamedTuple):
     """What fleet.toml says; paths are absolute, factors: id of a factor set, or None for the
@@ -61,7 +63,7 @@ def load(data: Path) -> Settings:
     return _settings(tables, path)
 
 
-def _settings(tables: dict[str, Any], path: Path) -> Settings:
+def _settings(tables: Tables, path: Path) -> Settings:
     broker, folder = tables["broker"], path.resolve().parent
     if not isinstance(broker["port"], int) or not 1 <= broker["port"] <= 65535:
         raise ConfigError(f"{path}: [broker] port = {broker['port']!r}: 1..65535 is allowed")
@@ -76,7 +78,7 @@ def _settings(tables: dict[str, Any], path: Path) -> Settings:
                     *_cabinets(tables, path))
 
 
-def _cabinets(tables: dict[str, Any], path: Path) -> tuple[str, int]:
+def _cabinets(tables: Tables, path: Path) -> tuple[str, int]:
     """Return host and port for cabinets: where the fleet itself reaches the broker, if the
     file says nothing else."""
     broker, own = tables["broker"], tables.get("cabinets", {})
@@ -88,7 +90,7 @@ def _cabinets(tables: dict[str, Any], path: Path) -> tuple[str, int]:
     return host, port
 
 
-def _page_hosts(tables: dict[str, Any], path: Path) -> tuple[str, ...]:
+def _page_hosts(tables: Tables, path: Path) -> tuple[str, ...]:
     names = tables.get("page", {}).get("hosts", [])
     if not isinstance(names, list) or len(names) > HOSTS_MAX or not all(
             isinstance(name, str) and HOST_NAME.fullmatch(name) for name in names):

@@ -20,8 +20,10 @@ FLEET = "fleet"
 WRITES, READS = ("up", "live"), ("receipt", "down")     # of a cabinet; the fleet's are the reverse
 ROOT = ("wp", "1")
 
+Peer = dict[str, Any]         # what ssl.SSLObject.getpeercert() gives
 
-def common_name(certificate: dict[str, Any] | None) -> str | None:
+
+def common_name(certificate: Peer | None) -> str | None:
     """Return the only common name of a verified peer certificate, else None.
 
     certificate: what ssl.SSLObject.getpeercert() gives; empty when none was verified.
@@ -49,7 +51,7 @@ class Revoked:
         self._path, self._stamp = path, 0
         self._serials: frozenset[int] = frozenset()
 
-    def holds(self, certificate: dict[str, Any]) -> bool:
+    def holds(self, certificate: Peer) -> bool:
         """Return whether a certificate is revoked; raises OSError or ValueError if the list
         cannot be read."""
         stamp = self._path.stat().st_mtime_ns

@@ -14,7 +14,8 @@ from gateway.config import load as config
 from gateway.core.errors import ConfigError
 from provisioning import identity
 from provisioning import site as sites
-from provisioning.site import EVIDENCE_KEY, FOLDERS, TLS_KEY, Table
+from provisioning.site import EVIDENCE_KEY, FOLDERS, TLS_KEY
+from provisioning.toml_text import Table
 
 
 def site(parts: Table, out: Path, now: datetime.datetime) -> list[Path]:

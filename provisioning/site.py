@@ -13,13 +13,13 @@ What install.py adds once the fleet has answered:
 """
 
 import datetime
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from gateway.core.errors import ConfigError
 from gateway.core.evidence import enrolment
 from provisioning import identity, toml_text
+from provisioning.toml_text import Table
 
 PORT = 8883                     # MQTT over TLS, IANA "secure-mqtt"
 FOLDERS = ("keys", "ca", "fleet")
@@ -30,7 +30,6 @@ JOURNAL = {"directory": "journal", "interval_s": 10, "loss_window_s": 10, "batch
 UNKNOWN_HOST = "broker.invalid"
 HOST_LINES = f'host = "{UNKNOWN_HOST}"\nport = {PORT}\n'
 
-Table = dict[str, Any]
 
 
 def cabinet_text(parts: Table) -> str:

@@ -11,14 +11,14 @@ import json
 import re
 import zoneinfo
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fleet import settings
 from fleet.authority import certificates, issue
-from fleet.formats.registry import key_id, verified
+from fleet.formats.registry import Entry, key_id, verified
 from gateway.aio.private_files import private_folder, replace
 from gateway.core.errors import ConfigError, FormatError
 from gateway.core.evidence import enrolment, handover
@@ -106,12 +106,12 @@ def _tls_key(request: enrolment.Request) -> ec.EllipticCurvePublicKey:
     return public
 
 
-def _known(path: Path) -> dict[str, Any]:
+def _known(path: Path) -> Entry:
     """Return the registry entry of a cabinet, empty if there is none."""
     if not path.exists():
         return {}
     try:
-        entry: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        entry: Entry = json.loads(path.read_text(encoding="utf-8"))
         entry["evidence_key_hex"]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not a registry entry ({error!r}); next: restore it from a "
@@ -119,7 +119,7 @@ def _known(path: Path) -> dict[str, Any]:
     return entry
 
 
-def _handovers(before: dict[str, Any], request: enrolment.Request,
+def _handovers(before: Entry, request: enrolment.Request,
                statement: bytes | None) -> list[dict[str, str]]:
     """Return the entry's hand-overs; raises ConfigError if the name belongs to another key."""
     held: list[dict[str, str]] = list(before.get("handovers", []))
@@ -146,7 +146,7 @@ def _handovers(before: dict[str, Any], request: enrolment.Request,
 
 
 def _entry(request: enrolment.Request, certificate: x509.Certificate,
-           now: datetime.datetime) -> dict[str, Any]:
+           now: datetime.datetime) -> Entry:
     return {
         "device": request.cabinet, "site": request.site, "name": request.name,
         "timezone": request.timezone, "evidence_key_hex": request.public.hex(),

@@ -24,6 +24,7 @@ REQUEST_MARK, ANSWER_MARK = "request", "answer"
 REQUEST_BYTES_MAX = 4096
 ANSWER_BYTES_MAX = 8192
 DER_BYTES_MAX = 2048        # of one certificate or request with a P-256 key: about 500
+REQUEST_PARTS, ANSWER_PARTS = 7, 8     # after version and mark
 KEY_BYTES = 32
 HASH_BYTES = 32
 HOST_CHARS_MAX = 253        # RFC 1035 2.3.4
@@ -49,7 +50,7 @@ def encode_request(request: Request) -> bytes:
 
 def decode_request(data: bytes) -> Request:
     """Return the Request that payload bytes hold; raises FormatError."""
-    request = Request(*_parts(data, REQUEST_MARK, len(Request._fields)))
+    request = Request(*_parts(data, REQUEST_MARK, REQUEST_PARTS))
     check_text("request: cabinet", request.cabinet)
     check_text("request: site", request.site)
     check_text("request: name", request.name, NAME_CHARS_MAX)
@@ -67,7 +68,7 @@ def encode_answer(answer: Answer) -> bytes:
 
 def decode_answer(data: bytes) -> Answer:
     """Return the Answer that payload bytes hold; raises FormatError."""
-    answer = Answer(*_parts(data, ANSWER_MARK, len(Answer._fields)))
+    answer = Answer(*_parts(data, ANSWER_MARK, ANSWER_PARTS))
     check_text("answer: cabinet", answer.cabinet)
     check_bytes("answer: hash of the request", answer.request_hash, HASH_BYTES)
     _check_der("answer: certificate", answer.certificate)
