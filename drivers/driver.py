@@ -20,13 +20,15 @@ from gateway.core.errors import Bug, DeviceError
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Any, TypeVar
 
     from drivers.profile import Profile
-    from drivers.types import Driver, Steps
+    from drivers.types import Answer, Driver, Steps
 
     T = TypeVar("T")
+
+ALONE_MIN, ALONE_MAX = 360, 23_040      # polls after a failed burst: at 10 s an hour, then longer
 
 
 class Setup:
@@ -36,6 +38,8 @@ class Setup:
     unit: address on the bus.  fine: False for the measurands' default resolution, True for
     their fine one.  workloads: names whose series a compute node is asked for.
     everything: all points, not only the journal's, with as many digits as the device has.
+    alone_polls: how many polls a unit is asked one question at a time after a failed burst, at
+    first and at most.
     floats: registers.floats; who has links/decimals.py sets that, which says the same sooner.
     """
 
@@ -46,6 +50,7 @@ class Setup:
         self.fine = fine
         self.workloads = tuple(workloads)
         self.everything = everything
+        self.alone_polls = (ALONE_MIN, ALONE_MAX)
         self.floats = registers.floats
 
 
@@ -54,7 +59,7 @@ def build(profile: "Profile", setup: Setup) -> "Driver":
     return profiles.protocol(profile.stem, profile.protocol).build(profile, setup)
 
 
-def run(steps: "Steps[T]", answer: "Callable[[Any], Any]", limit: int = 1000) -> "T":
+def run(steps: "Steps[T]", answer: "Answer", limit: int = 1000) -> "T":
     """Drive a poll or identify with `answer(transaction)` -> result bytes; return its value.
 
     For images, tests and simulators.  A DeviceError of answer is thrown in.  limit: most
