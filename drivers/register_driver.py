@@ -151,10 +151,15 @@ class RegisterDriver:
         self._begin()
 
     def _probe(self) -> tuple[int, int, tuple[int, ...]]:
-        """Return the first point of the map as a read of one or two points."""
+        """Return the first point of the map as a read of one or two points, then of any length
+        that the read of all that stands there can be shortened to."""
+        limits = self._profile.limits
         first = planner.plan([min(self._known, key=lambda w: (w.function, w.address))],
-                             self._profile.limits, self._known)[0]
-        return first.function, first.address, first.counts
+                             limits, self._known)[0]
+        whole = planner.plan(self._known, limits)[0]
+        shorter = [count for count in range(limits.step, whole.counts[0] + 1, limits.step)
+                   if count not in first.counts]
+        return first.function, first.address, first.counts + tuple(shorter)
 
     def _begin(self) -> None:
         """Ask as planned, whatever was refused before."""
