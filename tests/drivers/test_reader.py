@@ -127,7 +127,7 @@ def test_an_answer_behind_a_missing_one_does_not_count():
     steps = device.poll()
     burst, far = next(steps), FarEnd()
     for read in burst.reads[0], burst.reads[2]:
-        burst.feed(far._frame(read))
+        burst.feed(far.frame_of(read))
     try:
         steps.throw(NoReply("silent"))
     except StopIteration as stop:
