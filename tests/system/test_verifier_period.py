@@ -248,3 +248,17 @@ def test_a_counter_that_jumps_is_not_counted_across_and_the_statement_is_held_to
     forged = forge.written({**said, "statement": json.dumps(statement).encode()}, parts,
                            receipt_key)
     assert any("energy of grid" in one for one in forge.checked(forged).faults)
+
+
+def test_two_journals_that_tell_of_one_time_are_named(tmp_path, receipt_key):
+    """Whoever has the cabinet's key can write another past: both are shown, neither is a proof."""
+    gateway = PaperGateway()
+    gateway.enrol(tmp_path)
+    thief = PaperGateway(journal_id=b"\x05" * 16, key=gateway.key)
+    sealed = [gateway.seal(clock=NTP) for _ in range(5)]
+    thief.at_s = 900
+    sealed += [thief.seal(thief.records(900, n == 0), clock=NTP) for n in range(2)]
+    found = checked(tmp_path, receipt_key, gateway, sealed)
+    assert any("journals 00000000 and 05050505 both have readings of 2026-06-01T00:15:00Z to "
+               "2026-06-01T00:44:50Z" in one for one in found.assumed)
+    assert found.status() != 0
