@@ -313,7 +313,8 @@ class Bundle:
             self.assumed.append(f"no data    {utc(start)} to {utc(end)}, and no declared gap: "
                                 f"{', '.join(devices)}: what was metered then is not known")
         self.assumed += [f"journals {one} and {two} both have readings of {utc(start)} to "
-                         f"{utc(end)}: that both are true" for one, two, start, end in period.overlaps()]
+                         f"{utc(end)}: that both are true"
+                         for one, two, start, end in period.overlaps()]
         names = [SOURCES[one] for one in period.sources]
         if self.simulated:
             self.assumed.append("simulated time: the clock of the batches is a simulation's")
