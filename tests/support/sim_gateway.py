@@ -318,7 +318,7 @@ class Machine:
         self.flash = Flash(self, {})
         self.life, self.powered = None, True
         self.lives = self.cuts = 0
-        self._genuine = {}              # bytes that came as a receipt -> Receipt or None
+        self.genuine = {}              # bytes that came as a receipt -> Receipt or None
 
     def before_op(self, store, operation):
         """Strike if armed; a life that ended touches no flash."""
@@ -366,9 +366,9 @@ class Machine:
 
     def hears(self, payload):
         """Note a receipt that is about to reach the gateway, if it is genuine."""
-        if payload not in self._genuine:
-            self._genuine[payload] = _opened(payload, self.world.receipt_key.public_key())
-        found = self._genuine[payload]
+        if payload not in self.genuine:
+            self.genuine[payload] = _opened(payload, self.world.receipt_key.public_key())
+        found = self.genuine[payload]
         if found is None:
             return
         journal = self.life.writer.journal if self.life else None

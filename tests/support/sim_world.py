@@ -183,7 +183,7 @@ class World:
             self._window_holds()
             if self.fleet.epoch_of(payload) is None:
                 self.machine.witness.published(payload)
-            elif self.machine._genuine.get(payload) is None:
+            elif self.machine.genuine.get(payload) is None:
                 self.fail("I2", "a receipt on the wire that the fleet never gave")
         elif leaf == "receipt":
             self.fleet.said(payload)

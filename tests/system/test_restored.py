@@ -6,6 +6,8 @@ broker: what is published is received at once, what the fleet answers is taken i
 
 import asyncio
 import shutil
+import sqlite3
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -233,7 +235,8 @@ def test_what_the_cabinet_has_deleted_is_declared_and_the_rest_comes(tmp_path):
         assert fleet.low_water() == cabinet.journal.sealed_seq
         note, = [one for one in fleet.store.incidents.all(CABINET) if one.kind == UNHELD]
         first, last = map(int, note.place.split("-"))
-        stored = {row[0] for row in fleet.store._link.execute("SELECT number FROM batches")}
+        with closing(sqlite3.connect(fleet.folder / "fleet.db")) as beside:
+            stored = {row[0] for row in beside.execute("SELECT number FROM batches")}
         assert not stored & set(range(first, last + 1))
         assert set(range(1, max(stored) + 1)) - stored == set(range(first, last + 1))
     world(tmp_path, story, keep_bytes=3 * ONE_BLOCK)

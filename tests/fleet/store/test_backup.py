@@ -25,10 +25,10 @@ def rotten(file, at, size=4096):
         opened_file.write(b"\xa5" * size)
 
 
-def test_a_backup_taken_beside_the_writer_holds_what_was_committed(filled, desk, gateway):
+def test_a_backup_taken_beside_the_writer_holds_what_was_committed(filled, store):
     data, _ = filled
-    with desk._store.transaction():         # a transaction is open, and is not in it
-        desk._store.refuse("ghost-1", "bad-schema", "x", (0, b"", 1))
+    with store.transaction():               # a transaction is open, and is not in it
+        store.refuse("ghost-1", "bad-schema", "x", (0, b"", 1))
         made = backup.take(data, data / "out")
     assert (made.batches, made.bytes) == (4, (data / "out").stat().st_size)
     assert not list(data.glob("out?*"))
@@ -39,15 +39,18 @@ def test_a_backup_taken_beside_the_writer_holds_what_was_committed(filled, desk,
 
 
 @pytest.mark.parametrize("what", ["page", "batch"])
-def test_a_backup_of_a_rotten_store_is_refused_and_the_older_one_stays(filled, store, what):
+def test_a_backup_of_a_rotten_store_is_refused_and_the_older_one_stays(filled, what):
     data, _ = filled
+    beside = sqlite3.connect(data / "fleet.db")
     (data / "out").write_bytes(b"last night's")
     if what == "page":
-        store._link.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        beside.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         rotten(data / "fleet.db", 3 * 4096)
     else:                                   # SQLite has no check sums: nothing of it notices
-        store._link.execute("UPDATE batches SET sealed = CAST(substr(sealed, 1, 500) || x'00' || "
+        beside.execute("UPDATE batches SET sealed = CAST(substr(sealed, 1, 500) || x'00' || "
                             "substr(sealed, 502) AS BLOB) WHERE number = 2")
+    beside.commit()
+    beside.close()
     with pytest.raises(StoreDamaged, match="next: restore it" if what == "page" else "batch 2 of"):
         backup.take(data, data / "out")
     assert (data / "out").read_bytes() == b"last night's"

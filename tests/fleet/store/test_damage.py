@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 import shutil
+import sqlite3
 from html import unescape
 from types import SimpleNamespace
 
@@ -108,10 +109,13 @@ def test_without_a_backup_an_empty_store_takes_everything_again(rotten, gateway,
     assert main(["verify", "--data", str(data), "--site", "shop"]) == 0
 
 
-def test_a_batch_whose_bytes_rotted_is_named(filled, store, capsys):
+def test_a_batch_whose_bytes_rotted_is_named(filled, capsys):
     data, _ = filled
-    store._link.execute("UPDATE batches SET sealed = CAST(substr(sealed, 1, 500) || x'00' || "
+    beside = sqlite3.connect(data / "fleet.db")
+    beside.execute("UPDATE batches SET sealed = CAST(substr(sealed, 1, 500) || x'00' || "
                         "substr(sealed, 502) AS BLOB) WHERE number = 2")
+    beside.commit()
+    beside.close()
     assert main(["verify", "--data", str(data), "--site", "shop"]) == 1
     assert "batch 2" in capsys.readouterr().out
 
@@ -134,23 +138,17 @@ def test_a_store_without_the_right_to_write_is_not_called_damaged(tmp_path):
         Store(tmp_path)
 
 
-async def test_an_event_stream_says_so_and_goes_on(rotten, tmp_path, monkeypatch):
+async def test_an_event_stream_says_so_and_goes_on(rotten, monkeypatch):
     data = rotten(1)
     monkeypatch.setattr(app, "PAUSE_S", 0.0)
     monkeypatch.setattr(app, "TICK_S", 0.0)
+    (data / "fleet.db").write_bytes(b"\xa5" * PAGE * 20)
     receiver = SimpleNamespace(connected=True, last_receipt_ms={})
     pages = app.Pages(app.Desk(data, Registry(data), LiveTable(), receiver, None))
-    whole = pages._snapshots.get
-    fails = iter([True, False])
-
-    def get(device):
-        if next(fails):
-            raise damage.error_of(data, "page 7")
-        shutil.copy(data / "backup", data / "fleet.db")
-        return whole(device)
-    pages._snapshots.get = get
-    stream = pages._stream(Registry(data).find("shop-1"))
+    answer = await pages.events(SimpleNamespace(path_params={"site": "shop"}))
+    stream = aiter(answer.body_iterator)
     first = await asyncio.wait_for(anext(stream), 10)
+    shutil.copy(data / "backup", data / "fleet.db")
     second = await asyncio.wait_for(anext(stream), 10)
-    await stream.aclose()
+    await answer.body_iterator.aclose()
     assert "wattproof-fleet restore" in first and "wattproof-fleet restore" not in second
