@@ -54,7 +54,7 @@ class Receipts:
             self._answered()                # the fleet is back and says where it stands
             evidence.outbox.start_over()
             evidence.wake()
-        elif evidence.outbox.behind(receipt):
+        if evidence.outbox.behind(receipt):
             evidence.show_receipt()
         if result.status in (box.AHEAD, box.FORK):
             await self._alarm(f"receipt-{box.STATUSES[result.status]}",
