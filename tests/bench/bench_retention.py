@@ -26,6 +26,7 @@ from tests.support.memory_store import MemoryStore
 
 DAY = Plan(10, 90, 96)
 ROOM_MIB, FULL_DAYS, COARSE_DAYS = 256, 30, 400     # reliability targets, row 8
+KEEP_MIB = 512              # [journal] keep_mib if nothing is said
 MIB = 1 << 20
 CONFIG = bytes(32)
 DEVICE, JOURNAL = "shop-7-cabinet", bytes(range(16))
@@ -76,4 +77,9 @@ def measure() -> Iterator[Figure]:
     most = max(FULL_DAYS * one[0][0] + COARSE_DAYS * one[0][downsampled.QUARTERS] for one in done)
     yield Figure(f"{FULL_DAYS} days of scans and {COARSE_DAYS} of quarter hours", most / MIB,
                  "MiB", ROOM_MIB, load)
+    confirmed = max(one[0][0] for one in done)
+    yield Figure(f"{FULL_DAYS} days of confirmed batches", FULL_DAYS * confirmed / MIB, "MiB",
+                 KEEP_MIB, load)
+    yield Figure(f"days of confirmed batches in {KEEP_MIB} MiB", KEEP_MIB * MIB / confirmed,
+                 "days", None, load)
     yield Figure("the longest step", max(one[1] for one in done) * 1000, "ms of CPU", None, load)
