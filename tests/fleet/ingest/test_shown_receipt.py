@@ -176,3 +176,14 @@ def test_a_batch_that_comes_after_all_is_taken(fleet, gateway):
     fleet.receive(declared(gateway, "4-5"))
     assert fleet.said().low_water == gateway.next_seq - 1
     assert fleet.receive(sealed[3]).code == "admit"
+
+
+def test_what_is_stored_inside_a_declared_range_is_passed_as_far_as_it_goes(fleet, gateway):
+    sealed, ends = [], []
+    for _ in range(7):
+        sealed.append(gateway.seal(seconds=60))
+        ends.append(gateway.next_seq - 1)
+    for number in (1, 2, 3, 5):
+        fleet.receive(sealed[number - 1])
+    assert fleet.receive(declared(gateway, "4-6")).low_water == ends[4]
+    assert fleet.receive(sealed[6]).low_water == gateway.next_seq - 1
