@@ -12,12 +12,13 @@ import os
 from collections import deque
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gateway.aio.keep_alive import Beat, no_beat
 from gateway.core.errors import StoreError
 from gateway.core.event import Committed, Event, JournalBegun, Sealed
 from gateway.core.journal import policy
+from gateway.core.journal.journal import Journal, Sealer
 from gateway.core.journal.outbox import Outbox
 from gateway.core.reading import Scan
 from gateway.core.record import ALARM, CLOCK, COARSENED, STOP
@@ -36,7 +37,7 @@ WORK_S = 0.05                   # real: between two pieces of work for space; po
 # tenths of the usual window, and are better in it whole.
 WINDOW_PERMILLE = 905
 
-Subscriber = Callable[[Any], None]
+Subscriber = Callable[[object], None]
 
 
 class Rules(NamedTuple):
@@ -44,7 +45,7 @@ class Rules(NamedTuple):
 
     loss_window_s: int
     batch_minutes: int
-    sealer: Any
+    sealer: Sealer
 
 
 class Witness:
@@ -56,7 +57,7 @@ class Witness:
         self._file = -1 if path is None else os.open(path, flags, 0o644)
         self._last = 0
 
-    def note(self, event: Any) -> None:
+    def note(self, event: object) -> None:
         """Append the sequence of a commit if it moved; no sync: it must only outlive this
         process."""
         if isinstance(event, Committed) and self._file >= 0 and event.durable_seq > self._last:
@@ -67,7 +68,7 @@ class Witness:
 class Writer:
     """Owns the journal and what belongs to it."""
 
-    def __init__(self, journal: Any, clock: Clock, rules: Rules, retention: Room,
+    def __init__(self, journal: Journal, clock: Clock, rules: Rules, retention: Room,
                  succession: Succession | None = None) -> None:
         """journal: open, with the clock state of `clock`.  retention: of this journal.
         succession: what makes a new journal; None where none may begin."""
@@ -102,7 +103,7 @@ class Writer:
         writer's task; it must not wait."""
         self._subscribers.append(subscriber)
 
-    def put(self, item: Scan | Event) -> Coroutine[Any, Any, None]:
+    def put(self, item: Scan | Event) -> Coroutine[object, object, None]:
         """Take a scan or an event; waits while the input queue is full."""
         return self.waiting.put(item)
 
@@ -270,6 +271,6 @@ class Writer:
         self.journal.append_event(self.clock.ticks_ms(), STOP, ["asked to stop"])
         self.seal()
 
-    def _publish(self, event: Any) -> None:
+    def _publish(self, event: object) -> None:
         for subscriber in self._subscribers:
             subscriber(event)
