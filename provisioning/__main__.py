@@ -6,9 +6,8 @@ Exit codes: see gateway/aio/cli.py.
 import argparse
 import datetime
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from gateway.aio import cli
 from provisioning import clock, create, enrol, handover, parts
@@ -147,7 +146,7 @@ def _add_data(command: cli.Parser) -> None:
                          help="data folder of the fleet")
 
 
-def _add_image(add: Any) -> None:
+def _add_image(add: Callable[..., cli.Parser]) -> None:
     board = add("image", "make the flash image of a site's board",
                 "  wattproof-provisioning image --site SITE --out BOARD.img")
     _add_site(board)
@@ -158,7 +157,7 @@ def _add_image(add: Any) -> None:
     board.set_defaults(run=_image)
 
 
-def _add_handover(add: Any) -> None:
+def _add_handover(add: Callable[..., cli.Parser]) -> None:
     replaced = add("handover", "replace a board: the old key signs who comes after it",
                    "  wattproof-provisioning handover --old SITE-OLD --new SITE-NEW \\\n"
                    "      --journal 0f1e2d3c4b5a69788796a5b4c3d2e1f0 --data FLEET")

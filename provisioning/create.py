@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gateway.config import load as config
 from gateway.core.errors import ConfigError
-from provisioning.site import FOLDERS, Table, files_of, is_public
+from provisioning.site import FOLDERS, files_of, is_public
+from provisioning.toml_text import Table
 
 
 def site(parts: Table, out: Path, now: datetime.datetime) -> list[Path]:

@@ -11,7 +11,6 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -50,7 +49,7 @@ def enrol(folder: Path, data: Path, now: datetime.datetime) -> Path:
     return path
 
 
-def _cabinet(folder: Path) -> dict[str, Any]:
+def _cabinet(folder: Path) -> toml_text.Table:
     path = folder / "cabinet.toml"
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -61,7 +60,7 @@ def _cabinet(folder: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def entry_of(folder: Path, now: datetime.datetime) -> dict[str, Any]:
+def entry_of(folder: Path, now: datetime.datetime) -> dict[str, str]:
     """Return the registry entry of a site's folder: public keys and names only."""
     cabinet = _cabinet(folder)
     raw = _evidence_public(folder / cabinet.get("keys", {}).get("evidence", "keys/evidence.key"))
@@ -95,7 +94,7 @@ def _content(path: Path) -> bytes:
                           "`python -m provisioning init` has it") from error
 
 
-def _check_same_key(path: Path, entry: dict[str, Any]) -> None:
+def _check_same_key(path: Path, entry: dict[str, str]) -> None:
     known = json.loads(path.read_text(encoding="utf-8"))
     if known["evidence_key_hex"] != entry["evidence_key_hex"]:
         raise ConfigError(
@@ -115,7 +114,7 @@ def check_receipt_key(folder: Path, data: Path) -> None:
             f"private key into {folder / 'fleet/receipt.key'}, or enrol at the site's own fleet")
 
 
-def _write_fleet(folder: Path, data: Path, cabinet: dict[str, Any]) -> None:
+def _write_fleet(folder: Path, data: Path, cabinet: toml_text.Table) -> None:
     create.private_folder(data / "keys")
     for source, target in FLEET_FILES.items():
         if not (data / target).exists():

@@ -8,7 +8,7 @@ was moved away: the fleet then shows a journal-reset, for nobody has signed for 
 import datetime
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -17,6 +17,7 @@ from gateway.core.errors import ConfigError, FormatError
 from gateway.core.evidence import handover
 from gateway.core.evidence.receipt import JOURNAL_ID_BYTES
 from provisioning import enrol, identity
+from provisioning.toml_text import Table
 
 WHY = "board replaced"
 
@@ -67,7 +68,7 @@ def journal_id(text: str) -> bytes:
     return found
 
 
-def _statement(boards: Boards, entry: dict[str, Any], now: datetime.datetime,
+def _statement(boards: Boards, entry: dict[str, str], now: datetime.datetime,
                why: str) -> handover.Handover:
     made = handover.Handover(
         entry["device"], boards.old_journal, bytes.fromhex(entry["evidence_key_hex"]),
@@ -79,9 +80,9 @@ def _statement(boards: Boards, entry: dict[str, Any], now: datetime.datetime,
     return made
 
 
-def _held(path: Path) -> dict[str, Any]:
+def _held(path: Path) -> Table:
     try:
-        held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        held: Table = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; the new board must have the name of an "
                           "enrolled one ([site] cabinet)") from error

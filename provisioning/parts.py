@@ -10,11 +10,11 @@ import re
 import tomllib
 import zoneinfo
 from pathlib import Path
-from typing import Any
 
 from gateway.config.parse import line_index
 from gateway.config.renamed import renamed
 from gateway.core.errors import ConfigError
+from provisioning.toml_text import Table
 
 TABLES = ("site", "journal", "bus", "device", "battery", "clock", "uplink", "factors", "status")
 # The simulator's endpoints.json names its lists in the plural and adds what a gateway
@@ -23,8 +23,6 @@ PLURALS = {"buses": "bus", "devices": "device", "factor_set": "factors"}
 SIMULATOR_ONLY = ("truth", "scenario", "seed", "version", "started", "pid", "witness")
 NAME = re.compile(r"[a-z0-9-]{3,40}")
 PARTS_BYTES_MAX = 1 << 20       # the largest site has some hundred devices of ~300 bytes
-
-Table = dict[str, Any]
 
 
 def load(path: Path, site_id: str | None = None) -> Table:

@@ -14,18 +14,16 @@ The folder that create.py makes of it:
 import datetime
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from gateway.core.errors import ConfigError
 from provisioning import broker_files, identity, toml_text
+from provisioning.toml_text import Table
 
 PORT = 8883                     # MQTT over TLS, IANA "secure-mqtt"
 FOLDERS = ("keys", "ca", "broker", "fleet")
 JOURNAL = {"directory": "journal", "interval_s": 10, "loss_window_s": 10, "batch_minutes": 15,
            "keep_mib": 256}
 LOOPBACK = ("localhost", "127.0.0.1")
-
-Table = dict[str, Any]
 
 
 def is_public(name: str) -> bool:

@@ -4,14 +4,17 @@ Each row of a list stands under a head of its own, such as [[bus]]: the gateway'
 the line of a mistake by these heads, and tomli-w would write short rows as inline tables.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import tomli_w
 
 from gateway.core.errors import ConfigError
 
+Table = dict[str, Any]          # as TOML and JSON hold it
 
-def document(title: str, tables: list[tuple[str, Any]]) -> str:
+
+def document(title: str, tables: Sequence[tuple[str, object]]) -> str:
     """Return TOML text of each (name, dict or list of dicts).
 
     Keys without a value (None) and empty tables are left out.  Raises ConfigError for what
@@ -21,12 +24,12 @@ def document(title: str, tables: list[tuple[str, Any]]) -> str:
     for name, content in tables:
         if isinstance(content, list):
             blocks += [_block(name, row, f"[[{name}]]\n") for row in content]
-        elif content:
+        elif isinstance(content, dict) and content:
             blocks.append(_block(name, content, f"[{name}]\n"))
     return "\n".join(blocks)
 
 
-def _block(name: str, row: dict[str, Any], head: str) -> str:
+def _block(name: str, row: Table, head: str) -> str:
     """Return one table under its head; tables inside it follow under [name.key]."""
     try:
         text = tomli_w.dumps({name: _without_none(row)})
@@ -36,7 +39,7 @@ def _block(name: str, row: dict[str, Any], head: str) -> str:
     return head + text.removeprefix(f"[{name}]\n")
 
 
-def _without_none(value: Any) -> Any:
+def _without_none(value: object) -> object:
     if isinstance(value, dict):
         return {key: _without_none(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):

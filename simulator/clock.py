@@ -27,7 +27,7 @@ class ScaledClock:
         return cls(parse_utc(table["origin_utc"]), int(table["speed"]),
                    int(table["started_unix_ms"]))
 
-    def table(self) -> dict[str, Any]:
+    def table(self) -> dict[str, str | int]:
         """Return the three numbers that let another process live in the same time."""
         return {"speed": self.speed, "origin_utc": format_utc(self.origin_utc_ms),
                 "started_unix_ms": self.started_unix_ms}

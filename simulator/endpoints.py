@@ -5,7 +5,6 @@ site's configuration; nothing else needs to know that the cabinet is simulated.
 """
 
 from pathlib import Path
-from typing import Any
 
 from simulator.buses import where
 from simulator.clock import ScaledClock
@@ -16,7 +15,7 @@ TIMEOUT_S = 1.0         # real; the slowest simulated answer takes 0.2 s of the 
 
 
 def endpoints(scenario: Scenario, clock: ScaledClock, places: dict[str, str | int],
-              truth: Path) -> dict[str, Any]:
+              truth: Path) -> dict[str, object]:
     """Return the table of endpoints.json.  places: bus name -> pty path or TCP port."""
     rated = scenario.battery
     return {
@@ -31,13 +30,13 @@ def endpoints(scenario: Scenario, clock: ScaledClock, places: dict[str, str | in
     }
 
 
-def _bus(bus: Bus, place: str | int) -> dict[str, Any]:
+def _bus(bus: Bus, place: str | int) -> dict[str, object]:
     return {"name": bus.name, "transport": bus.transport, "protocol": bus.protocol,
             **where(bus.transport, place, bus.baud), "timeout_s": TIMEOUT_S}
 
 
-def _device(scenario: Scenario, device: Device) -> dict[str, Any]:
-    table: dict[str, Any] = {"name": device.name, "bus": device.bus, "profile": device.profile}
+def _device(scenario: Scenario, device: Device) -> dict[str, object]:
+    table: dict[str, object] = {"name": device.name, "bus": device.bus, "profile": device.profile}
     if device.profile == "compute-prometheus":
         node = next(n for n in scenario.nodes if n.name == device.name)
         return {**table, "path": "/metrics", "cores": node.cores, "idle_w": node.idle_w,

@@ -7,7 +7,6 @@ tables below; an unknown key is a mistake, named with the nearest known one.
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gateway.core.errors import ConfigError
 from simulator.clock import parse_utc
@@ -15,7 +14,7 @@ from simulator.faults import Fault
 from simulator.physics.battery import Battery
 from simulator.physics.cabinet import Cabinet
 from simulator.physics.load import Node, Workload
-from simulator.scenario_check import Checker, read_tables
+from simulator.scenario_check import Checker, Table, read_tables
 
 FOLDER = Path(__file__).parent / "scenarios"
 
@@ -55,7 +54,7 @@ class Scenario:
     title: str
     seed: int
     origin_utc_ms: int
-    site: dict[str, Any]
+    site: Table
     weather: dict[str, float]
     pv: dict[str, float]
     battery: Battery
@@ -91,7 +90,7 @@ def load(name: str, seed: int | None = None, origin: str | None = None) -> Scena
     return build(raw, str(path), seed, origin)
 
 
-def build(raw: dict[str, Any], where: str, seed: int | None = None,
+def build(raw: Table, where: str, seed: int | None = None,
           origin: str | None = None) -> Scenario:
     """Return a scenario from its parsed tables.  Raises ConfigError with all mistakes."""
     check = Checker(where)
@@ -113,12 +112,12 @@ def build(raw: dict[str, Any], where: str, seed: int | None = None,
         faults=tuple(Fault(**f) for f in tables["fault"]), **extras)
 
 
-def _node(table: dict[str, Any]) -> Node:
+def _node(table: Table) -> Node:
     loads = tuple(Workload(**work) for work in table["workload"])
     return Node(**{k: v for k, v in table.items() if k != "workload"}, workloads=loads)
 
 
-def _origin(head: dict[str, Any], override: str | None, check: Checker) -> int:
+def _origin(head: Table, override: str | None, check: Checker) -> int:
     text = override or str(head["origin"]).replace(" ", "T")
     try:
         return parse_utc(text)

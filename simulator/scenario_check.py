@@ -13,6 +13,7 @@ ROLES = tuple(name for name in ROLE_NAMES if name != "genset")     # none is pla
 METERS = ("eastron-sdm630-v2", "eastron-sdm120", "sunspec-generic")
 NODE_PROFILE = "compute-prometheus"
 REQUIRED = object()
+Table = dict[str, Any]          # of a scenario's TOML
 
 
 class Key(NamedTuple):
@@ -22,14 +23,14 @@ class Key(NamedTuple):
     low: float | None = None
     high: float | None = None
     choice: tuple[str, ...] = ()
-    default: Any = REQUIRED
+    default: object = REQUIRED
 
 
-def _number(low: float, high: float, default: Any = REQUIRED) -> Key:
+def _number(low: float, high: float, default: object = REQUIRED) -> Key:
     return Key(float, low, high, (), default)
 
 
-def _whole(low: int, high: int, default: Any = REQUIRED) -> Key:
+def _whole(low: int, high: int, default: object = REQUIRED) -> Key:
     return Key(int, low, high, (), default)
 
 
@@ -91,7 +92,7 @@ class Checker:
         if self.faults:
             raise ConfigError("\n".join(self.faults))
 
-    def table(self, place: str, given: Any, keys: dict[str, Key]) -> dict[str, Any]:
+    def table(self, place: str, given: object, keys: dict[str, Key]) -> Table:
         """Return a table's values with defaults; notes every unknown, missing or bad key."""
         if not isinstance(given, dict):
             self.fault(place, "must be a table")
@@ -108,7 +109,7 @@ class Checker:
                 self.fault(f"{place} {name}", "unknown key" + (
                     f"; did you mean {near[0]}?" if near else ""))
 
-    def value(self, place: str, value: Any, key: Key) -> Any:
+    def value(self, place: str, value: object, key: Key) -> object:
         """Return a value in its kind; notes what is missing, of another kind or out of range."""
         if value is REQUIRED:
             self.fault(place, "missing")
@@ -121,7 +122,7 @@ class Checker:
             return _harmless(key)
         return self._within(place, value, key)
 
-    def _within(self, place: str, value: Any, key: Key) -> Any:
+    def _within(self, place: str, value: Any, key: Key) -> object:
         if key.choice and value not in key.choice:
             self.fault(place, f"{value!r} is none of {', '.join(key.choice)}")
         if key.low is not None and key.high is not None and not key.low <= value <= key.high:
@@ -129,7 +130,7 @@ class Checker:
         return float(value) if key.kind is float else value
 
 
-def _harmless(key: Key) -> Any:
+def _harmless(key: Key) -> object:
     """Return a stand-in for a value that is already noted as a mistake."""
     return {float: key.low, int: key.low, str: "", list: ()}.get(key.kind)
 
@@ -139,12 +140,12 @@ def _kind_name(kind: type) -> str:
         kind, kind.__name__)
 
 
-def read_tables(raw: dict[str, Any], check: Checker) -> dict[str, Any]:
+def read_tables(raw: Table, check: Checker) -> Table:
     """Return all tables of a scenario, checked one by one and against each other."""
     lists = {"node": {**NODE, "workload": Key(list, default=())}, "bus": BUS, "device": DEVICE,
              "fault": FAULT}
     check.unknown("top level", raw, [*TABLES, *lists])
-    tables: dict[str, Any] = {
+    tables: Table = {
         name: check.table(f"[{name}]", raw.get(name, {}), keys) for name, keys in TABLES.items()}
     raw = {**raw, "bus": _renamed(raw.get("bus", []), check)}
     for name, keys in lists.items():
@@ -157,12 +158,12 @@ def read_tables(raw: dict[str, Any], check: Checker) -> dict[str, Any]:
     return tables
 
 
-def _renamed(buses: Any, check: Checker) -> Any:
+def _renamed(buses: object, check: Checker) -> list[object]:
     """Return the [[bus]] tables with the new keys for an old `kind`, which is a mistake."""
-    rows = []
+    rows: list[object] = []
     for bus in buses if isinstance(buses, list) else [buses]:
         kind = bus.get("kind") if isinstance(bus, dict) else None
-        if kind in OLD_KINDS:
+        if isinstance(bus, dict) and kind in OLD_KINDS:
             new = BUSES[OLD_KINDS[kind]]
             check.fault(f"[[bus]] {bus.get('name')}:", f'kind = "{kind}" is now transport = '
                         f'"{new.transport}", protocol = "{new.protocol}"')
@@ -172,7 +173,7 @@ def _renamed(buses: Any, check: Checker) -> Any:
     return rows
 
 
-def _rows(check: Checker, place: str, given: Any, keys: dict[str, Key]) -> list[dict[str, Any]]:
+def _rows(check: Checker, place: str, given: object, keys: dict[str, Key]) -> list[Table]:
     rows = []
     for number, row in enumerate(given if isinstance(given, (list, tuple)) else [given], 1):
         name = row.get("name", number) if isinstance(row, dict) else number
@@ -183,7 +184,7 @@ def _rows(check: Checker, place: str, given: Any, keys: dict[str, Key]) -> list[
     return rows
 
 
-def _check_sense(tables: dict[str, Any], check: Checker) -> None:
+def _check_sense(tables: Table, check: Checker) -> None:
     """Note values that are each in range but cannot be together."""
     battery, shop = tables["battery"], tables["shop"]
     if not battery["soc_min"] < battery["soc_max"]:
@@ -207,7 +208,7 @@ def _check_sense(tables: dict[str, Any], check: Checker) -> None:
                                        "write it as Europe/Berlin")
 
 
-def _check_pairs(buses: list[dict[str, Any]], check: Checker) -> dict[str, str]:
+def _check_pairs(buses: list[Table], check: Checker) -> dict[str, str]:
     """Return the kind of each bus by name, "" for a pair of keys that is not played."""
     kinds = {}
     for bus in buses:
@@ -218,7 +219,7 @@ def _check_pairs(buses: list[dict[str, Any]], check: Checker) -> dict[str, str]:
     return kinds
 
 
-def _check_wiring(tables: dict[str, Any], check: Checker) -> None:
+def _check_wiring(tables: Table, check: Checker) -> None:
     """Note devices on buses that do not exist, doubled units, and meters that feed nobody."""
     kinds = _check_pairs(tables["bus"], check)
     nodes = [node["name"] for node in tables["node"]]

@@ -15,7 +15,7 @@ from typing import IO, Any
 from simulator.buses import BUSES, SimulatedBus, name_of
 from simulator.clock import ScaledClock
 from simulator.endpoints import endpoints
-from simulator.runner import Runner, truth_entry
+from simulator.runner import Runner, Truth, truth_entry
 from simulator.scenario import Bus, Scenario
 from simulator.servers.base import BusToServe, Now, Server
 from simulator.world import Site
@@ -40,7 +40,7 @@ class Cabinet:
         self.runner.advance(t_s)
         return t_s
 
-    def _write(self, entry: dict[str, Any]) -> None:
+    def _write(self, entry: Truth) -> None:
         self._truth.write(json.dumps(entry) + "\n")
         self._truth.flush()
 
@@ -121,7 +121,7 @@ async def _tick(cabinet: Cabinet, stop: asyncio.Event) -> None:
             continue
 
 
-def publish(path: Path, table: dict[str, Any]) -> None:
+def publish(path: Path, table: dict[str, object]) -> None:
     """Write a JSON file that is whole as soon as it is there."""
     draft = path.with_suffix(".tmp")
     draft.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")

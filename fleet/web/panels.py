@@ -130,13 +130,14 @@ def tiles(view: View, lines: Sequence[proof.Line]) -> list[Tile]:
     """Return the four figures at the top; lines: of the evidence panel."""
     carbon, power_w = section(view.figures, "carbon"), section(view.figures, "power_w")
     today = view.snapshot.today
-    intensity = text.figure(carbon.get("bus_g_per_kwh"), 0, say("chart.g_per_kwh"))
+    intensity = carbon.get("bus_g_per_kwh")
     return [
         _tile("core_hour", text.grams(carbon.get("core_hour_g")), say("tile.core_hour_note")),
         _tile("renewable", text.share(carbon.get("renewable_share_it")),
               say("tile.renewable_note")),
         _tile("loads", _sum([(role, power_w.get(role)) for role in LOAD_NAMES]),
-              say("tile.loads_note", intensity=intensity)),
+              say("tile.loads_note", intensity=text.figure(intensity, 0, say("chart.g_per_kwh")))
+              if text.is_number(intensity) else say("tile.loads_note_unknown")),
         _tile("evidence", text.share(today["evidence"]["coverage"] if today else None, 1),
               _evidence_note(lines))._replace(state=proof.worst(lines)),
     ]
@@ -213,13 +214,18 @@ def compute(view: View) -> ComputePanel:
     """Return the nodes, the battery and the climate of the latest live message."""
     battery, carbon = section(view.figures, "battery"), section(view.figures, "carbon")
     soc = battery.get("soc")
-    climate = [say("live.climate", name=one.get("name"),
-                   temperature=text.figure(one.get("temperature_c"), 1, "°C"),
-                   humidity=text.figure(one.get("humidity"), 0, "%"))
-               for one in rows(view.figures, "climate")]
+    climate = [_climate(one) for one in rows(view.figures, "climate")]
     return ComputePanel([_node(node) for node in rows(view.figures, "nodes")], soc,
                    _bar("battery", soc), battery.get("stored_wh"),
                    carbon.get("battery_g_per_kwh"), climate)
+
+
+def _climate(row: LiveFigures) -> str:
+    temperature, humidity = row.get("temperature_c"), row.get("humidity")
+    if not text.is_number(temperature) and not text.is_number(humidity):
+        return say("live.climate_unknown", name=row.get("name"))
+    return say("live.climate", name=row.get("name"), temperature=text.figure(temperature, 1, "°C"),
+               humidity=text.figure(humidity, 0, "%"))
 
 
 def _node(node: LiveFigures) -> NodeRow:

@@ -6,17 +6,20 @@ gateway/micro.  Not here: what is done in a state.
 
 from gateway.core.errors import Bug
 
-STARTING = "starting"       # no connection was tried to its end yet
-ONLINE = "online"           # connected and subscribed
-UNANSWERED = "unanswered"   # connected, batches go out, no receipt comes
-OFFLINE = "offline"         # no connection; waiting is enough
-REJECTED = "rejected"       # the broker refuses this gateway, or is not the right one
+# States and events are numbers, which cost a board nothing; their names stand beside them.
+STARTING = 0        # no connection was tried to its end yet
+ONLINE = 1          # connected and subscribed
+UNANSWERED = 2      # connected, batches go out, no receipt comes
+OFFLINE = 3         # no connection; waiting is enough
+REJECTED = 4        # the broker refuses this gateway, or is not the right one
+STATES = ("starting", "online", "unanswered", "offline", "rejected")
 
-CONNECTED = "connected"     # the broker granted the subscription to receipts
-ANSWERED = "answered"       # a receipt of the fleet moved the mark, or ended a silence
-SILENT = "silent"           # receipts are overdue, and not for the first time
-LOST = "lost"               # the connection ended, or none came about
-REFUSED = "refused"         # ... for a reason that needs a person
+CONNECTED = 0       # the broker granted the subscription to receipts
+ANSWERED = 1        # a receipt of the fleet moved the mark, or ended a silence
+SILENT = 2          # receipts are overdue, and not for the first time
+LOST = 3            # the connection ended, or none came about
+REFUSED = 4         # ... for a reason that needs a person
+EVENTS = ("connected", "answered", "silent", "lost", "refused")
 
 NEXT = {
     (STARTING, CONNECTED): ONLINE,
@@ -39,8 +42,8 @@ NEXT = {
 }
 
 
-def next_state(state: str, event: str) -> str:
+def next_state(state: int, event: int) -> int:
     """Return the state after an event; a pair that the table does not hold is a Bug."""
     if (state, event) not in NEXT:
-        raise Bug("uplink: %s while %s" % (event, state))
+        raise Bug("uplink: %s while %s" % (EVENTS[event], STATES[state]))
     return NEXT[(state, event)]

@@ -101,7 +101,7 @@ class EvidenceLane:
 
     async def _declare_lost(self) -> None:
         """Look at batches that the outbox left out: some are only hard to read just now."""
-        for number in self.outbox.unreadable():
+        for number in self.outbox.left_out():
             if number in self.lost:
                 continue
             try:

@@ -55,13 +55,14 @@ class Receipts:
             evidence.outbox.link_lost()
             evidence.wake()
         if result.status in (box.AHEAD, box.FORK):
-            await self._alarm(f"receipt-{result.status}", f"low water {receipt.low_water}")
+            await self._alarm(f"receipt-{box.STATUSES[result.status]}",
+                              f"low water {receipt.low_water}")
             if evidence.outbox.divided:
                 self._writer.divided(receipt.low_water)
         if result.missing:
             await self._alarm("missing-at-fleet", "sequence {} to {}".format(*result.missing))
         if result.status in (box.FOREIGN, box.STALE_EPOCH):
-            LOG.warning("receipt ignored: %s", result.status)
+            LOG.warning("receipt ignored: %s", box.STATUSES[result.status])
 
     def _answered(self) -> None:
         self._evidence.silence.answered()

@@ -22,7 +22,7 @@ CLOSED_AGAIN = ("closed again soon after each start ({}); next: see whether anot
 
 
 class Session:
-    """state: one of session_table.  reason: why, with the next step; empty while all is well."""
+    """state: a number of session_table.  reason: why, with the next step; else empty."""
 
     def __init__(self, settings: UplinkSettings, real_s: Callable[[], float]) -> None:
         """real_s: monotonic real seconds.  Nothing is connected yet."""
@@ -31,13 +31,19 @@ class Session:
         self.short = 0                          # connections in a row that did not last
         self.backoff = Backoff(float(settings.retry_s_min), float(settings.retry_s_max),
                                lambda: 0.5 + random.random() / 2)
-        self._name = f"{settings.host}:{settings.port}"
+        self._broker = f"{settings.host}:{settings.port}"
         self._real_s = real_s
         self._online_s: float | None = None
 
+    @property
+    def name(self) -> str:
+        """The state as a word."""
+        name: str = table.STATES[self.state]
+        return name
+
     def connected(self) -> None:
         """Note a connection that may be used."""
-        LOG.info("online at %s", self._name)
+        LOG.info("online at %s", self._broker)
         self._move(table.CONNECTED)
         self.connects += 1
         self._online_s = self._real_s()
@@ -59,7 +65,7 @@ class Session:
         self._move(table.REFUSED if isinstance(error, Rejected) else table.LOST)
         self.reason = CLOSED_AGAIN.format(error) if short_again else str(error)
         if self.reason != before:
-            LOG.warning("%s: %s; trying on", self.state, self.reason)
+            LOG.warning("%s: %s; trying on", self.name, self.reason)
 
     def _was_short(self) -> bool:
         """Return whether a connection ended that did not last; after one that did, the next wait
@@ -74,7 +80,7 @@ class Session:
         self.short += 1
         return True
 
-    def _move(self, event: str) -> bool:
+    def _move(self, event: int) -> bool:
         """Follow the table; return whether the state is another one.  Only `lost` has a reason
         of its own to give."""
         before, self.state = self.state, table.next_state(self.state, event)

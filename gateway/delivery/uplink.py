@@ -66,7 +66,7 @@ class Uplink:
     @property
     def state(self) -> str:
         """The session's state: starting, online, unanswered, offline or rejected."""
-        return self.session.state
+        return self.session.name
 
     @property
     def reason(self) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gateway.core import roles
 from gateway.core.interval import MEASURED, MISSING
+from gateway.ledger.counter_limits import Descriptor
 from gateway.ledger.site import NodeUse, SiteInterval, WorkloadUse
 
 # energy role -> (device role, counters that can give it, best first)
@@ -33,7 +33,7 @@ Amounts = Mapping[tuple[str, str, str], Amount]
 ABSENT = Amount(None, MISSING)
 
 
-def site_interval(descriptor: Mapping[str, Any], start_ms: int, length_ms: int,
+def site_interval(descriptor: Descriptor, start_ms: int, length_ms: int,
                   amounts: Amounts) -> SiteInterval:
     """Return the interval of a site from the amounts of its channels.
 
@@ -68,7 +68,7 @@ def _sum(found: Sequence[Amount]) -> tuple[float | None, int]:
     return sum(values), max(amount.quality for amount in found)
 
 
-def _node(descriptor: Mapping[str, Any], node: Mapping[str, Any], length_ms: int,
+def _node(descriptor: Descriptor, node: Descriptor, length_ms: int,
           amounts: Amounts) -> NodeUse:
     name = str(node["name"])
     energy = _counter(amounts, str(node.get("meter") or ""), roles.energy_of("it").counters)
@@ -87,7 +87,7 @@ def _workload(amounts: Amounts, node: str, load: str, length_ms: int) -> Workloa
         tasks=amounts.get((node, load, "tasks_total"), ABSENT).value)
 
 
-def _soc(descriptor: Mapping[str, Any], amounts: Amounts) -> float | None:
+def _soc(descriptor: Descriptor, amounts: Amounts) -> float | None:
     for device in descriptor["devices"]:
         percent = amounts.get((str(device["name"]), "", "state_of_charge"), ABSENT).value
         if percent is not None:

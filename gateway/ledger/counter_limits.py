@@ -11,6 +11,7 @@ from gateway.core import counter, interval
 from gateway.core.measurand import BY_ID, BY_NAME
 from gateway.core.reading import Stream
 
+# The map of the signed CONFIG event, or an entry of it (docs/formats.md).
 Descriptor = dict[str, Any]
 
 # A counter whose width is not known never rolls over: a fall is then a reset, no energy is
@@ -26,7 +27,7 @@ CPU_STEP_PER_S = 1000               # cpu_time counts milliseconds
 MWH_PER_WH = 1000
 
 
-def device(descriptor: Descriptor, name: str) -> dict[str, Any]:
+def device(descriptor: Descriptor, name: str) -> Descriptor:
     """Return the descriptor's entry of a device, or an empty one."""
     found = [entry for entry in descriptor["devices"] if entry["name"] == name]
     return found[0] if found else {}
@@ -37,7 +38,7 @@ def interval_ms(descriptor: Descriptor) -> int:
     return int(descriptor["interval_s"]) * 1000
 
 
-def number(value: Any, default: Decimal) -> Decimal:
+def number(value: str | int | None, default: Decimal) -> Decimal:
     """Return a whole number or decimal text of a descriptor as Decimal."""
     try:
         return default if value is None else Decimal(value)
@@ -45,7 +46,7 @@ def number(value: Any, default: Decimal) -> Decimal:
         return default
 
 
-def worth_wh(entry: dict[str, Any], exponent: int) -> float:
+def worth_wh(entry: Descriptor, exponent: int) -> float:
     """Return the Wh of one count of a device's energy counter, CT ratio included."""
     return float(Decimal(1).scaleb(exponent) * number(entry.get("ct_ratio"), Decimal(1)))
 

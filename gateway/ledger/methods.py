@@ -6,7 +6,6 @@ See docs/accounting.md section 1 (scope of the claim) and section 17 (keys of th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from gateway.ledger.books import Entry, Options
 from gateway.ledger.factors.factors import FactorSet
@@ -22,7 +21,7 @@ CLAIM = ("Evidence of electricity, fuel and compute at this site, CBAM-aligned i
          "Not a CBAM declaration; a computing service is no good under Regulation (EU) 2023/956.")
 
 
-def methods(factors: FactorSet, options: Options) -> dict[str, Any]:
+def methods(factors: FactorSet, options: Options) -> dict[str, str]:
     """Return the methods and policies of a statement, for people."""
     return {
         "claim": CLAIM,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from gateway.core import roles
 from gateway.core.errors import ConfigError
 from gateway.core.interval import MEASURED, MISSING
+from gateway.ledger.counter_limits import Descriptor
 
 # Energy roles of a report, and the device role that meters each.
 DEVICE_ROLE: dict[str, str] = {energy.name: energy.role for energy in roles.ENERGIES}
@@ -110,7 +110,7 @@ class Site:
         return interval.quality.get(energy_role, MEASURED)
 
 
-def read_site(descriptor: Mapping[str, Any]) -> Site:
+def read_site(descriptor: Descriptor) -> Site:
     """Return the site of a descriptor.  Raises ConfigError naming what is wrong in it."""
     try:
         battery = descriptor.get("battery")
@@ -131,7 +131,7 @@ def read_site(descriptor: Mapping[str, Any]) -> Site:
         raise ConfigError(f"site descriptor: {type(error).__name__} {error}") from error
 
 
-def _efficiency(text: Any) -> float:
+def _efficiency(text: str) -> float:
     value = float(text)
     if not 0 < value <= 1:
         raise ValueError(f"efficiency {text} is not above 0 and at most 1")

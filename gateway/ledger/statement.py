@@ -7,7 +7,7 @@ accompanied by counts in `undefined` and shares in `quality`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,7 @@ from gateway.core.interval import QUALITY_NAMES, QUARTER_MS
 from gateway.core.roles import LOAD_NAMES
 from gateway.ledger.books import Books, Entry, Options
 from gateway.ledger.compute import workloads
+from gateway.ledger.counter_limits import Descriptor
 from gateway.ledger.factors.factors import FactorSet
 from gateway.ledger.flows.identities import carbon_sides
 from gateway.ledger.flows.inventory import Inventory
@@ -41,7 +42,7 @@ class Period:
     closing: Inventory | None
 
 
-def build_statement(descriptor: Mapping[str, Any], intervals: Iterable[SiteInterval],
+def build_statement(descriptor: Descriptor, intervals: Iterable[SiteInterval],
                     factors: FactorSet, options: Options | None = None) -> dict[str, Any]:
     """Return the statement of a site.
 
@@ -177,7 +178,7 @@ def _compute(period: Period) -> dict[str, float | None]:
     }
 
 
-def _node(period: Period, name: str) -> dict[str, Any]:
+def _node(period: Period, name: str) -> dict[str, object]:
     own = workloads.figures(period.compute.node(name))
     cpu_h = period.compute.node_cpu_h.get(name)
     hours = sum(entry.interval.length_ms for entry in period.entries
@@ -211,7 +212,7 @@ def _quality(site: Site, entries: Sequence[Entry],
             for name, part in zip(QUALITY_NAMES, weight, strict=True)}
 
 
-def _battery(period: Period) -> dict[str, Any] | None:
+def _battery(period: Period) -> dict[str, object] | None:
     if period.site.battery is None:
         return None
     return {"opening": _held(period.opening), "closing": _held(period.closing),
@@ -219,14 +220,14 @@ def _battery(period: Period) -> dict[str, Any] | None:
             "losses_wh": period.stepped.losses_wh}
 
 
-def _held(inventory: Inventory | None) -> dict[str, Any]:
+def _held(inventory: Inventory | None) -> dict[str, object]:
     if inventory is None:
         return dict.fromkeys(("stored_wh", "carbon_g", "g_per_kwh", "origins_wh"))
     return {"stored_wh": inventory.energy_wh, "carbon_g": inventory.carbon_g,
             "g_per_kwh": inventory.g_per_kwh, "origins_wh": dict(inventory.origins_wh)}
 
 
-def _adjustments(period: Period) -> dict[str, Any]:
+def _adjustments(period: Period) -> dict[str, object]:
     books = period.stepped
     return {
         "energy_wh": books.adjustment.energy_wh, "carbon_g": books.adjustment.carbon_g,
@@ -237,7 +238,7 @@ def _adjustments(period: Period) -> dict[str, Any]:
     }
 
 
-def _undefined(period: Period) -> dict[str, Any]:
+def _undefined(period: Period) -> dict[str, object]:
     unread: dict[str, int] = {}
     for entry in period.entries:
         for role in entry.unread:
@@ -250,7 +251,7 @@ def _undefined(period: Period) -> dict[str, Any]:
     }
 
 
-def _row(site: Site, entry: Entry) -> dict[str, Any]:
+def _row(site: Site, entry: Entry) -> dict[str, object]:
     """Return one interval for charts."""
     step, interval, held = entry.step, entry.interval, entry.closing
     roles = [role for role in ENERGY_ROLES if site.is_metered(role)]

@@ -59,7 +59,7 @@ class Uplink:
                     event, pause_ms = table.REFUSED, RETRY_MS_MAX
             except MemoryError:             # batches wait as well on flash
                 self._say("no room to send yet")
-            self._move(event)
+            self.state = table.next_state(self.state, event)
             self._client.close()
             self._client = None
             gc.collect()                    # before the next TLS context needs its place
@@ -69,13 +69,10 @@ class Uplink:
             await asyncio.sleep_ms(pause_ms // 2 + os.urandom(1)[0] * pause_ms // 512)
             pause_ms = min(2 * pause_ms, RETRY_MS_MAX)
 
-    def _move(self, event):
-        self.state = table.next_state(self.state, event)
-
     async def _session(self):
         await self._client.listen("wp/1/%s/receipt" % self._device)
         self.counts["connects"] += 1
-        self._move(table.CONNECTED)
+        self.state = table.next_state(self.state, table.CONNECTED)
         self._heard_ms = self._clock.real_ms()
         reader = asyncio.create_task(self._read())
         try:
@@ -153,9 +150,10 @@ class Uplink:
         result = self._outbox.receipt(receipt)
         if result.status in (box.ADVANCED, box.REWOUND):
             self.counts["receipts"] += 1
-            self._move(table.ANSWERED)
+            self.state = table.next_state(self.state, table.ANSWERED)
             self._journal.acknowledge(result.seq, self._clock.utc_ms(), result.epoch)
             self._journal.trim(self._keep_bytes)
         elif result.status in (box.AHEAD, box.FORK):
-            self._say("receipt %s: low water %d" % (result.status, receipt.low_water))
+            self._say("receipt %s: low water %d" % (
+                "ahead" if result.status == box.AHEAD else "fork", receipt.low_water))
         return True

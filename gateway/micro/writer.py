@@ -77,7 +77,7 @@ class Writer:
         """Write for ever.  Flash errors do not end it; the journal knows what to do."""
         self._commit()
         await self._seal()              # what earlier boots left, and our own BOOT
-        self._sealed()
+        self._schedule.sealed(self._clock.ticks_ms(), self._clock.utc_ms())
         while True:
             await asyncio.sleep_ms(LOOK_MS)
             urgent = self._take()
@@ -87,7 +87,7 @@ class Writer:
                 self._commit()
                 await self._seal()
                 self._look_at_clock()
-                self._sealed()
+                self._schedule.sealed(self._clock.ticks_ms(), self._clock.utc_ms())
             elif action == policy.COMMIT:
                 self._commit()
             if self.journal.state != "ok":
@@ -141,9 +141,6 @@ class Writer:
             if number is None:
                 return
             self._say("sealed %d up to %d" % (number, self.journal.sealed_seq))
-
-    def _sealed(self):
-        self._schedule.sealed(self._clock.ticks_ms(), self._clock.utc_ms())
 
     def _look_at_clock(self):
         state = self._clock.observe()

@@ -146,7 +146,7 @@ class Writer:
             return
         action = self._schedule.action(
             self.clock.ticks_ms(), self.journal.unsealed_readings, urgent,
-            self.journal.clock != self.clock.state())
+            self.journal.clock_state != self.clock.state())
         if action == policy.SEAL:
             self.seal()
         elif action == policy.COMMIT:
@@ -260,7 +260,7 @@ class Writer:
     def _change_clock(self) -> None:
         """Let the clock state in force be that of the records from here on."""
         state = self.clock.state()
-        if state == self.journal.clock:
+        if state == self.journal.clock_state:
             return
         LOG.warning("clock: source %d, uncertain by %d ms from now on", state.source,
                     state.uncertainty_ms)

@@ -42,8 +42,8 @@ FORGOTTEN = (("gateway.core.journal.recovery", "recover"),
 BLOCK_BYTES, BLOCKS = 4096, 448         # LittleFS: 1.75 MiB, as gateway/micro/host.py expects
 # Bounds that fit a board's heap, in place of those that fit a computer's.
 NUMBERS = {
-    "gateway.core.journal.journal.BATCH_READINGS_MAX": 128,
-    "gateway.core.journal.journal.KEPT_READINGS": 0,
+    "gateway.core.journal.unsealed.BATCH_READINGS_MAX": 128,
+    "gateway.core.journal.unsealed.KEPT_READINGS": 0,
     "gateway.core.journal.batch_files.INFO_MAX": 12,
     "gateway.core.journal.buffer.ENTRY_BYTES": 400,
     "gateway.core.journal.buffer.KEPT_ENTRIES": 0,

@@ -1,13 +1,15 @@
 """One module out of many: on a board every module, import and global name costs heap.
 
-`merge` writes the shaken modules into one text: each name of a module's own level gets a number,
-imports among the modules vanish, imports of others stand once at the top.  What only a start
-needs goes into a text of its own, which the board forgets afterwards.
+`merge` writes the shaken modules into one text: each name of a module's own level becomes one that
+the text holds as an attribute anyway (a name costs heap once, however many things have it), or a
+number; imports among the modules vanish, imports of others stand once at the top.  What only a
+start needs goes into a text of its own, which the board forgets afterwards.
 
 Lines stay findable: line n of the k-th module stands in line 1000 k + n (`origin`).
 """
 
 import ast
+import builtins
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -139,6 +141,7 @@ class Merger:
                 if isinstance(node, ast.ClassDef) and (source.name, node.name) not in forgotten]
         core = reached(uses, [start, *stay], set(forgotten))
         later = reached(uses, list(forgotten), core)
+        self._reuse_names(core | later)
         wanted = {self._names[key] for one in later for key in uses.get(one, set()) & core}
         texts = {CORE: self._text(core, core), START: self._text(later, core)}
         lines = {CORE: [], START: [f"from {CORE} import {', '.join(sorted(wanted))}"]}
@@ -146,6 +149,16 @@ class Merger:
             lines[name] += [line for line, bound in sorted(self._foreign.items())
                             if bound in words(text)]
         return {name: "; ".join(lines[name]) + text for name, text in texts.items()}
+
+    def _reuse_names(self, kept: set[Key]) -> None:
+        """Give numbered names that stay a name that is an attribute somewhere and nothing else."""
+        trees = [source.tree for source in self.order]
+        spare = {name for tree in trees for name in attributes(tree)} - {
+            name for tree in trees for name in variables(tree)}
+        free = iter(sorted(spare - set(dir(builtins)) - set(self._names.values())))
+        for key in sorted(kept):
+            if self._names[key].startswith("_"):
+                self._names[key] = next(free, self._names[key])
 
     def origin(self, line: int) -> str:
         """Return "path:line" of a line of the merged texts; IndexError if there is none."""
@@ -226,6 +239,28 @@ class Merger:
             if there not in self._by_name and f"{there}.{what}" not in self._by_name:
                 one = ast.Import([alias]) if not what else ast.ImportFrom(there, [alias], 0)
                 self._foreign[ast.unparse(one)] = name
+
+
+def attributes(tree: ast.AST) -> Iterator[str]:
+    """Yield the public names of attributes and methods in a text, as they are used."""
+    return (node.attr for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and not node.attr.startswith("_"))
+
+
+def variables(tree: ast.AST) -> Iterator[str]:
+    """Yield every name in a text that may stand for a thing without a dot before it."""
+    methods = {id(part) for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+               for part in node.body}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.ExceptHandler | minify.Definition):
+            if node.name and id(node) not in methods:
+                yield node.name
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
 
 
 def reached(uses: Mapping[Key, set[Key]], begin: list[Key], border: set[Key]) -> set[Key]:

@@ -6,14 +6,15 @@ work out beforehand is worked out here.  The keys are explained in docs/board.md
 
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import drivers
 from drivers import planner, profile, registers
 from gateway.config.load import load
+from gateway.config.values import Cabinet, Device
 from gateway.core.codec import cbor
 from gateway.core.errors import ConfigError
 from gateway.core.measurand import BY_ID, COUNTER
+from gateway.core.reading import Stream
 from gateway.core.schema import encode_schema
 from provisioning import identity
 
@@ -23,8 +24,6 @@ KEEP_BYTES = 16384          # acknowledged batches kept on flash: each costs a b
 DIGITS_MAX = 15             # as drivers/register_driver.py: beyond is a broken float
 METERS_MAX = 8              # their schema and rounds must fit in the heap
 
-Table = dict[str, Any]
-
 
 def compile_table(cabinet_file: Path, evidence_public: bytes) -> bytes:
     """Return the bytes of board.cbor.  evidence_public: 32 raw bytes.
@@ -32,7 +31,8 @@ def compile_table(cabinet_file: Path, evidence_public: bytes) -> bytes:
     Raises ConfigError for a cabinet that a board cannot run, saying why.
     """
     cabinet = load(cabinet_file)
-    bus = _only_bus(cabinet)
+    _check_buses(cabinet)
+    bus = cabinet.buses[0]
     meters = [_meter(device, stream) for device, stream in zip(
         cabinet.devices, cabinet.schema, strict=True)]
     scale = cabinet.scale
@@ -57,7 +57,7 @@ def measurands(cabinet_file: Path) -> set[int]:
     return {point.measurand for stream in load(cabinet_file).schema for point in stream.points}
 
 
-def _only_bus(cabinet: Any) -> Any:
+def _check_buses(cabinet: Cabinet) -> None:
     buses = cabinet.buses
     if len(buses) != 1 or (buses[0].transport, buses[0].protocol) != ("tcp", "modbus"):
         kinds = ", ".join(f"{bus.name} ({bus.protocol} over {bus.transport})" for bus in buses)
@@ -65,10 +65,9 @@ def _only_bus(cabinet: Any) -> Any:
     if len(cabinet.devices) > METERS_MAX:
         raise ConfigError(f"a board has at most {METERS_MAX} meters; "
                           f"this cabinet has {len(cabinet.devices)}")
-    return buses[0]
 
 
-def _meter(device: Any, stream: Any) -> list[Any]:
+def _meter(device: Device, stream: Stream) -> list[object]:
     """Return the table of one meter; layout: gateway/micro/meter.py."""
     folder = Path(drivers.__file__).parent / "profiles"
     path = next(folder.glob(f"*/{device.profile}.toml"))
@@ -88,7 +87,7 @@ def _meter(device: Any, stream: Any) -> list[Any]:
             len(stream.points), spans]
 
 
-def _row(point: Any, cell: int, place: int, stream: Any) -> bytes:
+def _row(point: profile.RegisterPoint, cell: int, place: int, stream: Stream) -> bytes:
     """Return the seven bytes of one point; ValueError for what does not fit them."""
     known = stream.points[place]
     return bytes((place, cell, registers.width(point.format),

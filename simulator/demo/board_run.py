@@ -9,7 +9,6 @@ import argparse
 import json
 import signal
 import zlib
-from typing import Any
 
 from simulator.clock import format_utc
 from simulator.demo import board, checks
@@ -89,7 +88,7 @@ class BoardDemo(Demo):
                 if row["role"] in metered]
         return self._judge(rows, said if code else "")
 
-    def _judge(self, rows: list[dict[str, Any]], verify_said: str) -> int:
+    def _judge(self, rows: list[checks.EnergyRow], verify_said: str) -> int:
         found = self.delivered()
         lost, doubled = checks.lost_and_duplicated(found.ranges, self.drained)
         holes = checks.undeclared_gaps(found, demo_report.INTERVAL_MS)

@@ -4,13 +4,13 @@ In: the sealed batches as the fleet holds them, the witness (highest sequence th
 had made durable), the report and the simulator's own books.  Out: numbers and sentences.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from gateway.core.evidence.batch import open_body, open_sealed
-from gateway.core.reading import utc_ms
-from gateway.core.record import GAP, ScanRecord
+from gateway.core.reading import ClockState, Stream, utc_ms
+from gateway.core.record import GAP, EventRecord, ScanRecord
 from gateway.core.roles import ENERGY_NAMES
 
 # The keys of energy_wh that a meter measures; `residual` is computed from them.
@@ -34,6 +34,19 @@ LATE_FACTOR = 1.5
 EDGE_POLLS = 1
 
 
+Json = dict[str, Any]           # a report or a summary
+
+
+class EnergyRow(TypedDict):
+    """One energy of a run against the simulator's books, in Wh."""
+
+    role: str
+    measured_wh: float | None
+    truth_wh: float | None
+    error_wh: float | None
+    bound_wh: float
+
+
 @dataclass
 class Delivered:
     """What the fleet holds of one cabinet: sequence ranges, scan times, declared gaps."""
@@ -43,7 +56,7 @@ class Delivered:
     gaps: list[tuple[str | None, int, int, str]] = field(default_factory=list)
 
 
-def read_delivered(sealed: Iterable[bytes], inflate: Any) -> Delivered:
+def read_delivered(sealed: Iterable[bytes], inflate: Callable[[bytes, int], bytes]) -> Delivered:
     """Decode sealed batches into what the checks need; raises FormatError on a bad one."""
     found = Delivered()
     for data in sealed:
@@ -55,7 +68,8 @@ def read_delivered(sealed: Iterable[bytes], inflate: Any) -> Delivered:
     return found
 
 
-def _note(found: Delivered, schema: Any, clock: Any, record: Any) -> None:
+def _note(found: Delivered, schema: tuple[Stream, ...], clock: ClockState,
+          record: ScanRecord | EventRecord) -> None:
     if isinstance(record, ScanRecord):
         at = utc_ms(clock, record.ticks_ms)
         if at is not None:
@@ -126,14 +140,14 @@ def _covered(gaps: list[tuple[int, int]], start: int, end: int) -> int:
     return total
 
 
-def energy_rows(report: dict[str, Any], truth: dict[str, float]) -> list[dict[str, Any]]:
+def energy_rows(report: Json, truth: dict[str, float]) -> list[EnergyRow]:
     """Return measured, truth, error and bound of each energy, in Wh."""
     bounds = dict.fromkeys(ROLES, 0.0)
     for meter in report["meters"]:
         role = COUNTERS.get((meter["role"], meter["measurand"]))
         if role is not None:
             bounds[role] += meter["bound_wh"] or 0.0
-    rows = []
+    rows: list[EnergyRow] = []
     for role, bound in bounds.items():
         measured, real = report["energy_wh"].get(role), truth.get(role)
         error = None if measured is None or real is None else measured - real
@@ -142,7 +156,7 @@ def energy_rows(report: dict[str, Any], truth: dict[str, float]) -> list[dict[st
     return rows
 
 
-def within_bounds(rows: list[dict[str, Any]]) -> list[str]:
+def within_bounds(rows: list[EnergyRow]) -> list[str]:
     """Return a sentence for each energy that is missing or further off than its bound."""
     faults = []
     for row in rows:
@@ -155,7 +169,7 @@ def within_bounds(rows: list[dict[str, Any]]) -> list[str]:
     return faults
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def table(rows: list[EnergyRow]) -> str:
     """Return the table measured | truth | error | bound as text, in Wh."""
     def cell(value: float | None) -> str:
         return "-" if value is None else f"{value:.2f}"
@@ -180,12 +194,12 @@ class Run:
     devices: tuple[str, ...]
     interval_ms: int
     period: tuple[int, int]
-    report: dict[str, Any]
+    report: Json
     truth: dict[str, float]
     chain_fault: str
 
 
-def judge(run: Run) -> dict[str, Any]:
+def judge(run: Run) -> Json:
     """Return the part of summary.json that follows from the run: ok, counts, checks, energy."""
     lost, doubled = lost_and_duplicated(run.found.ranges, run.witnessed)
     holes = undeclared_gaps(run.found, run.interval_ms)

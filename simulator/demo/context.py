@@ -6,7 +6,7 @@ Below everything that acts on it (gateway_run, board_run) or judges it (report).
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from simulator.clock import ScaledClock
 from simulator.demo.processes import Processes, free_port
@@ -20,11 +20,21 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+class Moment(NamedTuple):
+    """One look at a process: CPU seconds, wall seconds of its life, resident MiB."""
+
+    at: str
+    pid: int
+    cpu_s: float
+    life_s: float
+    rss_mib: float
+
+
 class Usage:
     """CPU time and memory of the gateway's process, read at named moments."""
 
     def __init__(self) -> None:
-        self.moments: list[dict[str, Any]] = []
+        self.moments: list[Moment] = []
         self._pid = 0
 
     def begin(self, pid: int) -> None:
@@ -41,20 +51,18 @@ class Usage:
             return
         uptime_s = float(Path("/proc/uptime").read_text().split()[0])
         resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-        self.moments.append({
-            "at": name, "pid": self._pid,
-            "cpu_s": (int(fields[11]) + int(fields[12])) / CLOCK_TICKS,
-            "life_s": uptime_s - int(fields[19]) / CLOCK_TICKS,
-            "rss_mib": int(resident.split()[1]) / 1024})
+        self.moments.append(Moment(
+            name, self._pid, (int(fields[11]) + int(fields[12])) / CLOCK_TICKS,
+            uptime_s - int(fields[19]) / CLOCK_TICKS, int(resident.split()[1]) / 1024))
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, object]:
         """Return the gateway's share of a core over its lives, and its memory over time."""
-        lives = {moment["pid"]: moment for moment in self.moments}
-        cpu_s = sum(moment["cpu_s"] for moment in lives.values())
-        life_s = sum(moment["life_s"] for moment in lives.values())
+        lives = {moment.pid: moment for moment in self.moments}
+        cpu_s = sum(moment.cpu_s for moment in lives.values())
+        life_s = sum(moment.life_s for moment in lives.values())
         return {"cpu_share": round(cpu_s / life_s, 4) if life_s else None,
-                "rss_mib": {m["at"]: round(m["rss_mib"], 1) for m in self.moments},
-                "rss_mib_max": round(max((m["rss_mib"] for m in self.moments), default=0), 1)}
+                "rss_mib": {m.at: round(m.rss_mib, 1) for m in self.moments},
+                "rss_mib_max": round(max((m.rss_mib for m in self.moments), default=0), 1)}
 
 
 class Context:

@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import zlib
 from pathlib import Path
-from typing import Any
 
 from gateway.core.roles import SUPPLIES
 from simulator.clock import format_utc
@@ -22,7 +21,7 @@ SOURCES = tuple(energy.name for energy in SUPPLIES)
 INTERVAL_MS = 10_000        # the polls of the demo's cabinet, simulated
 
 
-def status_of(demo: Context) -> dict[str, Any]:
+def status_of(demo: Context) -> checks.Json:
     """Return the gateway's last status file, {} while there is none."""
     for file in demo.site.rglob("status.json"):
         try:
@@ -75,7 +74,7 @@ async def command(demo: Context, *arguments: str) -> tuple[int, str]:
     return process.returncode or 0, text.decode(errors="replace")
 
 
-async def _reports(demo: Context, start: str, end: str, site: str) -> dict[str, Any]:
+async def _reports(demo: Context, start: str, end: str, site: str) -> checks.Json:
     for form in ("json", "html"):
         code, text = await command(
             demo, "report", "--data", str(demo.fleet), "--site", site, "--from", start,

@@ -22,7 +22,7 @@ from gateway.storage.restart import inflate
 from gateway.storage.retention import Limits
 from tests.bench.figure import Figure
 from tests.bench.load import SEEDS, Plan, day, schema_of
-from tests.support.shelf import Shelf
+from tests.support.memory_store import MemoryStore
 
 DAY = Plan(10, 90, 96)
 ROOM_MIB, FULL_DAYS, COARSE_DAYS = 256, 30, 400     # reliability targets, row 8
@@ -34,7 +34,7 @@ DEVICE, JOURNAL = "shop-7-cabinet", bytes(range(16))
 def day_on_shelf(seed: str, sealer: Sealer) -> CoarseBatches:
     """Return the sealed batches of a seed's day, and as many more as always stay whole."""
     schema, prev = schema_of("coarse"), chain.start(DEVICE, JOURNAL)
-    found = CoarseBatches(Shelf(), JOURNAL, [])
+    found = CoarseBatches(MemoryStore(), JOURNAL, [])
     clock, seq = ClockState(3, 0, 1_760_054_400_000, 20), 1
     days = list(day(seed, "coarse", DAY))
     for number, records in enumerate(days + days[:KEPT_WHOLE], 1):

@@ -8,6 +8,7 @@ none, and `tests/house/test_rules.py` plants each fault once.
 """
 
 from tests.house.honesty import check_finished, check_machine, check_skips, check_tests_assert
+from tests.house.owners import check_attributes
 from tests.house.portable import check_dialect, check_portable_imports
 from tests.house.sizes import check_folders, check_sizes
 from tests.house.source import sources
@@ -18,6 +19,7 @@ RULES = (
     check_portable_imports,
     check_types,
     check_sizes,
+    check_attributes,
     check_tests_assert,
     check_skips,
     check_finished,

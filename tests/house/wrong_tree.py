@@ -68,6 +68,12 @@ SIZES = (
     Row(SHELL, "def f():\n    '''Do.'''\n" + "    a = 1\n" * 49,
         "def f():\n    '''Do.'''\n" + "    a = 1\n" * 48, "f has 51 lines"),
 )
+_OWNER = "class A:\n    '''Own.'''\n    def f(self):\n        '''Do.'''\n"
+_ATTRIBUTES = [f"        self.a{i} = 1\n" for i in range(13)]
+OWNERS = (
+    Row(SHELL, _OWNER + "".join(_ATTRIBUTES), _OWNER + "".join(_ATTRIBUTES[1:]),
+        "A owns 13 attributes"),
+)
 HONESTY = (
     Row(TEST, "def test_a():\n    print(1)", "def test_a():\n    assert print(1) is None",
         "asserts nothing"),
@@ -88,7 +94,7 @@ HONESTY = (
     Row("docs/x.md", "see /wo" "rk/notes.md", "see docs/notes.md", "outside the project"),
     Row("docs/x.md", "https://py" "pi.example/simple", "https://example.org/simple", "outside"),
 )
-ROWS = PORTABLE + DIALECT + TYPES + SIZES + HONESTY
+ROWS = PORTABLE + DIALECT + TYPES + SIZES + OWNERS + HONESTY
 # ruff's share: path, wrong text, right text, the rule's code.
 RUFF = (
     Row(SHELL, "import time\nNOW = time.monotonic()", "NOW = 0", "TID251"),

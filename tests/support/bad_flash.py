@@ -9,7 +9,6 @@ from gateway.core.codec import frame
 from gateway.core.errors import Corrupt, StoreError
 from gateway.core.evidence import batch
 from gateway.core.journal import batch_files, cursor, segment, tail
-from tests.support.flaky_store import FlakyStore, ReadFault
 from tests.support.journal_world import (
     JOURNAL_ID,
     World,
@@ -18,6 +17,7 @@ from tests.support.journal_world import (
     open_journal,
     records_of_batch,
 )
+from tests.support.memory_store import Fault, MemoryStore
 
 DECLARING = (record.GAP, record.ALARM, record.IO_ERROR, record.TORN)
 
@@ -83,24 +83,24 @@ def hold_despite_loss(store, promise):
 
 def run_read_faults(times):
     """Let every read of a start fail `times` times; return [records gone] per read."""
-    world = short_life(FlakyStore())
+    world = short_life(MemoryStore())
     image, promise, gone = image_of(world), world.promise(), []
-    store = FlakyStore(image)
+    store = MemoryStore(image)
     hold_despite_loss(store, promise)
     for number in range(store.reads):
-        store = FlakyStore(image)
-        store.read_fault = ReadFault(number, times)
+        store = MemoryStore(image)
+        store.read_fault = Fault(number, times)
         gone.append(hold_despite_loss(store, promise))
     return gone
 
 
 def run_bad_files():
     """Let each file be unreadable for ever; return {name: records gone}, all."""
-    world = short_life(FlakyStore())
+    world = short_life(MemoryStore())
     image, gone = image_of(world), {}
     for name in image:
-        store = FlakyStore(image)
-        store.read_fault = ReadFault(0, 0, name)
+        store = MemoryStore(image)
+        store.read_fault = Fault(name=name)
         gone[name] = hold_despite_loss(store, world.promise())
     return gone, world.durable
 

@@ -1,6 +1,6 @@
 """Coarsening under power cuts and flash errors: what must be there at any moment.
 
-A journal of some hours is made coarser rule by rule on a FlakyStore.  Before each of its
+A journal of some hours is made coarser rule by rule on a MemoryStore.  Before each of its
 operations a snapshot is taken; each image that a cut can leave is started on and held against
 the truth: every batch is stood for exactly once, events and deciding counter readings are
 there, bit for bit, the chain has its values, and the journal goes on.
@@ -15,7 +15,6 @@ from gateway.core.interval import Rules
 from gateway.core.journal.downsampled_files import CoarseBatches, Coarsening
 from gateway.core.journal.journal import Journal
 from gateway.core.reading import NOT_KEPT, Absent
-from tests.support.flaky_store import DAMAGE, FlakyStore, image_after_cut
 from tests.support.journal_world import (
     GOOD_CLOCK,
     SCHEMA,
@@ -27,6 +26,8 @@ from tests.support.journal_world import (
     opening,
 )
 from tests.support.matrix import faults
+from tests.support.memory_store import MemoryStore
+from tests.support.power_loss import DAMAGE, image_after_cut
 
 QUARTER_MS = 900_000
 COUNTER = 1                         # point of stream 0 that counts
@@ -57,7 +58,7 @@ def open_on(store):
 
 def filled(batches, scans):
     """Return (image, Truth) of a journal with so many sealed batches of so many scans."""
-    store = FlakyStore()
+    store = MemoryStore()
     journal = open_on(store)
     at_ms, truth = 0, []
     for number in range(batches):
@@ -95,7 +96,7 @@ def make_coarser(store, journal, tries=200):
 def snapshots(image):
     """Return a snapshot before each operation of a whole coarsening, and after it."""
     taken = []
-    store = FlakyStore(image, lambda one, _operation: taken.append(one.snapshot()))
+    store = MemoryStore(image, lambda one, _operation: taken.append(one.snapshot()))
     make_coarser(store, open_on(store))
     taken.append(store.snapshot())
     return taken
@@ -183,7 +184,7 @@ def run_cuts(image, truth, seeds, damage, every=(0, 1)):
     for snapshot in snapshots(image)[every[0]::every[1]]:
         for how in damage:
             for seed in seeds:
-                left = FlakyStore(image_after_cut(snapshot, how, seed))
+                left = MemoryStore(image_after_cut(snapshot, how, seed))
                 rules |= verify(left, truth)
                 cases += 1
     return cases, rules
@@ -192,7 +193,7 @@ def run_cuts(image, truth, seeds, damage, every=(0, 1)):
 def run_faults(image, truth, planned):
     """Coarsen under each planned Fault, then start again; return cases."""
     for fault in planned:
-        store = FlakyStore(image, None, fault)
+        store = MemoryStore(image, None, fault)
         make_coarser(store, open_on(store))
         store.calm()
         hold(store.resynced == 0, "resync", fault)

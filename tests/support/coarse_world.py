@@ -6,7 +6,7 @@ from gateway.core.journal.journal import Sealer
 from gateway.storage.restart import inflate
 from gateway.storage.retention import Limits
 from tests.fleet.maker import CONFIG_BYTES, CONFIG_HASH, deflate
-from tests.support.shelf import Shelf
+from tests.support.memory_store import MemoryStore
 
 
 class EagerBatches(CoarseBatches):
@@ -18,8 +18,8 @@ class EagerBatches(CoarseBatches):
 
 
 def shelf_of(gateway, sealed, kind=EagerBatches):
-    """Return (Shelf, CoarseBatches) that hold sealed batches, numbered from 1."""
-    store = Shelf()
+    """Return (MemoryStore, CoarseBatches) that hold sealed batches, numbered from 1."""
+    store = MemoryStore()
     batches = kind(store, gateway.journal_id, [])
     for number, data in enumerate(sealed, 1):
         batches.write(number, data)

@@ -1,6 +1,6 @@
 """A small journal and the truth beside it: what was promised, to whom, at which operation.
 
-A `World` runs a workload on a FlakyStore and keeps, for every operation, what had been
+A `World` runs a workload on a MemoryStore and keeps, for every operation, what had been
 promised before it.  `verify` starts a journal on the image after a cut and holds it to that.
 Signatures are a keyed hash here: the journal never looks at them.
 """

@@ -24,7 +24,7 @@ from gateway.core.reading import CLOCK_SIMULATED, ClockState
 from gateway.storage import succession
 from gateway.storage.restart import last_read_utc_ms
 from tests.fleet import maker
-from tests.support.lying_flash import LyingStore
+from tests.support.memory_store import LyingStore
 
 DEVICE, FIRST_ID = "shop-1", b"\x11" * 16
 CLOCK = ClockState(CLOCK_SIMULATED, 0, maker.ORIGIN_MS, maker.UNCERTAINTY_MS)
@@ -98,7 +98,7 @@ class Site:
         """Hand over everything that waits; take the receipts.  acknowledge: or lose them."""
         for _, sealed in self.desk.receipts():
             self._hear(sealed)          # the retained one, heard at each connection
-        for number in self.outbox.unreadable():
+        for number in self.outbox.left_out():
             self.journal.append_event(self.at_s * 1000, record.ALARM, ["batch-lost", str(number)])
         while (number := self.outbox.next_batch()) is not None:
             self.outbox.sent(number, 0)
@@ -112,7 +112,7 @@ class Site:
         if result.status in (outbox.ADVANCED, outbox.REWOUND):
             self.journal.acknowledge(result.seq, NOW_MS, result.epoch)
         if result.status in (outbox.AHEAD, outbox.FORK):
-            self.alarms.add("receipt-" + result.status)
+            self.alarms.add("receipt-" + outbox.STATUSES[result.status])
         if self.outbox.divided:
             self.commit()
             self.left |= self._of_earlier_boots(told.low_water)

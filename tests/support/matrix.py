@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 
 from tests.support import power_cuts as cuts
-from tests.support.flaky_store import EINTR, EIO, ENOSPC, EROFS, Fault
+from tests.support.memory_store import EINTR, EIO, ENOSPC, EROFS, Fault
 from tests.support.quick import quick
 
 ERRORS = ((ENOSPC, False), (EIO, False), (EROFS, False), (EINTR, False), (ENOSPC, True),

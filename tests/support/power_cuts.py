@@ -7,15 +7,9 @@ written, a second cut, and another start.  Images that are equal are run once pe
 import random
 
 from gateway.core.codec import frame
-from tests.support.flaky_store import (
-    DAMAGE,
-    EIO,
-    Fault,
-    FlakyStore,
-    Snapshot,
-    image_after_cut,
-)
 from tests.support.journal_world import GOOD_CLOCK, World, go_on, hold, nothing_escapes, verify
+from tests.support.memory_store import EIO, Fault, MemoryStore, Snapshot
+from tests.support.power_loss import DAMAGE, image_after_cut
 
 
 def two_hours(world):
@@ -130,7 +124,7 @@ def _snapshots(steps, fault):
     def before_op(store, _operation):
         taken.append((store.snapshot(), world.promise()))
 
-    world = World(FlakyStore(None, before_op, fault))
+    world = World(MemoryStore(None, before_op, fault))
     steps(world)
     taken.append((world.store.snapshot(), world.promise()))
     return taken
@@ -155,9 +149,9 @@ def images(snapshot, seeds):
 
 def check(image, promise, faults=False):
     """One case: start, hold the promises, write on, cut again, start again."""
-    store = FlakyStore(image)
+    store = MemoryStore(image)
     later = go_on(verify(store, promise, faults), promise)
-    verify(FlakyStore(image_after_cut(store.snapshot(), ("none", "none"), 0)), later, faults)
+    verify(MemoryStore(image_after_cut(store.snapshot(), ("none", "none"), 0)), later, faults)
 
 
 def run(taken, seeds, faults=False):
@@ -184,10 +178,10 @@ def run_two(taken, places, turn=0):
         snapshot, promise = taken[place]
         pattern = place + turn
         image = image_after_cut(snapshot, DAMAGE[pattern % len(DAMAGE)], pattern)
-        verify(FlakyStore(image), promise)
+        verify(MemoryStore(image), promise)
         for later, kept in _second_life(image, promise):
             for pattern in (place + 3 * turn, place + 3 * turn + 7):
-                verify(FlakyStore(image_after_cut(
+                verify(MemoryStore(image_after_cut(
                     later, DAMAGE[pattern % len(DAMAGE)], pattern)), kept)
                 cases += 1
     return cases
@@ -195,7 +189,7 @@ def run_two(taken, places, turn=0):
 
 def _second_life(image, promise):
     taken = []
-    world = World(FlakyStore(image, lambda store, _operation: taken.append(
+    world = World(MemoryStore(image, lambda store, _operation: taken.append(
         (store.snapshot(), world.promise()))))
     world.recall(promise)
     world.start()
@@ -229,7 +223,7 @@ def run_kills(steps, operations):
     """Kill the process before an operation, start again, go on, then cut the power."""
     cases = 0
     for number in operations:
-        world = World(FlakyStore(None, _kill_at(number)))
+        world = World(MemoryStore(None, _kill_at(number)))
         try:
             steps(world)
         except Killed:
@@ -260,7 +254,7 @@ def run_faults(steps, faults):
     """
     cases = 0
     for fault in faults:
-        world = World(FlakyStore(None, None, fault))
+        world = World(MemoryStore(None, None, fault))
         with nothing_escapes():
             steps(world)
         world.store.fault = None
@@ -269,14 +263,14 @@ def run_faults(steps, faults):
             raise AssertionError(f"{fault} hit nothing: the case proves nothing")
         hold(world.store.resynced == 0, "resync", "a file was synced again after a failed sync")
         for image in images(world.store.snapshot(), range(1)):
-            verify(FlakyStore(image), promise, faults=True)
+            verify(MemoryStore(image), promise, faults=True)
             cases += 1
         world.scans(1, 5000)
         world.commit()
         hold(world.journal.state == "ok", "writable", "the store is well, the journal is not")
         hold(world.durable == world.journal.durable_seq, "writable", "nothing was committed")
         image = image_after_cut(world.store.snapshot(), ("none", "none"), 0)
-        verify(FlakyStore(image), world.promise(), faults=True)
+        verify(MemoryStore(image), world.promise(), faults=True)
         cases += 1
     return cases
 
@@ -284,7 +278,7 @@ def run_faults(steps, faults):
 def _recovery(image, promise):
     """Return (snapshot, promise) before each operation of a start and its first commit."""
     taken = []
-    store = FlakyStore(image, lambda store, _operation: taken.append(store.snapshot()))
+    store = MemoryStore(image, lambda store, _operation: taken.append(store.snapshot()))
     later = go_on(verify(store, promise), promise)
     started = later._replace(durable=promise.durable, boots=promise.boots)
     return [(snapshot, started) for snapshot in taken] + [(store.snapshot(), later)]

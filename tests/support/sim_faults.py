@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.core.evidence import batch, downsampled, receipt
 from gateway.signer import Signer
-from tests.support.flaky_store import EIO, ENOSPC, EROFS, Fault
+from tests.support.memory_store import EIO, ENOSPC, EROFS, Fault
 from tests.support.sim_coarse import COARSE_POINTS
 from tests.support.sim_fleet import CLIENT, OTHER
 from tests.support.sim_gateway import NAME, SCHEMA

@@ -33,7 +33,8 @@ from gateway.storage.restart import known_utc_ms, last_read_utc_ms
 from gateway.storage.retention import Limits, Room
 from gateway.storage.writer import Rules, Writer
 from gateway.timekeeping.clock import Clock, Sources
-from tests.support.flaky_store import DAMAGE, FlakyStore, image_after_cut
+from tests.support.memory_store import MemoryStore
+from tests.support.power_loss import DAMAGE, image_after_cut
 from tests.support.sim_coarse import SimBatches
 from tests.support.sim_truth import ORIGIN_S, Witness
 
@@ -102,8 +103,8 @@ class Wall:
         return Sources(self.read, self._world.now, self.knowledge)
 
 
-class Flash(FlakyStore):
-    """FlakyStore as one life after the other holds it; life: who may use it now."""
+class Flash(MemoryStore):
+    """MemoryStore as one life after the other holds it; life: who may use it now."""
 
     def __init__(self, machine, image):
         super().__init__(image, machine.before_op)

@@ -18,9 +18,10 @@ from tests.support.coarse_cuts import (
     snapshots,
     verify,
 )
-from tests.support.flaky_store import DAMAGE, FlakyStore
 from tests.support.journal_world import SEALER, Violated
 from tests.support.matrix import faults
+from tests.support.memory_store import MemoryStore
+from tests.support.power_loss import DAMAGE
 
 PARTS = 8
 SIZES = ((12, 4), (30, 6), (46, 9))         # (batches, scans in each): three fillings
@@ -63,8 +64,8 @@ def planted_originals_first(patch):
     def put(self, name, number, data):
         for original in [one for one in self.numbers() if one <= number][:16]:
             for path in self._paths(original):
-                self._store.remove(path)
-        self._store.sync_dir()
+                self.store.remove(path)
+        self.store.sync_dir()
         real(self, name, number, data)
     patch.setattr(downsampled_files.CoarseBatches, "_put", put)
 
@@ -72,8 +73,8 @@ def planted_originals_first(patch):
 def planted_no_sync(patch):
     """Believe that a written file is durable."""
     def put(self, name, number, data):
-        self._store.create(name)
-        self._store.write(name, 0, batch_files.seal_file(data, self._journal_id, number))
+        self.store.create(name)
+        self.store.write(name, 0, batch_files.seal_file(data, self._journal_id, number))
     patch.setattr(downsampled_files.CoarseBatches, "_put", put)
 
 
@@ -117,10 +118,10 @@ def test_a_planted_mistake_is_found(plant, monkeypatch):
 
 def test_a_start_writes_nothing_and_gives_up_a_file_whose_originals_all_stand():
     image, truth = filled(*SIZES[1])
-    made = FlakyStore(image)
+    made = MemoryStore(image)
     make_coarser(made, open_on(made), tries=26)         # the first group of 16
     (name,) = [name for name in made.list() if name.startswith("k")]
-    store = FlakyStore({**image, name: made.read(name, 0, made.size(name))})
+    store = MemoryStore({**image, name: made.read(name, 0, made.size(name))})
     journal = open_on(store)
     assert store.ops == 0 and len(journal.batch_numbers()) == 30
     verify(store, truth)

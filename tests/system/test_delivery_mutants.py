@@ -21,7 +21,7 @@ from gateway.delivery import evidence_lane, uplink
 from gateway.storage import writer
 from gateway.timekeeping import clock
 from tests.support import sim_gateway, sim_world
-from tests.support.flaky_store import FlakyStore
+from tests.support.memory_store import MemoryStore
 
 # Generous: a time-out would be taken for a mistake that was found.
 pytestmark = pytest.mark.timeout(1800)
@@ -293,7 +293,7 @@ def events_dropped_by_coarsening(patch):
 
 def originals_deleted_first(patch):
     """The batches that a coarse one is to stand for are deleted before it is durable."""
-    real = FlakyStore.create
+    real = MemoryStore.create
 
     def create(self, name):
         if downsampled_files.parse_name(name):
@@ -301,7 +301,7 @@ def originals_deleted_first(patch):
                 self.remove(original)
             self.sync_dir()
         real(self, name)
-    patch.setattr(FlakyStore, "create", create)
+    patch.setattr(MemoryStore, "create", create)
 
 
 def originals(names):

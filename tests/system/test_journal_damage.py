@@ -18,8 +18,8 @@ from tests.support.bad_flash import (
     short_life,
     subset_of,
 )
-from tests.support.flaky_store import SECTOR, FlakyStore, ReadFault
 from tests.support.journal_world import SEALER, World, open_journal
+from tests.support.memory_store import SECTOR, Fault, MemoryStore
 from tests.support.quick import quick
 
 SKIPPED = 1 << 20
@@ -49,12 +49,12 @@ def test_a_file_that_cannot_be_read_costs_only_what_stands_in_it():
 
 
 def test_an_unreadable_last_batch_keeps_number_and_chain_and_is_named():
-    world = short_life(FlakyStore())
+    world = short_life(MemoryStore())
     world.seal()
     before = world.journal.stats()["last_batch"]
     link = world.journal.batch_info(before)[2]
-    store = FlakyStore(image_of(world))
-    store.read_fault = ReadFault(0, 0, max(n for n in store.list() if n[0] == "b"))
+    store = MemoryStore(image_of(world))
+    store.read_fault = Fault(name=max(n for n in store.list() if n[0] == "b"))
     journal = open_journal(store)
     assert journal._sealed.number == before and journal._sealed.chain == link
     assert events_of(journal, record.ALARM)[0][0] == "batch-missing"
@@ -63,12 +63,12 @@ def test_an_unreadable_last_batch_keeps_number_and_chain_and_is_named():
 
 
 def test_an_unreadable_segment_skips_numbers_that_may_stand_in_it():
-    world = short_life(FlakyStore())
+    world = short_life(MemoryStore())
     image, last = image_of(world), world.journal.last_seq
     newest = max((n for n in image if n[0] == "t"),
                  key=lambda n: segment.find_header(image[n])[0].generation)
-    store = FlakyStore(image)
-    store.read_fault = ReadFault(0, 0, newest)
+    store = MemoryStore(image)
+    store.read_fault = Fault(name=newest)
     journal = open_journal(store)
     assert journal._buffer._loose[0].seq > SKIPPED > last
     assert "whatever stood in segment " + newest in [b[3] for b in events_of(journal, record.GAP)]
@@ -78,22 +78,22 @@ def test_an_unreadable_segment_skips_numbers_that_may_stand_in_it():
 
 
 def test_scrub_goes_round_all_batches_and_names_a_rotten_one_once():
-    world = short_life(FlakyStore())
+    world = short_life(MemoryStore())
     image = image_of(world)
     name = min(n for n in image if n[0] == "b")
     image[name] = image[name][:50] + bytes([image[name][50] ^ 4]) + image[name][51:]
-    journal = open_journal(FlakyStore(image))
+    journal = open_journal(MemoryStore(image))
     assert [journal.scrub(2) for _ in range(4)] == [[1], [], [], []]
     assert ["batch-damaged", "batch 1"] in events_of(journal, record.ALARM)
 
 
 def test_a_segment_without_headers_is_declared_and_left_alone():
-    world = short_life(FlakyStore())
+    world = short_life(MemoryStore())
     image = image_of(world)
     newest = max((n for n in image if n[0] == "t"),
                  key=lambda n: segment.find_header(image[n])[0].generation)
     image[newest] = bytes(1024) + image[newest][1024:]
-    store = FlakyStore(image)
+    store = MemoryStore(image)
     journal = open_journal(store)
     assert len(events_of(journal, record.GAP)) == 1
     assert journal._buffer._loose[0].seq > world.durable
@@ -102,7 +102,7 @@ def test_a_segment_without_headers_is_declared_and_left_alone():
 
 
 def test_a_flipped_bit_in_the_only_commit_is_declared():
-    world = World(FlakyStore()).start()
+    world = World(MemoryStore()).start()
     world.scans(3)
     world.commit()
     image, promise = image_of(world), world.promise()
@@ -111,11 +111,11 @@ def test_a_flipped_bit_in_the_only_commit_is_declared():
     whole = image[name]
     for _, damaged in flips(whole[start:start + 24]):
         image[name] = whole[:start] + damaged + whole[start + 24:]
-        assert hold_despite_loss(FlakyStore(image), promise) == promise.durable
+        assert hold_despite_loss(MemoryStore(image), promise) == promise.durable
 
 
 def test_random_flips_anywhere_are_never_wrong_and_never_silent():
-    world = short_life(FlakyStore())
+    world = short_life(MemoryStore())
     image, promise, chance = image_of(world), world.promise(), random.Random(7)
     gone = []
     with quick():
@@ -123,36 +123,36 @@ def test_random_flips_anywhere_are_never_wrong_and_never_silent():
             name = chance.choice(sorted(image))
             data = bytearray(image[name])
             data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-            gone.append(hold_despite_loss(FlakyStore({**image, name: bytes(data)}), promise))
+            gone.append(hold_despite_loss(MemoryStore({**image, name: bytes(data)}), promise))
     assert 0 in gone and max(gone) < promise.durable
 
 
 def test_frames_swapped_doubled_or_moved_and_bursts_are_never_wrong_and_never_silent():
-    world = short_life(FlakyStore())
+    world = short_life(MemoryStore())
     image, promise, chance = image_of(world), world.promise(), random.Random(11)
     done = Counter()
     with quick():
         for _ in range(300):
             kind, damaged = misplaced(image, chance)
-            done[kind, hold_despite_loss(FlakyStore(damaged), promise) > 0] += 1
+            done[kind, hold_despite_loss(MemoryStore(damaged), promise) > 0] += 1
     assert {kind for kind, _ in done} == {"swapped", "doubled", "of another segment", "burst"}
     assert {lost for _, lost in done} == {True, False}
 
 
 def test_a_segment_of_another_device_is_named_and_nothing_of_it_is_taken():
-    stranger = World(FlakyStore(), device="cabinet-2").start()
+    stranger = World(MemoryStore(), device="cabinet-2").start()
     stranger.scans(9)
     stranger.commit()
-    world = short_life(FlakyStore())
+    world = short_life(MemoryStore())
     image = image_of(world)
     image["t0099"] = image_of(stranger)["t0001"]
-    assert hold_despite_loss(FlakyStore(image), world.promise()) == 0
-    journal = open_journal(FlakyStore(image))
+    assert hold_despite_loss(MemoryStore(image), world.promise()) == 0
+    journal = open_journal(MemoryStore(image))
     assert events_of(journal, record.ALARM) == [["foreign-journal", "1 files: t0099"]]
 
 
 def test_a_torn_commit_is_told_where_it_begins_a_block_behind_a_gap():
-    store = FlakyStore()
+    store = MemoryStore()
     world = World(store).start()
     world.scans(2)
     world.commit()
@@ -165,14 +165,14 @@ def test_a_torn_commit_is_told_where_it_begins_a_block_behind_a_gap():
     assert whole[begun:begun + 2] == b"\x82\x1a" and not any(whole[end:begun])
     assert begun - end > SECTOR                     # the gap: it could have begun earlier
     image["t0001"] = whole[:begun + SECTOR] + bytes(len(whole) - begun - SECTOR)
-    torn = events_of(open_journal(FlakyStore(image)), record.TORN)
+    torn = events_of(open_journal(MemoryStore(image)), record.TORN)
     assert [body[:2] for body in torn] == [[1, begun]]
 
 
 @pytest.mark.proof
 @pytest.mark.timeout(300)
 def test_every_bit_of_a_journal_of_64_kib_flipped_is_detected_or_harmless(capsys):
-    world = short_life(FlakyStore())
+    world = short_life(MemoryStore())
     for i in range(60):
         world.noise(200, 5000 * i)
         world.commit()

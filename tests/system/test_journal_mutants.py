@@ -7,10 +7,11 @@ import pytest
 
 from gateway.core.codec import frame
 from gateway.core.errors import StoreError
+from gateway.core.evidence import batch
 from gateway.core.journal import batch_files, cursor, journal, recovery, segment, tail
-from tests.support.flaky_store import EIO, Fault, FlakyStore
 from tests.support.journal_world import Violated
 from tests.support.matrix import play
+from tests.support.memory_store import EIO, Fault, MemoryStore
 from tests.support.power_cuts import (
     big_batches,
     life,
@@ -29,27 +30,27 @@ from tests.support.quick import quick
 
 def no_sync_of_commits(patch):
     """A commit returns before its frames are on the medium."""
-    real = FlakyStore.sync
-    patch.setattr(FlakyStore, "sync", lambda store, name: None if name[0] == "t" else
+    real = MemoryStore.sync
+    patch.setattr(MemoryStore, "sync", lambda store, name: None if name[0] == "t" else
                   real(store, name))
 
 
 def no_sync_of_batches(patch):
     """The tail is recycled although the batch may still be in the cache."""
-    real = FlakyStore.sync
-    patch.setattr(FlakyStore, "sync", lambda store, name: None if name[0] == "b" else
+    real = MemoryStore.sync
+    patch.setattr(MemoryStore, "sync", lambda store, name: None if name[0] == "b" else
                   real(store, name))
 
 
 def no_sync_of_the_directory(patch):
     """New files are used before their names are on the medium."""
-    patch.setattr(FlakyStore, "sync_dir", lambda store: None)
+    patch.setattr(MemoryStore, "sync_dir", lambda store: None)
 
 
 def crc_not_seeded(patch):
     """Frames left from an earlier use of a slot check out."""
     patch.setattr(frame, "seed", lambda journal_id, generation: 0)
-    patch.setattr(tail.Tail, "_avoid_ghosts", lambda self, name, size: None)
+    patch.setattr(tail.Tail, "has_frames", lambda self, slot, seed: False)
 
 
 def crc_not_checked(patch):
@@ -59,12 +60,12 @@ def crc_not_checked(patch):
         start = offset + frame.HEAD
         return data[start:start + size] if 0 < size <= len(data) - start else None
     patch.setattr(frame, "decode_at", decode_at)
-    patch.setattr(tail.Tail, "_avoid_ghosts", lambda self, name, size: None)
+    patch.setattr(tail.Tail, "has_frames", lambda self, slot, seed: False)
 
 
 def generation_reused(patch):
     """A generation whose header was lost is used again over its own frames."""
-    patch.setattr(tail.Tail, "_avoid_ghosts", lambda self, name, size: None)
+    patch.setattr(tail.Tail, "has_frames", lambda self, slot, seed: False)
 
 
 def batch_checksum_not_checked(patch):
@@ -76,28 +77,27 @@ def batch_checksum_not_checked(patch):
 def cursor_ahead(patch):
     """The cursor says what was committed, not what was acknowledged."""
     real = cursor.Cursor.write
-    patch.setattr(cursor.Cursor, "write", lambda self, journal_id, boot, position, utc, sealed:
-                  real(self, journal_id, boot, (position[0] + 2, position[1]), utc, sealed))
+
+    def write(self, *given):
+        self.seq += 2
+        try:
+            real(self, *given)
+        finally:
+            self.seq -= 2
+    patch.setattr(cursor.Cursor, "write", write)
 
 
 def cursor_in_one_slot(patch):
     """The only good mark is overwritten in place."""
-    real = cursor.Cursor.write
-
-    def write(self, *mark):
-        self._slots = self._slots[-1:]
-        if not self._slots:
-            return real(self, *mark)
-        self._slots = self._slots * 2
-        real(self, *mark)
-        self._slots = self._slots[-1:]
-    patch.setattr(cursor.Cursor, "write", write)
+    for operation in ("write", "sync"):
+        real = getattr(MemoryStore, operation)
+        patch.setattr(MemoryStore, operation, lambda store, name, *more, real=real: real(
+            store, "c0" if name == "c1" else name, *more))
 
 
 def cursor_crc_not_checked(patch):
     """A torn mark counts."""
-    patch.setattr(cursor, "decode", lambda data: cursor.Mark(*cursor.struct.unpack(
-        cursor._FORM, data[:100])[1:]) if len(data) >= 100 and data[:4] == b"WPC2" else None)
+    patch.setattr(cursor, "crc32", lambda data: 0)
 
 
 def batch_does_not_win(patch):
@@ -108,16 +108,18 @@ def batch_does_not_win(patch):
 
 
 def recycled_before_the_batch(patch):
-    """Slots are freed when sealing begins, not when it is durable."""
-    real = journal.Journal._make_batch
+    """Slots are freed when a batch is written, not when it is durable."""
+    tails, init, write = [], tail.Tail.__init__, batch_files.Batches.write
 
-    def make(self, sealer):
-        made = real(self, sealer)
-        if made:
-            self._tail.rotate()
-            self._tail.release(made.last_seq)
-        return made
-    patch.setattr(journal.Journal, "_make_batch", make)
+    def remember(self, *given):
+        tails[:] = [self]
+        init(self, *given)
+
+    def release_and_write(self, number, data):
+        tails[0].release(batch.open_sealed(data)[1].last_seq)
+        write(self, number, data)
+    patch.setattr(tail.Tail, "__init__", remember)
+    patch.setattr(batch_files.Batches, "write", release_and_write)
 
 
 def commit_reported_too_early(patch):
@@ -132,26 +134,16 @@ def commit_reported_too_early(patch):
 
 def sync_tried_again_on_the_same_file(patch):
     """After a failed sync the same file is synced again and believed."""
-    real = tail.Tail._write
+    real = MemoryStore.sync
 
-    def write(self, data, last_seq):
-        store = self._store
-
-        class Retrying:
-            def __getattr__(self, name):
-                return getattr(store, name)
-
-            def sync(self, name):
-                try:
-                    store.sync(name)
-                except StoreError:
-                    store.sync(name)
-        self._store = Retrying()
+    def sync(self, name):
         try:
-            real(self, data, last_seq)
-        finally:
-            self._store = store
-    patch.setattr(tail.Tail, "_write", write)
+            real(self, name)
+        except StoreError:
+            if name[0] != "t":
+                raise
+            real(self, name)
+    patch.setattr(MemoryStore, "sync", sync)
 
 
 def failed_commit_not_stated_again(patch):
@@ -188,16 +180,14 @@ def trims_what_was_not_acknowledged(patch):
 
 def commits_share_a_sector(patch):
     """A commit continues in the sector of the one before, so tearing it hurts both."""
-    real = tail.Tail._write
+    real = MemoryStore.write
 
-    def write(self, parts, last_seq):
-        if self._offset:
-            old = self._store.read(self._name, self._offset - 512, 512)
-            self._offset -= 512
-            real(self, [old, *parts], last_seq)
-        else:
-            real(self, parts, last_seq)
-    patch.setattr(tail.Tail, "_write", write)
+    def write(self, name, offset, data):
+        if name[0] == "t" and offset and data.strip(b"\0"):
+            offset -= frame.SECTOR
+            data = self.read(name, offset, frame.SECTOR) + data
+        real(self, name, offset, data)
+    patch.setattr(MemoryStore, "write", write)
 
 
 def first_header_copy_wins(patch):
@@ -209,11 +199,19 @@ def first_header_copy_wins(patch):
 
 def read_means_durable(patch):
     """What a start can read counts as durable, though it may stand in the cache only."""
-    def restate(self):
-        if self._found:
-            self.durable_seq = self._found[-1].last_seq
-        self._pieces, self._found = self._found + self._pieces, []
-    patch.setattr(journal.Journal, "_restate", restate)
+    places, recover, put = {}, recovery.recover, tail.Tail.put
+
+    def remember(*given):
+        found = recover(*given)
+        places.clear()
+        places.update({piece.base_seq: piece.place for piece in found.pieces})
+        return found
+
+    def put_what_is_new(self, queue, sealed):
+        known = [places[entry.first_seq] for entry in queue if entry.first_seq in places]
+        return known or put(self, queue, sealed)
+    patch.setattr(journal, "recover", remember)
+    patch.setattr(tail.Tail, "put", put_what_is_new)
 
 
 MUTANTS = (

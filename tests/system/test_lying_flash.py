@@ -13,8 +13,8 @@ import pytest
 from fleet.store import incidents
 from gateway.core import record
 from gateway.core.journal.batch_files import parse_name
-from tests.support.lying_flash import K_MAX
 from tests.support.lying_site import Site
+from tests.support.memory_store import LIES_MAX
 
 DECLARING = (record.GAP, record.TORN, record.IO_ERROR, record.ALARM)
 ROUNDS_AFTER = 5            # connections after the cut: the fleet has to repeat itself
@@ -100,14 +100,14 @@ def any_life(seed):
 
 def last_writes():
     """Return the sets of writes that vanish: the last k, for every k."""
-    return [set(range(1, k + 1)) for k in range(1, K_MAX + 1)]
+    return [set(range(1, k + 1)) for k in range(1, LIES_MAX + 1)]
 
 
 def some_of_them(seed):
     """Return a set for every k: the k-th write from the end and some of the later ones."""
     chance = random.Random(seed)
     return [{k} | {place for place in range(1, k) if chance.random() < 0.5}
-            for k in range(1, K_MAX + 1)]
+            for k in range(1, LIES_MAX + 1)]
 
 
 def case(folder, live, vanished):
@@ -158,7 +158,7 @@ def play(folder, cases):
 
 def test_what_lying_flash_forgets_is_told_and_never_booked_twice(tmp_path):
     ends = play(tmp_path, [(live, vanished) for live in LIVES for vanished in last_writes()])
-    assert sum(ends.values()) == K_MAX * len(LIVES)
+    assert sum(ends.values()) == LIES_MAX * len(LIVES)
     assert min(ends["divided"], ends["lost, declared"], ends["nothing lost"]) > 5
 
 
@@ -170,7 +170,7 @@ def test_four_hundred_lies_are_told_and_never_booked_twice(tmp_path, capsys):
         cases += [(any_life(seed), vanished) for vanished in last_writes() + some_of_them(seed)]
     ends = play(tmp_path, cases)
     with capsys.disabled():
-        print(f"\nlying flash, k = 1..{K_MAX}: {dict(ends)}, 0 booked twice, 0 untold")
+        print(f"\nlying flash, k = 1..{LIES_MAX}: {dict(ends)}, 0 booked twice, 0 untold")
     assert sum(ends.values()) == len(cases) == 400
     assert min(ends["divided"], ends["lost, declared"], ends["nothing lost"]) > 20
 
@@ -178,7 +178,7 @@ def test_four_hundred_lies_are_told_and_never_booked_twice(tmp_path, capsys):
 def test_after_a_second_start_the_new_journal_is_the_one_that_goes_on(tmp_path):
     site = Site(tmp_path)
     online(site)
-    site.power_cut(set(range(1, K_MAX + 1)))
+    site.power_cut(set(range(1, LIES_MAX + 1)))
     for _ in range(ROUNDS_AFTER):
         site.poll(20)
         site.seal()

@@ -57,7 +57,7 @@ class Batches:
 
     def __init__(self, store, journal_id, names):
         """names: all file names of the store; those of other journals are left alone."""
-        self._store, self._journal_id = store, journal_id
+        self.store, self._journal_id = store, journal_id
         self._numbers = Runs()
         self._odd = {}              # number -> tuple of attempts, newest last, if not FIRST
         self._infos = {}
@@ -85,7 +85,7 @@ class Batches:
         failed = None
         for name in reversed(self._paths(number)):
             try:
-                data = self._store.read(name, 0, self._store.size(name))
+                data = self.store.read(name, 0, self.store.size(name))
             except StoreError as error:
                 failed = error
                 continue
@@ -191,12 +191,12 @@ class Batches:
             number = self.numbers()[0]
             size = self._size(number)
             for name in self._paths(number):
-                self._store.remove(name)
+                self.store.remove(name)
             self._drop(number)
             self._held_bytes -= size
             dropped.append(number)
         if dropped:
-            self._store.sync_dir()
+            self.store.sync_dir()
         return dropped
 
     def _oldest_end(self):
@@ -213,10 +213,10 @@ class Batches:
     def _put(self, name, number, data):
         """Make a file of sealed bytes durable; raises StoreError, the file then counts as torn."""
         try:
-            self._store.create(name)
-            self._store.write(name, 0, seal_file(data, self._journal_id, number))
-            self._store.sync(name)
-            self._store.sync_dir()
+            self.store.create(name)
+            self.store.write(name, 0, seal_file(data, self._journal_id, number))
+            self.store.sync(name)
+            self.store.sync_dir()
         except StoreError:
             self._torn.append(name)
             self._sweep()               # on a full disk these bytes are needed
@@ -262,7 +262,7 @@ class Batches:
         left = []
         for name in self._torn:
             try:
-                self._store.remove(name)
+                self.store.remove(name)
             except StoreError:
                 left.append(name)
         self._torn = left
@@ -272,7 +272,7 @@ class Batches:
             self._held_bytes += self._blocks(data_bytes + TRAILER_BYTES)
 
     def _size(self, number):
-        return sum([self._blocks(self._store.size(name)) for name in self._paths(number)])
+        return sum([self._blocks(self.store.size(name)) for name in self._paths(number)])
 
     def _blocks(self, count):
         return -(-count // self.block_bytes) * self.block_bytes

@@ -1,8 +1,9 @@
 """Records that wait in RAM for their commit: bounded, and honest about what did not fit.
 
-In this file: numbering, packing into frames of columns, and the account of dropped scans.
-Not here: flash.  A record gets a sequence number only if it is kept, so the sequence has no
-holes; a scan that finds no room is dropped and declared as a GAP when room is back.
+In this file: numbering, packing into frames of columns, the account of dropped scans, and how
+flash takes what comes from here.  Not here: flash itself.  A record gets a sequence number only
+if it is kept, so the sequence has no holes; a scan that finds no space is dropped and declared as
+a GAP when there is space again.
 """
 
 from collections import namedtuple
@@ -21,10 +22,31 @@ ENTRY_BYTES = 0             # what a packed entry is taken to cost beside its pa
 EVENT_READINGS = 4          # an event is taken to cost as much as so many readings
 EVENT_ROOM_BYTES = 65536    # events may go beyond the bound by this much
 
+OK, DEGRADED_RAM, FULL = "ok", "degraded-ram", "full"
+ENOSPC = 28
+
 # A frame's worth of records on its way to flash.  payload: the frame's bytes, never
 # encoded a second time.  sheet: its records, packed (codec/column_block.py), or None.
 Entry = namedtuple("Entry", (
     "context", "commit_seq", "first_seq", "last_seq", "readings", "payload", "sheet"))
+
+
+class Gaps:
+    """Scans that were dropped and are not declared yet, by stream."""
+
+    def __init__(self):
+        self.dropped = 0            # ever, and events for which there was no space either
+        self.open = {}              # stream -> [first ticks, last ticks, scans]
+
+    def drop(self, ticks_ms, stream):
+        """Count a scan that found no space."""
+        self.dropped += 1
+        gap = self.open.get(stream)
+        if gap is None:
+            self.open[stream] = [ticks_ms, ticks_ms, 1]
+        else:
+            gap[1] = ticks_ms
+            gap[2] += 1
 
 
 class Buffer:
@@ -32,7 +54,7 @@ class Buffer:
 
     def __init__(self, schema, context, last_seq, ram_bytes):
         """last_seq: the highest sequence in use.  ram_bytes: bound of what waits here."""
-        self._schema, self._context = schema, context
+        self._schema, self.context = schema, context
         self._ram_bytes = ram_bytes
         self.last_seq = last_seq
         self.queue = []             # Entry, oldest first
@@ -41,9 +63,13 @@ class Buffer:
         self._loose_readings = 0
         self._commit_seq = 0        # first sequence of the open commit, 0 = none
         self.ticks_ms = 0           # newest seen; stamps the journal's own events
-        self.dropped = 0            # scans that found no room, ever
-        self._refuses = False       # scans, for want of room on flash
-        self._gaps = {}             # stream -> [first ticks, last ticks, scans]
+        self._refuses = False       # scans, for want of space on flash
+        self._gaps = Gaps()
+
+    @property
+    def dropped_records(self):
+        """How many records found no space, ever."""
+        return self._gaps.dropped
 
     def scan(self, ticks_ms, stream, values):
         """Keep a scan; return its sequence, or 0 if it was dropped for lack of room."""
@@ -53,9 +79,9 @@ class Buffer:
             raise Bug("journal: %d values for stream %d" % (len(values), stream))
         self.ticks_ms = max(self.ticks_ms, ticks_ms)
         if self._refuses or self._used() + READING_BYTES * len(values) > self._ram_bytes:
-            self._drop(ticks_ms, stream)
+            self._gaps.drop(ticks_ms, stream)
             return 0
-        if stream in self._gaps:        # before the scan that ends it: none stands there without
+        if stream in self._gaps.open:   # before the scan that ends it: none stands there without
             self._declare(stream)
         self._keep(record.ScanRecord(self.last_seq + 1, ticks_ms, stream, values), len(values))
         return self.last_seq
@@ -65,7 +91,7 @@ class Buffer:
         record.encode_body(body)        # a body that is too long is found here, not at commit
         self.ticks_ms = max(self.ticks_ms, ticks_ms)
         if self._used() > self._ram_bytes + EVENT_ROOM_BYTES:
-            self.dropped += 1
+            self._gaps.dropped += 1
             return 0
         self._keep(record.EventRecord(self.last_seq + 1, ticks_ms, kind, list(body)),
                    EVENT_READINGS)
@@ -75,10 +101,6 @@ class Buffer:
         """Drop every scan from now on, or take scans again; events are taken all the same."""
         self._refuses = refuses
 
-    def waiting(self):
-        """Return True if records wait for a commit."""
-        return bool(self._loose or self.queue)
-
     def close_commit(self):
         """Pack what is loose; the next record begins another commit."""
         self._pack()
@@ -87,7 +109,7 @@ class Buffer:
     def change_context(self, context):
         """Let records from here on belong to another context (a new clock state)."""
         self.close_commit()
-        self._context = context
+        self.context = context
 
     def done(self, count):
         """Forget the first entries of the queue: they are durable."""
@@ -95,36 +117,22 @@ class Buffer:
             self._queue_bytes -= len(entry.payload) + ENTRY_BYTES
         self.queue = self.queue[count:]
 
-    def restate(self, entries):
-        """Put entries found at a start, and not surely durable, before all others."""
-        self.queue = entries + self.queue
-        self._queue_bytes += sum([len(entry.payload) + ENTRY_BYTES for entry in entries])
-
     def declare_gaps(self):
         """Append a GAP event for each stream that lost scans, once there is room for scans."""
         if self._refuses:
             return
-        for stream in sorted(self._gaps):
+        for stream in sorted(self._gaps.open):
             self._declare(stream)
 
     def _declare(self, stream):
-        first, last, count = self._gaps.pop(stream)
-        clock = self._context.clock
+        first, last, count = self._gaps.open.pop(stream)
+        clock = self.context.clock
         self.event(self.ticks_ms, record.GAP, [
             stream, utc_ms(clock, first), utc_ms(clock, last),
             "no room: %d scans dropped" % count])
 
     def _used(self):
         return self._queue_bytes + READING_BYTES * self._loose_readings
-
-    def _drop(self, ticks_ms, stream):
-        self.dropped += 1
-        gap = self._gaps.get(stream)
-        if gap is None:
-            self._gaps[stream] = [ticks_ms, ticks_ms, 1]
-        else:
-            gap[1] = ticks_ms
-            gap[2] += 1
 
     def _keep(self, item, readings):
         self.last_seq = item.seq
@@ -153,10 +161,43 @@ class Buffer:
         stop = record.is_event(last) and last.kind == record.STOP
         readings = sum([0 if record.is_event(r) else len(r.values) for r in records])
         self.queue.append(make_entry(
-            self._context, self._commit_seq,
+            self.context, self._commit_seq,
             (segment.DATA_STOP if stop else segment.DATA, records[0].seq, last.seq),
             readings, (data, packed(sheet) if len(self.queue) < KEPT_ENTRIES else None)))
         self._queue_bytes += len(self.queue[-1].payload) + ENTRY_BYTES
+
+
+class FlashState:
+    """How flash takes the records, what it did so far, and the event that says that it failed."""
+
+    def __init__(self, buffer):
+        """buffer: takes the events."""
+        self._buffer = buffer
+        self.state = OK
+        self.found_full = False            # since the last commit a write found the disk full
+        self._declared = False              # a failure since the last commit has its event
+        self.counts = {"commits": 0, "batches": 0, "errors": 0, "cursor_writes": 0,
+                       "lost_pieces": 0}
+
+    def committed(self):
+        """Note a commit: the next failure is one of its own."""
+        self.counts["commits"] += 1
+        self.state = OK
+        self._declared = self.found_full = False
+
+    def failed(self, operation, error):
+        """Count a failure and append one event until a commit succeeds again."""
+        self.counts["errors"] += 1
+        self.found_full = self.found_full or error.errno == ENOSPC
+        if not self._declared:
+            self._declared = True
+            self._buffer.event(self._buffer.ticks_ms, record.IO_ERROR,
+                               [operation, error.errno, str(error)[:200]])
+
+    def lost(self, what):
+        """Declare durable records that can no longer be read."""
+        self.counts["lost_pieces"] += 1
+        self._buffer.event(self._buffer.ticks_ms, record.GAP, [-1, None, None, what])
 
 
 def make_entry(context, commit_seq, span, readings, content):

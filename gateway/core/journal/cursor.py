@@ -46,7 +46,11 @@ def is_slot(name):
 
 
 class Cursor:
-    """Two slot files of one journal.  A slot whose write or sync failed is given up."""
+    """What the fleet has acknowledged, and two slot files that keep it.
+
+    seq, epoch: acknowledged.  marked_seq: how much of it is durable: only that may be trimmed.
+    A slot whose write or sync failed is given up.
+    """
 
     def __init__(self, store, names):
         """Read the slots among the store's names; raises StoreError if one cannot be read."""
@@ -60,19 +64,37 @@ class Cursor:
                 self._look(name)
         self._slots = sorted(self._slots)[-2:]
         self._generation = max([g for g, _ in self._slots] + [0])
+        self.seq = self.marked_seq = self.epoch = self._utc_ms = 0
 
     def best(self, journal_id):
         """Return the newest Mark of a journal, or None: then everything is sent again."""
         mine = [mark for mark in self.marks if mark.journal_id == journal_id]
         return max(mine) if mine else None
 
-    def write(self, journal_id, boot, position, utc_ms, sealed):
-        """Make a new mark durable.  Raises StoreError; the mark before it stays valid.
+    def start(self, mark):
+        """Go on from the best Mark of a journal, or from None."""
+        if mark is not None:
+            self.seq = self.marked_seq = mark.seq
+            self.epoch, self._utc_ms = mark.epoch, mark.utc_ms
 
-        position: (acknowledged sequence, fleet epoch).  sealed: (number, last_seq, chain).
+    def move(self, seq, epoch, utc_ms):
+        """Take a newer acknowledgement; return False for an older one.  A lower sequence needs a
+        higher epoch."""
+        if epoch < self.epoch or epoch == self.epoch and seq < self.seq:
+            return False
+        if epoch > self.epoch:
+            self.marked_seq = min(self.marked_seq, seq)
+        self.seq, self.epoch = seq, epoch
+        self._utc_ms = max(utc_ms or 0, 0)
+        return True
+
+    def write(self, journal_id, boot, sealed):
+        """Make durable what is acknowledged and sealed, (number, last_seq, chain).
+
+        Raises StoreError; the mark before it stays valid.
         """
         self._generation += 1
-        mark = Mark(self._generation, journal_id, boot, position[0], position[1], utc_ms,
+        mark = Mark(self._generation, journal_id, boot, self.seq, self.epoch, self._utc_ms,
                     sealed[0], sealed[1], sealed[2])
         if len(self._slots) < 2:
             self._make()
@@ -81,6 +103,7 @@ class Cursor:
         self._store.write(name, 0, encode(mark))
         self._store.sync(name)
         self._slots.append((self._generation, name))
+        self.marked_seq = self.seq
 
     def _make(self):
         name = "c%d" % self._next_name

@@ -161,6 +161,73 @@ class CoarseBatches(Batches):
             prefix_of(self._journal_id), span.first, last, span.rule, span.attempt)
 
 
+class Group:
+    """Whole batches of one boot, configuration, schema and clock that one coarse batch is to
+    stand for, and what is kept of them."""
+
+    def __init__(self):
+        self.first = None               # the first batch taken
+        self.replaced = []              # Replaced of each
+        self._schema, self._records, self._cells = None, [], []
+        self._sizes = [0, 0]            # bytes of events and number of values kept
+
+    def take(self, number, found, inflate, limits):
+        """Take the batch of a number, (content, link); return False if it does not belong here."""
+        content, link = found
+        try:
+            schema, records = batch.open_body(content, inflate)
+        except FormatError:
+            return False
+        first = self.first or content
+        if self._schema not in (None, schema) or (
+                (content.boot, content.config_hash, content.clock)
+                != (first.boot, first.config_hash, first.clock)):
+            return False
+        whole = downsampled.Content(schema, records, [])
+        kept = downsample.thin(whole, content.clock, downsampled.QUARTERS,
+                               limits(content.config_hash, whole))
+        sizes = [self._sizes[0] + sum([len(encode(item.body)) for item in kept if is_event(item)]),
+                 self._sizes[1] + sum([len(item.values) for item in kept if not is_event(item)])]
+        if self.replaced and (sizes[0] > EVENT_BYTES_MAX or sizes[1] > VALUES_MAX):
+            return False
+        self._records += kept
+        self._cells += downsample.cells_of(whole, content.clock, len(self.replaced))
+        self.replaced.append(downsampled.Replaced(
+            number, content.first_seq, content.last_seq, link))
+        self.first, self._schema, self._sizes = first, schema, sizes
+        return True
+
+    def content(self):
+        """Return the Content of the coarse batch."""
+        return downsampled.Content(self._schema, self._records, self._cells)
+
+
+class Draft:
+    """A coarse batch whose body is made part by part."""
+
+    def __init__(self, head, replaced, content, rule):
+        """head: the batch whose identity is taken over.  replaced: list of Replaced."""
+        self.replaced, self.rule = replaced, rule
+        self._head, self._parts = head, []
+        self._making = downsampled.make_parts(content, replaced, rule)
+
+    def more(self):
+        """Make one more part; return False when the body is complete."""
+        for part in self._making:
+            self._parts.append(part)
+            return True
+        return False
+
+    def payload(self, last, sealer):
+        """Return the payload bytes under the number of the last batch that it stands for."""
+        head, replaced = self._head, self.replaced
+        body = downsampled.make_body(self._parts, sealer.codec, sealer.compress)
+        return downsampled.encode_payload(downsampled.Coarse(
+            head.device, head.journal_id, last, head.boot, replaced[0].first_seq,
+            replaced[-1].last_seq, head.prev, head.config_hash, head.clock, sealer.codec, body,
+            self.rule, replaced))
+
+
 class Coarsening:
     """Makes batches coarser step by step; a step costs about as much as sealing a batch."""
 
@@ -170,17 +237,17 @@ class Coarsening:
         interval.Rules; the records may hold the configuration."""
         self._batches, self._sealer = batches, sealer
         self._inflate, self._limits = inflate, limits
-        self.refused = {}          # (number, rule) -> True: no room to be had there
+        self.refused = {}          # (number, rule) -> True: no space to be had there
         self._clear()
 
     def step(self, busy):
         """Return Done, True if there is more to do, or False if nothing can be made coarser.
 
         busy: numbers to leave alone (under way to the fleet).  Raises StoreError; the next
-        step begins anew.
+        step begins a new group.
         """
-        if self._making is not None:
-            return self._make(busy)
+        if self._draft is not None:
+            return self._draft.more() or self._finish(busy)
         if self._goal is None:
             self._clear()
             self._goal = self._batches.next_group(busy, self.refused)
@@ -188,19 +255,17 @@ class Coarsening:
         numbers, rule = self._goal
         if rule != downsampled.QUARTERS:
             return self._again(numbers[0], rule)
-        number = numbers[len(self._replaced)]
+        group = self._group
+        number = numbers[len(group.replaced)]
         if number in busy or not self._take(number):
-            if self._replaced:
+            if group.replaced:
                 return self._close()
             return self._clear() if number in busy else self._refuse([number], rule)
-        return self._close() if len(self._replaced) == len(numbers) else True
+        return self._close() if len(group.replaced) == len(numbers) else True
 
     def _clear(self):
-        self._goal = self._first = None     # ([numbers], rule), the first batch taken
-        self._making = self._named = self._rule = None
-        self._parts = []
-        self._schema, self._records, self._cells, self._replaced = None, [], [], []
-        self._sizes = [0, 0]                # bytes of events and number of values kept
+        self._goal = self._draft = None     # ([numbers], rule); Draft
+        self._group = Group()
         return True
 
     def _refuse(self, numbers, rule):
@@ -217,38 +282,15 @@ class Coarsening:
             return None
 
     def _take(self, number):
-        """Take a whole batch into the open group; return False if it does not belong there."""
         found = self._read(number)
-        if found is None:
-            return False
-        content, link = found
-        try:
-            schema, records = batch.open_body(content, self._inflate)
-        except FormatError:
-            return False
-        first = self._first or content
-        if self._schema not in (None, schema) or (
-                (content.boot, content.config_hash, content.clock)
-                != (first.boot, first.config_hash, first.clock)):
-            return False
-        whole = downsampled.Content(schema, records, [])
-        kept = downsample.thin(whole, content.clock, downsampled.QUARTERS,
-                            self._limits(content.config_hash, whole))
-        sizes = [self._sizes[0] + sum([len(encode(item.body)) for item in kept if is_event(item)]),
-                 self._sizes[1] + sum([len(item.values) for item in kept if not is_event(item)])]
-        if self._replaced and (sizes[0] > EVENT_BYTES_MAX or sizes[1] > VALUES_MAX):
-            return False
-        self._records += kept
-        self._cells += downsample.cells_of(whole, content.clock, len(self._replaced))
-        self._replaced.append(downsampled.Replaced(
-            number, content.first_seq, content.last_seq, link))
-        self._first, self._schema, self._sizes = first, schema, sizes
-        return True
+        return found is not None and self._group.take(
+            number, found, self._inflate, self._limits)
 
     def _close(self):
         """Begin to write what was taken."""
-        content = downsampled.Content(self._schema, self._records, self._cells)
-        return self._begin((self._first, self._replaced), content, downsampled.QUARTERS)
+        group = self._group
+        self._draft = Draft(group.first, group.replaced, group.content(), downsampled.QUARTERS)
+        return True
 
     def _again(self, number, rule):
         """Begin to make a coarsened batch coarser still."""
@@ -261,32 +303,20 @@ class Coarsening:
         except FormatError:
             return self._refuse([number], rule)
         content = downsample.again(content, old.clock, rule,
-                                self._limits(old.config_hash, content))
-        return self._begin((old, old.replaced), content, rule)
-
-    def _begin(self, named, content, rule):
-        """named: (batch whose head is taken over, list of Replaced)."""
-        self._named, self._rule, self._parts = named, rule, []
-        self._making = downsampled.make_parts(content, named[1], rule)
+                                   self._limits(old.config_hash, content))
+        self._draft = Draft(old, old.replaced, content, rule)
         return True
 
-    def _make(self, busy):
-        """Make one more part of the body; with the last one seal it and let it count."""
-        for part in self._making:
-            self._parts.append(part)
-            return True
-        head, replaced = self._named
-        numbers, rule, sealer = self._goal[0], self._rule, self._sealer
+    def _finish(self, busy):
+        """Seal the draft and let it count."""
+        draft, numbers, sealer = self._draft, self._goal[0], self._sealer
+        rule, replaced = draft.rule, draft.replaced
         if rule == downsampled.QUARTERS:
             numbers = [one.number for one in replaced]
-        body = downsampled.make_body(self._parts, sealer.codec, sealer.compress)
         self._clear()
         if [number for number in numbers if number in busy]:
             return True                         # on its way since we began: another time
-        payload = downsampled.encode_payload(downsampled.Coarse(
-            head.device, head.journal_id, numbers[-1], head.boot, replaced[0].first_seq,
-            replaced[-1].last_seq, head.prev, head.config_hash, head.clock, sealer.codec, body,
-            rule, replaced))
+        payload = draft.payload(numbers[-1], sealer)
         if len(payload) > SEALED_AIM or not self._batches.is_worth(numbers, len(payload) + 200):
             return self._refuse(numbers, rule)
         self._batches.replace(numbers, rule, downsampled.seal(payload, sealer.kid, sealer.sign))

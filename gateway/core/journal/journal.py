@@ -2,7 +2,8 @@
 
 In this file: append, commit, seal, acknowledge, trim, over an injected store.  Not here:
 how it is found again after a start (recovery.py), files (tail.py, cursor.py,
-batch_files.py), RAM (buffer.py).  The rules: docs/formats.md, "Journal on flash".
+batch_files.py), RAM (buffer.py), what waits for a batch (unsealed.py).  The rules:
+docs/formats.md, "Journal on flash".
 
 The caller commits before it publishes: only what durable_seq covers may leave the box.
 """
@@ -16,21 +17,14 @@ from gateway.core.errors import Bug, JournalError, StoreError
 from gateway.core.evidence import batch, chain
 from gateway.core.journal import segment
 from gateway.core.journal.batch_files import Batches
-from gateway.core.journal.buffer import Buffer, make_entry
-from gateway.core.journal.frame_search import Piece, bare, columns_of, records_of, sheet_of_piece
+from gateway.core.journal.buffer import DEGRADED_RAM, ENOSPC, FULL, OK, Buffer, FlashState
 from gateway.core.journal.recovery import Unsure, recover
 from gateway.core.journal.tail import SEGMENT_BYTES
+from gateway.core.journal.unsealed import Unsealed
 
-OK, DEGRADED_RAM, FULL = "ok", "degraded-ram", "full"
-ENOSPC = 28
-RESTATE_FRAMES = 64         # frames of earlier boots written again in one write
 SCRUB_BATCHES = 6           # per seal: 30 days of quarter hours are read within a week
-SEAL_TRIES = 3              # seals that may fail to read a piece before it is declared lost
 COMMIT_TRIES = 3            # each in a new segment; then records stay in RAM
 RAM_BYTES = 4194304         # what may wait in RAM while flash fails
-KEPT_READINGS = 81920       # unsealed records of so many readings stay in RAM; the rest is read
-BATCH_BYTES_AIM = 393216    # columns in one batch; sealed it stays far below 1 MiB
-BATCH_READINGS_MAX = 1048576
 
 # schema: tuple of reading.Stream.  config_hash: 32 bytes.  descriptor: CBOR bytes of the site.
 # random16: callable for 16 random bytes.  clock: reading.ClockState.  ticks_ms: now.
@@ -54,44 +48,56 @@ class Journal:
         is made room on.  Raises StoreError only if the store cannot even be listed.
         """
         found = recover(store, opening.device, opening.random16, segment_bytes, batches)
-        journal = cls(store, opening, found, ram_bytes)
-        journal._append_opening(opening, found)
-        return journal
+        return cls(opening, found, ram_bytes)
 
-    def __init__(self, store, opening, found, ram_bytes):
-        """Use Journal.open."""
-        self._store, self._device = store, opening.device
-        self._tail, self._cursor = found.tail, found.cursor
-        self.batches = found.batches
-        self.journal_id = found.journal_id
-        self.boot = found.boot + 1
+    def __init__(self, opening, found, ram_bytes=RAM_BYTES):
+        """Go on from a recovery.Recovered; use Journal.open."""
+        self.journal_id, self.boot = found.journal_id, found.boot + 1
+        self._tail, self.batches = found.tail, found.batches
         self._sealed = found.sealed
-        self._found = found.pieces          # of earlier boots, to be written again
-        self._pieces = []                   # durable, not sealed
         self._unsure = found.unsure         # sealed bytes still to be made durable
-        self._kept = 0                      # readings of pieces that have their sheet
-        self._failures = {}                 # place -> seal attempts that could not read it
-        self._mark_utc_ms = found.mark.utc_ms if found.mark else 0
-        self._context = segment.Context(
+        context = segment.Context(
             self.boot, opening.config_hash, columns.encode_schema(opening.schema),
             opening.clock, opening.software)
-        self._buffer = Buffer(opening.schema, self._context, found.last_seq, ram_bytes)
+        self._buffer = Buffer(opening.schema, context, found.last_seq, ram_bytes)
+        self._flash = FlashState(self._buffer)
+        self._cursor = found.cursor
+        self._cursor.start(found.mark)
+        self._unsealed = Unsealed(found.pieces, self._tail, self._flash)
         last = self._unsure or self._sealed
         self.recovered_seq = found.pieces[-1].last_seq if found.pieces else last.last_seq
         self.durable_seq = found.pieces[0].first_seq - 1 if found.pieces else found.last_seq
-        self.acknowledged_seq = found.mark.seq if found.mark else 0
-        self.epoch = found.mark.epoch if found.mark else 0
-        self._marked_seq = self.acknowledged_seq
-        self.state = OK
-        self.out_of_room = False            # since the last commit a write found the disk full
-        self._error_noted = False
-        self._counts = {"commits": 0, "batches": 0, "errors": 0, "cursor_writes": 0,
-                        "lost_pieces": 0}
+        events = [(record.BOOT, ["start", opening.software, 0 if found.clean else 1,
+                                 found.last_seq])]
+        if found.config_hash != opening.config_hash:    # first, so that any record implies it
+            events.insert(0, (record.CONFIG, [opening.config_hash, opening.descriptor]))
+        for kind, body in events + found.events:
+            self._buffer.event(opening.ticks_ms, kind, body)
 
     @property
-    def clock(self):
+    def state(self):
+        """OK, DEGRADED_RAM or FULL: how the last commit went."""
+        return self._flash.state
+
+    @property
+    def out_of_room(self):
+        """Whether a write found the disk full since the last commit."""
+        return self._flash.found_full
+
+    @property
+    def acknowledged_seq(self):
+        """Highest sequence that a receipt covered."""
+        return self._cursor.seq
+
+    @property
+    def epoch(self):
+        """The fleet's epoch in that receipt."""
+        return self._cursor.epoch
+
+    @property
+    def clock_state(self):
         """The reading.ClockState that new records carry."""
-        return self._context.clock
+        return self._buffer.context.clock
 
     @property
     def last_seq(self):
@@ -106,7 +112,7 @@ class Journal:
     @property
     def unsealed_readings(self):
         """How many readings no batch holds yet, those still in RAM left out."""
-        return sum([piece.readings for piece in self._found + self._pieces])
+        return self._unsealed.readings
 
     def append_scan(self, ticks_ms, stream, values):
         """Take a scan into RAM; return its sequence, 0 if there was no room (a declared gap).
@@ -130,29 +136,26 @@ class Journal:
         and after COMMIT_TRIES they stay in RAM, `state` says so and the next commit tries.
         """
         self._buffer.close_commit()
-        if not self._buffer.queue and not self._found:
+        if not self._buffer.queue and not self._unsealed.found:
             return self.durable_seq
         for _ in range(COMMIT_TRIES if self.state == OK else 1):
             try:
                 self._drain()
             except StoreError as error:
-                failed = error
-                self._note_error("commit", error)
+                self._flash.failed("commit", error)
+                state = FULL if error.errno == ENOSPC else DEGRADED_RAM
                 continue
-            self._counts["commits"] += 1
-            self.state = OK
-            self._error_noted = self.out_of_room = False
+            self._flash.committed()
             self._buffer.declare_gaps()
             return self.durable_seq
-        self.state = FULL if failed.errno == ENOSPC else DEGRADED_RAM
+        self._flash.state = state
         return self.durable_seq
 
     def set_clock(self, clock):
         """Let records from here on carry another reading.ClockState."""
-        old = self._context
-        self._context = segment.Context(
-            old.boot, old.config_hash, old.schema, clock, old.software)
-        self._buffer.change_context(self._context)
+        old = self._buffer.context
+        self._buffer.change_context(segment.Context(
+            old.boot, old.config_hash, old.schema, clock, old.software))
 
     def seal(self, sealer):
         """Turn durable records of one context into the next batch; return its number, None when
@@ -165,15 +168,15 @@ class Journal:
         try:
             self.batches.write(number, data)
         except StoreError as error:
-            self._note_error("seal", error)
+            self._flash.failed("seal", error)
             return None
         self._unsure = None
         self._sealed = segment.Sealed(number, last_seq, link)
         self.batches.remember(number, first_seq, last_seq, link)
         self._write_mark()
-        self._drop_pieces(last_seq)
+        self._unsealed.drop(last_seq)
         self._tail.release(last_seq)
-        self._counts["batches"] += 1
+        self._flash.counts["batches"] += 1
         return number
 
     def batch_numbers(self):
@@ -205,17 +208,11 @@ class Journal:
         return self._unsure.data if self._unsure else None
 
     def replay(self):
-        """Yield (context, record) for every record on flash that no batch holds yet.
+        """Return an iterator over (context, record) of all on flash that no batch holds yet.
 
         Leaves out what cannot be read now; sealing tries again and declares it.
         """
-        for piece in self._found + self._pieces:
-            try:
-                found = records_of(self._tail, piece)
-            except StoreError:
-                continue
-            for item in found or ():
-                yield piece.context, item
+        return self._unsealed.records()
 
     def acknowledge(self, seq, now_ms, epoch=None):
         """Move the cursor to what a receipt says; a lower seq needs a higher fleet epoch.
@@ -224,21 +221,16 @@ class Journal:
         """
         if seq > self._sealed.last_seq:
             raise Bug("journal: acknowledged %d, sealed %d" % (seq, self._sealed.last_seq))
-        epoch = self.epoch if epoch is None else epoch
-        if epoch < self.epoch or epoch == self.epoch and seq < self.acknowledged_seq:
+        if not self._cursor.move(seq, self.epoch if epoch is None else epoch, now_ms):
             return False
-        if epoch > self.epoch:
-            self._marked_seq = min(self._marked_seq, seq)
-        self.acknowledged_seq, self.epoch = seq, epoch
-        self._mark_utc_ms = max(now_ms or 0, 0)
         return self._write_mark()
 
     def trim(self, keep_bytes):
         """Delete acknowledged batches, oldest first, down to keep_bytes; return numbers."""
         try:
-            return self.batches.trim(keep_bytes, self._marked_seq)
+            return self.batches.trim(keep_bytes, self._cursor.marked_seq)
         except StoreError as error:
-            self._note_error("trim", error)
+            self._flash.failed("trim", error)
             return []
 
     def scrub(self, count=SCRUB_BATCHES):
@@ -260,141 +252,50 @@ class Journal:
             "epoch": self.epoch, "unsealed_readings": self.unsealed_readings,
             "batches_on_flash": len(numbers), "first_batch": numbers[0] if numbers else 0,
             "last_batch": self._sealed.number, "segments_held": held, "segments_free": free,
-            "generation": self._tail.generation, "dropped_scans": self._buffer.dropped,
+            "generation": self._tail.generation, "dropped_scans": self._buffer.dropped_records,
         }
-        stats.update(self._counts)
+        stats.update(self._flash.counts)
         return stats
 
     def _write_mark(self):
         """Make durable what is acknowledged and sealed; return whether that worked."""
         try:
-            self._cursor.write(self.journal_id, self.boot, (self.acknowledged_seq, self.epoch),
-                               self._mark_utc_ms, self._sealed)
+            self._cursor.write(self.journal_id, self.boot, self._sealed)
         except StoreError as error:
-            self._note_error("cursor", error)
+            self._flash.failed("cursor", error)
             return False
-        self._marked_seq = self.acknowledged_seq
-        self._counts["cursor_writes"] += 1
+        self._flash.counts["cursor_writes"] += 1
         return True
 
-    def _append_opening(self, opening, found):
-        """Append what a start has to say; CONFIG first, so that any record implies it."""
-        events = []
-        if found.config_hash != opening.config_hash:
-            events.append((record.CONFIG, [opening.config_hash, opening.descriptor]))
-        unclean = 0 if found.clean else 1
-        events.append((record.BOOT, ["start", opening.software, unclean, found.last_seq]))
-        for kind, body in events + found.events:
-            self._buffer.event(opening.ticks_ms, kind, body)
-
     def _drain(self):
-        self._restate()
+        while self._unsealed.found:
+            entries = self._unsealed.restatement()
+            if entries:
+                self._unsealed.found = self._unsealed.found[self._put(entries):]
         queue = self._buffer.queue
         while queue:
             self._buffer.done(self._put(queue))
             queue = self._buffer.queue
 
-    def _restate(self):
-        """Write what a start found into a new segment: reading it proved nothing."""
-        while self._found:
-            entries = []
-            for piece in self._found:
-                data = columns_of(self._tail, piece)
-                if data is None and not entries:
-                    self._found = self._found[1:]
-                    self._lose(piece)
-                if data is None or entries and (
-                        piece.context != entries[0].context or len(entries) >= RESTATE_FRAMES
-                        or piece.base_seq != entries[-1].last_seq + 1):
-                    break
-                entries.append(make_entry(
-                    piece.context, entries[0].commit_seq if entries else piece.base_seq,
-                    (segment.DATA, piece.base_seq, piece.last_seq), piece.readings, (data, None)))
-            if entries:
-                self._found = self._found[self._put(entries):]
-
     def _put(self, entries):
         """Make the first entries durable in one write; return how many."""
         places = self._tail.put(entries, self._sealed)
         for i in range(len(places)):
-            self._add_piece(entries[i], places[i])
+            self._unsealed.add(entries[i], places[i], self._sealed.last_seq)
             self.durable_seq = entries[i].last_seq
         return len(places)
 
-    def _add_piece(self, entry, place):
-        first_seq = max(entry.first_seq, self._sealed.last_seq + 1)
-        sheet = entry.sheet if self._kept + entry.readings <= KEPT_READINGS else None
-        self._kept += entry.readings if sheet else 0
-        self._pieces.append(Piece(entry.context, entry.first_seq, first_seq, entry.last_seq,
-                                  entry.readings, len(entry.payload), place, None, sheet))
-
-    def _drop_pieces(self, last_seq):
-        kept = [piece for piece in self._pieces if piece.last_seq > last_seq]
-        self._kept = sum([piece.readings for piece in kept if piece.sheet])
-        self._pieces = kept
-
     def _make_batch(self, sealer):
         """Return the next Unsure batch made of the oldest pieces, None if there are none."""
-        self._drop_pieces(self._sealed.last_seq)
-        taken, sheets, readings, size = [], [], 0, 0
-        for piece in list(self._pieces):
-            if taken and (piece.context != taken[0].context
-                          or piece.first_seq != taken[-1].last_seq + 1
-                          or readings + piece.readings > BATCH_READINGS_MAX):
-                break
-            try:
-                found = sheet_of_piece(self._tail, piece)
-            except StoreError as error:
-                if taken or not self._given_up(piece, error):
-                    break
-                found = None
-            if found is None:
-                if taken:
-                    break
-                self._lose(piece)
-                continue
-            taken.append(piece)
-            sheets.append(found)
-            self._pieces[self._pieces.index(piece)] = bare(piece)   # its sheet is used up
-            readings, size = readings + piece.readings, size + piece.size
-            if size >= BATCH_BYTES_AIM:
-                break
-        return self._encode_batch(joined(sheets), taken, sealer) if taken else None
-
-    def _given_up(self, piece, error):
-        """Note that a piece could not be read; return True after SEAL_TRIES such seals."""
-        self._note_error("read " + piece.place[0], error)
-        tries = self._failures.get(piece.place, 0) + 1
-        self._failures[piece.place] = tries
-        if tries >= SEAL_TRIES:
-            self._failures.pop(piece.place)
-        return tries >= SEAL_TRIES
-
-    def _encode_batch(self, sheet, pieces, sealer):
+        pieces, sheets = self._unsealed.oldest(self._sealed.last_seq)
+        if not pieces:
+            return None
         context, number = pieces[0].context, self._sealed.number + 1
         first_seq, last_seq = pieces[0].first_seq, pieces[-1].last_seq
         schema = columns.decode_schema(context.schema)
         payload = batch.encode_payload(batch.Batch(
-            self._device, self.journal_id, number, context.boot, first_seq, last_seq,
+            self._tail.identity[0], self.journal_id, number, context.boot, first_seq, last_seq,
             self._sealed.chain, context.config_hash, context.clock, sealer.codec,
-            batch.make_body(schema, sheet, sealer.codec, sealer.compress)))
+            batch.make_body(schema, joined(sheets), sealer.codec, sealer.compress)))
         data = batch.seal(payload, sealer.kid, sealer.sign)
         return Unsure(number, first_seq, last_seq, chain.link(payload), data)
-
-    def _lose(self, piece):
-        """Declare a piece that can no longer be read; the journal goes on without it."""
-        self._counts["lost_pieces"] += 1
-        self._pieces = [other for other in self._pieces if other is not piece]
-        self.append_event(self._buffer.ticks_ms, record.GAP, [
-            -1, None, None, "sequence %d to %d unreadable in segment %d" % (
-                piece.first_seq, piece.last_seq, piece.place[2])])
-
-    def _note_error(self, operation, error):
-        """Count a failure and append one event until a commit succeeds again."""
-        self._counts["errors"] += 1
-        self.out_of_room = self.out_of_room or error.errno == ENOSPC
-        if not self._error_noted:
-            self._error_noted = True
-            self._buffer.event(self._buffer.ticks_ms, record.IO_ERROR,
-                               [operation, error.errno, str(error)[:200]])
-

@@ -17,13 +17,15 @@ WINDOW = 8              # batches under way at once
 RESEND_MS = 30000       # without a receipt a batch goes out again after this
 GONE_MAX = 64           # numbers without a file that are named: a card that lost more is empty
 
-ADVANCED = "advanced"           # store seq and epoch in the cursor
-UNCHANGED = "unchanged"         # nothing new: an old or repeated receipt
-REWOUND = "rewound"             # new epoch: store seq and epoch, batches go out again
-FOREIGN = "foreign"             # another device or journal
-STALE_EPOCH = "stale-epoch"     # of a store that was replaced since
-AHEAD = "ahead"                 # acknowledges what was never sealed: alarm
-FORK = "fork"                   # chain value is not ours, or no batch ends there: alarm
+# Numbers cost a board nothing; their names stand below.
+ADVANCED = 0        # store seq and epoch in the cursor
+UNCHANGED = 1       # nothing new: an old or repeated receipt
+REWOUND = 2         # new epoch: store seq and epoch, batches go out again
+FOREIGN = 3         # another device or journal
+STALE_EPOCH = 4     # of a store that was replaced since
+AHEAD = 5           # acknowledges what was never sealed: alarm
+FORK = 6            # chain value is not ours, or no batch ends there: alarm
+STATUSES = ("advanced", "unchanged", "rewound", "foreign", "stale-epoch", "ahead", "fork")
 
 # status: one of the above.  seq, epoch: to keep now.  missing: sequences (first, last) that
 # the fleet asks for again but that were deleted here, or None.
@@ -85,7 +87,7 @@ class Outbox:
         info = self._info(number)
         return info is not None and info[1] > self.acknowledged_seq
 
-    def unreadable(self):
+    def left_out(self):
         """Return the numbers left out, for now or for good, ascending: those that flash would
         not read, those whose bytes changed, those whose file is gone."""
         return sorted(list(self._skipped) + list(self._later) + self._gone())

@@ -8,7 +8,9 @@ Not here: what a commit or a seal is (journal.py) and any clock: times come in.
 
 from gateway.core.errors import Bug
 
-NOTHING, COMMIT, SEAL = "nothing", "commit", "seal"
+NOTHING = 0
+COMMIT = 1
+SEAL = 2
 
 ALARM_SEAL_MS = 60000       # an alarm seals at most this often
 CURSOR_S = 30               # the cursor costs 4 KiB of flash per update

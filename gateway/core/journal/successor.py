@@ -8,7 +8,7 @@ the new journal the one that the next start finds.
 from gateway.core.evidence import chain
 from gateway.core.journal import tail
 from gateway.core.journal.cursor import Cursor
-from gateway.core.journal.journal import RAM_BYTES, Journal
+from gateway.core.journal.journal import Journal
 from gateway.core.journal.recovery import Recovered
 from gateway.core.journal.segment import Sealed
 
@@ -19,7 +19,7 @@ def open_beside(old, opening, events, batches, segment_bytes):
     old: the Journal that ends.  events: list of (kind, body) to declare first.  batches,
     segment_bytes: as for Journal.open.
     """
-    store, journal_id = old._store, opening.random16()
+    store, journal_id = old.batches.store, opening.random16()
     names = sorted(store.list())
     writer = tail.Tail(store, (opening.device, journal_id), 0, segment_bytes)
     for name in names:
@@ -30,6 +30,4 @@ def open_beside(old, opening, events, batches, segment_bytes):
         sealed=Sealed(0, 0, chain.start(opening.device, journal_id)), config_hash=None,
         clean=True, pieces=[], mark=None, cursor=Cursor(store, names),
         batches=batches(store, journal_id, names), tail=writer, unsure=None, events=events)
-    journal = Journal(store, opening, found, RAM_BYTES)
-    journal._append_opening(opening, found)
-    return journal
+    return Journal(opening, found)

@@ -109,11 +109,15 @@ def test_a_forged_batch_turns_the_evidence_red(browser, table, desk, gateway):
 def test_unknown_figures_are_a_dash_and_never_a_zero(browser, table):
     nothing = {"grid": None, "pv": None, "battery": None, "it": None, "cooling": None,
                "lighting": None, "other": None, "residual": None, "genset": None}
-    table.take("shop-1", live(power_w=nothing, carbon={}, nodes=[], battery={}), clock_now(), 0)
+    table.take("shop-1", live(
+        power_w=nothing, carbon={}, nodes=[], battery={},
+        climate=[{"name": "hall", "temperature_c": None}]), clock_now(), 0)
     shown = text_of(browser.get("/").text).replace("\u202f", " ")
     assert "Grid – Solar (PV) – Battery –" in shown
     assert "Carbon per core-hour, now –" in shown
-    assert "From – Grid" in shown and "Power of all loads –" in shown
+    assert "From – Grid" in shown
+    assert "Power of all loads – carbon intensity not known" in shown
+    assert "hall: no reading" in shown
 
 
 def test_a_sum_with_an_unknown_part_is_said_to_be_at_least_that(browser, table):

@@ -15,31 +15,14 @@ from gateway.storage.deflate import deflate
 from gateway.storage.restart import inflate
 from gateway.storage.retention import Limits, Room
 from tests.support import virtual_time
-from tests.support.shelf import Shelf
+from tests.support.memory_store import ENOSPC, Fault, MemoryStore
 from tests.support.writer_desk import Desk
 
-ENOSPC = 28
 BLOCK = 4096
 SCHEMA = (Stream("meter", (Point(43, 0, ""), Point(14, 0, ""))),)
 SEALER = Sealer(b"kid-0001", lambda data: bytes(64), deflate, batch.CODEC_DEFLATE)
 CLOCK = ClockState(3, 0, 1_760_000_400_000, 20)     # a whole quarter hour
 QUARTER_MS = 900_000
-
-
-class Disk(Shelf):
-    """A shelf of `size` bytes: what does not fit is refused as a full disk refuses it."""
-
-    def __init__(self, size):
-        super().__init__()
-        self.room = size
-
-    def free_bytes(self):
-        return self.room - sum(-(-len(data) // BLOCK) * BLOCK for data in self.files.values())
-
-    def write(self, name, offset, data):
-        if offset + len(data) - len(self.files[name]) > self.free_bytes():
-            raise StoreError(f"{name}: no space left", ENOSPC)
-        super().write(name, offset, data)
 
 
 class Cabinet:
@@ -89,7 +72,7 @@ LIMITS = b"\xa2" + b"\x67devices\x80" + b"\x6ainterval_s\x0a"
 
 
 def test_acknowledged_batches_go_before_anything_is_made_coarser():
-    cabinet = Cabinet(Shelf(), keep_bytes=20 * BLOCK)
+    cabinet = Cabinet(MemoryStore(), keep_bytes=20 * BLOCK)
     for _ in range(40):
         cabinet.quarter()
     cabinet.journal.acknowledge(cabinet.journal.batch_info(30)[1], 0)
@@ -99,7 +82,7 @@ def test_acknowledged_batches_go_before_anything_is_made_coarser():
 
 
 def test_what_the_fleet_does_not_have_is_made_coarser_oldest_first():
-    cabinet = Cabinet(Shelf(), keep_bytes=30 * BLOCK)
+    cabinet = Cabinet(MemoryStore(), keep_bytes=30 * BLOCK)
     for _ in range(40):
         cabinet.quarter()
     before = cabinet.records()
@@ -113,7 +96,7 @@ def test_what_the_fleet_does_not_have_is_made_coarser_oldest_first():
 
 
 def test_batches_under_way_and_the_newest_are_left_alone():
-    cabinet = Cabinet(Shelf(), keep_bytes=0)
+    cabinet = Cabinet(MemoryStore(), keep_bytes=0)
     for _ in range(24):
         cabinet.quarter()
     cabinet.under_way = [3]
@@ -123,7 +106,7 @@ def test_batches_under_way_and_the_newest_are_left_alone():
 
 
 def test_the_reserve_is_made_once_and_found_again():
-    store = Shelf()
+    store = MemoryStore()
     Cabinet(store).tend()
     assert store.size(rooms.RESERVE) == rooms.RESERVE_BYTES
     again = Cabinet(store)
@@ -131,24 +114,25 @@ def test_the_reserve_is_made_once_and_found_again():
 
 
 def test_a_reserve_that_never_became_whole_is_made_anew():
-    store = Shelf({rooms.RESERVE: b"torn"})
+    store = MemoryStore({rooms.RESERVE: b"torn"})
     Cabinet(store).tend()
     assert store.size(rooms.RESERVE) == rooms.RESERVE_BYTES
 
 
 def test_on_a_full_disk_events_are_kept_and_scans_are_refused_and_declared():
-    disk = Disk(3 << 20)
+    disk = MemoryStore()
+    disk.capacity = 3 << 20
     cabinet = Cabinet(disk)
     cabinet.quarter()
     cabinet.tend()
-    disk.room = sum(-(-len(data) // BLOCK) * BLOCK for data in disk.files.values())    # full
+    disk.capacity = disk.used_bytes()                   # full
     while not cabinet.room.released:
         cabinet.quarter()
     assert rooms.RESERVE not in disk.list() and cabinet.journal.state == OK
     assert cabinet.journal.append_scan(cabinet.at_ms, 0, (1, 1)) == 0
     seq = cabinet.journal.append_event(cabinet.at_ms, record.ALARM, ["test", ""])
     assert cabinet.commit() == seq                      # kept in the reserve's room
-    disk.room += 4 << 20                                # somebody made room
+    disk.capacity += 4 << 20                            # somebody made room
     cabinet.tend()
     assert cabinet.room.status()["reserve"] == "whole" and not cabinet.room.released
     assert cabinet.journal.append_scan(cabinet.at_ms, 0, (2, 2)) > 0
@@ -160,25 +144,21 @@ def test_on_a_full_disk_events_are_kept_and_scans_are_refused_and_declared():
 
 
 def test_only_a_full_disk_spends_the_reserve_not_an_error_after_one_that_was_survived():
-    cabinet = Cabinet(Shelf())
+    cabinet = Cabinet(MemoryStore())
     cabinet.tend()
-    failing = iter([ENOSPC])
-    write = cabinet.store.write
-
-    def refuses(name, offset, data):
-        for errno in failing:
-            raise StoreError("no", errno)
-        write(name, offset, data)
-    cabinet.store.write = refuses
+    store = cabinet.store
+    store.fault = Fault(store.ops, 1, ENOSPC)
     cabinet.quarter()                               # full once, then the second try went well
-    assert cabinet.journal.state == OK
-    failing = iter([5] * 9)                         # now the flash is broken, not full
+    assert store.hits == 1 and cabinet.journal.state == OK
+    store.fault = Fault(operation="write")          # now it is broken, not full
     cabinet.quarter()
+    assert store.hits > 1
     assert cabinet.room.status()["reserve"] == "whole"
 
 
 def test_a_disk_that_fills_up_is_made_room_on_before_scans_are_lost():
-    disk = Disk(4 << 20)
+    disk = MemoryStore()
+    disk.capacity = 4 << 20
     cabinet = Cabinet(disk)
     cabinet.tend()
     for _ in range(900):
@@ -191,27 +171,23 @@ def test_a_disk_that_fills_up_is_made_room_on_before_scans_are_lost():
 
 
 def test_a_failing_flash_is_told_and_the_next_call_tries_again():
-    cabinet = Cabinet(Shelf(), keep_bytes=10 * BLOCK)
+    cabinet = Cabinet(MemoryStore(), keep_bytes=10 * BLOCK)
     for _ in range(30):
         cabinet.quarter()
-    broken = cabinet.store.create
-
-    def fails(name):
-        raise StoreError("no", 5)
-    cabinet.store.create = fails
+    cabinet.store.fault = Fault(operation="create")
     with pytest.raises(StoreError):
         cabinet.tend()
-    cabinet.store.create = broken
+    cabinet.store.fault = None
     assert cabinet.tend()
 
 
 def test_a_rotten_batch_neither_stops_trimming_nor_coarsening():
-    cabinet = Cabinet(Shelf(), keep_bytes=10 * BLOCK)
+    cabinet = Cabinet(MemoryStore(), keep_bytes=10 * BLOCK)
     for _ in range(40):
         cabinet.quarter()
     for number in (1, 5):
         (name,) = [name for name in cabinet.store.list() if f"-{number:08x}-" in name]
-        cabinet.store.files[name][99] ^= 1
+        cabinet.store.rot(name, 99)
     cabinet.journal.acknowledge(cabinet.journal.batch_info(3)[1], 0)
     done = cabinet.tend()
     assert cabinet.room.counts["trimmed"] == 3

@@ -1,5 +1,6 @@
 """The flash image of a board: what is in it, what never gets in, and that it is repeatable."""
 
+import ast
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ from littlefs import LittleFS
 from gateway.core.codec import cbor
 from gateway.core.errors import ConfigError
 from provisioning.__main__ import main
-from provisioning.board_image import build, romfs
+from provisioning.board_image import build, minify, romfs
 from provisioning.board_image.minify import inline, shorten, shorten_arguments
 from provisioning.board_image.tree_shake import Shaker
 from tests.support.board_site import make, with_umqtt
@@ -159,3 +160,10 @@ def test_shortened_code_writes_the_same_batch_to_the_byte(tmp_path):
                            capture_output=True, check=True, timeout=60).stdout
             for folder in (build.ROOT, tmp_path)]
     assert said[0] == said[1] and len(said[0]) > 400
+
+
+@pytest.mark.parametrize("name", sorted(build.NUMBERS))
+def test_a_bound_for_boards_takes_the_place_of_a_constant_that_exists(name):
+    module, _, constant = name.rpartition(".")
+    tree = ast.parse((build.ROOT / (module.replace(".", "/") + ".py")).read_text())
+    assert constant in minify.constants(tree)

@@ -4,37 +4,21 @@ import binascii
 
 from gateway.core.errors import StoreError
 from gateway.core.journal import cursor
+from tests.support.memory_store import Fault, MemoryStore
 
 ID, OTHER = b"J" * 16, b"K" * 16
 CHAIN = b"h" * 32
 SEALED = (7, 8, CHAIN)
 
 
-class Shelf:
-    """The smallest store: files in a dict; `broken` names fail to sync."""
-
-    def __init__(self):
-        self.files, self.broken = {}, ()
-
-    def read(self, name, offset, count):
-        return bytes(self.files[name][offset:offset + count])
-
-    def create(self, name):
-        self.files[name] = bytearray()
-
-    def write(self, name, offset, data):
-        self.files[name][offset:offset + len(data)] = data
-
-    def sync(self, name):
-        if name in self.broken:
-            raise StoreError("sync", 5)
-
-    def sync_dir(self):
-        pass
+def write(marks, seq, journal_id=ID):
+    """Acknowledge a sequence and make that durable."""
+    marks.move(seq, 0, 0)
+    marks.write(journal_id, 1, SEALED)
 
 
-def marks_of(shelf):
-    return cursor.Cursor(shelf, sorted(shelf.files)).best(ID)
+def marks_of(store):
+    return cursor.Cursor(store, store.list()).best(ID)
 
 
 def test_a_mark_has_128_bytes_that_docs_formats_describes():
@@ -48,43 +32,61 @@ def test_a_mark_has_128_bytes_that_docs_formats_describes():
 
 
 def test_the_newest_mark_wins_and_slots_take_turns():
-    shelf = Shelf()
-    marks = cursor.Cursor(shelf, [])
+    store = MemoryStore()
+    marks = cursor.Cursor(store, [])
     for seq in (10, 20, 30, 40):
-        marks.write(ID, 1, (seq, 0), 0, SEALED)
-        assert marks_of(shelf).seq == seq
-    assert sorted(shelf.files) == ["c0", "c1"]
+        write(marks, seq)
+        assert marks_of(store).seq == seq
+    assert store.list() == ["c0", "c1"]
 
 
 def test_a_damaged_slot_sets_the_cursor_back_to_the_other():
-    shelf = Shelf()
-    marks = cursor.Cursor(shelf, [])
+    store = MemoryStore()
+    marks = cursor.Cursor(store, [])
     for seq in (10, 20):
-        marks.write(ID, 1, (seq, 0), 0, SEALED)
-    shelf.files["c1"][30] ^= 1
-    assert marks_of(shelf).seq == 10
-    shelf.files["c0"][30] ^= 1
-    assert marks_of(shelf) is None
+        write(marks, seq)
+    store.rot("c1", 30)
+    assert marks_of(store).seq == 10
+    store.rot("c0", 30)
+    assert marks_of(store) is None
 
 
 def test_a_slot_that_failed_to_sync_is_never_written_again():
-    shelf = Shelf()
-    marks = cursor.Cursor(shelf, [])
+    store = MemoryStore()
+    marks = cursor.Cursor(store, [])
     for seq in (10, 20):
-        marks.write(ID, 1, (seq, 0), 0, SEALED)
-    shelf.broken = ("c0",)
+        write(marks, seq)
+    store.fault = Fault(name="c0", operation="sync")
     try:
-        marks.write(ID, 1, (30, 0), 0, SEALED)
+        write(marks, 30)
     except StoreError:
         pass
-    before = bytes(shelf.files["c0"])
+    before = store.image()["c0"]
     for seq in (40, 50, 60):
-        marks.write(ID, 1, (seq, 0), 0, SEALED)
-    assert bytes(shelf.files["c0"]) == before
-    assert marks_of(shelf).seq == 60
+        write(marks, seq)
+    assert store.image()["c0"] == before
+    assert marks_of(store).seq == 60
 
 
 def test_a_mark_of_another_journal_is_not_ours():
-    shelf = Shelf()
-    cursor.Cursor(shelf, []).write(OTHER, 9, (99, 0), 0, SEALED)
-    assert marks_of(shelf) is None
+    store = MemoryStore()
+    write(cursor.Cursor(store, []), 99, OTHER)
+    assert marks_of(store) is None
+
+
+def test_only_what_is_durable_may_be_trimmed_and_a_new_epoch_lowers_it_at_once():
+    store = MemoryStore()
+    marks = cursor.Cursor(store, [])
+    write(marks, 40)
+    write(marks, 50)
+    assert marks.move(80, 0, 0) and (marks.seq, marks.marked_seq) == (80, 50)
+    assert not marks.move(79, 0, 0) and marks.seq == 80         # within an epoch it only rises
+    assert marks.move(20, 1, 0) and (marks.seq, marks.epoch, marks.marked_seq) == (20, 1, 20)
+    assert not marks.move(90, 0, 0)                             # an epoch that has ended
+    marks.move(40, 1, 0)
+    store.fault = Fault(operation="sync")
+    try:
+        marks.write(ID, 1, SEALED)
+    except StoreError:
+        pass
+    assert marks.marked_seq == 20

@@ -1,57 +1,19 @@
-"""The journal over the smallest store: a day in small, on both runtimes."""
+"""The journal over a store in memory: a day in small, on both runtimes."""
 
 import hashlib
 
 from gateway.core import record
 from gateway.core.codec import columns
-from gateway.core.errors import Bug, StoreError
+from gateway.core.errors import Bug
 from gateway.core.evidence import batch
 from gateway.core.journal import segment
 from gateway.core.journal.journal import Journal, Opening, Sealer
 from gateway.core.reading import Absent, ClockState, Point, Stream
+from tests.support.memory_store import ALWAYS, ENOSPC, Fault, MemoryStore
 
 SCHEMA = (Stream("meter", (Point(14, 0, ""), Point(43, 0, ""))),
           Stream("room", (Point(70, -1, ""),)))
 NO_CLOCK = ClockState(0, 0, 0, 0)
-
-
-class Shelf:
-    """Files in a dict.  `full`: no new bytes beyond it; `names` are the calls made."""
-
-    def __init__(self):
-        self.files, self.full, self.calls = {}, False, []
-
-    def list(self):
-        return list(self.files)
-
-    def size(self, name):
-        return len(self.files[name])
-
-    def read(self, name, offset, count):
-        return bytes(self.files[name][offset:offset + count])
-
-    def create(self, name):
-        if self.full:
-            raise StoreError("full", 28)
-        self.files[name] = bytearray()
-
-    def write(self, name, offset, data):
-        content = self.files[name]
-        if self.full:
-            raise StoreError("full", 28)
-        if offset + len(data) > len(content):
-            content.extend(bytes(offset + len(data) - len(content)))
-        content[offset:offset + len(data)] = data
-        self.calls.append("write")
-
-    def sync(self, name):
-        self.calls.append("sync")
-
-    def sync_dir(self):
-        self.calls.append("sync_dir")
-
-    def remove(self, name):
-        self.files.pop(name)
 
 
 def sign(data):
@@ -61,8 +23,8 @@ def sign(data):
 SEALER = Sealer(b"kid-0001", sign, None, batch.CODEC_RAW)
 
 
-def start(shelf, device="cabinet-1", config=b"c" * 32, ram_bytes=100000, name=b"J"):
-    return Journal.open(shelf, Opening(
+def start(store, device="cabinet-1", config=b"c" * 32, ram_bytes=100000, name=b"J"):
+    return Journal.open(store, Opening(
         device, SCHEMA, config, b"\xa0", "1.0", lambda: name * 16, NO_CLOCK, 0),
         4096, ram_bytes)
 
@@ -77,19 +39,20 @@ def events_of(journal, kind):
 
 
 def test_an_empty_directory_stays_empty_until_something_is_committed():
-    shelf = Shelf()
-    journal = start(shelf)
-    assert shelf.files == {} and shelf.calls == []
+    calls = []
+    store = MemoryStore(None, lambda _store, operation: calls.append(operation))
+    journal = start(store)
+    assert store.list() == [] and calls == []
     assert journal.durable_seq == 0 and journal.boot == 1
     assert journal.commit() == 2                    # CONFIG and BOOT
 
 
 def test_what_was_committed_is_there_after_a_start_with_reasons_for_what_was_absent():
-    shelf = Shelf()
-    journal = start(shelf)
+    store = MemoryStore()
+    journal = start(store)
     journal.append_scan(5, 0, (230, Absent(1)))
     seq = journal.commit()
-    again = start(shelf)
+    again = start(store)
     assert tail_of(again)[-1] == record.ScanRecord(seq, 5, 0, (230, Absent(1)))
     assert again.recovered_seq == seq and again.boot == 2
     assert again.durable_seq == 0                   # reading it does not prove it durable
@@ -97,18 +60,18 @@ def test_what_was_committed_is_there_after_a_start_with_reasons_for_what_was_abs
 
 
 def test_a_steady_commit_costs_one_write_and_one_sync():
-    shelf = Shelf()
-    journal = start(shelf)
+    calls = []
+    journal = start(MemoryStore(None, lambda _store, operation: calls.append(operation)))
     journal.commit()
-    shelf.calls = []
+    del calls[:]
     journal.append_scan(5, 1, (215,))
     journal.commit()
-    assert shelf.calls == ["write", "sync"]
+    assert calls == ["write", "sync"]
 
 
 def test_batches_hold_all_records_and_chain_to_each_other():
-    shelf = Shelf()
-    journal = start(shelf)
+    store = MemoryStore()
+    journal = start(store)
     seqs, links = [], []
     for hour in range(3):
         for i in range(5):
@@ -125,8 +88,8 @@ def test_batches_hold_all_records_and_chain_to_each_other():
 
 
 def test_a_seal_that_broke_off_is_made_anew_with_all_its_records():
-    shelf = Shelf()
-    journal = start(shelf)
+    store = MemoryStore()
+    journal = start(store)
     for i in range(6):
         journal.append_scan(10 * i, 0, (7, i))
         journal.commit()
@@ -144,8 +107,8 @@ def test_a_seal_that_broke_off_is_made_anew_with_all_its_records():
 
 
 def test_a_change_of_clock_begins_another_batch():
-    shelf = Shelf()
-    journal = start(shelf)
+    store = MemoryStore()
+    journal = start(store)
     journal.append_scan(5, 1, (1,))
     clock = ClockState(3, 0, 1760000000000, 20)
     journal.set_clock(clock)
@@ -157,9 +120,9 @@ def test_a_change_of_clock_begins_another_batch():
 
 
 def test_records_of_an_earlier_boot_are_sealed_under_that_boot():
-    shelf = Shelf()
-    start(shelf).commit()
-    journal = start(shelf)
+    store = MemoryStore()
+    start(store).commit()
+    journal = start(store)
     journal.commit()
     boots = [batch.open_sealed(journal.read_batch(journal.seal(SEALER)))[1].boot
              for _ in range(2)]
@@ -167,83 +130,84 @@ def test_records_of_an_earlier_boot_are_sealed_under_that_boot():
 
 
 def test_a_clean_stop_is_told_from_a_power_cut():
-    shelf = Shelf()
-    journal = start(shelf)
+    store = MemoryStore()
+    journal = start(store)
     journal.append_event(1, record.STOP, ["test"])
     journal.commit()
-    journal = start(shelf)
+    journal = start(store)
     journal.commit()
-    journal = start(shelf)
+    journal = start(store)
     journal.commit()
     assert [body[2] for body in events_of(journal, record.BOOT)] == [0, 0, 1]
 
 
 def test_a_config_is_recorded_once_per_change():
-    shelf = Shelf()
+    store = MemoryStore()
     for config in (b"c" * 32, b"c" * 32, b"d" * 32):
-        journal = start(shelf, config=config)
+        journal = start(store, config=config)
         journal.commit()
     assert [body[0] for body in events_of(journal, record.CONFIG)] == [b"c" * 32, b"d" * 32]
 
 
 def test_segments_are_recycled_and_their_old_frames_never_come_back():
-    shelf = Shelf()
-    journal = start(shelf)
+    store = MemoryStore()
+    journal = start(store)
     for i in range(200):
         journal.append_scan(i, 0, (i, i))
         journal.commit()
         if i % 5 == 4:
             journal.seal(SEALER)
-    slots = [name for name in shelf.files if name[0] == "t"]
+    slots = [name for name in store.list() if name[0] == "t"]
     assert len(slots) <= 3
-    again = start(shelf)
+    again = start(store)
     assert again.last_seq == journal.last_seq + 1 and tail_of(again) == []
 
 
 def test_a_full_disk_keeps_records_in_bounded_ram_and_declares_what_did_not_fit():
-    shelf = Shelf()
-    journal = start(shelf, ram_bytes=2000)
+    store = MemoryStore()
+    journal = start(store, ram_bytes=2000)
     durable = journal.commit()
-    shelf.full = True
+    full = store.fault = Fault(store.ops, ALWAYS, ENOSPC)
     kept = [journal.append_scan(i, 0, (i, i)) for i in range(100)]
     assert journal.commit() == durable and journal.state == "full"
     assert 0 in kept and journal.stats()["dropped_scans"] == kept.count(0)
-    shelf.full = False
+    store.fault = None
     journal.commit()
     journal.commit()
     assert journal.state == "ok" and journal.durable_seq == journal.last_seq
     assert events_of(journal, record.GAP) == [
         [0, None, None, "no room: %d scans dropped" % kept.count(0)]]
-    assert events_of(journal, record.IO_ERROR) == [["commit", 28, "full"]]
+    assert events_of(journal, record.IO_ERROR) == [
+        ["commit", 28, "injected at write %d" % full.first]]
 
 
 def test_the_gap_of_refused_scans_stands_before_the_scan_that_ends_it_in_one_commit():
-    shelf = Shelf()
-    journal = start(shelf)
+    store = MemoryStore()
+    journal = start(store)
     journal.append_scan(1, 0, (1, 1))
     journal.refuse_scans(True)
     assert [journal.append_scan(2, 0, (2, 2)), journal.append_scan(2, 1, (2,))] == [0, 0]
     journal.refuse_scans(False)
     journal.append_scan(3, 0, (3, 3))
     journal.commit()
-    again = start(shelf)                    # the power went: the next commit never came
+    again = start(store)                    # the power went: the next commit never came
     told = [(one.body[0] if record.is_event(one) else one.values) for one in tail_of(again)
             if not record.is_event(one) or one.kind == record.GAP]
     assert told == [(1, 1), 0, (3, 3)]
 
 
 def test_another_devices_journal_is_left_alone_and_named():
-    shelf = Shelf()
-    other = start(shelf, device="other", name=b"K")
+    store = MemoryStore()
+    other = start(store, device="other", name=b"K")
     other.commit()
     other.seal(SEALER)
-    before = dict([(name, bytes(shelf.files[name])) for name in shelf.files])
-    journal = start(shelf)
+    before = store.image()
+    journal = start(store)
     journal.append_scan(1, 1, (1,))
     journal.commit()
     journal.seal(SEALER)
     for name in before:
-        assert bytes(shelf.files[name]) == before[name]
+        assert store.image()[name] == before[name]
     assert journal.boot == 1 and journal.journal_id == b"J" * 16
     content = batch.open_sealed(journal.read_batch(1))[1]
     alarms = [item.body[0] for item in batch.open_body(content, None)[1]
@@ -252,18 +216,17 @@ def test_another_devices_journal_is_left_alone_and_named():
 
 
 def test_files_of_nonsense_do_not_stop_a_start():
-    shelf = Shelf()
-    for name in ("t0001", "b4a4a4a4a-00000001-0", "c0", "readme", "b-x-0", "tx", "c"):
-        shelf.files[name] = bytearray(b"\x82\x1anonsense" * 60)
-    journal = start(shelf)
+    nonsense = b"\x82\x1anonsense" * 60
+    journal = start(MemoryStore(dict([(name, nonsense) for name in (
+        "t0001", "b4a4a4a4a-00000001-0", "c0", "readme", "b-x-0", "tx", "c")])))
     journal.append_scan(1, 1, (1,))
     assert journal.commit() == journal.last_seq
     assert journal.seal(SEALER) == 1
 
 
 def test_only_acknowledged_batches_are_trimmed_and_the_last_one_stays():
-    shelf = Shelf()
-    journal = start(shelf)
+    store = MemoryStore()
+    journal = start(store)
     for i in range(4):
         journal.append_scan(i, 1, (i,))
         journal.commit()
@@ -274,14 +237,14 @@ def test_only_acknowledged_batches_are_trimmed_and_the_last_one_stays():
     journal.acknowledge(journal.sealed_seq, 0, 1)
     assert journal.trim(0) == [3]
     assert list(journal.batch_numbers()) == [4]
-    again = start(shelf)
+    again = start(store)
     assert again.acknowledged_seq == journal.sealed_seq and again.epoch == 1
     again.commit()
     assert again.seal(SEALER) == 5
 
 
 def test_the_cursor_is_never_allowed_to_lead():
-    journal = start(Shelf())
+    journal = start(MemoryStore())
     journal.commit()
     try:
         journal.acknowledge(1, 0)
@@ -291,7 +254,7 @@ def test_the_cursor_is_never_allowed_to_lead():
 
 
 def test_a_scan_that_does_not_fit_the_schema_is_a_bug():
-    journal = start(Shelf())
+    journal = start(MemoryStore())
     for stream, values in ((0, (1,)), (2, (1,)), (-1, (1,))):
         try:
             journal.append_scan(0, stream, values)

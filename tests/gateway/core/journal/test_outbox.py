@@ -122,21 +122,21 @@ def test_an_unreadable_batch_is_left_out_and_named():
     journal.corrupt = (2,)
     box = outbox.Outbox(DEVICE, journal)
     assert sent(box, 3) == [1, 3, 4]
-    assert box.unreadable() == [2]
+    assert box.left_out() == [2]
 
 
 def test_a_batch_that_flash_would_not_read_is_offered_again_later():
     journal = TenBatches()
     journal.unread = (2,)
     box = outbox.Outbox(DEVICE, journal, window=3, resend_ms=500)
-    assert sent(box, 2) == [1, 3] and box.unreadable() == [2]
+    assert sent(box, 2) == [1, 3] and box.left_out() == [2]
     journal.unread = ()
     box.link_lost()
     box.expire(1000)
     assert sent(box, 2) == [1, 3]
     box.link_lost()
     box.expire(1500)
-    assert sent(box, 3) == [1, 2, 3] and box.unreadable() == []
+    assert sent(box, 3) == [1, 2, 3] and box.left_out() == []
 
 
 def test_a_receipt_that_covers_an_unread_batch_still_counts():
@@ -151,12 +151,12 @@ def test_numbers_without_a_file_are_named_but_only_those_that_wait():
     journal = TenBatches()
     journal.numbers = [1, 2, 4, 5, 8, 9, 10]
     box = outbox.Outbox(DEVICE, journal)
-    assert box.unreadable() == [3, 6, 7]
+    assert box.left_out() == [3, 6, 7]
     box.receipt(receipt(50))
-    assert box.unreadable() == [6, 7]
+    assert box.left_out() == [6, 7]
     journal.numbers = [8, 9, 10]        # what was before was acknowledged and deleted
     box.receipt(receipt(90))
-    assert box.unreadable() == []
+    assert box.left_out() == []
 
 
 def test_a_receipt_that_ends_where_no_batch_is_any_more_proves_nothing():
