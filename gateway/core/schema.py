@@ -111,7 +111,7 @@ def _point(data: bytes, at: int) -> tuple[Point, int]:
     return Point(measurand, exponent, name), at
 
 
-def _stream(data: bytes, at: int) -> tuple[str, int, int]:
+def _stream(data: bytes, at: int) -> tuple[str, object, int]:
     """Return (device, index of its points, offset after it)."""
     parts, at = array_head(data, at, 2)
     device, at = item(data, at, 0)

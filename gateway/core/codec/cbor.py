@@ -53,7 +53,7 @@ def array_head(data: bytes, at: int, most: int) -> tuple[int, int]:
     return number, at
 
 
-def item(data: bytes, at: int, depth: int) -> "tuple[Any, int]":
+def item(data: bytes, at: int, depth: int) -> tuple[object, int]:
     """Return (value, offset after it) of the item at an offset; raises FormatError.
 
     depth: containers that may lie inside each other; 0 = none.

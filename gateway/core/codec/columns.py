@@ -341,7 +341,7 @@ def _read_events(data: bytes, at: int, count: int) -> "list[list[Any]]":
     return events
 
 
-def _read_event(data: bytes, at: int) -> "tuple[list[Any], int]":
+def _read_event(data: bytes, at: int) -> tuple[list[object], int]:
     parts, at = array_head(data, at, 3)
     ticks_ms, at = item(data, at, 0)
     kind, start = item(data, at, 0)
