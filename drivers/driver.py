@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+ALONE_MIN, ALONE_MAX = 360, 23_040      # polls after a failed burst: at 10 s an hour, then longer
+
 
 class Setup:
     """How one device is driven.  wire: builds transactions, one per bus (modbus.RtuReads(),
@@ -36,6 +38,8 @@ class Setup:
     unit: address on the bus.  fine: False for the measurands' default resolution, True for
     their fine one.  workloads: names whose series a compute node is asked for.
     everything: all points, not only the journal's, with as many digits as the device has.
+    alone_polls: how many polls a unit is asked one question at a time after a failed burst, at
+    first and at most.
     floats: registers.floats; who has links/decimals.py sets that, which says the same sooner.
     """
 
@@ -46,6 +50,7 @@ class Setup:
         self.fine = fine
         self.workloads = tuple(workloads)
         self.everything = everything
+        self.alone_polls = (ALONE_MIN, ALONE_MAX)
         self.floats = registers.floats
 
 

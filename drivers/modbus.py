@@ -212,8 +212,11 @@ class TcpBurst:
 
     A transaction like the others, without a gap.  Each answer finds its question by the
     transaction id alone, in whatever order; a second one, a late one and a foreign one fit none.
-    When it ends early, the reads that have a result have a good one.  A refused read ends as
-    None here: it is for the driver to ask it alone and hear why.
+    A refused read ends as None here: it is for the driver to ask it alone and hear why.
+
+    TCP Modbus has no check sum, and an answer that was cut short takes its missing bytes from
+    the next one's header: so a BadFrame says that no read of the burst has a good result, and
+    after a silence is_sound() tells.
     """
 
     gap_ms = 0
@@ -233,6 +236,7 @@ class TcpBurst:
         self._open: dict[int, TcpRead] | None = None
         self.rest = b""
         self.heard = False
+        self._is_strange = False        # a frame came that no question here has the id of
 
     def describe(self) -> str:
         """Return the questions in words, for messages."""
@@ -251,28 +255,55 @@ class TcpBurst:
             if len(self.rest) == self._size and self._in_turn():
                 return True
             self._open = {read.tid: read for read in self.reads}
+        buffer, at = self.rest, 0
         while self._open:
-            size = frame_size(self.rest)
+            size = frame_size(buffer, at)
             if size is None:
+                self.rest = buffer[at:]
                 return False
-            frame, self.rest = self.rest[:size], self.rest[size:]
+            frame, at = buffer[at:at + size], at + size
             read = self._open.pop(frame[0] << 8 | frame[1], None)
-            if read is None:
-                continue                # late, foreign, or a second time
+            if read is None:            # late, foreign, or a second time
+                self._check_second(frame)
+                continue
             try:
                 read.take(frame)
             except Refused:
                 pass
+        self.rest = buffer[at:]
+        if not self._holds_no_head():
+            raise BadFrame("%s: an answer lies inside another one" % self.describe())
         self.result = tuple([read.result for read in self.reads])
         return True
+
+    def is_sound(self) -> bool:
+        """Return whether the results of a burst that ended in silence are good: nothing came
+        that could be the tail of a cut answer, and no answer lies inside another one."""
+        return not self.rest and not self._is_strange and self._holds_no_head()
+
+    def _holds_no_head(self) -> bool:
+        answers = b"".join([read.result or b"" for read in self.reads])
+        for read in self.reads:
+            if answers.find(read.head) >= 0:
+                return False
+        return True
+
+    def _check_second(self, frame: bytes) -> None:
+        """Raise BadFrame for a second answer to one question that says something else."""
+        for read in self.reads:
+            if frame[:2] == read.request[:2]:
+                if frame[TCP_HEAD:] != (read.result or b""):
+                    raise BadFrame("%s: two answers that differ" % read.describe())
+                return
+        self._is_strange = True
 
     def _in_turn(self) -> bool:
         """Return True if all good answers stand there in the order of the questions, as nearly
         always; nothing is taken out of the buffer if they do not."""
         buffer, at = self.rest, 0
         for read in self.reads:
-            if not buffer.startswith(read.head, at):
-                return False            # those before it stay answered, and well
+            if not buffer.startswith(read.head, at) or buffer.count(read.head) > 1:
+                return False
             end = at + read.size
             read.result = buffer[at + TCP_HEAD:end]
             at = end

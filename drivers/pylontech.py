@@ -16,7 +16,7 @@ from gateway.core.reading import NOT_IMPLEMENTED, Absent, Point
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from drivers.driver import Setup
     from drivers.profile import PointRow, Profile, Shape
@@ -137,25 +137,6 @@ def _module(reader: "_Reader") -> Module:
         remaining = total = None
     return Module(cells, tuple([k - ZERO_CELSIUS for k in kelvin]), current, voltage,
                   remaining, total, cycles)
-
-
-def encode_analog(count: int, modules: "Iterable[Module]") -> bytes:
-    """Return INFO of a 0x42 answer; the way back of `analog`, for simulators."""
-    out = bytes([0x11, count])
-    for one in modules:
-        remaining, capacity = one.remaining, one.total
-        if remaining is None or capacity is None:
-            raise Bug("a module is written with its capacities")
-        wide = max(remaining, capacity) >= FULL_16
-        out += bytes([len(one.cells)]) + b"".join([_two(c) for c in one.cells])
-        out += bytes([len(one.temperatures)])
-        out += b"".join([_two(t + ZERO_CELSIUS) for t in one.temperatures])
-        out += _two(one.current) + _two(one.voltage)
-        out += _two(FULL_16 if wide else remaining) + bytes([4 if wide else 2])
-        out += _two(FULL_16 if wide else capacity) + _two(one.cycles)
-        if wide:
-            out += remaining.to_bytes(3, "big") + capacity.to_bytes(3, "big")
-    return out
 
 
 def stack(modules: "Sequence[Module]") -> "dict[str, Fraction]":
@@ -345,10 +326,6 @@ def _info_size(frame: bytes) -> int:
     if field != length_field(field & INFO_MAX) or field & 1:
         raise BadFrame("length field %04X has a wrong checksum" % field)
     return field & INFO_MAX
-
-
-def _two(value: int) -> bytes:
-    return (value & 0xFFFF).to_bytes(2, "big")
 
 
 def _hex(data: bytes) -> bytes:

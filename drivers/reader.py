@@ -5,8 +5,9 @@ another length than the failed one, or a short probe of another length goes befo
 
 Several reads are one transaction where there are transaction ids (TCP) and the device wants no
 pause between them: a burst if the far end takes several questions (the bus says so), else each in
-turn.  When a burst fails, what was answered counts and the unit is asked one at a time for the
-next polls: the far end may take one question only.  Reads in turn are asked one at a time again
+turn.  When a burst falls silent, what was answered counts; after a damaged frame nothing of it
+does, for a cut answer is completed by the next one's header.  The unit is asked one at a time for
+the next polls: the far end may take one question only.  Reads in turn are asked one at a time again
 until the unit has answered: a gateway to a serial line may hand out late answers with new ids.
 """
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from drivers.planner import Span
     from drivers.types import Steps
 
-ALONE_MIN, ALONE_MAX = 360, 23_040      # polls after a failed burst: at 10 s an hour, then longer
-
 
 class Asker:
     """Reads one unit.  Generators yield transactions; see driver.py."""
@@ -34,16 +33,16 @@ class Asker:
         self._setup = setup
         self._gap_ms = gap_ms
         self._probe = probe
-        # (function, count) of the last request.
-        self._last: tuple[int, int] | None = None
-        self._suspect = False           # it failed: its answer may still come
+        # (function, count) of the last requests, which were sent together.
+        self._last: "tuple[tuple[int, int], ...]" = ()
+        self._suspect = False           # they failed: an answer may still come
         # (function, address, count) -> transaction, used again.
         self._questions: "dict[tuple[int, int, int], RtuRead | TcpRead]" = {}
         self._spans: "Sequence[Span]"
         self._bursts: "list[tuple[int, Burst]]"
         self._spans, self._bursts = [], []      # what was asked at once last, and its bursts
         self._alone = 0                 # polls left without bursts
-        self._alone_next = ALONE_MIN
+        self._alone_next = setup.alone_polls[0]
 
     def together(self, spans: "Sequence[Span]") -> "Steps[tuple[list[bytes | None], bool]]":
         """Yield transactions of several reads; return (cells of each span, None if not answered;
@@ -63,29 +62,32 @@ class Asker:
             self._spans, self._bursts = spans, self._bursts_of(spans)
         for start, burst in self._bursts:
             self._setup.wire.burst_again(burst)
-            failed = True
+            failed = is_good = True
             try:
                 yield burst
-                failed, self._alone_next = False, ALONE_MIN
+                failed, self._alone_next = False, self._setup.alone_polls[0]
             except (NoReply, BadFrame) as error:
                 self._broke_off(burst)
                 silent = isinstance(error, NoReply)
+                is_good = silent and burst.is_sound()
             except Refused as error:                # of reads in turn
                 silent = error.exception in UNIT_SILENT
-            cells[start:start + len(burst.reads)] = burst.result or [
-                read.result for read in burst.reads]
+            if is_good:
+                good = burst.result or _before_the_first_silence(burst)
+                cells[start:start + len(good)] = good
             if failed:
                 break
         return cells, silent
 
     def _broke_off(self, burst: "Burst") -> None:
         """Take note that an answer is missing: what is asked next must not fit it."""
+        self._suspect = True
         if burst.turns > 1:
-            self._last = burst.current.function, burst.current.count
-            self._suspect = True
+            self._last = ((burst.current.function, burst.current.count),)
         else:
+            self._last = tuple([(read.function, read.count) for read in burst.reads])
             self._alone = self._alone_next
-            self._alone_next = min(2 * self._alone_next, ALONE_MAX)
+            self._alone_next = min(2 * self._alone_next, self._setup.alone_polls[1])
 
     def _bursts_of(self, spans: "Sequence[Span]") -> "list[tuple[int, Burst]]":
         """Return (place of its first span, burst) for each; building them costs more than asking
@@ -115,15 +117,15 @@ class Asker:
             pass                        # a refusal is an answer, and the line is in step again
 
     def _count(self, function: int, counts: tuple[int, ...]) -> int | None:
-        """Return the first count that the last request did not have, or None."""
+        """Return the first count that none of the last requests had, or None."""
         for count in counts:
-            if (function, count) != self._last:
+            if (function, count) not in self._last:
                 return count
         return None
 
     def _ask(self, function: int, address: int, count: int) -> "Steps[bytes]":
         question = self._question(function, address, count)
-        self._last = (function, count)
+        self._last = ((function, count),)
         self._suspect = True            # until the answer is there
         try:
             cells: bytes = yield question
@@ -145,3 +147,16 @@ class Asker:
         made.gap_ms = self._gap_ms
         self._questions[wanted] = made
         return made
+
+
+def _before_the_first_silence(burst: "Burst") -> "list[bytes | None]":
+    """Return the results before the first read without one.
+
+    A gateway that gives late answers the next id makes an answer behind a missing one doubtful.
+    """
+    good: list[bytes | None] = []
+    for read in burst.reads:
+        if read.result is None:
+            break
+        good.append(read.result)
+    return good

@@ -114,11 +114,6 @@ def read_point(point: profile.RegisterPoint, cells: bytes, exponent: int) -> "Va
     return checked(value, point.measurand, exponent)
 
 
-def write_point(point: profile.RegisterPoint, value: int, exponent: int) -> bytes:
-    """Return the cells of a RegisterPoint for value x 10**exponent; for simulators."""
-    return registers.encode(value, point.format, exponent - point.exponent)
-
-
 def _is_quick(point: profile.RegisterPoint, step: int) -> bool:
     """Return whether registers.floats tells all that read_point does, but for None.
 
@@ -156,10 +151,15 @@ class RegisterDriver:
         self._begin()
 
     def _probe(self) -> tuple[int, int, tuple[int, ...]]:
-        """Return the first point of the map as a read of one or two points."""
+        """Return the first point of the map as a read of one or two points, then of any length
+        that the read of all that stands there can be shortened to."""
+        limits = self._profile.limits
         first = planner.plan([min(self._known, key=lambda w: (w.function, w.address))],
-                             self._profile.limits, self._known)[0]
-        return first.function, first.address, first.counts
+                             limits, self._known)[0]
+        whole = planner.plan(self._known, limits)[0]
+        shorter = [count for count in range(limits.step, whole.counts[0] + 1, limits.step)
+                   if count not in first.counts]
+        return first.function, first.address, first.counts + tuple(shorter)
 
     def _begin(self) -> None:
         """Ask as planned, whatever was refused before."""

@@ -15,7 +15,8 @@ READS_MAX = 64                  # of one transaction; a poll has fewer
 class InTurn:
     """Reads of one unit, one under way at a time.
 
-    When it ends early, the reads that have a result have a good one.  A refusal ends it.
+    When a refusal or a silence ends it, the reads that have a result have a good one; after a
+    damaged frame none has.
     """
 
     gap_ms = 0
@@ -41,6 +42,10 @@ class InTurn:
     def describe(self) -> str:
         """Return the question under way in words, for messages."""
         return str(self.reads[self._at].describe())
+
+    def is_sound(self) -> bool:
+        """Return whether the results are good after a silence: no part of an answer came."""
+        return not self.rest
 
     def feed(self, data: bytes) -> bool | bytes:
         """Take bytes of the stream; return True when each read was answered, or the next

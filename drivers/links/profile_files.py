@@ -23,11 +23,6 @@ def _files() -> dict[str, Path]:
     return {path.stem: path for path in FOLDER.glob("*/*.toml")}
 
 
-def path_of(stem: str) -> Path:
-    """Return the file of a profile that comes with the product; raises KeyError."""
-    return _files()[stem]
-
-
 @functools.cache
 def find(stem: str) -> profile.Profile:
     """Return the Profile of that name; raises ConfigError with the nearest names."""

@@ -8,6 +8,7 @@ until it has been silent for the unit's learned worst latency (times four, at mo
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import serial
@@ -28,12 +29,16 @@ DRAIN_LIMIT_S = 3.0             # longer noise is babble: do not talk into it
 DRAIN_MIN_S = 0.1               # the least asked for: few answers have been heard yet
 LATENCY_MARGIN = 4.0            # a late reply is later than the worst one heard in time
 INPUT_MAX = 4096                # bytes kept unread: 16 frames; the rest is noise
+STRAY_MAX = 8                   # noise that is forgiven: before an echo, or before a request
 
 
 class SerialLink:
     """One tty with one or many units on it; one transaction at a time."""
 
-    def __init__(self, bus: BusConfig, clock: LinkClock) -> None:
+    def __init__(self, bus: BusConfig, clock: LinkClock,
+                 open_port: "Callable[..., serial.Serial]" = serial.Serial) -> None:
+        """open_port: what opens a tty; tests give the end of a socket instead."""
+        self._open_port = open_port
         self.name = bus.name
         self.counts = Counts()
         self._bus = bus
@@ -65,6 +70,9 @@ class SerialLink:
             self._open()
             await self._settle()
             await self._pace(transaction.gap_ms)
+            if len(self._inbox) > STRAY_MAX:        # somebody still talks, perhaps an answer twice
+                self._dirty_s = self._dirty_s or DRAIN_MIN_S
+                await self._settle()
             self.counts.stray_bytes += len(self._inbox)
             self._inbox.clear()
             self.counts.asked += 1
@@ -94,7 +102,7 @@ class SerialLink:
             raise NoReply(f"{self.name}: port {self._bus.tty} is closed, "
                           f"next try in {wait_s:.0f} s")
         try:
-            self._port = serial.Serial(
+            self._port = self._open_port(
                 self._bus.tty, self._bus.baud, parity=self._bus.parity,
                 stopbits=self._bus.stopbits, timeout=0, write_timeout=0, exclusive=True)
         except (OSError, ValueError) as error:      # SerialException is an OSError
@@ -196,13 +204,14 @@ class SerialLink:
         loop = asyncio.get_running_loop()
         asked_s = self._busy_s
         deadline_s = asked_s + timeout_s
-        echo = transaction.request if self._echo else b""
+        echo, held = transaction.request if self._echo else b"", b""
         while True:
             if self._inbox:
-                began, data = self._first_ticks_ms, bytes(self._inbox)
+                began, data = self._first_ticks_ms, held + bytes(self._inbox)
                 self._inbox.clear()
                 if echo:
-                    data, echo = _strip_echo(data, echo)
+                    held, (data, echo) = data, _strip_echo(data, echo)
+                    held = held if echo else b""
                 if not transaction.heard:
                     began_ms, latency_s = began, loop.time() - asked_s
                 if data and transaction.feed(data):
@@ -244,8 +253,15 @@ def _unit(transaction: "Transaction") -> int:
 
 
 def _strip_echo(data: bytes, echo: bytes) -> tuple[bytes, bytes]:
-    """Return (data without the part that repeats the request, what of it may still come)."""
-    size = min(len(data), len(echo))
-    if data[:size] == echo[:size]:
-        return data[size:], echo[size:]
-    return data, b""
+    """Return (what came behind the repeated request, b""), or (b"", echo) while that may still
+    come: then give what was there again, with more behind it.
+
+    Up to eight stray bytes before the echo are forgiven.  Data without an echo come back whole.
+    """
+    for start in range(min(len(data), STRAY_MAX + 1)):
+        piece = data[start:start + len(echo)]
+        if piece == echo:
+            return data[start + len(echo):], b""
+        if piece == echo[:len(piece)]:
+            return b"", echo
+    return (data, b"") if len(data) > STRAY_MAX else (b"", echo)

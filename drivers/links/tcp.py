@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from drivers.links.base import BackOff, BusConfig, Counts, LinkClock
+from drivers.modbus import TCP_HEAD, frame_size
 from gateway.aio.deadlines import Limits, limits
 from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 
@@ -62,7 +63,10 @@ class Connection:
         self._send(transaction.request)
         ends.add(waiter, timeout_s, self._expire)
         try:
-            return await waiter
+            began_ms = await waiter
+            if transaction.rest:
+                check_behind(transaction)
+            return began_ms
         finally:
             self._waiter = None
             ends.ended()
@@ -133,6 +137,25 @@ class Connection:
         self._unread += data
         if len(self._unread) > UNREAD_MAX:
             self.close()
+
+
+def check_behind(transaction: "TcpTransaction") -> None:
+    """Raise BadFrame if what came behind the answer says that the stream is not in step.
+
+    Whole answers to earlier questions are dropped later.  A part of a frame directly behind the
+    answer, or another answer to this question: then what was just taken may be made of two.
+    """
+    rest, reads = transaction.rest, getattr(transaction, "reads", (transaction,))
+    while rest:
+        size = frame_size(rest)
+        if size is None:
+            if len(rest) < len(transaction.rest):
+                return
+            raise BadFrame(f"{transaction.describe()}: {len(rest)} bytes behind the answer")
+        for read in reads:
+            if rest[:2] == read.request[:2] and rest[TCP_HEAD:size] != read.result:
+                raise BadFrame(f"{read.describe()}: two answers that differ")
+        rest = rest[size:]
 
 
 async def connect(host: str, port: int) -> socket.socket:

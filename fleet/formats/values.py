@@ -95,9 +95,6 @@ class Held(NamedTuple):
     overlap: Neighbour | None = None
 
 
-NOTHING_HELD = Held()
-
-
 class Chain(NamedTuple):
     """How far a journal is stored without a hole; link: chain value of the batch that ends
     at low_water."""

@@ -36,6 +36,8 @@ def sign_head(head: Head, signer: Signer) -> bytes:
     return signed
 
 
+# What a receiver of heads and receipts calls; no command does yet: issue 11, F.
+
 def open_head(data: bytes, verify: Verify) -> Head:
     """Return the Head of signed bytes; raises FormatError, also for a wrong signature."""
     message = cose.open_sign1(data)

@@ -56,25 +56,3 @@ def interpolate(older: tuple[int, int], newer: tuple[int, int], at: int) -> int:
     """Return the reading at time `at` in 1/1000 counts, half rounded up (values >= 0)."""
     top, bottom = exact(older, newer, at)
     return (2 * MILLI * top + bottom) // (2 * bottom)
-
-
-def resample(readings: list[tuple[int, int]], boundaries: list[int]) -> list[int | None]:
-    """Return the reading at each boundary, in 1/1000 counts, by linear interpolation.
-
-    readings: list of (time, value), times rising, values unwrapped.  boundaries: rising
-    times.  A boundary outside the readings gives None: nothing is extrapolated.
-    """
-    values, place = [], 0
-    for at in boundaries:
-        while place + 2 < len(readings) and readings[place + 1][0] < at:
-            place += 1
-        values.append(_between(readings, place, at))
-    return values
-
-
-def _between(readings: list[tuple[int, int]], place: int, at: int) -> int | None:
-    if not readings or not readings[0][0] <= at <= readings[-1][0]:
-        return None
-    if len(readings) == 1:
-        return readings[0][1] * MILLI
-    return interpolate(readings[place], readings[place + 1], at)

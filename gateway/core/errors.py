@@ -78,12 +78,6 @@ class Corrupt(JournalError):
     code = "corrupt"
 
 
-class Full(JournalError):
-    """No room: coarsen or drop by rule, with a declared gap."""
-
-    code = "full"
-
-
 class UplinkError(WattproofError):
     """The way to the fleet is closed; the journal grows meanwhile."""
 

@@ -24,11 +24,6 @@ Delta = NamedTuple("Delta", [
     ("start_ms", int), ("length_ms", int), ("delta_milli", "int | None"), ("quality", int),
     ("bound_milli", int)])
 
-# mean_milli is None when count is 0; low and high in the gauge's own steps.
-Mean = NamedTuple("Mean", [
-    ("start_ms", int), ("length_ms", int), ("mean_milli", "int | None"), ("low", "int | None"),
-    ("high", "int | None"), ("count", int)])
-
 # modulus: first value the register cannot show.  rate_per_hour: counts at rated power.
 # step_ms_max: neighbours of a boundary further apart make a delta ESTIMATED.  slack_ms: how
 # much later or earlier than its stamp a register may have been latched (meter and clock).
@@ -262,61 +257,3 @@ def rebuild(found: "Iterable[Part]", rules: Rules) -> list[Delta]:
         if quarter(utc_ms) in broken:
             track.mark_broken()
     return closed
-
-
-# --- gauges ------------------------------------------------------------------------------
-
-
-class GaugeTrack:
-    """Mean, lowest and highest of a momentary value in each quarter hour.
-
-    The mean is over the readings, each with the same weight.
-    """
-
-    __slots__ = ("ignored", "_start", "_last_ms", "_sum", "_low", "_high", "_count")
-
-    def __init__(self) -> None:
-        self.ignored = 0
-        self._start: int | None = None
-        self._last_ms: int | None = None
-        self._low: int | None = None
-        self._high: int | None = None
-        self._clear()
-
-    def add(self, utc_ms: int, value: int) -> list[Mean]:
-        """Take a reading; return a list of Mean for the quarter hour it closes, if any.
-
-        Quarter hours without a reading are not reported.
-        """
-        if self._last_ms is not None and utc_ms <= self._last_ms:
-            self.ignored += 1
-            return []
-        closed, mean = [], self.open()
-        if mean is not None and quarter(utc_ms) != mean.start_ms:
-            closed.append(mean)
-            self._clear()
-        self._start, self._last_ms = quarter(utc_ms), utc_ms
-        self._sum += value
-        self._count += 1
-        self._low = value if self._low is None else min(self._low, value)
-        self._high = value if self._high is None else max(self._high, value)
-        return closed
-
-    def open(self) -> Mean | None:
-        """Return the Mean of the quarter hour that is still open, or None before a reading."""
-        if self._start is None:
-            return None
-        return Mean(self._start, QUARTER_MS, mean_milli(self._sum, self._count),
-                    self._low, self._high, self._count)
-
-    def _clear(self) -> None:
-        self._sum = self._count = 0
-        self._low = self._high = None
-
-
-def mean_milli(total: int, count: int) -> int | None:
-    """Return total over count in 1/1000, half away from zero; None if count is 0."""
-    if count == 0:
-        return None
-    size = (2 * counter.MILLI * abs(total) + count) // (2 * count)
-    return -size if total < 0 else size

@@ -64,8 +64,3 @@ def utc_ms(clock: ClockState, ticks_ms: int) -> int | None:
     if clock.source == CLOCK_UNKNOWN:
         return None
     return clock.anchor_utc_ms + ticks_ms - clock.anchor_ticks_ms
-
-
-def all_absent(stream: Stream, reason: int) -> "Values":
-    """Return the values of a scan in which no point of a stream has one."""
-    return (Absent(reason),) * len(stream.points)

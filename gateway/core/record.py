@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from gateway.core.reading import Values
     from gateway.core.types import TypeIs
 
-SCAN, EVENT = 0, 1
-
 # seq: 1 .. 2**53, no holes inside a journal.  ticks_ms: monotonic milliseconds of this boot,
 # taken when the reply began to arrive.  stream: index into the schema.  values: tuple of int
 # or reading.Absent, as long as the stream's points.

@@ -6,7 +6,6 @@ A batch goes out whole, so the cap holds over a batch's length, not within it.
 """
 
 LIVE, FRESH, BACKLOG = "live", "fresh", "backlog"
-LANES = (LIVE, FRESH, BACKLOG)
 BURST_S = 1.0               # unused line of so long may be made up for
 OVERHEAD_BYTES = 120        # MQTT, TLS and TCP heads of one message
 RESEND_MS_MAX = 300_000     # a fleet that says nothing is asked again at least this often

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from gateway.core.roles import NOT_LOADS
 from gateway.ledger.compute.kpi import pue, ratio
-from gateway.ledger.flows.balance import bus_step
-from gateway.ledger.flows.flows import DEFAULT_POLICY, Adjustment, Flows, Policy, Step
+from gateway.ledger.flows.flows import Adjustment, Flows, Step
 from gateway.ledger.flows.identities import carbon_sides, energy_sides, require
 from gateway.ledger.flows.inventory import Inventory
 
@@ -79,17 +78,6 @@ class ItFigures:
     g_per_kwh: float | None
     full_g_per_kwh: float | None
     pue: float | None
-
-
-def site_series(intervals: Sequence[Flows], opening: Inventory,
-                policy: Policy = DEFAULT_POLICY) -> Series:
-    """Account intervals in order, each with the inventory the one before left."""
-    books: list[Book] = []
-    inventory = opening
-    for flows in intervals:
-        books.append(Book(flows, inventory, bus_step(flows, inventory, policy)))
-        inventory = books[-1].step.inventory
-    return add_up(books)
 
 
 def add_up(books: Sequence[Book]) -> Series:

@@ -14,7 +14,7 @@ from umqtt.simple import MQTTClient
 
 PACKET_BYTES_MAX = 2048     # a receipt has about 300 bytes; nothing larger is for us
 PID_MAX = 65535
-PUBLISH, PUBACK, SUBACK = 0x30, 0x40, 0x90
+PUBACK, SUBACK = 0x40, 0x90
 REFUSED = 0x80
 
 

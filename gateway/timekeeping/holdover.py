@@ -23,7 +23,6 @@ class Oscillator(NamedTuple):
 
 
 CRYSTAL = Oscillator(20.0, 0.040, 25.0, 5.0)
-TCXO = Oscillator(3.5)
 
 
 def ppm_bound(oscillator: Oscillator, temperature_c: float | None) -> float:

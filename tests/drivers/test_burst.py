@@ -108,10 +108,48 @@ def test_no_sequence_of_wrong_answers_gives_a_value_that_was_not_asked_for():
 
 def test_a_second_answer_to_one_question_changes_nothing():
     made = burst()
-    again = frame(made.reads[0].tid, b"\x04\x04" + b"\xee" * 4)
+    again = good(made.reads[0])
     assert not made.feed(good(made.reads[0]) + again + good(made.reads[1]))
     assert made.feed(good(made.reads[2]))
     assert made.result[0] == registers(made.reads[0])
+
+
+def test_a_second_answer_that_says_something_else_ends_the_burst():
+    made = burst()
+    other = frame(made.reads[0].tid, b"\x04\x04" + b"\xee" * 4)
+    for data in (good(made.reads[0]) + other, other + good(made.reads[0])):
+        made.again()
+        raises_bad_frame(made, data + good(made.reads[1]))
+
+
+def test_an_answer_inside_another_one_ends_the_burst():
+    made = burst(((100, 20), (200, 2), (300, 2)))
+    first, second, third = [good(read) for read in made.reads]
+    cut = first[:-len(second)]          # what is missing is exactly the next answer, sent twice
+    raises_bad_frame(made, cut + second + second + third)
+    made = burst(((100, 2), (200, 2), (300, 20)))
+    first, second, third = [good(read) for read in made.reads]
+    raises_bad_frame(made, first + second + third[:-len(second)] + second)
+
+
+def test_a_burst_is_sound_after_a_silence_only_if_no_answer_was_cut():
+    made = burst(((100, 20), (200, 2), (300, 2)))
+    first, second, third = [good(read) for read in made.reads]
+    assert not made.feed(first + second) and made.is_sound()
+    made.again()
+    assert not made.feed(first[:-13] + second + third) and not made.is_sound()
+    made.again()
+    assert not made.feed(first + second[:-1]) and not made.is_sound()
+    made.again()
+    assert not made.feed(first + frame(999, b"\x04\x04" + bytes(4))) and not made.is_sound()
+
+
+def raises_bad_frame(made, data):
+    try:
+        made.feed(data)
+    except BadFrame:
+        return
+    raise AssertionError("accepted")
 
 
 def test_a_refused_question_does_not_cost_the_others():

@@ -20,6 +20,7 @@ from drivers.links import profile_files
 from drivers.registers import FORMATS, decode, encode, width
 from gateway.core.errors import DeviceError
 from gateway.core.reading import Absent
+from tests.support.pylontech_answers import encode_analog
 
 REQUESTS = {3: ReadHoldingRegistersRequest, 4: ReadInputRegistersRequest}
 RESPONSES = {3: ReadHoldingRegistersResponse, 4: ReadInputRegistersResponse}
@@ -76,7 +77,7 @@ def test_damaged_answers_only_ever_raise_device_errors(data):
     which = data.draw(st.integers(0, 2))
     frames = (b"\x01\x04\x04\x01\x31\x02\x22\x2a\xce",
               b"\x00\x07\x00\x00\x00\x07\x01\x03\x04\x00\x01\x00\x02",
-              pylontech.encode_frame(2, 0, pylontech.encode_analog(
+              pylontech.encode_frame(2, 0, encode_analog(
                   1, (pylontech.Module((3300, 3301), (210, 200), -5, 49500, 33000, 50000, 9),))))
     frame = bytearray(frames[which])
     for _ in range(data.draw(st.integers(1, 3))):

@@ -1,9 +1,10 @@
 """Pylontech frames and stacks; frames are those of the maker's document and real answers."""
 
 from drivers import driver, profile, pylontech
-from drivers.pylontech import Frames, Module, analog, decode_frame, encode_analog, encode_frame
+from drivers.pylontech import Frames, Module, analog, decode_frame, encode_frame
 from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_IMPLEMENTED, REFUSED, Absent
+from tests.support.pylontech_answers import encode_analog
 
 # python-pylontech tests/test_basic.py: the answer of an UP2500
 ANSWER = (b"~20024600D05E1002080D020D020D020D030D000D010D010D03050B7D0B690B690B690B73FFFA680EFFFF04"

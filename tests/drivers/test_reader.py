@@ -1,7 +1,7 @@
 """Polls in bursts: what a failed burst does to its poll and to the ones after it."""
 
 from drivers import driver, modbus
-from drivers.reader import ALONE_MIN
+from drivers.driver import ALONE_MIN
 from drivers.register_driver import Image
 from gateway.core.errors import BadFrame, NoReply, Refused
 from gateway.core.reading import NO_REPLY, REFUSED, Absent
@@ -86,9 +86,9 @@ def test_a_burst_that_works_again_makes_the_next_failure_a_first_one():
         assert far.polls(device) == (VALUES, [3])
 
 
-def test_what_a_damaged_burst_did_not_bring_is_asked_alone_in_the_same_poll():
+def test_nothing_of_a_damaged_burst_counts_and_all_of_it_is_asked_alone_in_the_same_poll():
     far = FarEnd(answered=1, fault=BadFrame("garbage"))
-    assert far.polls(built(3)) == (VALUES, [3, 1, 1])
+    assert far.polls(built(3)) == (VALUES, [3, 1, 1, 1])
 
 
 def test_a_point_refused_in_a_burst_is_asked_alone_once_and_then_left_out():
@@ -118,3 +118,27 @@ def steps_of(device):
         steps.throw(NoReply("silent"))
     except StopIteration as stop:
         yield stop.value
+
+
+def test_an_answer_behind_a_missing_one_does_not_count():
+    # For a gateway may give a late answer the id of the next question.
+    device = built(3)
+    steps = device.poll()
+    burst, far = next(steps), FarEnd()
+    for read in burst.reads[0], burst.reads[2]:
+        burst.feed(far._frame(read))
+    try:
+        steps.throw(NoReply("silent"))
+    except StopIteration as stop:
+        assert stop.value == (5000, Absent(NO_REPLY), Absent(NO_REPLY))
+        return
+    raise AssertionError("asked on")
+
+
+def test_after_a_burst_without_answers_the_next_question_has_a_length_that_none_of_them_had():
+    rows = (("frequency", 0), ("voltage_l1_n", 1), ("voltage_l2_n", 2), ("power_active_total", 10),
+            ("energy_active_import_total", 20))
+    device = driver.build(meter(rows, LIMITS, 0), driver.Setup(modbus.TcpReads(3), unit=5))
+    burst = list(steps_of(device))[0]
+    question = next(device.poll())
+    assert question.count not in [read.count for read in burst.reads]

@@ -1,10 +1,10 @@
 """The driver of fixed addresses: what failures do to a poll and to the next one."""
 
 from drivers import driver, modbus
-from drivers.register_driver import Image, read_point, write_point
+from drivers.register_driver import Image, read_point
 from gateway.core.errors import BadFrame, NoReply
 from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_IMPLEMENTED, OUT_OF_RANGE, REFUSED, Absent
-from tests.support.paper_meter import meter
+from tests.support.paper_meter import cells_of, meter
 
 ROWS = (("frequency", 0), ("power_active_total", 1), ("energy_active_import_total", 2))
 
@@ -145,4 +145,4 @@ def test_identify_reads_the_serial_number_and_lives_without_it():
 
 def test_a_point_writes_the_cells_it_reads():
     point = meter(ROWS).points[2]
-    assert read_point(point, write_point(point, 12345, 0), 0) == 12345
+    assert read_point(point, cells_of(point, 12345, 0), 0) == 12345

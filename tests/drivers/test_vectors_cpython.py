@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from drivers import decode, modbus, register_driver
+from drivers import decode, modbus
 from drivers.links import profile_files
 from drivers.pylontech import decode_frame
 from gateway.core.errors import BadFrame
 from gateway.core.reading import Absent
+from tests.support.paper_meter import cells_of
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ROOT / "tests" / "golden" / "vectors"
@@ -321,7 +322,7 @@ def test_a_simulated_register_image_reads_back_through_the_driver():
     made = profile_files.find("eastron-sdm630-v2")
     words = {}
     for number, point in enumerate(made.points):
-        cells = register_driver.write_point(point, 1000 + number, 0)
+        cells = cells_of(point, 1000 + number, 0)
         words[point.address], words[point.address + 1] = (
             int.from_bytes(cells[i:i + 2], "big") for i in (0, 2))
     found = decode.registers(made, words)

@@ -9,7 +9,8 @@ from gateway.ledger.factors import factors, localtime
 from gateway.ledger.flows.balance import bus_step
 from gateway.ledger.flows.flows import Flows, Policy
 from gateway.ledger.flows.inventory import Inventory, anchor, opened
-from gateway.ledger.series import it_figures, site_series
+from gateway.ledger.series import Book, add_up, it_figures
+from tests.support.resample import resample
 
 
 def number(value):
@@ -43,7 +44,7 @@ def counter_interpolate(given):
 
 def counter_resample(given):
     """counter.resample"""
-    at = counter.resample([tuple(r) for r in given["readings"]], given["boundaries"])
+    at = resample([tuple(r) for r in given["readings"]], given["boundaries"])
     deltas = [None if a is None or b is None else (b - a) / 1000
               for a, b in zip(at, at[1:], strict=False)]
     total = None if None in deltas else sum(deltas)
@@ -101,8 +102,11 @@ def series(given):
     """site.series"""
     dt_s = given.get("dt_s", 900)
     loads = given.get("it_loads", ["it"])
-    books = site_series([flows_of(each, dt_s) for each in given["intervals"]],
-                        inventory_of(given.get("battery")) or Inventory(), policy_of(given))
+    inventory, steps = inventory_of(given.get("battery")) or Inventory(), []
+    for flows in [flows_of(each, dt_s) for each in given["intervals"]]:
+        steps.append(Book(flows, inventory, bus_step(flows, inventory, policy_of(given))))
+        inventory = steps[-1].step.inventory
+    books = add_up(steps)
     it = it_figures(books, loads)
     sinks = [sink for sink in books.sinks_wh if sink not in ("battery", "export")]
     return {

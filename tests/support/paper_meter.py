@@ -1,6 +1,10 @@
-"""A meter that exists on paper only: its profile, and Modbus TCP frames."""
+"""A meter that exists on paper only: its profile, cells and Modbus TCP frames; portable.
 
-from drivers import profile
+    driver = RegisterDriver(meter([("voltage_l1", 0)]), ...)
+    cells = cells_of(point, 2300, -1)       what the meter's registers hold for 230.0
+"""
+
+from drivers import profile, registers
 
 
 def meter(rows, limits=None, gap_ms=60, kind="int16"):
@@ -23,3 +27,8 @@ def frame(tid, pdu, unit=1):
     """Return a Modbus TCP frame."""
     return (tid.to_bytes(2, "big") + b"\x00\x00" + (len(pdu) + 1).to_bytes(2, "big")
             + bytes([unit]) + pdu)
+
+
+def cells_of(point, value, exponent):
+    """Return the cells of a RegisterPoint for value x 10**exponent."""
+    return registers.encode(value, point.format, exponent - point.exponent)

@@ -156,6 +156,12 @@ def foreign_answers(n):
     return lambda: asked.feed(frame * n)
 
 
+def foreign_answers_to_a_burst(n):
+    asked = modbus.TcpBurst([modbus.TcpRead(1, 4, 0, 2, 7), modbus.TcpRead(1, 4, 2, 2, 8)])
+    frame = b"\x00\x63\x00\x00\x00\x07\x01\x04\x04" + bytes(4)
+    return lambda: asked.feed(frame * n)
+
+
 def rtu_answer(n):
     body = bytes([1, 4, 2 * n]) + bytes(2 * n)
     frame = body + modbus.crc16_modbus(body).to_bytes(2, "little")
@@ -251,6 +257,7 @@ PARSERS = {
     "TOML": (lambda n: settled(tomllib.loads, toml_file(n)), 60),
     "bundle: CBOR": (lambda n: settled(VERIFIER.cbor, cbor.encode(list(range(n)))), 1000),
     "Modbus TCP: answers to others": (foreign_answers, 200),
+    "Modbus TCP: answers to others in a burst": (foreign_answers_to_a_burst, 200),
     "Modbus RTU": (rtu_answer, 60),
     "SunSpec: models": (sunspec_chain, 25),
     "Pylontech: modules": (stack_answer, 8),

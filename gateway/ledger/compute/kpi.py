@@ -19,6 +19,8 @@ def pue(e_dc: float, e_it: float) -> float | None:
 
 def ref(onsite: float, ppa: float, guarantees: float,
         e_dc: float) -> tuple[float | None, float | None]:
-    """Return renewable energy over E_DC, capped at 1 and uncapped; (None, None) without E_DC."""
+    """Return renewable energy over E_DC, capped at 1 and uncapped; (None, None) without E_DC.
+
+    For the statement: issue 14."""
     share = ratio(onsite + ppa + guarantees, e_dc)
     return (None, None) if share is None else (min(share, 1), share)

@@ -155,7 +155,9 @@ def split_interval(start: float, end: float, energy_wh: float,
 
 
 def weighted(rows: Sequence[tuple[Decimal, Decimal]]) -> tuple[Decimal | None, Decimal]:
-    """Return (factor, energy): the mean of (energy, factor) rows by energy, None without."""
+    """Return (factor, energy): the mean of (energy, factor) rows by energy, None without.
+
+    For market-based factors: issue 14."""
     energy = sum((mwh for mwh, _ in rows), Decimal(0))
     carbon = sum((mwh * ef for mwh, ef in rows), Decimal(0))
     return (carbon / energy if energy else None), energy

@@ -46,6 +46,7 @@ def local_hours(day: date, zone: str, energy_wh: Sequence[float],
                 factor_by_utc_hour: Mapping[str, float]) -> LocalHours:
     """Put a local day's quarter hours into local hours; price each by its UTC hour.
 
+    For days of a site's own zone in reports: issue 14.
     energy_wh: one value for each quarter hour of the day, in order.  factor_by_utc_hour:
     g/kWh by "2026-10-24T22".  Raises ValueError if the number of values is not the day's."""
     span = local_day(day, zone)

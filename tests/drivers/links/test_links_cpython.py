@@ -17,6 +17,7 @@ from drivers.links.base import BackOff
 from drivers.links.http import place
 from gateway.core.codec.crc import crc16_modbus
 from gateway.core.errors import BadFrame, ConfigError, NoReply, Refused
+from tests.support.pylontech_answers import encode_analog
 
 
 class FakeClock:
@@ -213,7 +214,7 @@ async def test_a_port_that_is_missing_or_vanishes_is_silence_with_back_off(tmp_p
 
 async def test_a_battery_stack_is_polled_over_a_pty():
     modules = (pylontech.Module((3300,), (250, 240), 10, 49500, 25000, 50000, 3),) * 2
-    frame = pylontech.encode_frame(2, 0, pylontech.encode_analog(2, modules))
+    frame = pylontech.encode_frame(2, 0, encode_analog(2, modules))
     script = [[(0, frame[:7]), (0.02, frame[7:])]]
     async with line(script, protocol="pylontech", baud=115200) as (far, link, _):
         bus = BusConfig("bms", "serial", "pylontech")

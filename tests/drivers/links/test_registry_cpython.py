@@ -27,7 +27,8 @@ def test_a_name_and_a_pair_stand_in_one_row_only():
 
 
 def test_a_profile_that_names_no_row_is_refused_with_the_rows(tmp_path):
-    text = profile_files.path_of("xy-md02").read_text().replace('"modbus-rtu"', '"rtu"')
+    path = profile_files.FOLDER / "climate" / "xy-md02.toml"
+    text = path.read_text().replace('"modbus-rtu"', '"rtu"')
     (tmp_path / "odd.toml").write_text(text)
     with pytest.raises(ConfigError, match="buses = rtu is not known; allowed: modbus-rtu, "):
         profile_files.load(tmp_path / "odd.toml")

