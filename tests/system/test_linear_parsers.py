@@ -26,6 +26,7 @@ from gateway.core.record import EventRecord, ScanRecord
 from gateway.core.schema import decode_schema, encode_schema
 from provisioning import parts
 from tests.support.evidence_world import verifier
+from tests.support.pylontech_answers import encode_analog
 from tests.support.work import Scanned, work_of
 
 RATIO_MAX = 2.2
@@ -170,7 +171,7 @@ def rtu_answer(n):
 
 def stack_answer(n):
     module = pylontech.Module((3330,) * 15, (210,) * 5, -6, 26638, 95460, 111000, 3)
-    frame = pylontech.encode_frame(2, 0, pylontech.encode_analog(n, (module,) * n))
+    frame = pylontech.encode_frame(2, 0, encode_analog(n, (module,) * n))
 
     def read():
         asked = pylontech.Frames().ask(2, 0x42, b"\xff")
