@@ -101,8 +101,8 @@ class Gateway:
         units = [Unit(device.name, stream, self.cabinet.drivers[stream],
                       Timeout(float(bus.timeout_s)))
                  for stream, device in enumerate(self.cabinet.devices) if device.bus == bus.name]
-        return BusPoller(Line(bus, self.clock, open_link), units, self.clock, self.writer.put,
-                         last_read)
+        return BusPoller(Line(bus, self.clock, open_link), units, self.clock,
+                         self.writer.waiting.put, last_read)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; then stop in order, nothing committed is lost."""
