@@ -9,6 +9,7 @@ from gateway.core import record
 from gateway.core.interval import QUARTER_MS
 from gateway.core.reading import CLOCK_GNSS, CLOCK_NTP, CLOCK_UNKNOWN, ClockState
 from tests.fleet.maker import ORIGIN_MS, SCHEMA, STEP_MS, PaperGateway
+from tests.support.stored import rows
 
 UNKNOWN = ClockState(CLOCK_UNKNOWN, 0, 0, 0)
 QUARTER_S = 900
@@ -104,14 +105,14 @@ def test_quarter_hours_that_were_closed_are_restated_not_overwritten(desk, gatew
     late = gateway.seal(clock=known(0))
     newest = gateway.seal(clock=known(0))
     desk.receive("shop-1", early)
-    before = store._link.execute("SELECT * FROM counter_parts").fetchall()
+    before = rows(store, "SELECT * FROM counter_parts")
     desk.receive("shop-1", newest)
     assert kinds(tmp_path) == []
     desk.receive("shop-1", late)
     (found,) = Reader(tmp_path).incidents("shop-1")
     assert (found.kind, found.count) == (incidents.RESTATED, 1)
     assert "2026-06-01 00:15:00 UTC" in found.detail
-    assert set(before) <= set(store._link.execute("SELECT * FROM counter_parts").fetchall())
+    assert set(before) <= set(rows(store, "SELECT * FROM counter_parts"))
 
 
 def test_boots_whose_time_never_became_known_do_not_keep_others_waiting(desk, gateway, tmp_path):
