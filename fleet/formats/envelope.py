@@ -86,7 +86,7 @@ def _signed(sealed: bytes, find: Find, sender: str) -> tuple[Envelope, Opened]:
     name = f"{_shown(batch.device)}, batch {batch.number}"
     device = find(batch.device)
     if device is None:
-        raise UnknownDevice(f"{name}: not enrolled; next: python -m provisioning enrol")
+        raise UnknownDevice(f"{name}: not enrolled; next: python -m fleet enrol")
     if batch.device != sender:
         raise UnknownDevice(f"{name}: came on the topic of {_shown(sender)}")
     public = key_for(device, message.kid, batch.journal_id)

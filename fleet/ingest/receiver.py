@@ -110,7 +110,7 @@ class Receiver:
         """Return a new client; the simulation overrides this with a broker in memory."""
         return aiomqtt.Client(
             self._settings.host, self._settings.port, tls_context=tls(self._settings),
-            identifier="fleet-receiver", protocol=aiomqtt.ProtocolVersion.V311,
+            identifier="fleet", protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True, keepalive=KEEPALIVE_S, timeout=TIMEOUT_S,
             max_queued_incoming_messages=QUEUE_MAX, socket_options=NO_DELAY)
 
