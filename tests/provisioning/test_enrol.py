@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from provisioning.__main__ import main
-from tests.support.documented import keys
+from tests.support.documented_keys import keys
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 PARTS = """
