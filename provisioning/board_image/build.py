@@ -247,4 +247,4 @@ def _content(site: Path, name: str) -> bytes:
         return (site / name).read_bytes()
     except OSError as error:
         raise ConfigError(f"{site / name}: {error.strerror}; --site names the folder that "
-                          "`python -m provisioning init --out` made") from error
+                          "`python -m provisioning request --out` made") from error

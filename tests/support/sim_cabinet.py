@@ -30,9 +30,9 @@ from gateway.polling import poller
 from gateway.signer import Signer
 from gateway.storage import writer
 from gateway.timekeeping import clock
-from provisioning import create
 from tests.bench import meter
 from tests.bench.load import NAMES, ROLES
+from tests.support import one_site as create
 from tests.support.sim_gateway import Transaction
 from tests.support.sim_truth import ORIGIN_S
 

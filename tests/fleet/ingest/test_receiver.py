@@ -23,9 +23,10 @@ from fleet.store.writer import Store
 from gateway.aio.task_group import together
 from gateway.core.errors import ConfigError
 from gateway.core.evidence import receipt
-from provisioning import create, enrol, parts
+from provisioning import parts
 from tests.fleet.maker import ORIGIN_MS, PaperGateway, live
-from tests.provisioning.test_init import NOW, PARTS
+from tests.provisioning.test_request import NOW, PARTS
+from tests.support import one_site as create
 from tests.support.parts import need
 
 Place = namedtuple("Place", ("site", "data", "port", "broker"))
@@ -41,9 +42,9 @@ def place(tmp_path):
     text = PARTS.replace("18883", str(port)).replace("broker.example", "127.0.0.1")
     (tmp_path / "parts.toml").write_text(text)
     create.site(parts.load(tmp_path / "parts.toml"), tmp_path / "site", NOW)
-    enrol.enrol(tmp_path / "site", tmp_path / "fleet", NOW)
+    create.enrol(tmp_path / "site", tmp_path / "fleet", NOW)
     with (tmp_path / "broker.log").open("wb") as log:
-        broker = subprocess.Popen([program, "-c", "site/broker/mosquitto.conf"], cwd=tmp_path,
+        broker = subprocess.Popen([program, "-c", "mosquitto.conf"], cwd=tmp_path / "site/broker",
                                   stdout=log, stderr=log)
     yield Place(tmp_path / "site", tmp_path / "fleet", port, broker)
     broker.terminate()
@@ -242,7 +243,7 @@ def test_a_port_that_is_taken_is_told_with_the_next_step():
 
 
 def test_a_fleet_nobody_enrolled_at_is_told_with_the_next_step(tmp_path):
-    with pytest.raises(ConfigError, match="python -m provisioning enrol"):
+    with pytest.raises(ConfigError, match="python -m fleet init"):
         settings.load(tmp_path)
 
 
