@@ -1,8 +1,8 @@
 """How long flash lasts without a fleet: 30 days of every scan and 400 of quarter hours.
 
-A whole day of load L2 is sealed as the gateway seals it, put onto a shelf and made coarser
-rule by rule by the gateway's own code.  Files count in blocks of 4 KiB, as on flash.  A step
-of coarsening is what the writer does between two looks at its work.
+A whole day of load L2 is sealed as the gateway seals it, put into a store in memory and made
+coarser rule by rule by the gateway's own code.  Files count in blocks of 4 KiB, as on flash.
+A step of coarsening is what the writer does between two looks at its work.
 """
 
 import time
@@ -32,7 +32,7 @@ CONFIG = bytes(32)
 DEVICE, JOURNAL = "shop-7-cabinet", bytes(range(16))
 
 
-def day_on_shelf(seed: str, sealer: Sealer) -> CoarseBatches:
+def day_in_memory(seed: str, sealer: Sealer) -> CoarseBatches:
     """Return the sealed batches of a seed's day, and as many more as always stay whole."""
     schema, prev = schema_of("coarse"), chain.start(DEVICE, JOURNAL)
     found = CoarseBatches(MemoryStore(), JOURNAL, [])
@@ -52,7 +52,7 @@ def sizes(seed: str) -> tuple[dict[int, float], float]:
     """Return ({rule: bytes on flash a day}, the longest step in CPU seconds) of a seed's day."""
     key = Ed25519PrivateKey.generate()
     sealer = Sealer(bytes(8), key.sign, deflate, batches.CODEC_DEFLATE)
-    held = day_on_shelf(seed, sealer)
+    held = day_in_memory(seed, sealer)
     meters: list[dict[str, Any]] = [{"name": stream.device, "kind": "meter", "rated_w": 17_000}
                                     for stream in schema_of("coarse")]
     work = Coarsening(held, sealer, inflate, Limits(CONFIG, cbor.encode(

@@ -1,5 +1,7 @@
 """The fleet in the simulation: real receiver, desk, admission and SQLite store.
 
+    fleet = Fleet(world, folder)            of sim_world; one FleetLife after the other
+
 The worker may crash inside a transaction, between commit and receipt or at any time; the
 store may be replaced by an older one: with `fleet restore`, by a plain copy of its file, or by a
 snapshot of its whole folder, which only a cabinet can notice.  What the fleet promised is held

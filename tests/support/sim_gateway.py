@@ -34,7 +34,7 @@ from gateway.storage.retention import Limits, Room
 from gateway.storage.writer import Rules, Writer
 from gateway.timekeeping.clock import Clock, Sources
 from tests.support.memory_store import MemoryStore
-from tests.support.power_loss import DAMAGE, image_after_cut
+from tests.support.power_cut_images import DAMAGE, image_after_cut
 from tests.support.sim_coarse import SimBatches
 from tests.support.sim_truth import ORIGIN_S, Witness
 

@@ -1,4 +1,7 @@
-"""What is global around a simulated day: log, jitter, and constants turned into knobs."""
+"""What is global around a simulated day: log, jitter, and constants turned into knobs.
+
+    with knobs(seed, style): ...            around a day of sim_world
+"""
 
 import contextlib
 import logging
