@@ -1,4 +1,4 @@
-"""What a receipt brings about: an end of silence, the fleet's own receipt, a range declared lost."""
+"""What a receipt brings about: an end of silence, the fleet's own receipt, a declared range."""
 
 from types import SimpleNamespace
 
