@@ -12,7 +12,6 @@ from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.support.gateway_fakes import ORIGIN_S, virtual_clock
 
 from fleet.formats.registry import Registry
 from fleet.ingest.ingest import SHOWN, Desk
@@ -35,6 +34,7 @@ from gateway.storage.store import FlashStore
 from gateway.storage.writer import Rules, Writer
 from tests.fleet import maker
 from tests.support import virtual_time
+from tests.support.fake_bus import ORIGIN_S, virtual_clock
 
 CABINET = "shop-1"
 ONE_BLOCK = 4096

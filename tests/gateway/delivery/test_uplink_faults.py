@@ -104,7 +104,7 @@ async def test_a_port_that_accepts_and_never_answers_is_offline_not_a_hang(tmp_p
 async def test_an_access_list_that_drops_silently_is_told_and_the_cursor_stays(tmp_path):
     async with bench(tmp_path, "mosquitto") as (setup, uplink, fleet, broker):
         await until(lambda: uplink.state == "online")
-        restrict(broker, f"topic write wp/1/{CABINET}/up\n", "")
+        restrict(broker, "pattern write wp/1/%u/up\n", "")
         acknowledged = uplink.outbox.acknowledged_seq
         await feed_and_seal(setup)                   # PUBACK comes, the batch goes nowhere
         await until(lambda: uplink.state == "unanswered", 20)
@@ -113,8 +113,8 @@ async def test_an_access_list_that_drops_silently_is_told_and_the_cursor_stays(t
         sent = uplink.counts["batches_sent"]
         await asyncio.sleep(1.0)                    # ever rarer: no flood of repeats
         assert uplink.counts["batches_sent"] - sent <= 1
-        restrict(broker, f"user {CABINET}\n",
-                 f"user {CABINET}\ntopic write wp/1/{CABINET}/up\n")
+        restrict(broker, "pattern write wp/1/%u/live\n",
+                 "pattern write wp/1/%u/up\npattern write wp/1/%u/live\n")
         assert await uplink.drained(20)
         assert uplink.state == "online" and len(fleet.batches) >= 1
 
@@ -133,7 +133,7 @@ async def test_a_fleet_that_says_nothing_is_told_and_its_first_receipt_ends_that
 async def test_receipts_that_the_broker_keeps_from_us_are_missed_and_told(tmp_path):
     async with bench(tmp_path, "mosquitto") as (setup, uplink, fleet, broker):
         await until(lambda: uplink.outbox.waiting() == 0)
-        restrict(broker, f"topic read wp/1/{CABINET}/receipt\n", "")
+        restrict(broker, "pattern read wp/1/%u/receipt\n", "")
         await feed_and_seal(setup)
         await until(lambda: uplink.state == "unanswered", 20)
         assert setup.journal.read_batch(setup.journal.batch_numbers()[-1]) in fleet.batches
