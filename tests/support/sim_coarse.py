@@ -7,7 +7,7 @@ of a twin that got every batch as it was sealed.
 from gateway.core import interval
 from gateway.core.evidence import downsampled
 from gateway.core.journal.downsampled_files import CoarseBatches
-from gateway.core.reading import CLOCK_UNKNOWN, NOT_KEPT, Absent, utc_ms
+from gateway.core.reading import CLOCK_RTC, NOT_KEPT, Absent, utc_ms
 from gateway.core.record import is_event
 from gateway.ledger import counter_limits
 from gateway.storage.restart import inflate
@@ -129,11 +129,11 @@ def energies(link, device, described):
 
 def thinned_ms(batches, contents):
     """Return the quarter hours (ms) in or beside which only hours or ends were kept, or quarter
-    hours of ticks, which a later clock cuts elsewhere."""
+    hours of ticks or of a real-time clock, which a better clock of the boot cuts elsewhere."""
     found = set()
     for content in contents:
         if not isinstance(content, downsampled.Coarse) or (
-                content.rule < downsampled.HOURS and content.clock.source != CLOCK_UNKNOWN):
+                content.rule < downsampled.HOURS and content.clock.source > CLOCK_RTC):
             continue
         for one in content.replaced:
             known = batches[one.number]
