@@ -33,6 +33,7 @@ class Asker:
         self._setup = setup
         self._gap_ms = gap_ms
         self._probe = probe
+        self._is_probe_silent = False
         # (function, count) of the last requests, which were sent together.
         self._last: "tuple[tuple[int, int], ...]" = ()
         self._suspect = False           # they failed: an answer may still come
@@ -101,20 +102,38 @@ class Asker:
 
     def read(self, function: int, address: int, counts: tuple[int, ...]) -> "Steps[bytes]":
         """Yield the transactions for one span; return its cells (at least counts[0] long)."""
-        if self._suspect and self._probe and self._count(function, counts) is None:
-            yield from self._ask_probe(self._probe)
+        if self._suspect and self._count(function, counts) is None:
+            yield from self.probe()
         count = self._count(function, counts) or counts[0]
         return (yield from self._ask(function, address, count))
 
-    def _ask_probe(self, probe: tuple[int, int, tuple[int, ...]]) -> "Steps[None]":
-        function, address, counts = probe
+    def probe(self) -> "Steps[bool]":
+        """Ask the probe, if there is one of another length; return whether it was answered.
+
+        After a probe in vain the next one is left out: a device may be silent there only.
+        Raises NoReply and BadFrame.
+        """
+        if self._probe is None or self._is_probe_silent:
+            self._is_probe_silent = False
+            return False
+        function, address, counts = self._probe
         count = self._count(function, counts)
         if count is None:
-            return
+            return False
         try:
             yield from self._ask(function, address, count)
-        except Refused:
-            pass                        # a refusal is an answer, and the line is in step again
+        except NoReply:
+            self._is_probe_silent = True
+            raise
+        except Refused as error:        # a refusal is an answer, and the line is in step again
+            if error.exception in UNIT_SILENT:
+                raise
+        return True
+
+    def probe_at(self, address: int) -> None:
+        """Ask the probe at another address from now on."""
+        if self._probe is not None:
+            self._probe = self._probe[0], address, self._probe[2]
 
     def _count(self, function: int, counts: tuple[int, ...]) -> int | None:
         """Return the first count that none of the last requests had, or None."""

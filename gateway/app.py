@@ -26,7 +26,8 @@ from gateway.delivery.uplink import SILENT_S, Uplink
 from gateway.ledger.factors import factors
 from gateway.live import battery_checkpoint
 from gateway.live.figures import Board, Live, Moment, source_name
-from gateway.polling.poller import BusPoller, Line
+from gateway.polling.line import Line
+from gateway.polling.poller import BusPoller
 from gateway.polling.unit import Timeout, Unit
 from gateway.service import status as statuses
 from gateway.service.health import Notifier, cpu_s, rss_kib, watch, write_status
@@ -35,6 +36,7 @@ from gateway.storage import cpython_fast_paths, succession
 from gateway.storage.deflate import deflate
 from gateway.storage.restart import known_utc_ms, last_read_utc_ms
 from gateway.storage.retention import Limits, Room
+from gateway.storage.serials import Serials
 from gateway.storage.store import BLOCK_BYTES, FlashStore
 from gateway.storage.succession import Succession
 from gateway.storage.writer import Rules, Witness, Writer
@@ -71,7 +73,7 @@ class Gateway:
         self.writer.subscribe(Witness(witness).note)
         self.writer.subscribe(self._show)
         self.uplink = Uplink(cabinet.site.cabinet, cabinet.uplink, self.writer, verifier)
-        last_read = last_read_utc_ms(journal)
+        last_read, self.serials = last_read_utc_ms(journal), Serials(self.store)
         self.pollers = {bus.name: self._poller(bus, last_read) for bus in cabinet.buses}
         self.progress, self.notifier = Progress(self.clock.real_s), Notifier()
         self.stop, self.drain_s = asyncio.Event(), DRAIN_S
@@ -99,7 +101,9 @@ class Gateway:
 
     def _poller(self, bus: BusConfig, last_read: Mapping[str, int]) -> BusPoller:
         units = [Unit(device.name, stream, self.cabinet.drivers[stream],
-                      Timeout(float(bus.timeout_s)))
+                      Timeout(float(bus.timeout_s),
+                              self.cabinet.drivers[stream].answer_ms_max / 1000),
+                      serial=self.serials.known.get(device.name, ""))
                  for stream, device in enumerate(self.cabinet.devices) if device.bus == bus.name]
         return BusPoller(Line(bus, self.clock, open_link), units, self.clock, self.writer.put,
                          last_read)
@@ -140,6 +144,7 @@ class Gateway:
             bus.cancel()
         self.writer.stop()
         await writer
+        self._keep_serials()
         drained = await self.uplink.drained(self.drain_s)
         self.writer.finish()
         LOG.info("stopped; %s", "the fleet has everything" if drained else
@@ -163,8 +168,13 @@ class Gateway:
         """Replace the status file every few seconds."""
         while True:
             write_status(self.cabinet.status_file, self.status("running"))
+            self._keep_serials()
             beat()
             await pause(STATUS_S)
+
+    def _keep_serials(self) -> None:
+        self.serials.keep({unit.name: unit.serial for poller in self.pollers.values()
+                           for unit in poller.units})
 
     def _show(self, event: object) -> None:
         """Show what is durable now."""
