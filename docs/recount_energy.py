@@ -1,19 +1,13 @@
-#!/usr/bin/env python3
-"""Count a bundle's energy again: python recount_energy.py FILE
+"""Energy of meters from the counters in signed batches (docs/formats.md 6.5 - 6.9 and 10.4).
 
-Runs verify_evidence.py (beside it), then derives each meter's energy of the period from the
-signed counters alone and compares it with the bundle's statement, within the bound that the
-statement gives.  Written from docs/formats.md 10.4; imports nothing of Wattproof.  Exit
-status: 0 only if both hold.
+Part of verify_evidence.py; written from docs/formats.md, imports nothing of Wattproof.
 """
-import argparse
-import hashlib
-import json
-from concurrent.futures import ProcessPoolExecutor
+from bisect import bisect_left, bisect_right
+from collections import namedtuple
 from itertools import accumulate, compress, pairwise
 from math import isqrt
 
-from verify_evidence import LAST, Bundle, cbor, content, need, utc
+from evidence_format import BIG, LAST, Batch, cbor, need
 
 ENERGY = {43: "energy_active_import_total", 47: "energy_active_export_total",
           51: "energy_active_sum_total", 56: "energy_yield_total"}
@@ -33,11 +27,13 @@ PREDICT = {1: lambda d, *v: sum(v), 2: lambda d, a, b: (isqrt(4 * (a * a + b * b
                11 * (a * a + b * b) + 14 * abs(a * b) or 1)}
 
 
+
+
 class Series:
     """The series of a batch's columns (formats.md 6.6 - 6.8); each is decoded when asked for."""
 
     def __init__(self, columns):
-        """columns: a Columns of verify_evidence.py."""
+        """columns: a Columns of evidence_format.py."""
         self.columns, self.where, last = columns, {}, {}
         begin, data, k = columns.at, columns.data, sum(n > 0 for n in columns.counts)
         self.ends = [begin - 1, *compress(range(begin, len(data)), data[begin:].translate(LAST))]
@@ -111,140 +107,220 @@ class Series:
         return [PREDICT[rule](d * (100 if target == 27 else 1), *row) for row in rows]
 
 
+# What the descriptor of a batch says of a counter.  worth: Wh of a count, rate: counts per hour at
+# rated power, modulus: of the register, slack_ms: the poll interval.
+Rule = namedtuple("Rule", ("worth", "rate", "modulus", "slack_ms", "role"))
+# Of one batch, counter and quarter hour the first and last reading; broken: an impossible step lies
+# between.  boot: (journal, boot), offset_ms: UTC less ticks of the clock that placed the batch.
+Part = namedtuple("Part", ("first_ms", "first", "last_ms", "last", "broken",
+                           "rule", "boot", "offset_ms"))
+Point = namedtuple("Point", ("ms", "value", "broken", "rule", "boot", "offset_ms"))
+
+
 def rule_of(site, device, exponent):
-    """Return (Wh of a count, counts per hour at rated power, modulus, slack ms)."""
+    """Return the Rule of a device's counters with this exponent."""
     entry = next((one for one in site["devices"] if one["name"] == device), {})
     worth = 10.0 ** exponent * float(entry.get("ct_ratio") or 1)
     rate = -(-int(entry.get("rated_w") or 1_000_000) * 1000 // max(int(worth * 1000), 1))
-    return worth, rate, 1 << (32 if entry.get("kind") == "pv" else 62), site["interval_s"] * 1000
+    return Rule(worth, rate, 1 << (32 if entry.get("kind") == "pv" else 62),
+                site["interval_s"] * 1000, entry.get("role"))
 
 
 def step(rule, older, newer):
     """Return the counts between two readings (ms, value), or None if that cannot be."""
-    counts = newer[1] - older[1] + (rule[2] if newer[1] < older[1] else 0)
-    limit = rule[1] * (newer[0] - older[0] + rule[3]) * 105 // 360_000_000 + 1
+    counts = newer[1] - older[1] + (rule.modulus if newer[1] < older[1] else 0)
+    limit = rule.rate * (newer[0] - older[0] + rule.slack_ms) * 105 // 360_000_000 + 1
     return counts if counts <= limit and newer[0] - older[0] <= SPREAD_MS else None
 
 
-def advance(readings, rule):
-    """Return {start of quarter hour: counts} of a counter, without what nobody can know.
+def parts_of(row, rule, boot, offset_ms):
+    """Return the Parts of the readings [(ms, value), ...] of one counter in one batch."""
+    found, last = [], None
+    for one in row:
+        if last and one[0] <= last[0]:
+            continue                        # not later than the one before: not used
+        if last and one[0] // QUARTER_MS == last[0] // QUARTER_MS:
+            first, broken = found[-1][:2], found[-1].broken or step(rule, last, one) is None
+            found[-1] = Part(*first, *one, broken, rule, boot, offset_ms)
+        else:
+            found.append(Part(*one, *one, False, rule, boot, offset_ms))
+        last = one
+    return found
 
-    Readings between two impossible steps are a run; only quarter hours with both ends in the
-    same run are known.
-    """
-    total, run, there = 0, 0, {}
-    rising = sorted(dict(sorted(readings, reverse=True)).items())       # of one time the lowest
-    for older, newer in pairwise(rising):
-        counts = step(rule, older, newer)
-        run += counts is None
-        first, last = -(-older[0] // QUARTER_MS), newer[0] // QUARTER_MS
-        for quarter in range(first, last + 1) if counts is not None else ():
-            part = (quarter * QUARTER_MS - older[0]) / (newer[0] - older[0])
-            there[run, quarter] = total + counts * part
-        total += counts or 0
-    return {quarter * QUARTER_MS: there[run, quarter + 1] - counts
-            for (run, quarter), counts in there.items() if (run, quarter + 1) in there}
+
+def read(job):
+    """Return what `readings` gives, or the words why it cannot; for a process of its own."""
+    try:
+        return readings(job)
+    except Exception as error:
+        return str(error) or type(error).__name__
 
 
 def readings(job):
-    """Return (journal and boot, clock, {(device, measurand, rule and role): [(ticks, value)]})
-    of a sealed batch: of each energy counter the first and last reading, and all that stand
-    beside a quarter hour's boundary or an impossible step.  Rule and role are those of the
-    configuration that the batch itself names."""
-    sealed, sites, clocks = job
-    said, _, config, boot, clock, columns, _ = content(cbor(sealed)[1][2])
-    site = sites[config]
-    roles = {one["name"]: one.get("role") for one in site["devices"]}
-    clock, found = clock if clock[0] else clocks.get((said[1], boot)), {}
-    series = Series(columns)
-    for s, p in columns.series if clock else ():
-        name, points = columns.schema[s]
+    """Return what a batch says under a clock: {"parts": {(device, measurand, exponent): [Part]},
+    "ticks": (lowest, highest), "quarters": set, "runs": {device: [(from ms, to ms)]}, and
+    "events": [[ms, kind, body]]}.
+
+    job: (sealed, sites by hash, clock or None); without a clock there are only ticks, and events
+    without times.  A run is scans that follow each other within six poll intervals.
+    """
+    sealed, sites, clock = job
+    batch = Batch(cbor(sealed)[1][2])
+    site, boot = sites[batch.config], (batch.row[1], batch.boot)
+    series, offset = Series(batch.columns), clock and clock[2] - clock[1]
+    found = {"parts": {}, "quarters": set(), "runs": {}, "events": [
+        [clock and at + offset, *rest] for at, *rest in batch.columns.events]}
+    seen = [at for at, *_ in batch.columns.events]
+    limit = 6000 * site["interval_s"] + (QUARTER_MS if batch.coarse else 0)
+    times = {s: series.values(s, None) for s, p in series.where if p is None}
+    for ticks in times.values():
+        need(0 <= min(ticks) and max(ticks) <= BIG, "columns: ticks")
+        seen += (min(ticks), max(ticks))
+    for s, stamps in (with_cells(batch, times) if clock else {}).items():
+        device = batch.columns.schema[s][0]
+        found["runs"][device] = runs_of([at + offset for at in stamps], limit)
+        found["quarters"] |= {(at + offset) // QUARTER_MS for at in stamps}
+    for s, p in series.where if clock else ():
+        device, points = batch.columns.schema[s]
         if p is None or points[p][0] not in ENERGY or points[p][2]:
             continue
-        ticks, rule = series.values(s, None), rule_of(site, name, points[p][1])
+        rule, ticks = rule_of(site, device, points[p][1]), times[s]
         for first, end, _ in reversed(series.runs(s, p)):
             ticks = ticks[:first] + ticks[end:]
-        row = [(at - clock[1] + clock[2], value)
-               for at, value in zip(ticks, series.values(s, p), strict=True)]
-        beside = (one for a, b in pairwise(row) for one in (a, b) if
-                  a[0] // QUARTER_MS != b[0] // QUARTER_MS or step(rule, a, b) is None)
-        found[name, points[p][0], rule, roles.get(name)] = [*row[:1], *row[-1:], *beside]
-    return (said[1], boot), clock, found
+        row = [(at + offset, value) for at, value in zip(
+            ticks, series.values(s, p), strict=True) if 0 <= value <= 1 << 62]
+        key = device, points[p][0], points[p][1]
+        found["parts"].setdefault(key, []).extend(parts_of(row, rule, boot, offset))
+    return {**found, "ticks": (min(seen), max(seen)) if seen else None}
 
 
-def counted(bundle):
-    """Return {(device, measurand name): Wh} of the bundle's period."""
-    said = bundle.said
-    sites = {sha256(one): cbor(one) for one in said["descriptors"]}
-    jobs = [(sealed, sites, {}) for _, sealed, _ in bundle.parts]
-    run = ProcessPoolExecutor(2).map if len(jobs) > 500 else map
-    results = list(run(readings, jobs))
-    known = sorted((clock[1], boot, clock) for boot, clock, _ in results if clock)
-    clocks = {boot: clock for _, boot, clock in reversed(known)}        # the earliest counts
-    series, rules, energy = {}, {}, {}
-    for job, (boot, clock, found) in zip(jobs, results, strict=True):
-        if clock is None and boot in clocks:
-            found = readings((*job[:2], clocks))[2]
-        for (device, measurand, rule, role), values in found.items():
-            key = device, measurand, rule[0], role      # nothing counts from one worth to another
-            series.setdefault(key, set()).update(values)
-            rules[key] = max(rule, rules.get(key, rule))
-    for (device, measurand, *rest), values in series.items():
-        rule = rules[device, measurand, *rest]
-        inside = [counts * rule[0] for at, counts in advance(values, rule).items()
-                  if said["from"] <= at < said["to"]]
-        if inside:
-            key = device, ENERGY[measurand]
-            energy[key] = energy.get(key, 0) + sum(inside)
-    return energy
+def with_cells(batch, times):
+    """Return {stream: ticks} of scans, of a coarsened batch also those that its cells stand for."""
+    if batch.cells is None:
+        return times
+    cells = Series(batch.cells[0])
+    more = {s: cells.values(s, None) for s, p in cells.where if p is None}
+    return {s: sorted({*times.get(s, ()), *more.get(s, ())}) for s in {*times, *more}}
 
 
-def compare(bundle):
-    """Add to the bundle's faults what its statement says otherwise than its batches."""
-    said, statement, stated = bundle.said, json.loads(bundle.said["statement"]), {}
-    period = [utc(said["from"]), utc(said["to"]), said["cabinet"]]
-    need([statement["from"], statement["to"], statement["cabinet"]] == period,
-         "the statement is about another cabinet or period")
-    need(statement["factors"]["sha256"] == sha256(said["factors"]).hex(),
-         "the statement was made with other factors")
-    for one in statement["evidence"]["journals"]:
-        held = [row[3:5] for row in said["batches"] if row[1].hex() == one["journal"]]
-        first, last = (held[0][0], held[-1][1]) if held else (0, 0)
-        need(held and first <= one["first_seq"] and last >= one["last_seq"],
-             f"journal {one['journal'][:8]}: records {one['first_seq']}..{one['last_seq']} are "
-             f"accounted, but the batches hold {first}..{last}")
-    for one in statement["meters"]:
-        if one["energy_wh"] is not None:
-            wh, bound = stated.get((one["device"], one["measurand"]), (0, 0))
-            stated[one["device"], one["measurand"]] = wh + one["energy_wh"], bound + one["bound_wh"]
-    ours = counted(bundle)
-    for key in sorted({*stated, *ours}):
-        (wh, bound), own = stated.get(key, (0, 0)), ours.get(key, 0)
-        line = (f"{key[0]:16} {key[1]:28} {wh:13.3f} Wh stated {own:13.3f} counted, "
-                f"bound {bound:.3f}")
-        bundle.notes.append(f"energy      {line}")
-        good = key in stated and key in ours and abs(wh - own) <= bound
-        bundle.attempt(f"{bundle.all}: energy", need, good, " ".join(line.split()))
+def runs_of(stamps, limit):
+    """Return [(first, last)] of times that follow each other within a limit."""
+    stamps, runs = sorted(stamps), []
+    for at in stamps:
+        if runs and at - runs[-1][1] <= limit:
+            runs[-1][1] = at
+        else:
+            runs.append([at, at])
+    return [tuple(one) for one in runs]
 
 
-def sha256(data):
-    """Return the digest of bytes."""
-    return hashlib.sha256(data).digest()
+def in_order(parts):
+    """Return Parts as they were read: boots by their first time, each by the gateway's ticks."""
+    since = {}
+    for one in parts:
+        since[one.boot] = min(since.get(one.boot, one.first_ms), one.first_ms)
+    return sorted(parts, key=lambda one: (since[one.boot], one.boot,
+                                          one.first_ms - one.offset_ms, one.last_ms))
 
 
-def main():
-    """Return the exit status."""
-    parser = argparse.ArgumentParser(description="Check a bundle and count its energy again.")
-    parser.add_argument("file", type=argparse.FileType("rb"), help="the bundle")
-    parser.add_argument("--fleet-key", type=bytes.fromhex, help="as it was given to you, in hex")
-    said = parser.parse_args()
-    bundle = Bundle(said.file.read(), said.fleet_key)
-    if not bundle.faults:
-        bundle.attempt(f"{bundle.all}: statement", compare, bundle)
-    print(bundle.all, *bundle.notes, *(f"WRONG       {one}" for one in bundle.faults),
-          "NOT PROVEN" if bundle.faults else "everything holds", sep="\n")
-    return bool(bundle.faults)
+def runs(parts):
+    """Return the Parts in runs of one worth and role: nothing counts from one to the next."""
+    found = []
+    for one in in_order(parts):
+        if not found or found[-1][-1].rule[::4] != one.rule[::4]:
+            found.append([])
+        found[-1].append(one)
+    return found
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+class Counter:
+    """The quarter hours of one run of a counter: shares {quarter: counts, None if not known}."""
+
+    def __init__(self, parts):
+        points = {Point(*end, one.broken, *one[5:]) for one in parts
+                  for end in (one[:2], one[2:4])}
+        since = {}
+        for one in points:
+            since[one.boot] = min(since.get(one.boot, one.ms), one.ms)
+        self.shares, self.last, self.total, self.opening = {}, None, 0, None
+        self.readings = sorted({one[:2] for one in points})
+        before = None
+        for one in sorted(points, key=lambda one: (since[one.boot], one.boot,
+                                                   one.ms - one.offset_ms, one.value)):
+            self.follow(before or one, one)
+            before = one
+
+    def follow(self, before, one):
+        if one.boot != before.boot and one.ms <= before.ms:
+            self.leave()                    # their distance is unknown
+            self.restart(one)
+        else:
+            shift = one.offset_ms - before.offset_ms
+            slewed = abs(shift) <= one.rule.slack_ms and one.ms > before.ms
+            if one.boot == before.boot and not slewed and self.last and (
+                    before.ms + shift != self.last[0]):
+                self.leave()                # the clock was set: the counter went on
+                self.last, self.opening = (before.ms + shift, self.last[1]), self.total
+            self.advance(one)
+        if one.broken:
+            self.opening = None
+
+    def advance(self, one):
+        if self.last is None:
+            return self.restart(one)
+        if one.ms <= self.last[0]:
+            return None
+        older, counts = self.last, step(one.rule, self.last, one[:2])
+        quarter, end = older[0] // QUARTER_MS, one.ms // QUARTER_MS
+        if counts is None:
+            far = one.ms // QUARTER_MS - quarter > SPREAD_MS // QUARTER_MS
+            for passed in range(quarter, quarter + 1 if far else end):
+                self.close(passed, None)
+            return self.restart(one)
+        for passed in range(quarter, end):
+            at = (passed + 1) * QUARTER_MS
+            value = self.total + counts * (at - older[0]) / (one.ms - older[0])
+            self.close(passed, value)
+            self.opening = value
+        self.last, self.total = one[:2], self.total + counts
+        return None
+
+    def restart(self, one):
+        self.last, self.total = one[:2], 0
+        self.opening = None if one.ms % QUARTER_MS else 0
+
+    def leave(self):
+        if self.last and self.last[0] % QUARTER_MS:
+            self.close(self.last[0] // QUARTER_MS, self.total)
+
+    def close(self, quarter, value):
+        share = None if value is None or self.opening is None else value - self.opening
+        other = self.shares.get(quarter, 0)
+        self.shares[quarter] = None if share is None or other is None else other + share
+
+    def energy(self, first, end, uncertainty_ms):
+        """Return (counts, bound in counts, known quarter hours) of quarters first .. end - 1."""
+        known = {q: share for q, share in self.shares.items()
+                 if first <= q < end and share is not None}
+        if not known:
+            return None
+        bounds = [self.bound(at * QUARTER_MS, uncertainty_ms)
+                  for at in (min(known), max(known) + 1)]
+        return sum(known.values()), sum(bounds) + 2, len(known)
+
+    def bound(self, at, uncertainty_ms):
+        """Return how far the value at a boundary can be from the truth, in counts."""
+        rows = self.readings
+        i, j = bisect_right(rows, (at, 1 << 63)) - 1, bisect_left(rows, (at, -1))
+        if i < 0 or j == len(rows):
+            return 0
+        before, after = rows[i], rows[j]
+        if before[0] == after[0]:           # a reading lies at the boundary
+            i, j = bisect_left(rows, (at, -1)) - 1, bisect_right(rows, (at, 1 << 63))
+            beside = [rows[k] for k in (i, j) if 0 <= k < len(rows)]
+            here = after
+            return max(((abs(one[1] - here[1]) + 1) / abs(one[0] - here[0]) for one in beside),
+                       default=0) * uncertainty_ms
+        value = before[1] + (after[1] - before[1]) * (at - before[0]) / (after[0] - before[0])
+        slope = (abs(after[1] - before[1]) + 1) / (after[0] - before[0])
+        return max(value - before[1], after[1] - value, 0) + slope * uncertainty_ms

@@ -10,11 +10,11 @@ from gateway.core.measurand import BY_ID
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from drivers.profile import Profile
-    from drivers.types import Driver
+    from drivers.types import Answer, Driver
 
 # name: of the measurand.  value: a whole number of 10**exponent units, or an Absent, or (unit
 # "" and exponent 0) a text or a list for what is no number.
@@ -85,7 +85,7 @@ def text(profile: "Profile", body: bytes, workloads: "Iterable[str]") -> list[Qu
     return _scan(driver.build(profile, setup), lambda question: body)
 
 
-def _scan(device: "Driver", answer: "Callable[[Any], Any]") -> list[Quantity]:
+def _scan(device: "Driver", answer: "Answer") -> list[Quantity]:
     out = []
     for point, value in zip(device.points, driver.run(device.poll(), answer)):
         row = BY_ID[point.measurand]

@@ -20,11 +20,11 @@ from gateway.core.errors import Bug, DeviceError
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Any, TypeVar
 
     from drivers.profile import Profile
-    from drivers.types import Driver, Steps
+    from drivers.types import Answer, Driver, Steps
 
     T = TypeVar("T")
 
@@ -59,7 +59,7 @@ def build(profile: "Profile", setup: Setup) -> "Driver":
     return profiles.protocol(profile.stem, profile.protocol).build(profile, setup)
 
 
-def run(steps: "Steps[T]", answer: "Callable[[Any], Any]", limit: int = 1000) -> "T":
+def run(steps: "Steps[T]", answer: "Answer", limit: int = 1000) -> "T":
     """Drive a poll or identify with `answer(transaction)` -> result bytes; return its value.
 
     For images, tests and simulators.  A DeviceError of answer is thrown in.  limit: most

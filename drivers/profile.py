@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from drivers.types import Driver
 
     Row = dict[str, Any]
+    # A point of the protocol that its profile names: RegisterPoint and others.
+    ProtocolPoint = Any
     # key -> (type, default or REQUIRED)
     Shape = Mapping[str, tuple[type, object]]
 
@@ -62,7 +64,7 @@ Profile = NamedTuple("Profile", [
     ("maturity", str), ("sources", "tuple[tuple[str, str], ...]"), ("notes", "tuple[str, ...]"),
     ("signs", "tuple[tuple[str, str], ...]"), ("transport", Transport),
     ("limits", "Any"), ("identity", "tuple[Identity, ...]"),
-    ("points", "tuple[Any, ...]")])
+    ("points", "tuple[ProtocolPoint, ...]")])
 
 if TYPE_CHECKING:
     class Spoken(Protocol):
@@ -71,10 +73,10 @@ if TYPE_CHECKING:
         POINT_KEYS: Shape
         HAS_REGISTERS: bool
 
-        def point(self, row: PointRow) -> Any:
+        def point(self, row: PointRow) -> ProtocolPoint:
             """Return the point of a checked row."""
 
-        def place(self, made: Any) -> str:
+        def place(self, made: ProtocolPoint) -> str:
             """Return where a point stands, in words."""
 
         def build(self, profile: Profile, setup: Any) -> Driver:
@@ -159,7 +161,8 @@ def protocol(where: str, name: str) -> "Spoken":
     return spoken
 
 
-def _point(where: str, spoken: "Spoken", row: object, context: "tuple[Row, int]") -> "Any":
+def _point(where: str, spoken: "Spoken", row: object,
+           context: "tuple[Row, int]") -> "ProtocolPoint":
     sources, function = context
     shape = dict(COMMON)
     shape.update(spoken.POINT_KEYS)

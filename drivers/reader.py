@@ -5,8 +5,8 @@ another length than the failed one, or a short probe of another length goes befo
 
 Several reads are one transaction where there are transaction ids (TCP) and the device wants no
 pause between them: a burst if the far end takes several questions (the bus says so), else each in
-turn.  When a burst falls silent, what was answered counts; after a damaged frame nothing of it
-does, for a cut answer is completed by the next one's header.  The unit is asked one at a time for
+turn.  When a burst fails nothing of it counts, for a cut answer is completed by what follows; of
+reads in turn that fall silent what was answered counts.  The unit is asked one at a time for
 the next polls: the far end may take one question only.  Reads in turn are asked one at a time again
 until the unit has answered: a gateway to a serial line may hand out late answers with new ids.
 """
@@ -70,12 +70,12 @@ class Asker:
             except (NoReply, BadFrame) as error:
                 self._broke_off(burst)
                 silent = isinstance(error, NoReply)
-                is_good = silent and burst.is_sound()
+                is_good = silent and burst.turns > 1 and burst.is_sound()
             except Refused as error:                # of reads in turn
                 silent = error.exception in UNIT_SILENT
             if is_good:
-                good = burst.result or _before_the_first_silence(burst)
-                cells[start:start + len(good)] = good
+                cells[start:start + len(burst.reads)] = burst.result or [
+                    read.result for read in burst.reads]
             if failed:
                 break
         return cells, silent
@@ -166,16 +166,3 @@ class Asker:
         made.gap_ms = self._gap_ms
         self._questions[wanted] = made
         return made
-
-
-def _before_the_first_silence(burst: "Burst") -> "list[bytes | None]":
-    """Return the results before the first read without one.
-
-    A gateway that gives late answers the next id makes an answer behind a missing one doubtful.
-    """
-    good: list[bytes | None] = []
-    for read in burst.reads:
-        if read.result is None:
-            break
-        good.append(read.result)
-    return good

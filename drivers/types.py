@@ -3,7 +3,7 @@
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from typing import Any, Protocol, TypeVar
 
     from gateway.core.reading import Point, Values
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
     # A generator that yields transactions, is sent the result of each, and returns a T.
     Steps = Generator[Transaction, Any, T]
+    # What carries out one transaction: its result comes back.
+    Answer = Callable[[Any], Any]
     # What a device says it is: manufacturer, model, serial ... as far as it tells.
     Identification = dict[str, Any]
 

@@ -51,6 +51,9 @@ def parser() -> cli.Parser:
                     f"  wattproof-fleet evidence {PERIOD} \\\n      --out shop.bundle")
     collector.add_argument("--out", type=Path, metavar="FILE", required=True,
                            help="the bundle; an older one is replaced")
+    collector.add_argument("--head", type=Path, metavar="FILE", action="append", default=[],
+                           help="a tree head that the reader kept: the bundle proves that the "
+                           "log continues it; may be given again")
     _add_tree_head(add("tree-head", "export the log's signed head, to be kept by others: what is "
                        "in it cannot be changed any more",
                        "  wattproof-fleet tree-head --data FLEET --out head.cbor"))

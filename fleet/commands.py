@@ -66,11 +66,13 @@ def evidence(arguments: argparse.Namespace) -> int:
     key = settings.receipt_key(settings.load(arguments.data).receipt_key)
     with opened(arguments.data) as reader:
         question = reports.Question(device, _factors(arguments), *times)
-        data = bundles.build(reader, question, registry_file(arguments.data, device), key)
+        data = bundles.build(reader, question, registry_file(arguments.data, device), key,
+                             [one.read_bytes() for one in arguments.head])
     arguments.out.write_bytes(data)
     cli.show(arguments, {"file": str(arguments.out), "bytes": len(data)}, [
         f"{arguments.out}: {len(data):,} bytes; check it on any machine: "
-        f"python docs/verify_evidence.py {arguments.out}"])
+        f"python docs/verify_evidence.py {arguments.out}; add --fleet-key, --device-key, "
+        "--factors and --head with what you were given before"])
     return cli.FINE
 
 

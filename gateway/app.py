@@ -73,7 +73,7 @@ class Gateway:
         self.writer.subscribe(Witness(witness).note)
         self.writer.subscribe(self._show)
         self.uplink = Uplink(cabinet.site.cabinet, cabinet.uplink, self.writer, verifier)
-        last_read, self.serials = last_read_utc_ms(journal), Serials(self.store)
+        last_read = last_read_utc_ms(journal)
         self.pollers = {bus.name: self._poller(bus, last_read) for bus in cabinet.buses}
         self.progress, self.notifier = Progress(self.clock.real_s), Notifier()
         self.stop, self.drain_s = asyncio.Event(), DRAIN_S
@@ -100,13 +100,14 @@ class Gateway:
             Succession(successor))
 
     def _poller(self, bus: BusConfig, last_read: Mapping[str, int]) -> BusPoller:
+        serials = Serials(self.store).known
         units = [Unit(device.name, stream, self.cabinet.drivers[stream],
                       Timeout(float(bus.timeout_s),
                               self.cabinet.drivers[stream].answer_ms_max / 1000),
-                      serial=self.serials.known.get(device.name, ""))
+                      serial=serials.get(device.name, ""))
                  for stream, device in enumerate(self.cabinet.devices) if device.bus == bus.name]
-        return BusPoller(Line(bus, self.clock, open_link), units, self.clock, self.writer.put,
-                         last_read)
+        return BusPoller(Line(bus, self.clock, open_link), units, self.clock,
+                         self.writer.waiting.put, last_read)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; then stop in order, nothing committed is lost."""
@@ -144,7 +145,7 @@ class Gateway:
             bus.cancel()
         self.writer.stop()
         await writer
-        self._keep_serials()
+        Serials(self.store).keep(self._serials())
         drained = await self.uplink.drained(self.drain_s)
         self.writer.finish()
         LOG.info("stopped; %s", "the fleet has everything" if drained else
@@ -166,15 +167,16 @@ class Gateway:
 
     async def _statuses(self, beat: Beat) -> None:
         """Replace the status file every few seconds."""
+        serials = Serials(self.store)
         while True:
             write_status(self.cabinet.status_file, self.status("running"))
-            self._keep_serials()
+            serials.keep(self._serials())
             beat()
             await pause(STATUS_S)
 
-    def _keep_serials(self) -> None:
-        self.serials.keep({unit.name: unit.serial for poller in self.pollers.values()
-                           for unit in poller.units})
+    def _serials(self) -> dict[str, str]:
+        return {unit.name: unit.serial for poller in self.pollers.values()
+                for unit in poller.units}
 
     def _show(self, event: object) -> None:
         """Show what is durable now."""

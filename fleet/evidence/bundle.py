@@ -21,7 +21,7 @@ class Subject(NamedTuple):
 
     from_ms, to_ms: the period of the statement.  config: 32 bytes, hash of the descriptor the
     statement was made with.  key: 32 bytes, the fleet's public receipt key.  keys: {journal id
-    in hex: public evidence key (32 bytes)}.
+    in hex: public evidence key (32 bytes)}.  simulated: whether any batch's time is.
     """
 
     site: str
@@ -31,6 +31,7 @@ class Subject(NamedTuple):
     config: bytes
     key: bytes
     keys: dict[str, bytes]
+    simulated: bool = False
 
 
 class Papers(NamedTuple):
@@ -66,7 +67,8 @@ def write(subject: Subject, papers: Papers, batches: Iterable[Proven], signer: S
     payload = cbor.encode({
         "format": FORMAT, "site": subject.site, "cabinet": subject.cabinet,
         "from": subject.from_ms, "to": subject.to_ms, "config": subject.config,
-        "key": subject.key, "keys": subject.keys, **papers._asdict(), "batches": table})
+        "key": subject.key, "keys": subject.keys, "simulated": subject.simulated,
+        **papers._asdict(), "batches": table})
     out = [cbor.head(cbor.ARRAY, 1 + len(parts))]
     for part in (cose.sign1(signer.kid, payload, signer.sign), *parts):
         out += [cbor.head(cbor.BYTES, len(part)), part]

@@ -7,8 +7,10 @@ speak of the same evidence.  The bundle depends on nothing else: made twice, it 
 import hashlib
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.errors import ReportError
@@ -19,6 +21,9 @@ from fleet.reporting.content import Report
 from fleet.store.evidence_reader import BatchRow, EvidenceReader
 from fleet.store.reader import Reader
 from fleet.transparency import proofs
+from fleet.transparency.merkle import Head
+from fleet.transparency.merkle_log import Log
+from gateway.core.errors import FormatError
 from gateway.core.evidence import receipt
 from gateway.ledger.factors import factors
 
@@ -29,8 +34,12 @@ def signer_of(key: Ed25519PrivateKey) -> proofs.Signer:
 
 
 def build(reader: Reader, question: report.Question, registry_file: Path,
-          key: Ed25519PrivateKey) -> bytes:
-    """Return the bundle of a site's period; raises ReportError when there is nothing."""
+          key: Ed25519PrivateKey, kept: Sequence[bytes] = ()) -> bytes:
+    """Return the bundle of a site's period; raises ReportError when there is nothing.
+
+    kept: signed tree heads of this fleet that the reader keeps; the bundle proves that its log
+    continues each of them.
+    """
     device = question.device.device
     with reader.snapshot() as link:
         content, rows = report.build(reader, question), EvidenceReader(link)
@@ -43,7 +52,9 @@ def build(reader: Reader, question: report.Question, registry_file: Path,
         batches: list[BatchRow] = []
         for span in spans:
             batches += rows.batches(device, span)
-        heads = sorted({rows.log.head(), *rows.log.daily(question.from_ms)})
+        subject = subject._replace(simulated=any(row.simulated for row in batches))
+        heads = sorted({rows.log.head(), *rows.log.daily(question.from_ms),
+                        *(_own_head(rows.log, key, one) for one in kept)})
         prover = proofs.Prover(heads[-1], signer)
         papers = bundle.Papers(
             registry_file.read_bytes(), _json(content), _factors(question, content),
@@ -55,6 +66,31 @@ def build(reader: Reader, question: report.Question, registry_file: Path,
             (device, row.journal, row.number, row.first_seq, row.last_seq), row.sealed,
             prover.inclusion(row.leaf, rows.log.node)) for row in batches]
     return bundle.write(subject, papers, proven, signer)
+
+
+def _own_head(log: Log, key: Ed25519PrivateKey, signed: bytes) -> Head:
+    """Return the log's head of the size that a kept head names; raises ReportError for one that
+    is not of this log: no proof can be made then."""
+    public = key.public_key()
+
+    def verify(message: bytes, signature: bytes) -> bool:
+        try:
+            public.verify(signature, message)
+        except InvalidSignature:
+            return False
+        return True
+    try:
+        kept = proofs.open_head(signed, verify)
+    except FormatError as error:
+        raise ReportError(f"the kept head is not one of this fleet: {error}") from error
+    if not 1 <= kept.size <= log.size():
+        raise ReportError(f"the kept head is of {kept.size} batches, this log has {log.size()}: "
+                          "the store is older than the head")
+    found = log.head(kept.size)
+    if found.root != kept.root:
+        raise ReportError(f"the kept head of {kept.size} batches has another root than this log: "
+                          "the log was rewritten, or the head is of another store")
+    return found
 
 
 def _key(device: Device, journal: bytes) -> bytes:

@@ -48,6 +48,7 @@ class Evidence(TypedDict):
     refused: dict[str, int]
     gap_list: list[Gap]
     clock_uncertainty_s: float
+    simulated: bool
     journals: list[JournalRange]
 
 

@@ -67,10 +67,12 @@ def build(reader: Reader, question: Question) -> Report:
     pinned = factors.load(question.factors or descriptor.get("factor_set") or DEFAULT_FACTORS)
     options = Options(from_ms, to_ms, opening=_opening(reader, question, pinned))
     content = statement.build_statement(descriptor, found.intervals, pinned, options)
+    evidence = _evidence(reader, question, history)
+    simulated = [say("report.simulated")] if evidence["simulated"] else []
     content |= {"site": device.site, "name": device.name, "cabinet": device.device,
                 "timezone": device.timezone, "meters": found.meters,
-                "notes": [*content["notes"], *history.notes()],
-                "evidence": _evidence(reader, question, history),
+                "notes": [*simulated, *content["notes"], *history.notes()],
+                "evidence": evidence,
                 "slots": _slots(descriptor, found.intervals, pinned, options)}
     return cast(Report, content)
 
@@ -132,6 +134,7 @@ def _evidence(reader: Reader, question: Question, history: History) -> Evidence:
         "refused": reader.refused(device.device),
         "gap_list": [_gap(history, gap) for gap in gaps[:GAPS_LISTED_MAX]],
         "clock_uncertainty_s": reader.uncertainty_ms(device.device, from_ms, to_ms) / 1000,
+        "simulated": reader.simulated(device.device, from_ms, to_ms),
         "journals": [{"journal": one.journal, "first_seq": one.first_seq,
                       "last_seq": one.last_seq, "records": one.records,
                       "batches": one.batches, "low_water": one.low_water} for one in checked],

@@ -8,11 +8,12 @@ from fleet.formats.values import Chain
 from fleet.transparency.merkle_log import Log
 from gateway.core.evidence import downsampled
 from gateway.core.interval import SPREAD_MS_MAX
+from gateway.core.reading import CLOCK_SIMULATED
 
 
 class BatchRow(NamedTuple):
     """A stored batch as a bundle needs it; config: hash of the descriptor, leaf: index in the
-    log."""
+    log, simulated: whether its own clock is a simulation's."""
 
     journal: bytes
     number: int
@@ -21,6 +22,7 @@ class BatchRow(NamedTuple):
     config: bytes
     sealed: bytes
     leaf: int
+    simulated: bool = False
 
 
 class EvidenceReader:
@@ -42,8 +44,9 @@ class EvidenceReader:
 
     def journals(self, device: str, from_ms: int, to_ms: int) -> list[tuple[bytes, int, int]]:
         """Return (journal, first number, last number) of the batches that decide a period:
-        those with scans inside, and for each counter the nearest readings before and after,
-        as far as a counter is ever spread."""
+        those with scans inside, and for each counter the nearest readings before and after, as
+        far as a counter is ever spread; up to the batch that reaches the end of the period and
+        those that told the time of others."""
         rows = self._link.execute(
             "WITH mine AS (SELECT id FROM channels WHERE device = ?1),"
             " edges AS (SELECT id, (SELECT max(quarter_ms) FROM counter_parts WHERE channel = id"
@@ -54,8 +57,31 @@ class EvidenceReader:
             "  SELECT batch FROM scan_parts WHERE device = ?1 AND quarter_ms >= ?2"
             "   AND quarter_ms < ?3 UNION SELECT batch FROM counter_parts JOIN edges"
             "   ON channel = id AND quarter_ms IN (before, after)) GROUP BY journal",
-            (device, from_ms, to_ms, SPREAD_MS_MAX))
-        return [(bytes(journal), first, last) for journal, first, last in rows]
+            (device, from_ms, to_ms, SPREAD_MS_MAX)).fetchall()
+        return [(bytes(journal), first, max(
+            self._end(device, (bytes(journal), first, last), to_ms),
+            self._clock_teller(device, (bytes(journal), first, last))))
+            for journal, first, last in rows]
+
+    def _end(self, device: str, span: tuple[bytes, int, int], to_ms: int) -> int:
+        """Return the number up to which a journal goes on to the end of a period: its first
+        batch that reaches it, or its newest where none does (what has no time yet included)."""
+        row = self._link.execute(
+            "SELECT number FROM scan_parts JOIN batches b ON b.id = batch WHERE scan_parts.device "
+            "= ? AND quarter_ms >= ? AND journal = ? ORDER BY quarter_ms, number LIMIT 1",
+            (device, to_ms, span[0])).fetchone()
+        if row is None:
+            row = self._link.execute("SELECT max(number) FROM batches WHERE device = ? AND "
+                                     "journal = ?", (device, span[0])).fetchone()
+        return max(int(row[0]), span[2])
+
+    def _clock_teller(self, device: str, span: tuple[bytes, int, int]) -> int:
+        """Return the last number of the batches that told the time of a span's boots."""
+        row = self._link.execute(
+            "SELECT coalesce(max(c.number), 0) FROM batches b JOIN clocks c ON c.device = b.device "
+            "AND c.journal = b.journal AND c.boot = b.boot WHERE b.device = ? AND b.journal = ? "
+            "AND b.number BETWEEN ? AND ? AND b.number < c.number", (device, *span)).fetchone()
+        return int(row[0])
 
     def batches(self, device: str, span: tuple[bytes, int, int]) -> Iterator[BatchRow]:
         """Yield the batches of a journal that hold any number from first to last, in order; a
@@ -65,10 +91,11 @@ class EvidenceReader:
             "JOIN leaves ON batch = id WHERE id IN (SELECT coalesce(whole, id) FROM batches WHERE "
             "device = ? AND journal = ? AND number BETWEEN ? AND ?) ORDER BY number",
             (device, *span))
-        for row in map(BatchRow._make, rows):
+        for row in (BatchRow(*one) for one in rows):
             _, batch, _ = downsampled.open_any(row.sealed)
             yield row._replace(number=batch.number, first_seq=batch.first_seq,
-                               last_seq=batch.last_seq)
+                               last_seq=batch.last_seq,
+                               simulated=batch.clock.source == CLOCK_SIMULATED)
 
     def chain(self, device: str, journal: bytes) -> Chain:
         """Return the low-water mark of a journal that has batches."""

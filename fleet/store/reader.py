@@ -14,6 +14,7 @@ from fleet.store.writer import FILE, connect
 from fleet.texts import say
 from gateway.core import interval, record
 from gateway.core.codec import cbor
+from gateway.core.reading import CLOCK_SIMULATED
 
 PARTS = ("SELECT config, journal, boot, coalesce(offset_ms, 0), quarter_ms, first_ms, first, "
          "last_ms, last, broken FROM counter_parts JOIN batches ON id = batch")
@@ -196,6 +197,13 @@ class Reader:
         row = self._one("SELECT max(uncertainty_ms) FROM scan_parts WHERE device = ? AND "
                         "quarter_ms >= ? AND quarter_ms < ?", device, from_ms, to_ms)
         return row[0] or 0
+
+    def simulated(self, device: str, from_ms: int, to_ms: int) -> bool:
+        """Return whether a simulation's clock dated anything of a period."""
+        row = self._one("SELECT EXISTS (SELECT 1 FROM scan_parts s JOIN batches b ON b.id = "
+                        "s.batch WHERE s.device = ? AND s.quarter_ms >= ? AND s.quarter_ms < ? AND "
+                        "b.source = ?)", device, from_ms, to_ms, CLOCK_SIMULATED)
+        return bool(row[0])
 
     def span_ms(self, device: str) -> tuple[int, int] | None:
         """Return (first, last + 1) quarter hour with scans, or None without any."""

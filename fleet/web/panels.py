@@ -249,6 +249,8 @@ def day(snapshot: Snapshot) -> Day | None:
     notes = [say(f"day.factors_{kind}", id=factors["id"])]
     if today["energy_wh"].get("battery_discharge") is not None:
         notes.insert(0, say("day.battery"))
+    if today["evidence"]["simulated"]:
+        notes.insert(0, say("report.simulated"))
     return Day(say("day.span", from_time=today["from"][:16].replace("T", " "),
                    to_time=today["to"][11:16]),
                [(say(f"day.{key}"), value) for key, value in figures], notes)

@@ -6,7 +6,7 @@ One way for all: the buses, the services and the uplink's connection.  Seconds a
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.aio.task_group import heed_stop
 from gateway.aio.wakeup import Flag
@@ -68,8 +68,7 @@ class Backoff:
         self.wait_s = self._first_s
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(NamedTuple):
     """Something to be run again whenever it ends.
 
     silent_s: how long it may go without a beat.  failed: is told each Exception and may raise it
@@ -79,14 +78,14 @@ class Service:
     name: str
     run: Callable[[Beat], Awaitable[None]]
     silent_s: float
-    backoff: Backoff = field(default_factory=Backoff)
+    backoff: Backoff | None = None
     failed: Callable[[Exception], None] | None = None
     stop: Flag | None = None
 
 
 async def keep_alive(service: Service, beat: Beat) -> None:
     """Run a service again and again; a crash of it does not reach the others."""
-    stop, backoff = service.stop, service.backoff
+    stop, backoff = service.stop, service.backoff or Backoff()
     while stop is None or not stop.is_set():
         beat()
         try:

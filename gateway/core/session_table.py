@@ -1,7 +1,8 @@
 """The states of an uplink's session and its moves, as a table.
 
 In this file: which event leads from which state where; used by gateway/delivery and by
-gateway/micro.  Not here: what is done in a state.
+gateway/micro.  Not here: what is done in a state.  docs/concurrency.md shows the table as a
+diagram, printed from it.
 """
 
 from gateway.core.errors import Bug

@@ -8,8 +8,9 @@ board's code.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import NamedTuple as NamedTuple
+    from typing import Protocol
 
     from typing_extensions import TypeIs as TypeIs
 
@@ -18,6 +19,33 @@ if TYPE_CHECKING:
     # From bytes to raw deflate bytes, and back: (deflated, most bytes to give) -> bytes.
     Compress = Callable[[bytes], bytes]
     Inflate = Callable[[bytes, int], bytes]
+
+    class FileStore(Protocol):
+        """Flash as the journal sees it: small files in one flat folder.  Raises StoreError."""
+
+        def list(self) -> Iterable[str]:
+            """Return the names of all files."""
+
+        def size(self, name: str) -> int:
+            """Return the size of a file in bytes."""
+
+        def read(self, name: str, offset: int, size: int) -> bytes:
+            """Return at most so many bytes from an offset on."""
+
+        def create(self, name: str) -> None:
+            """Make an empty file."""
+
+        def write(self, name: str, offset: int, data: bytes) -> None:
+            """Write bytes at an offset."""
+
+        def sync(self, name: str) -> None:
+            """Make the content of a file durable."""
+
+        def sync_dir(self) -> None:
+            """Make the names of files durable."""
+
+        def remove(self, name: str) -> None:
+            """Delete a file."""
 else:
     try:
         from typing import NamedTuple

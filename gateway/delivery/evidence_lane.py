@@ -5,7 +5,6 @@ goes out.
 """
 
 import logging
-from typing import Any
 
 from gateway.aio.wakeup import Flag
 from gateway.core.errors import Corrupt, JournalError
@@ -39,7 +38,7 @@ class EvidenceLane:
         self._wake = Flag()
         self._serve_journal()
 
-    def note(self, event: Any) -> None:
+    def note(self, event: object) -> None:
         """Take note of what became of the journal."""
         if isinstance(event, Sealed):
             self.wake()

@@ -5,6 +5,8 @@ no more, live messages get the rest, a fresh batch may use whatever is left of t
 A batch goes out whole, so the cap holds over a batch's length, not within it.
 """
 
+from collections.abc import Sequence
+
 LIVE, FRESH, BACKLOG = "live", "fresh", "backlog"
 BURST_S = 1.0               # unused line of so long may be made up for
 OVERHEAD_BYTES = 120        # MQTT, TLS and TCP heads of one message
@@ -88,7 +90,7 @@ class Silence:
         return int(min(self._resend_ms * (2 ** min(self._rounds, 16) - 1), longest))
 
 
-def choose(numbers: list[int], oldest: int, fresh_sent: int, window: int) -> tuple[str, int]:
+def choose(numbers: Sequence[int], oldest: int, fresh_sent: int, window: int) -> tuple[str, int]:
     """Return (lane, batch number) to send next.
 
     numbers: all batches, ascending.  oldest: the next in order.  fresh_sent: newest number

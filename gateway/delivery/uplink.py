@@ -9,7 +9,7 @@ live_lane.py; what comes in: receipts.py.
 import asyncio
 import functools
 import socket
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.aio.keep_alive import Beat, Service, keep_alive, no_beat
 from gateway.aio.task_group import heed_stop, together
@@ -34,8 +34,7 @@ INCOMING_MAX = 16               # receipts waiting; only the newest matters anyw
 NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(NamedTuple):
     """Real time limits: to connect and subscribe, of a message beside its length, between
     pings, and after a PUBACK until the receipt is overdue."""
 

@@ -7,6 +7,13 @@ with it, and the next exchange connects anew.
 import asyncio
 
 from gateway.core.errors import BadFrame, NoReply, Refused
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from drivers.types import Transaction
+    from gateway.micro.clock import Clock
 
 REPLY_BYTES_MAX = 260       # MBAP head and a PDU of 253 bytes
 
@@ -14,19 +21,21 @@ REPLY_BYTES_MAX = 260       # MBAP head and a PDU of 253 bytes
 class TcpBus:
     """One server or gateway.  timeout_ms: real, for connecting and for each answer."""
 
-    def __init__(self, host, port, timeout_ms, clock):
+    def __init__(self, host: str, port: int, timeout_ms: int, clock: "Clock") -> None:
         self._place, self._timeout_ms, self._clock = (host, port), timeout_ms, clock
-        self._reader = None
+        self._reader: Any = None
         self.counts = {"asked": 0, "failed": 0}
 
-    async def exchange(self, transaction):
+    async def exchange(self, transaction: "Transaction") -> int:
         """Return the ticks at which the reply began; transaction.result holds it then.
 
         Raises NoReply, BadFrame, Refused.
         """
         self.counts["asked"] += 1
         try:
-            return await asyncio.wait_for_ms(self._ask(transaction), self._timeout_ms)
+            began_ms: int = await asyncio.wait_for_ms(  # type: ignore[attr-defined]
+                self._ask(transaction), self._timeout_ms)
+            return began_ms
         except asyncio.TimeoutError:
             self._fail()
             raise NoReply("%s: no answer in %d ms" % (self._place[0], self._timeout_ms))
@@ -40,7 +49,7 @@ class TcpBus:
             self.counts["failed"] += 1
             raise
 
-    async def _ask(self, transaction):
+    async def _ask(self, transaction: "Transaction") -> int:
         if self._reader is None:
             self._reader, _ = await asyncio.open_connection(self._place[0], self._place[1])
         self._reader.write(transaction.request)     # on boards a stream reads and writes
@@ -54,7 +63,7 @@ class TcpBus:
             if transaction.feed(data):
                 return began_ms
 
-    def _fail(self):
+    def _fail(self) -> None:
         self.counts["failed"] += 1
         if self._reader is not None:
             self._reader.close()

@@ -17,34 +17,34 @@ EPOCH_MS = 946684800000 if time.gmtime(0)[0] == 2000 else 0
 class Clock:
     """Time of one boot.  scale: (speed, origin UTC ms, UNIX ms at which it began) or None."""
 
-    def __init__(self, scale):
+    def __init__(self, scale: list[int] | None) -> None:
         self._scale = scale
         self.speed = scale[0] if scale else 1
-        self._last = time.ticks_ms()
+        self._last = time.ticks_ms()  # type: ignore[attr-defined]
         self._real_ms = 0
         self._state = self._anchor()
 
-    def real_ms(self):
+    def real_ms(self) -> int:
         """Return real milliseconds since the start; never back, never wrapped."""
-        now = time.ticks_ms()
-        self._real_ms += time.ticks_diff(now, self._last)
+        now = time.ticks_ms()  # type: ignore[attr-defined]
+        self._real_ms += time.ticks_diff(now, self._last)  # type: ignore[attr-defined]
         self._last = now
         return self._real_ms
 
-    def ticks_ms(self):
+    def ticks_ms(self) -> int:
         """Return milliseconds of the measured world since the start."""
         return self.real_ms() * self.speed
 
-    def utc_ms(self):
+    def utc_ms(self) -> int:
         """Return the best guess of UTC in ms; only together with `state()`."""
         state = self._state
         return state.anchor_utc_ms + self.ticks_ms() - state.anchor_ticks_ms
 
-    def state(self):
+    def state(self) -> ClockState:
         """Return the ClockState in force; it changes only in `observe`."""
         return self._state
 
-    def observe(self):
+    def observe(self) -> ClockState | None:
         """Return the new ClockState if wall and ticks have parted too far, else None."""
         fresh = self._anchor()
         parted_ms = abs(fresh.anchor_utc_ms - self.utc_ms())
@@ -53,7 +53,7 @@ class Clock:
         self._state = fresh
         return fresh
 
-    def _anchor(self):
+    def _anchor(self) -> ClockState:
         wall_ms = time.time_ns() // 1000000 + EPOCH_MS
         if self._scale:
             speed, origin_ms, started_ms = self._scale

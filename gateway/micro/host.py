@@ -21,16 +21,16 @@ COUNT, SIZE, ERASE = 4, 5, 6                # vfs.AbstractBlockDev.ioctl of Micr
 class Flash:
     """The LittleFS partition as a block device over the file."""
 
-    def __init__(self, path, cut):
+    def __init__(self, path: str, cut: int) -> None:
         self._file = open(path, "r+b")
         self._left = cut
 
-    def readblocks(self, number, data, offset=0):
+    def readblocks(self, number: int, data: bytearray, offset: int = 0) -> None:
         """Fill data from a place."""
         self._file.seek(number * BLOCK + offset)
         self._file.readinto(data)
 
-    def writeblocks(self, number, data, offset=0):
+    def writeblocks(self, number: int, data: bytes, offset: int = 0) -> None:
         """Program bytes at a place that was erased."""
         self._file.seek(number * BLOCK + offset)
         if self._is_cut():
@@ -38,7 +38,7 @@ class Flash:
             self._die()
         self._file.write(data)
 
-    def ioctl(self, operation, number):
+    def ioctl(self, operation: int, number: int) -> int:
         """Answer what LittleFS asks of a device."""
         if operation == COUNT:
             return BLOCKS
@@ -53,15 +53,15 @@ class Flash:
                 self._die()
         return 0
 
-    def _is_cut(self):
+    def _is_cut(self) -> bool:
         self._left -= 1
         return self._left == 0
 
-    def _die(self):
+    def _die(self) -> None:
         os.system("kill -9 $PPID")
 
 
-def main(path, cut, rom):
+def main(path: str, cut: int, rom: bool) -> None:
     """Mount the image as the root and run its main.
 
     rom: True if its second partition is mounted at /rom already, which this file came from.

@@ -21,6 +21,7 @@ from gateway.core.journal import journal
 from gateway.core.reading import utc_ms
 from gateway.core.record import GAP, is_event
 from gateway.core.schema import decode_schema
+from gateway.core.types import TYPE_CHECKING
 from gateway.micro import mqtt
 from gateway.micro.bus import TcpBus
 from gateway.micro.clock import Clock
@@ -29,22 +30,27 @@ from gateway.micro.store import Store
 from gateway.micro.uplink import Uplink
 from gateway.micro.writer import Signer, Writer
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    BoardTable = dict[str, Any]
+
 SOFTWARE = "wattproof-micro 0.1.0"
 HEAP_MS = 5000              # real: how often the heap is told
 
 
-def load(name):
+def load(name: str) -> bytes:
     """Return the bytes of a file of the image."""
     with open("/" + name, "rb") as file:
         return file.read()
 
 
-def say(text):
+def say(text: str) -> None:
     """Print a line to the console."""
     print(text)
 
 
-def open_journal(table, clock):
+def open_journal(table: "BoardTable", clock: Clock) -> journal.Journal:
     """Return the Journal of this board; what only a start needs is out of memory afterwards."""
     opened = journal.Journal.open(Store("/journal", table["slot_bytes"]), journal.Opening(
         table["device"], decode_schema(table.pop("schema")), table["config_hash"],
@@ -55,7 +61,7 @@ def open_journal(table, clock):
     return opened
 
 
-def forget():
+def forget() -> None:
     """Drop the code that only a start needs: `provisioning image` put it into a file of its own."""
     sys.modules.pop("start", None)
     gc.collect()
@@ -64,11 +70,12 @@ def forget():
 class Board:
     """Everything of one run.  table: the content of board.cbor."""
 
-    def __init__(self, table):
+    def __init__(self, table: "BoardTable") -> None:
         self._table = table
         self._clock = Clock(table["clock"])
         self._journal = open_journal(table, self._clock)
-        self._bus = TcpBus(*table["bus"], self._clock)
+        host, port, timeout_ms = table["bus"]
+        self._bus = TcpBus(host, port, timeout_ms, self._clock)
         wire = TcpReads()
         self._meters = [Meter(wire, meter) for meter in table.pop("meters")]
         keys = load("keys/evidence.raw")
@@ -79,7 +86,7 @@ class Board:
             int.from_bytes(fleet[8:40], "big"), int.from_bytes(fleet[40:72], "big"))),
             table["keep_bytes"])
 
-    async def run(self):
+    async def run(self) -> None:
         """Run for ever."""
         tls = mqtt.context(load("keys/ca.der"), load("keys/tls.der"), load("keys/tls.key.der"))
         self._absent_utc_ms = self._last_utc_ms()
@@ -89,14 +96,14 @@ class Board:
             self._writer.run(), self._poll(), self._tell_heap(),
             self._uplink.run(self._table["broker"], tls, say))
 
-    async def _poll(self):
+    async def _poll(self) -> None:
         """Ask all meters once an interval; a round that comes late leaves a declared gap."""
         clock, step_ms = self._clock, self._table["interval_ms"]
         due_ms = clock.ticks_ms()
         while True:
             left_ms = due_ms - clock.ticks_ms()
             if left_ms > 0:
-                await asyncio.sleep_ms(left_ms // clock.speed + 1)
+                await asyncio.sleep_ms(left_ms // clock.speed + 1)  # type: ignore[attr-defined]
             elif -left_ms >= step_ms:
                 self._gap(utc_ms(clock.state(), due_ms), due_ms - left_ms, "polling was late")
                 due_ms += -left_ms // step_ms * step_ms
@@ -104,7 +111,7 @@ class Board:
                 await self._poll_one(stream)
             due_ms += step_ms
 
-    async def _poll_one(self, stream):
+    async def _poll_one(self, stream: int) -> None:
         steps, taken_ms = self._meters[stream].poll(), None
         try:
             question = next(steps)
@@ -122,11 +129,11 @@ class Board:
                 self._absent_utc_ms = None
             self._writer.scan(taken_ms, stream, stop.value)
 
-    def _gap(self, from_utc_ms, to_ms, why):
+    def _gap(self, from_utc_ms: int | None, to_ms: int, why: str) -> None:
         to_utc_ms = utc_ms(self._clock.state(), to_ms)
         self._writer.event(to_ms, GAP, [-1, from_utc_ms, to_utc_ms, why])
 
-    def _last_utc_ms(self):
+    def _last_utc_ms(self) -> int | None:
         """Return when the newest scan on flash was taken, None if that is not known."""
         newest = None
         for context, item in self._journal.replay():
@@ -138,30 +145,30 @@ class Board:
             newest = self._newest_in(number)        # a batch may hold nothing but a BOOT
         return newest
 
-    def _newest_in(self, number):
+    def _newest_in(self, number: int) -> int | None:
         newest = None
         try:
             content = batch.open_sealed(self._journal.read_batch(number))[1]
-            for item in batch.open_body(content, None)[1]:
+            for item in batch.open_body(content, None)[1]:  # type: ignore[arg-type]  # raw
                 if not is_event(item):
                     newest = utc_ms(content.clock, item.ticks_ms)
         except WattproofError as error:
             say("batch %d: %s" % (number, error))
         return newest
 
-    async def _tell_heap(self):
+    async def _tell_heap(self) -> None:
         while True:
             gc.collect()
-            say("heap %d used %d free" % (gc.mem_alloc(), gc.mem_free()))
-            await asyncio.sleep_ms(HEAP_MS)
+            say("heap %d used %d free" % (gc.mem_alloc(), gc.mem_free()))  # type: ignore[attr-defined]
+            await asyncio.sleep_ms(HEAP_MS)  # type: ignore[attr-defined]
 
 
-def run():
+def run() -> None:
     """Boot: called by main.mpy."""
-    gc.threshold(8192)      # keeps the free memory in one piece; the most valuable line here
+    gc.threshold(8192)  # type: ignore[attr-defined]  # keeps the free memory in one piece; the most valuable line here
     asyncio.run(board().run())
 
 
-def board():
+def board() -> Board:
     """Return the Board of this image; a function of its own, so that its rubbish goes at once."""
     return Board(cbor.decode(load("board.cbor"), 8))

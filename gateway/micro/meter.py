@@ -21,6 +21,15 @@ from gateway.core.reading import (
     REFUSED,
     Absent,
 )
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Any
+
+    from drivers.modbus import TcpReads
+    from drivers.types import Steps
+    from gateway.core.reading import Value, Values
 
 FORMS = tuple(sorted(registers.FORMATS))
 ROW = 7                     # bytes
@@ -31,13 +40,13 @@ SILENT = (10, 11)           # exceptions by which a Modbus gateway says that the
 class Meter:
     """One device.  wire: builds reads (modbus.TcpReads).  table: see above."""
 
-    def __init__(self, wire, table):
+    def __init__(self, wire: "TcpReads", table: "list[Any]") -> None:
         self._unit, self._points, self._spans = table[1], table[3], table[4]
         self._wire = wire
 
-    def poll(self):
+    def poll(self) -> "Steps[Values]":
         """Yield transactions; return the values by position."""
-        values = [Absent(NO_REPLY)] * self._points
+        values: list[Value] = [Absent(NO_REPLY)] * self._points
         for function, address, count, rows, absent in self._spans:
             reason = 0
             try:
@@ -53,13 +62,13 @@ class Meter:
         return tuple(values)
 
 
-def value_of(row, cells, absent):
+def value_of(row: bytes, cells: bytes, absent: "Collection[int]") -> "Value":
     """Return the value of one row in the cells of its span, or an Absent."""
     _, cell, width, form, shift, digits, is_counter = row
-    cells, form = cells[2 * cell:2 * (cell + width)], FORMS[form]
-    if absent and registers.bits(cells, form) in absent:
+    cells, name = cells[2 * cell:2 * (cell + width)], FORMS[form]
+    if absent and registers.bits(cells, name) in absent:
         return Absent(NOT_IMPLEMENTED)
-    value = registers.decode(cells, form, shift - 128)
+    value = registers.decode(cells, name, shift - 128)
     if value is None:
         return Absent(NOT_IMPLEMENTED)
     if abs(value) >= 10 ** digits or (value < 0 and is_counter):
@@ -67,7 +76,7 @@ def value_of(row, cells, absent):
     return value
 
 
-def reason_of(error):
+def reason_of(error: DeviceError) -> int:
     """Return the reason code in a reading for a DeviceError."""
     if isinstance(error, Refused):
         return NO_REPLY if error.exception in SILENT else REFUSED

@@ -12,6 +12,12 @@ import struct
 
 from umqtt.simple import MQTTClient
 
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 PACKET_BYTES_MAX = 2048     # a receipt has about 300 bytes; nothing larger is for us
 PID_MAX = 65535
 PUBACK, SUBACK = 0x40, 0x90
@@ -29,45 +35,46 @@ class Refusal(OSError):
 class Pipe:
     """What umqtt.simple takes for its socket: out goes whole, in comes whole."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.out = bytearray()
         self._packet, self._at = b"", 0
 
-    def write(self, data, count=None):
+    def write(self, data: bytes, count: int | None = None) -> None:
         """Take bytes (the first `count`) for the next packet out."""
         self.out.extend(data if count is None else memoryview(data)[:count])
 
-    def read(self, count):
+    def read(self, count: int) -> bytes:
         """Give bytes of the packet that came in."""
         data = self._packet[self._at:self._at + count]
         self._at += count
         return data
 
-    def setblocking(self, flag):
+    def setblocking(self, flag: bool) -> None:
         """Nothing here blocks."""
 
-    def show(self, packet):
+    def show(self, packet: bytes) -> None:
         """Let `read` give this packet from its first byte."""
         self._packet, self._at = packet, 0
 
 
-class Client(MQTTClient):
+class Client(MQTTClient):       # type: ignore[misc]  # umqtt has no types
     """One connection.  identity: (client id, keepalive in s).  on_message: (topic, payload)."""
 
-    def __init__(self, identity, place, context, on_message):
+    def __init__(self, identity: tuple[str, int], place: tuple[str, int, str],
+                 context: ssl.SSLContext, on_message: "Callable[[bytes, bytes], None]") -> None:
         """place: (host, port, name in the broker's certificate).  context: ssl.SSLContext."""
         super().__init__(identity[0], place[0], place[1], keepalive=identity[1])
         self._place, self._context = place, context
         self.set_callback(on_message)
         self.sock = Pipe()
-        self._stream = None
+        self._stream: Any = None
         self.acknowledged = 0               # newest packet id that the broker took
 
-    def wait_msg(self):
+    def wait_msg(self) -> None:
         """Never wait: see Handed."""
         raise Handed()
 
-    async def open(self):
+    async def open(self) -> None:
         """Connect and be accepted; raises OSError, EOFError, ValueError, Refusal."""
         host, port, name = self._place
         self._stream, _ = await asyncio.open_connection(
@@ -82,16 +89,17 @@ class Client(MQTTClient):
         if answer[3]:
             raise Refusal("mqtt: the broker refuses us, code %d" % answer[3])
 
-    async def post(self, topic, data):
+    async def post(self, topic: str, data: bytes) -> int:
         """Send a message at QoS 1; return its packet id (1..65535, wrapped)."""
         self.pid %= PID_MAX                 # umqtt adds one and never wraps
         try:
             self.publish(topic, data, qos=1)
         except Handed:
             await self._flush()
-        return self.pid
+        pid: int = self.pid
+        return pid
 
-    async def listen(self, topic):
+    async def listen(self, topic: str) -> None:
         """Ask for the messages of a topic at QoS 1; the answer comes to `take`."""
         self.pid %= PID_MAX
         try:
@@ -99,12 +107,12 @@ class Client(MQTTClient):
         except Handed:
             await self._flush()
 
-    async def heartbeat(self):
+    async def heartbeat(self) -> None:
         """Send a PINGREQ."""
         self.ping()
         await self._flush()
 
-    async def take(self):
+    async def take(self) -> None:
         """Wait for one packet and act on it; raises OSError, EOFError, Refusal."""
         packet = await self._packet()
         self.sock.show(packet)
@@ -115,14 +123,14 @@ class Client(MQTTClient):
             raise Refusal("mqtt: the broker refuses our subscription")
         await self._flush()
 
-    def close(self):
+    def close(self) -> None:
         """Drop the connection."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None
 
-    async def _packet(self):
-        head = await self._stream.readexactly(1)
+    async def _packet(self) -> bytes:
+        head: bytes = await self._stream.readexactly(1)
         size, shift = 0, 0
         while True:
             part = await self._stream.readexactly(1)
@@ -135,19 +143,20 @@ class Client(MQTTClient):
                 raise OSError("mqtt: a length of more than four bytes")
         if size > PACKET_BYTES_MAX or size < 2 and head[0] != 0xD0:
             raise OSError("mqtt: a packet of %d bytes" % size)
-        return head + (await self._stream.readexactly(size) if size else b"")
+        body: bytes = await self._stream.readexactly(size) if size else b""
+        return head + body
 
-    async def _flush(self):
+    async def _flush(self) -> None:
         if self.sock.out:
             data, self.sock.out = self.sock.out, bytearray()
             await self._send(data)
 
-    async def _send(self, data):
+    async def _send(self, data: bytes | bytearray) -> None:
         self._stream.write(data)
         await self._stream.drain()
 
 
-def context(ca, certificate, key):
+def context(ca: bytes, certificate: bytes, key: bytes) -> ssl.SSLContext:
     """Return the TLS context of DER files' bytes: the broker must show a certificate of `ca`."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.verify_mode = ssl.CERT_REQUIRED

@@ -4,11 +4,19 @@ Only Ed25519 needs it here.  `digest_steps` yields once for each block of 128 by
 board polls on while a batch is hashed.
 """
 
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway.micro.ed25519 import Work
+
 BLOCK = 128
 _M = (1 << 64) - 1
 
 
-def _primes(count):
+def _primes(count: int) -> list[int]:
+    found: list[int]
     found, number = [], 2
     while len(found) < count:
         if all([number % prime for prime in found]):
@@ -17,7 +25,7 @@ def _primes(count):
     return found
 
 
-def _root(number, degree):
+def _root(number: int, degree: int) -> int:
     """Return the whole root of a number by bisection."""
     low, high = 0, 1 << 80
     while high - low > 1:
@@ -29,7 +37,7 @@ def _root(number, degree):
     return low
 
 
-def _words(numbers):
+def _words(numbers: "Iterable[int]") -> bytes:
     return b"".join([(number & _M).to_bytes(8, "big") for number in numbers])
 
 
@@ -39,7 +47,7 @@ _START = _words([_root(prime << 128, 2) for prime in _primes(8)])
 _ROUND = _words([_root(prime << 192, 3) for prime in _primes(80)])
 
 
-def digest_steps(*parts):
+def digest_steps(*parts: bytes) -> "Work[bytes]":
     """Yield while hashing the bytes of all parts one after the other; return 64 bytes."""
     state = [int.from_bytes(_START[i:i + 8], "big") for i in range(0, 64, 8)]
     rest, size = b"", 0
@@ -66,11 +74,11 @@ def digest_steps(*parts):
     return _words(state)
 
 
-def _turn(word, by):
+def _turn(word: int, by: int) -> int:
     return (word >> by | word << 64 - by) & _M
 
 
-def _block(state, data):
+def _block(state: list[int], data: bytes) -> None:
     """Mix one block into the state (list of 8 integers)."""
     words = [int.from_bytes(data[i:i + 8], "big") for i in range(0, BLOCK, 8)]
     a, b, c, d, e, f, g, h = state

@@ -12,6 +12,11 @@ import os
 
 from gateway.core.errors import StoreError
 from gateway.core.journal.tail import is_slot
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 EEXIST, EINVAL = 17, 22
 
@@ -21,26 +26,28 @@ class Names:
 
     __slots__ = ("_folder",)
 
-    def __init__(self, folder):
+    def __init__(self, folder: str) -> None:
         self._folder = folder
 
-    def __iter__(self):
+    def __iter__(self) -> "Iterator[str]":
         """Return an iterator over the names, sorted.  Raises OSError."""
         if hasattr(os, "ilistdir"):             # LittleFS keeps them in order
             return map(_first, os.ilistdir(self._folder))
         return iter(sorted(os.listdir(self._folder)))
 
 
-def _first(entry):
+def _first(entry: tuple[str, int, int]) -> str:
     return entry[0]
 
 
 class Store:
     """One flat folder.  Counts: files changed (one flash erase each, at least) and bytes."""
 
-    def __init__(self, folder, slot_bytes):
+    def __init__(self, folder: str, slot_bytes: int) -> None:
         """folder: made if missing.  slot_bytes: nominal size of a segment slot."""
         self._folder, self._slot_bytes = folder, slot_bytes
+        self._name: str | None
+        self._file: Any
         self._name, self._file = None, None         # the one file that is open for writing
         self.syncs = self.bytes = 0
         try:
@@ -49,7 +56,7 @@ class Store:
             if error.errno != EEXIST:
                 raise _failed("mkdir", folder, error)
 
-    def list(self):
+    def list(self) -> Names:
         """Return the names of all files, sorted; told anew by each look at them."""
         names = Names(self._folder)
         try:
@@ -58,11 +65,11 @@ class Store:
             raise _failed("list", self._folder, error)
         return names
 
-    def size(self, name):
+    def size(self, name: str) -> int:
         """Return the size of a file in bytes, of a slot its nominal one."""
         return max(self._real(name), self._slot_bytes) if is_slot(name) else self._real(name)
 
-    def read(self, name, offset, count):
+    def read(self, name: str, offset: int, count: int) -> bytes:
         """Return up to count bytes from offset; a slot ends with zeros up to its size."""
         if name == self._name:
             self._flush()
@@ -74,15 +81,15 @@ class Store:
                 count = max(min(count, max(self._slot_bytes, self._real(name)) - offset), 0)
                 data = bytearray(count)     # as zeros; one buffer, for it is the largest
                 file.readinto(data)
-                return data
+                return data         # type: ignore[return-value]  # nobody writes into it
         except OSError as error:
             raise _failed("read", name, error)
 
-    def create(self, name):
+    def create(self, name: str) -> None:
         """Make an empty file; an error if it exists."""
         self._open(name, "xb")
 
-    def write(self, name, offset, data):
+    def write(self, name: str, offset: int, data: bytes) -> None:
         """Append data, or begin the file anew at offset 0; anything else is an error."""
         if is_slot(name) and not any(data):
             return                                  # the zeros of a new slot
@@ -99,17 +106,17 @@ class Store:
             raise _failed("write", name, error)
         self.bytes += len(data)
 
-    def sync(self, name):
+    def sync(self, name: str) -> None:
         """Return only when the content of a file is on flash."""
         self.syncs += 1
         if name == self._name:
             self._flush()
 
-    def sync_dir(self):
+    def sync_dir(self) -> None:
         """Return only when names are on flash: LittleFS writes them at once."""
         self._flush()
 
-    def remove(self, name):
+    def remove(self, name: str) -> None:
         """Delete a file."""
         if name == self._name:
             self._close()
@@ -118,18 +125,19 @@ class Store:
         except OSError as error:
             raise _failed("remove", name, error)
 
-    def _real(self, name):
+    def _real(self, name: str) -> int:
         if name == self._name:
-            return self._file.tell()
+            size: int = self._file.tell()
+            return size
         try:
             return os.stat(self._path(name))[6]
         except OSError as error:
             raise _failed("size", name, error)
 
-    def _path(self, name):
+    def _path(self, name: str) -> str:
         return self._folder + "/" + name
 
-    def _open(self, name, mode):
+    def _open(self, name: str, mode: str) -> None:
         self._close()
         try:
             self._file = open(self._path(name), mode)
@@ -137,7 +145,7 @@ class Store:
         except OSError as error:
             raise _failed("open", name, error)
 
-    def _flush(self):
+    def _flush(self) -> None:
         """Put the content of the open file on flash; it stays open, for to find it takes long."""
         if self._file is None:
             return
@@ -148,7 +156,7 @@ class Store:
             self._drop()
             raise _failed("sync", name, error)
 
-    def _close(self):
+    def _close(self) -> None:
         """Put the open file on flash and close it."""
         if self._file is None:
             return
@@ -160,12 +168,12 @@ class Store:
         finally:
             self._name, self._file = None, None
 
-    def _drop(self):
+    def _drop(self) -> None:
         try:
             self._close()
         except StoreError:
             return
 
 
-def _failed(what, name, error):
+def _failed(what: str, name: str | None, error: OSError) -> StoreError:
     return StoreError("%s %s: errno %s" % (what, name, error.errno), error.errno or 0)

@@ -13,8 +13,19 @@ from gateway.core import session_table as table
 from gateway.core.errors import FormatError, JournalError
 from gateway.core.evidence import receipt as receipts
 from gateway.core.journal import outbox as box
+from gateway.core.types import TYPE_CHECKING
 from gateway.micro.ed25519 import verify_steps
 from gateway.micro.mqtt import Client, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from ssl import SSLContext
+    from typing import Any
+
+    from gateway.core.journal.journal import Journal
+    from gateway.micro.clock import Clock
+    # (kid, (x, y)) of the fleet's receipt key.
+    ReceiptKey = tuple[bytes, tuple[int, int]]
 
 WINDOW = 4                  # batches under way; one receipt for all of them is enough
 RESEND_MS = 8000            # real, without a receipt
@@ -31,25 +42,28 @@ WAITING_MAX = 4             # receipts not yet looked at; only the newest matter
 class Uplink:
     """Keeps a connection.  state: one of session_table."""
 
-    def __init__(self, device, journal, clock, keys, keep_bytes):
+    def __init__(self, device: str, journal: "Journal", clock: "Clock", keys: "ReceiptKey",
+                 keep_bytes: int) -> None:
         """keys: (kid, (x, y)) of the fleet's receipt key.  keep_bytes: of batches on flash."""
         self._device, self._journal, self._clock = device, journal, clock
         self._keys, self._keep_bytes = keys, keep_bytes
         self.state = table.STARTING
         self._outbox = box.Outbox(device, journal, WINDOW, RESEND_MS)
-        self._waiting = []
-        self._heard_ms, self._say = 0, None
-        self._client = None
+        self._waiting: list[bytes] = []
+        self._heard_ms = 0
+        self._say: Any = None
+        self._client: Any = None
         self.counts = {"connects": 0, "sent": 0, "receipts": 0, "refused": 0}
 
-    async def run(self, place, context, say):
+    async def run(self, place: tuple[str, int, str], context: "SSLContext",
+                  say: "Callable[[str], None]") -> None:
         """Connect, serve, and come back after a jittered pause; for ever.  say: for a line."""
         pause_ms, self._say = RETRY_MS_MIN, say
         while True:
             begun_ms, event = self._clock.real_ms(), table.LOST
             self._client = Client((self._device, KEEPALIVE_S), place, context, self._heard)
             try:
-                await asyncio.wait_for_ms(self._client.open(), OPEN_MS)
+                await asyncio.wait_for_ms(self._client.open(), OPEN_MS)  # type: ignore[attr-defined]
                 await self._session()
             except asyncio.TimeoutError:
                 self._say("no answer from the broker")
@@ -66,10 +80,10 @@ class Uplink:
             self._outbox.link_lost()
             if self._clock.real_ms() - begun_ms > SETTLED_MS:
                 pause_ms = RETRY_MS_MIN
-            await asyncio.sleep_ms(pause_ms // 2 + os.urandom(1)[0] * pause_ms // 512)
+            await asyncio.sleep_ms(pause_ms // 2 + os.urandom(1)[0] * pause_ms // 512)  # type: ignore[attr-defined]
             pause_ms = min(2 * pause_ms, RETRY_MS_MAX)
 
-    async def _session(self):
+    async def _session(self) -> None:
         await self._client.listen("wp/1/%s/receipt" % self._device)
         self.counts["connects"] += 1
         self.state = table.next_state(self.state, table.CONNECTED)
@@ -80,7 +94,7 @@ class Uplink:
         finally:
             reader.cancel()
 
-    async def _read(self):
+    async def _read(self) -> None:
         """Take packets until the connection ends; `_serve` notices."""
         try:
             while True:
@@ -89,7 +103,7 @@ class Uplink:
         except (OSError, EOFError, ValueError, IndexError, MemoryError) as error:
             self._say("uplink: %s" % error)
 
-    async def _serve(self, reader):
+    async def _serve(self, reader: asyncio.Task[None]) -> None:
         pinged_ms = self._clock.real_ms()
         while not reader.done():
             now_ms = self._clock.real_ms()
@@ -97,16 +111,16 @@ class Uplink:
                 raise OSError("the broker is silent")
             if now_ms - pinged_ms > PING_MS:
                 pinged_ms = now_ms
-                await asyncio.wait_for_ms(self._client.heartbeat(), OPEN_MS)
+                await asyncio.wait_for_ms(self._client.heartbeat(), OPEN_MS)  # type: ignore[attr-defined]
             await self._take_receipts()
             self._outbox.expire(now_ms)
             number = self._outbox.next_batch()
             if number is None:
-                await asyncio.sleep_ms(IDLE_MS)
+                await asyncio.sleep_ms(IDLE_MS)  # type: ignore[attr-defined]
             else:
                 await self._send(number)
 
-    async def _send(self, number):
+    async def _send(self, number: int) -> None:
         self._outbox.sent(number, self._clock.real_ms())
         try:
             data = self._journal.read_batch(number)
@@ -114,23 +128,23 @@ class Uplink:
             self._say("batch %d: %s" % (number, error))
             return
         topic = "wp/1/%s/up" % self._device
-        await asyncio.wait_for_ms(self._client.post(topic, data), OPEN_MS)
+        await asyncio.wait_for_ms(self._client.post(topic, data), OPEN_MS)  # type: ignore[attr-defined]
         self.counts["sent"] += 1
 
-    def _heard(self, topic, payload):
+    def _heard(self, topic: bytes, payload: bytes) -> None:
         """Keep a message for `_serve`; called in the middle of umqtt's parsing."""
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.pop(0)
         self._waiting.append(payload)
 
-    async def _take_receipts(self):
+    async def _take_receipts(self) -> None:
         """Act on the newest good receipt: it covers the older ones, and a check takes long."""
         waiting, self._waiting = self._waiting, []
         while waiting:
             if await self._take_receipt(waiting.pop()):
                 return
 
-    async def _take_receipt(self, data):
+    async def _take_receipt(self, data: bytes) -> bool:
         """Check one receipt and act on it; a bad one changes nothing: then False comes back."""
         try:
             message, receipt = receipts.open_sealed(data)
@@ -141,7 +155,7 @@ class Uplink:
         try:
             while True:
                 next(steps)
-                await asyncio.sleep_ms(0)
+                await asyncio.sleep_ms(0)  # type: ignore[attr-defined]
         except StopIteration as stop:
             good = stop.value and message.kid == self._keys[0]
         if not good:

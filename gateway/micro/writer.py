@@ -13,7 +13,16 @@ from gateway.core.evidence.batch import CODEC_RAW
 from gateway.core.journal import policy
 from gateway.core.journal.journal import Sealer
 from gateway.core.record import CLOCK, GAP
+from gateway.core.types import TYPE_CHECKING
 from gateway.micro.ed25519 import sign_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from gateway.core.journal.journal import Journal
+    from gateway.core.reading import Values
+    from gateway.micro.clock import Clock
 
 WAITING_MAX = 64            # scans while a batch is signed
 READINGS_MAX = 128          # unsealed, then a batch is sealed early: it must fit in the heap
@@ -28,26 +37,27 @@ class Wanted(Exception):
 class Signer:
     """The evidence key of a board.  seed, public: 32 bytes each; kid: 8 bytes."""
 
-    def __init__(self, seed, public, kid):
+    def __init__(self, seed: bytes, public: bytes, kid: bytes) -> None:
         self._seed, self._public = seed, public
-        self._data, self._signature = None, None
-        self.sealer = Sealer(kid, self._sign, None, CODEC_RAW)
+        self._data = b""
+        self._signature: bytes | None = None
+        self.sealer = Sealer(kid, self._sign, None, CODEC_RAW)  # type: ignore[arg-type]  # raw
 
-    def _sign(self, data):
+    def _sign(self, data: bytes) -> bytes:
         """Return the signature if it was made, else note the bytes and raise Wanted."""
         if data != self._data or self._signature is None:
             self._data, self._signature = data, None
             raise Wanted()
-        signature, self._data, self._signature = self._signature, None, None
+        signature, self._data, self._signature = self._signature, b"", None
         return signature
 
-    async def work(self):
+    async def work(self) -> None:
         """Make the signature that was wanted last, a step at a time."""
         steps = sign_steps(self._seed, self._public, self._data)
         try:
             while True:
                 next(steps)
-                await asyncio.sleep_ms(0)
+                await asyncio.sleep_ms(0)  # type: ignore[attr-defined]
         except StopIteration as stop:
             self._signature = stop.value
 
@@ -55,31 +65,33 @@ class Signer:
 class Writer:
     """Owns the journal.  times: (commit ms, batch ms), scaled.  say: callable for a line."""
 
-    def __init__(self, journal, clock, signer, times, say):
+    def __init__(self, journal: "Journal", clock: "Clock", signer: Signer, times: "Sequence[int]",
+                 say: "Callable[[str], None]") -> None:
         self.journal, self._clock, self._signer, self._say = journal, clock, signer, say
         self._schedule = policy.Schedule(times[0], times[1], READINGS_MAX)
-        self._waiting = []              # (ticks_ms, stream, values) or (ticks_ms, kind, body)
-        self._gap = None                # body of a GAP that found no room yet
+        # (ticks_ms, stream, values, True) or (ticks_ms, kind, body, False)
+        self._waiting: "list[tuple[int, int, Any, bool]]" = []
+        self._gap: list[object] | None = None   # body of a GAP that found no room yet
         self.lost = 0
 
-    def scan(self, ticks_ms, stream, values):
+    def scan(self, ticks_ms: int, stream: int, values: "Values") -> None:
         """Take a scan; one that finds no room is counted and leaves a declared gap."""
         if len(self._waiting) < WAITING_MAX:
             self._waiting.append((ticks_ms, stream, values, True))
         else:
             self.lost += 1
 
-    def event(self, ticks_ms, kind, body):
+    def event(self, ticks_ms: int, kind: int, body: list[object]) -> None:
         """Take an event; it is committed at once."""
         self._waiting.append((ticks_ms, kind, body, False))
 
-    async def run(self):
+    async def run(self) -> None:
         """Write for ever.  Flash errors do not end it; the journal knows what to do."""
         self._commit()
         await self._seal()              # what earlier boots left, and our own BOOT
         self._schedule.sealed(self._clock.ticks_ms(), self._clock.utc_ms())
         while True:
-            await asyncio.sleep_ms(LOOK_MS)
+            await asyncio.sleep_ms(LOOK_MS)  # type: ignore[attr-defined]
             urgent = self._take()
             action = self._schedule.action(
                 self._clock.ticks_ms(), self.journal.unsealed_readings, urgent)
@@ -91,9 +103,9 @@ class Writer:
             elif action == policy.COMMIT:
                 self._commit()
             if self.journal.state != "ok":
-                await asyncio.sleep_ms(RETRY_MS)
+                await asyncio.sleep_ms(RETRY_MS)  # type: ignore[attr-defined]
 
-    def _take(self):
+    def _take(self) -> bool:
         """Append what waits; return True if an event was among it."""
         urgent = False
         waiting, self._waiting = self._waiting, []
@@ -113,19 +125,19 @@ class Writer:
             self.lost = 0
         return urgent
 
-    def _append_event(self, ticks_ms, kind, body):
+    def _append_event(self, ticks_ms: int, kind: int, body: list[object]) -> None:
         """Append an event; gaps that find no room become one that is told when there is."""
         if self.journal.append_event(ticks_ms, kind, body) or kind != GAP:
             return
         self._gap = [-1, self._gap[1], body[2], self._gap[3]] if self._gap else body
 
-    def _commit(self):
+    def _commit(self) -> None:
         durable = self.journal.commit()
         if durable >= self.journal.last_seq:
             self._schedule.committed()
         self._say("durable %d" % durable)
 
-    async def _seal(self):
+    async def _seal(self) -> None:
         """Seal until nothing is left; polling goes on while a signature is made."""
         gc.collect()                    # sealing takes more memory than anything else
         while True:
@@ -142,7 +154,7 @@ class Writer:
                 return
             self._say("sealed %d up to %d" % (number, self.journal.sealed_seq))
 
-    def _look_at_clock(self):
+    def _look_at_clock(self) -> None:
         state = self._clock.observe()
         if state is not None:
             self.journal.set_clock(state)

@@ -6,7 +6,7 @@ that holds the last readings of the old device and the first of the new one.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.core.errors import BadFrame, DeviceError, OtherDevice
 from gateway.core.event import Event
@@ -36,7 +36,7 @@ class Verdict(NamedTuple):
 class Identity:
     """Judges what the devices of a bus say they are; what is known stands in the units."""
 
-    def judge(self, unit: Unit, scan: Scan, said: Mapping[str, Any],
+    def judge(self, unit: Unit, scan: Scan, said: Mapping[str, object],
               error: DeviceError | None) -> Verdict:
         """Return what is recorded of a scan with values.  error: why identity was not read."""
         if isinstance(error, BadFrame):

@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _ls(arguments: argparse.Namespace, _cabinet: Cabinet, view: View) -> int:
     rows = inspect.listing(view)
-    lines = [f"{row['what']:<6} {row['number']!s:<8} " + (row["wrong"] or (
+    lines = [f"{row['what']:<6} {row['number']!s:<8} " + (str(row["wrong"]) or (
         f"boot {row['boot']:<4} sequence {row['first_seq']} to {row['last_seq']}  "
         f"{row['body_bytes']} bytes  "
         + ("acknowledged" if row["acknowledged"] else "waits")

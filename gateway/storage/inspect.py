@@ -8,22 +8,27 @@ import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from gateway.core.codec import columns
 from gateway.core.errors import BadSignature, FormatError, JournalError, StoreError
 from gateway.core.evidence import downsampled
-from gateway.core.journal import segment
+from gateway.core.evidence.batch import Batch
 from gateway.core.journal.downsampled_files import CoarseBatches
+from gateway.core.journal.frame_search import Piece, columns_of
 from gateway.core.journal.recovery import Recovered, recover
 from gateway.core.journal.tail import SEGMENT_BYTES, is_slot
-from gateway.core.reading import ClockState, utc_ms
-from gateway.core.record import EVENT_NAMES, is_event
+from gateway.core.reading import ClockState, Stream, utc_ms
+from gateway.core.record import EVENT_NAMES, EventRecord, ScanRecord, is_event
 from gateway.signer import Verifier
 from gateway.storage import wear
 from gateway.storage.restart import inflate
 
+if TYPE_CHECKING:
+    from gateway.core.types import FileStore
+
 FREE_BYTES_MIN = 64 << 20
+Row = dict[str, object]         # as it is printed
 
 
 class Reader:
@@ -68,11 +73,12 @@ class View(NamedTuple):
 def look(directory: Path, device: str) -> View:
     """Return the View of a device's journal; raises StoreError if it cannot be listed."""
     reader = Reader(directory)
-    found = recover(reader, device, lambda: bytes(16), SEGMENT_BYTES, CoarseBatches)
+    store = cast("FileStore", reader)           # recovery only reads
+    found = recover(store, device, lambda: bytes(16), SEGMENT_BYTES, CoarseBatches)
     return View(reader, found, found.mark.seq if found.mark else 0)
 
 
-def batches(view: View) -> Iterator[tuple[int, Any, str]]:
+def batches(view: View) -> Iterator[tuple[int, Batch | downsampled.Coarse | None, str]]:
     """Yield (number, Batch, Coarse or None, what is wrong or "") of every batch, oldest first."""
     for number in view.found.batches.numbers():
         try:
@@ -84,11 +90,11 @@ def batches(view: View) -> Iterator[tuple[int, Any, str]]:
         yield content.number, content, ""
 
 
-def listing(view: View) -> list[dict[str, Any]]:
+def listing(view: View) -> list[Row]:
     """Return one row per batch and per tail segment with unsealed records."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for number, content, wrong in batches(view):
-        row: dict[str, Any] = {"what": "batch", "number": number, "wrong": wrong}
+        row: Row = {"what": "batch", "number": number, "wrong": wrong}
         if content is not None:
             row |= {"boot": content.boot, "first_seq": content.first_seq,
                     "last_seq": content.last_seq, "body_bytes": len(content.body),
@@ -104,7 +110,7 @@ def listing(view: View) -> list[dict[str, Any]]:
     return rows
 
 
-def records(view: View, number: int) -> Iterator[dict[str, Any]]:
+def records(view: View, number: int) -> Iterator[Row]:
     """Yield the records of a batch, of the tail if number is 0.  Raises JournalError."""
     if number:
         try:
@@ -116,9 +122,15 @@ def records(view: View, number: int) -> Iterator[dict[str, Any]]:
         return
     for piece in view.found.pieces:
         schema = columns.decode_schema(piece.context.schema)
-        data = piece.columns or segment.decode_block(view.found.tail.read(piece.place)).columns
-        for item in columns.decode(schema, piece.base_seq, data):
+        for item in columns.decode(schema, piece.base_seq, _columns(view, piece)):
             yield _row(schema, piece.context.clock, item)
+
+
+def _columns(view: View, piece: Piece) -> bytes:
+    data = columns_of(view.found.tail, piece)
+    if data is None:
+        raise JournalError(f"sequence {piece.base_seq} to {piece.last_seq} cannot be read")
+    return data
 
 
 def verify(view: View, public: Verifier) -> list[str]:
@@ -126,7 +138,8 @@ def verify(view: View, public: Verifier) -> list[str]:
 
     Checks every check sum, signature, chain link and record count.
     """
-    faults, before = [], None
+    faults: list[str] = []
+    before: bytes | None = None
     for number, content, wrong in batches(view):
         if content is None:
             faults.append(f"batch {number}: {wrong}")
@@ -156,7 +169,7 @@ def export(view: View, folder: Path) -> list[Path]:
     return made
 
 
-def oldest_waiting(view: View) -> dict[str, Any] | None:
+def oldest_waiting(view: View) -> Row | None:
     """Return the oldest record that no receipt has covered, None if there is none."""
     for number, content, _ in batches(view):
         if content is not None and content.last_seq > view.acknowledged_seq:
@@ -195,11 +208,12 @@ def _sealed_bytes(view: View, number: int) -> bytes:
     return data
 
 
-def _row(schema: Any, clock: ClockState, item: Any) -> dict[str, Any]:
+def _row(schema: tuple[Stream, ...], clock: ClockState,
+         item: ScanRecord | EventRecord) -> Row:
     at_ms = utc_ms(clock, item.ticks_ms)
     when = None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(
         timespec="milliseconds")
-    row = {"seq": item.seq, "utc": when, "ticks_ms": item.ticks_ms}
+    row: Row = {"seq": item.seq, "utc": when, "ticks_ms": item.ticks_ms}
     if is_event(item):
         body = [part.hex() if isinstance(part, bytes) else part for part in item.body]
         return row | {"event": EVENT_NAMES.get(item.kind, str(item.kind)), "body": body}

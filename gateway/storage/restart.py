@@ -7,14 +7,15 @@ reach, the newest sealed batches, until each device was found; never more than a
 
 import zlib
 from collections.abc import Iterator
-from typing import Any
 
 from gateway.core.codec import columns
 from gateway.core.errors import FormatError, JournalError, StoreError
 from gateway.core.evidence import batch, downsampled
 from gateway.core.journal.cursor import Cursor
-from gateway.core.reading import ClockState, utc_ms
-from gateway.core.record import is_event
+from gateway.core.journal.journal import Journal
+from gateway.core.reading import ClockState, Stream, utc_ms
+from gateway.core.record import EventRecord, ScanRecord, is_event
+from gateway.storage.store import FlashStore
 
 INFLATED_MAX = batch.INFLATED_MAX
 BATCHES_BACK_MAX = 16           # so many short lives in a row hide no absence
@@ -32,7 +33,7 @@ def inflate(data: bytes, limit: int = INFLATED_MAX) -> bytes:
     return out
 
 
-def known_utc_ms(store: Any) -> int:
+def known_utc_ms(store: FlashStore) -> int:
     """Return the last good time the cursor keeps (docs/formats.md 9), in UTC ms; 0 if none.
 
     store: the journal's.  An unreadable store gives 0: the journal will say why.
@@ -44,7 +45,7 @@ def known_utc_ms(store: Any) -> int:
     return max((mark.utc_ms for mark in marks), default=0)
 
 
-def last_read_utc_ms(journal: Any) -> dict[str, int]:
+def last_read_utc_ms(journal: Journal) -> dict[str, int]:
     """Return by device name when its newest durable scan was taken, if its clock was known.
 
     journal: just opened, nothing committed by this boot.
@@ -62,7 +63,7 @@ def last_read_utc_ms(journal: Any) -> dict[str, int]:
                 break
     except (FormatError, JournalError):
         pass                                # the journal tells of it; here it means: unknown
-    schemas: dict[bytes, Any] = {}          # thousands of records share one
+    schemas: dict[bytes, tuple[Stream, ...]] = {}          # thousands of records share one
     for context, record in journal.replay():
         if context.schema not in schemas:
             schemas[context.schema] = columns.decode_schema(context.schema)
@@ -70,7 +71,7 @@ def last_read_utc_ms(journal: Any) -> dict[str, int]:
     return found
 
 
-def _newest_batches(journal: Any) -> Iterator[bytes]:
+def _newest_batches(journal: Journal) -> Iterator[bytes]:
     """Yield sealed bytes, newest first: a life too short for a poll leaves events only.
     Raises JournalError."""
     waiting: bytes | None = journal.unsure_batch()
@@ -80,7 +81,8 @@ def _newest_batches(journal: Any) -> Iterator[bytes]:
         yield journal.read_batch(number)
 
 
-def _note(found: dict[str, int], schema: Any, clock: ClockState, record: Any) -> None:
+def _note(found: dict[str, int], schema: tuple[Stream, ...], clock: ClockState,
+          record: ScanRecord | EventRecord) -> None:
     if is_event(record):
         return
     at_ms = utc_ms(clock, record.ticks_ms)

@@ -9,17 +9,16 @@ gateway/core/journal/policy.py.
 """
 
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
 
 from gateway.core import record
 from gateway.core.codec import cbor
-from gateway.core.errors import FormatError, StoreError
+from gateway.core.errors import Bug, FormatError, StoreError
 from gateway.core.evidence import downsampled
 from gateway.core.interval import Rules
 from gateway.core.journal import policy
-from gateway.core.journal.downsampled_files import Coarsening, Done
-from gateway.core.journal.journal import Sealer
+from gateway.core.journal.downsampled_files import CoarseBatches, Coarsening, Done
+from gateway.core.journal.journal import Journal, Sealer
 from gateway.core.journal.tail import SEGMENT_BYTES
 from gateway.ledger import counter_limits
 from gateway.storage.restart import inflate
@@ -50,11 +49,14 @@ class Limits:
         return lambda stream, place: STRICT if known is None else counter_limits.rules(
             known, content.schema[stream], place)
 
-    def _learn(self, body: list[Any]) -> None:
+    def _learn(self, body: Sequence[object]) -> None:
         try:
-            found = dict(cbor.decode(body[1]))
+            config_hash, descriptor = body
+            if not isinstance(config_hash, bytes) or not isinstance(descriptor, bytes):
+                return
+            found = dict(cbor.decode(descriptor))
             counter_limits.rules_for(found, "", ENERGY, 0)      # it says what limits need
-            self._known[body[0]] = found
+            self._known[config_hash] = found
         except (FormatError, LookupError, TypeError, ValueError):
             return
 
@@ -62,11 +64,13 @@ class Limits:
 class Room:
     """Keeps a journal within its budget, a small piece of work at a time."""
 
-    def __init__(self, journal: Any, store: FlashStore, keep_bytes: int, sealer: Sealer,
+    def __init__(self, journal: Journal, store: FlashStore, keep_bytes: int, sealer: Sealer,
                  known: Limits) -> None:
         """journal: opened with CoarseBatches.  keep_bytes: most that batches may take.
         Nothing is written yet."""
         self._journal, self._store, self._keep_bytes = journal, store, keep_bytes
+        if not isinstance(journal.batches, CoarseBatches):
+            raise Bug("retention: the journal was opened without CoarseBatches")
         self._coarsening = Coarsening(journal.batches, sealer, inflate, known)
         self.counts = {"trimmed": 0, "coarsened": 0}    # batches
         self.released = False           # the reserve was used up, scans are refused
@@ -88,7 +92,7 @@ class Room:
         self._remove()
         return True
 
-    def reclaim_step(self, under_way: Iterable[int]) -> Done | None:
+    def reclaim_step(self, under_way: Collection[int]) -> Done | None:
         """Do one piece of work; return what was downsampled, if anything was.
 
         under_way: numbers of batches that are being sent, which stay as they are.  Raises
@@ -113,7 +117,7 @@ class Room:
         self.counts["coarsened"] += len(done.numbers)
         return done
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, object]:
         """Return what `status` shows: batches made coarser and trimmed, bytes, the reserve."""
         return {"batches_bytes": self._journal.batches.held_bytes(),
                 "reserve": "whole" if self._whole else "spent" if self.released else "none",

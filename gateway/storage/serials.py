@@ -2,16 +2,16 @@
 while the gateway was off is noticed at its start.
 
 Two files take turns: the older one is replaced, so a power cut leaves at least one whole.
-Written only when a serial number changes (docs/formats.md 9.1).
+Written only when a serial number changes (docs/formats.md 9).
 """
 
 import logging
 import zlib
 from collections.abc import Mapping
-from typing import Any
 
 from gateway.core.codec import cbor
 from gateway.core.errors import FormatError, StoreError
+from gateway.storage.store import FlashStore
 
 LOG = logging.getLogger("wattproof.storage")
 NAMES = ("serials.0", "serials.1")
@@ -22,7 +22,7 @@ CRC_BYTES = 4
 class Serials:
     """The kept serial numbers of a store's devices, by name."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: FlashStore) -> None:
         """Read what is kept; store: the journal's.  What cannot be read is not known."""
         self._store = store
         self._number, self.known = 0, dict[str, str]()
@@ -52,7 +52,7 @@ class Serials:
         return True
 
 
-def _read(store: Any, name: str) -> tuple[int, dict[str, str]] | None:
+def _read(store: FlashStore, name: str) -> tuple[int, dict[str, str]] | None:
     try:
         data = store.read(name, 0, BYTES_MAX) if name in store.list() else b""
         body = data[:-CRC_BYTES]

@@ -9,7 +9,6 @@ named: it may or may not be what the fleet holds, and nothing may be booked twic
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from gateway.core.errors import Bug, FormatError, JournalError
 from gateway.core.evidence import downsampled
@@ -18,7 +17,7 @@ from gateway.core.journal.journal import Journal, Opening
 from gateway.core.journal.successor import open_beside
 from gateway.core.journal.tail import SEGMENT_BYTES
 from gateway.core.reading import ClockState
-from gateway.core.record import ALARM, is_event
+from gateway.core.record import ALARM, EventRecord, ScanRecord, is_event
 from gateway.storage.restart import inflate
 from gateway.storage.retention import Room
 
@@ -92,7 +91,7 @@ def _restate(old: Journal, journal: Journal) -> None:
             journal.commit()
 
 
-def _unconfirmed(journal: Journal) -> Iterator[tuple[int, ClockState, Any]]:
+def _unconfirmed(journal: Journal) -> Iterator[tuple[int, ClockState, ScanRecord | EventRecord]]:
     """Yield (boot, clock, record) of everything on flash that no receipt covers."""
     for number in journal.batch_numbers():
         try:

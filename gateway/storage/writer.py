@@ -1,6 +1,6 @@
 """The one task that owns the journal: append, commit, seal, acknowledge, trim.
 
-Pollers put scans and events into a bounded waiting room; the writer takes them in one go,
+Pollers put scans and events into a bounded input queue; the writer takes them in one go,
 commits within the loss window (events at once) and seals a batch on the quarter hour, at a
 size limit, at a stop, after a restart, on an alarm and when the clock state changes.  When to do
 what is decided by gateway/core/journal/policy.py; what was done goes to the subscribers as an
@@ -11,22 +11,21 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from gateway.aio.keep_alive import Beat, no_beat
 from gateway.core.errors import StoreError
 from gateway.core.event import Committed, Event, JournalBegun, Sealed
 from gateway.core.journal import policy
+from gateway.core.journal.journal import Journal, Sealer
 from gateway.core.journal.outbox import Outbox
 from gateway.core.reading import Scan
 from gateway.core.record import ALARM, CLOCK, COARSENED, STOP
-from gateway.storage.cursor_schedule import CursorSchedule
 from gateway.storage.flash_trouble import FlashTrouble
+from gateway.storage.input_queue import WAITING_MAX, InputQueue
 from gateway.storage.retention import Room
 from gateway.storage.succession import Succession
-from gateway.storage.waiting_room import WAITING_MAX, WaitingRoom
 from gateway.timekeeping.clock import Clock
 
 LOG = logging.getLogger("wattproof.writer")
@@ -38,16 +37,15 @@ WORK_S = 0.05                   # real: between two pieces of work for space; po
 # tenths of the usual window, and are better in it whole.
 WINDOW_PERMILLE = 905
 
-Subscriber = Callable[[Any], None]
+Subscriber = Callable[[object], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """When to write.  sealer: what the journal's seal wants."""
 
     loss_window_s: int
     batch_minutes: int
-    sealer: Any
+    sealer: Sealer
 
 
 class Witness:
@@ -59,7 +57,7 @@ class Witness:
         self._file = -1 if path is None else os.open(path, flags, 0o644)
         self._last = 0
 
-    def note(self, event: Any) -> None:
+    def note(self, event: object) -> None:
         """Append the sequence of a commit if it moved; no sync: it must only outlive this
         process."""
         if isinstance(event, Committed) and self._file >= 0 and event.durable_seq > self._last:
@@ -70,7 +68,7 @@ class Witness:
 class Writer:
     """Owns the journal and what belongs to it."""
 
-    def __init__(self, journal: Any, clock: Clock, rules: Rules, retention: Room,
+    def __init__(self, journal: Journal, clock: Clock, rules: Rules, retention: Room,
                  succession: Succession | None = None) -> None:
         """journal: open, with the clock state of `clock`.  retention: of this journal.
         succession: what makes a new journal; None where none may begin."""
@@ -82,11 +80,11 @@ class Writer:
                                          AFTER_SLOT_MS * clock.speed)
         self._schedule.sealed(clock.ticks_ms(), clock.utc_ms())
         # A longer window is kept by the rest between two looks.
-        self.waiting = WaitingRoom(clock, self._schedule,
+        self.waiting = InputQueue(clock, self._schedule,
                                    wakes=clock.seconds(window_ms / 1000) <= SETTLE_S)
         # Appended, not yet durable; while flash fails only the newest are kept for showing.
         self._scans: deque[Scan] = deque(maxlen=WAITING_MAX)
-        self._cursor, self._trouble = CursorSchedule(), FlashTrouble()
+        self._cursor, self._trouble = policy.CursorSchedule(), FlashTrouble()
         self._subscribers: list[Subscriber] = []
 
     @property
@@ -105,8 +103,8 @@ class Writer:
         writer's task; it must not wait."""
         self._subscribers.append(subscriber)
 
-    def put(self, item: Scan | Event) -> Coroutine[Any, Any, None]:
-        """Take a scan or an event; waits while the waiting room is full."""
+    def put(self, item: Scan | Event) -> Coroutine[object, object, None]:
+        """Take a scan or an event; waits while the input queue is full."""
         return self.waiting.put(item)
 
     def open_outbox(self, device: str, window: int, resend_ms: int) -> Outbox:
@@ -273,6 +271,6 @@ class Writer:
         self.journal.append_event(self.clock.ticks_ms(), STOP, ["asked to stop"])
         self.seal()
 
-    def _publish(self, event: Any) -> None:
+    def _publish(self, event: object) -> None:
         for subscriber in self._subscribers:
             subscriber(event)

@@ -62,7 +62,7 @@ def make_site(folder: Path, ports: list[int], journal: dict[str, Any], port: int
                    for i, role in enumerate(ROLES[:len(ports)])],
     }
     profiles = folder / "profiles"
-    meter.write_profile(profiles)
+    meter.write_profile(profiles / "meters")
     from drivers.links import profile_files
     profile_files.FOLDER = profiles             # the site is checked against the bench's meter
     create.site(parts, folder / "site", datetime.datetime.now(datetime.UTC))

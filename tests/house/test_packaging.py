@@ -51,3 +51,16 @@ def test_pyproject_keeps_to_the_build_system():
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert len(text.splitlines()) == 3
     assert text.startswith("[build-system]\n")
+
+
+def test_the_type_checker_reads_every_file_of_the_product():
+    sections = {name: CONFIG[name] for name in CONFIG.sections() if name.startswith("mypy")}
+    assert CONFIG["mypy"]["strict"] == "True"
+    assert CONFIG["mypy"]["files"].split(", ") == ["gateway", "drivers", "simulator",
+                                                   "provisioning", "fleet"]
+    assert sorted(CONFIG["mypy"]["files"].split(", ")) == sorted(ROOMS)
+    loosened = {(name, key) for name, rows in sections.items() for key in rows} - {
+        ("mypy", "python_version"), ("mypy", "strict"), ("mypy", "files"),
+        ("mypy", "enable_error_code")}
+    assert {key for _, key in loosened} == {"ignore_missing_imports"}
+    assert not [name for name, _ in loosened for room in ROOMS if f"mypy-{room}" in name]

@@ -61,6 +61,8 @@ TYPES = tuple(Row(CORE, wrong, right, words) for wrong, right, words in (
     (_TC + "print_ = [1].append(2)\n    for a in (): pass", _TC + "B = int", "protocols only"),
     ("from gateway.core.types import Sign", _TC + "from gateway.core.types import Sign",
      "Sign belongs into if TYPE_CHECKING"),
+    ("from collections import namedtuple\nP = namedtuple('P', ('a',))", _NT % "int",
+     "knows no types"),
     (_NT % "int | None", _NT % "'int | None'", "a name or quoted"),
 ))
 SIZES = (

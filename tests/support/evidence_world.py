@@ -13,20 +13,29 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fleet.evidence import evidence
+from fleet.evidence import evidence, timestamp
 from fleet.formats.registry import Registry, registry_file
 from fleet.ingest.ingest import Desk
 from fleet.reporting import report
 from fleet.store.reader import opened
 from fleet.store.writer import Store
+from fleet.transparency import proofs
+from fleet.transparency.merkle_log import Log
 from gateway.core.codec import cbor, cose
+from gateway.core.reading import CLOCK_NTP, ClockState
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "verify_evidence.py"
+# The auditor's program, in the order in which its files import each other.
+PROGRAM = ("evidence_format", "recount_energy", "evidence_period", "verify_evidence")
 BATCHES, BATCH_S, HALF_HOUR_MS, DAY_MS = 14, 150, 1_800_000, 86_400_000
+QUARTER_MS = 900_000
+NTP = ClockState(CLOCK_NTP, 0, ORIGIN_MS, 50)
 
 # bundle, other: bytes of two cabinets' bundles.  key: the fleet's private receipt key.
 World = namedtuple("World", ("data", "bundle", "other", "key", "gateway"))
+# A fleet whose cabinet has the network's time.  brought: what an auditor can bring, by name.
+RealWorld = namedtuple("RealWorld", ("data", "bundle", "key", "gateway", "period", "brought"))
 # what: words.  data: the forged bundle.  names: texts; the verifier must say one of them.
 Edit = namedtuple("Edit", ("what", "data", "names"))
 # A stretch of the file and how the verifier names it.
@@ -37,7 +46,9 @@ PERIOD = "shop-1, 2026-06-01T00:00:00Z to 2026-06-01T00:30:00Z: contents: change
 
 
 def verifier(name="verify_evidence"):
-    """Return a program of docs/ as a module."""
+    """Return a file of the auditor's program in docs/ as a module."""
+    if str(SCRIPT.parent) not in sys.path:
+        sys.path.append(str(SCRIPT.parent))     # where the program's files find each other
     spec = importlib.util.spec_from_file_location(name, SCRIPT.with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module          # so that its worker processes find it
@@ -78,12 +89,54 @@ def world(data):
     return World(data, bundle(data, "shop", key), bundle(data, "corner", key), key, first)
 
 
-def bundle(data, site, key):
-    """Return the bundle of a site's first half hour."""
+def bundle(data, site, key, period=(ORIGIN_MS, ORIGIN_MS + HALF_HOUR_MS), kept=()):
+    """Return the bundle of a site's first half hour, or of another period (from, to) in ms."""
     device = report.device_of(Registry(data).sites(), site)
-    question = report.Question(device, None, ORIGIN_MS, ORIGIN_MS + HALF_HOUR_MS)
+    question = report.Question(device, None, *period)
     with opened(data) as reader:
-        return evidence.build(reader, question, registry_file(data, device), key)
+        return evidence.build(reader, question, registry_file(data, device), key, kept)
+
+
+def checked(data, *brought):
+    """Return the verifier's Bundle of a file, its period and statement checked as well."""
+    found = verifier().Bundle(data, *brought)
+    found.account()
+    return found
+
+
+def real_world(data, batches=7, period=(ORIGIN_MS, ORIGIN_MS + 6 * QUARTER_MS), keys=None):
+    """Return a RealWorld of one cabinet with batches of a quarter hour each.
+
+    keys: a RealWorld whose keys are used; without a gateway the cabinet's are new.
+    """
+    key = keys.key if keys else Ed25519PrivateKey.generate()
+    gateway = PaperGateway(key=keys.gateway.key if keys and keys.gateway else None)
+    gateway.enrol(data)
+    deliver(data, key, gateway, [gateway.seal(clock=NTP) for _ in range(batches)])
+    made = bundle(data, "shop", key, period)
+    said, _ = opened_bundle(made)
+    return RealWorld(data, made, key, gateway, period, {
+        "fleet_key": key.public_key().public_bytes_raw(), "devices": [gateway.public],
+        "factors": hashlib.sha256(said["factors"]).digest(), "kept": said["heads"]})
+
+
+def deliver(data, key, gateway, sealed):
+    """Have a fleet admit sealed batches, as late as they were sealed."""
+    store, now_ms = Store(data), [ORIGIN_MS]
+    ingest = Desk(store, Registry(data).find, key, lambda: now_ms[0])
+    for number, one in enumerate(sealed, 1):
+        now_ms[0] = ORIGIN_MS + number * QUARTER_MS
+        outcome = ingest.receive(gateway.device, one)
+        if outcome.code != "admit":
+            raise AssertionError(outcome.detail)
+    store.close()
+
+
+def tree_head(made):
+    """Return the signed head of a world's log, as `fleet tree-head` writes it."""
+    with opened(made.data) as reader, reader.snapshot() as connection:
+        head = timestamp.head_of(Log(connection), None)
+    return proofs.sign_head(head, evidence.signer_of(made.key))
 
 
 def opened_bundle(data):

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.core.errors import StoreError
 from gateway.delivery.uplink import WINDOW
-from gateway.storage.waiting_room import WAITING_MAX
+from gateway.storage.input_queue import WAITING_MAX
 from tests.support import sim_checks, sim_loop, sim_setup
 from tests.support.sim_broker import Broker
 from tests.support.sim_coarse import RULES_MAX

@@ -1,7 +1,5 @@
 """The programs of docs/ read columns from the document's words as the product wrote them."""
 
-import sys
-
 import pytest
 from hypothesis import given, settings
 
@@ -18,8 +16,7 @@ checker = forge.verifier()
 
 @pytest.fixture(scope="module")
 def recount():
-    """docs/recount_energy.py over the verifier."""
-    sys.modules["verify_evidence"] = checker
+    """docs/recount_energy.py."""
     return forge.verifier("recount_energy")
 
 

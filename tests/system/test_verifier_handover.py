@@ -78,7 +78,7 @@ def journal(number):
 def test_a_bundle_over_two_exchanges_of_the_board_holds_and_tells_them(made, checker):
     found = checker.Bundle(made[0])
     assert (found.faults, len(found.parts)) == ([], BOARDS)
-    assert [note for note in found.notes if note.startswith("hand-over")] == [
+    assert [note for note in found.proven if note.startswith("hand-over")] == [
         f"hand-over   2026-06-01T00:00:00Z, ends journal {digits}: lightning"
         for digits in ("00000000", "01010101")]
 

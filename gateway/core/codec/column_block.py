@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     # Of a stream: Sequence[Sequence[int]] by point (a packed one is bytes), or bytes with one
     # after the other, or None; and its Sequence[Runs] or None.
     Columns = Any
-    Split = tuple[list[int], list[list[int]], list[Columns], list[list[Any]]]
+    # [ticks, kind, body] of each event.
+    Events = list[list[Any]]
+    Split = tuple[list[int], list[list[int]], list[Columns], Events]
 
 RECORDS_MAX = 1 << 17       # 32 meters at 1 Hz for an hour
 CELLS_MAX = 1 << 22         # values of one batch; 20 meters x 34 points at 1 Hz for an hour: 2.4 M
@@ -34,7 +36,7 @@ CELLS_MAX = 1 << 22         # values of one batch; 20 meters x 34 points at 1 Hz
 # body].  fits: all numbers may be packed.
 Sheet = NamedTuple("Sheet", [
     ("order", "list[int]"), ("ticks", "list[list[int]]"), ("columns", "list[Columns]"),
-    ("runs", "list[Columns]"), ("events", "list[list[Any]]"), ("fits", bool)])
+    ("runs", "list[Columns]"), ("events", "Events"), ("fits", bool)])
 
 
 def sheet_of(schema: "Schema", records: "Iterable[Record]") -> Sheet:

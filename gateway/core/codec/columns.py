@@ -46,15 +46,18 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.core.codec.absence import Absences, Runs
+    from gateway.core.codec.column_block import Events
     from gateway.core.codec.predict import Step
     from gateway.core.codec.series import Coded, Series
     from gateway.core.reading import Point, Schema, Value
     from gateway.core.record import Record
 
+    # By stream, or by stream and point, filled one after the other.
+    Parts = list[Any]
     # What is read in turn: (modes, bases); and of each stream of a point: (columns, runs).
     Reader = tuple[Iterator[int], Iterator[int]]
     Streams = list[tuple[Sequence[Sequence[int]], Sequence[Runs]]]
-    Shape = tuple[Schema, list[list[int]], list[int], list[Any], Iterator[int]]
+    Shape = tuple[Schema, list[list[int]], list[int], Parts, Iterator[int]]
 
 __all__ = ("RECORDS_MAX", "CELLS_MAX", "encode", "decode", "encode_schema", "decode_schema")
 
@@ -113,7 +116,7 @@ def decode(schema: "Schema", first_seq: int, data: bytes) -> "list[Record]":
     if cells > CELLS_MAX:
         raise FormatError("columns: %d values, at most %d" % (cells, CELLS_MAX))
     nominal, at = _read_nominal(data, at, len(present))
-    absences: list[Any] = [None] * len(schema)
+    absences: Parts = [None] * len(schema)
     for s in present:
         absences[s], at = read_absences(data, at, rows[s], len(schema[s].points))
     groups = _groups(schema, present)
@@ -126,7 +129,7 @@ def decode(schema: "Schema", first_seq: int, data: bytes) -> "list[Record]":
     ticks, at = _read_ticks(data, at, coded, nominal, [rows[s] for s in present])
     columns, at = _read_points(data, at, coded, (schema, groups, rows, absences, steps))
     events = _read_events(data[at:], rows[len(schema)])
-    scans: list[Any] = [None] * len(schema)
+    scans: Parts = [None] * len(schema)
     for i, s in enumerate(present):
         scans[s] = iter(list(zip(ticks[i], zip(*columns[s]))))
     return _join(first_seq, order, scans, iter(events))
@@ -264,7 +267,7 @@ def _read_points(data: bytes, at: int, coded: "Reader",
                  shape: "Shape") -> "tuple[list[list[Sequence[Value]]], int]":
     """Return (columns by stream, offset after them)."""
     schema, groups, rows, absences, steps = shape
-    columns: list[Any] = [[None] * len(stream.points) for stream in schema]
+    columns: Parts = [[None] * len(stream.points) for stream in schema]
     for group in groups:
         points = schema[group[0]].points
         streams = [(columns[s], absences[s], rows[s]) for s in group]
@@ -324,7 +327,7 @@ def _read_series(data: bytes, at: int, coded: "Reader", bases: list[int],
     return mode, values, at
 
 
-def _read_events(data: bytes, count: int) -> "list[list[Any]]":
+def _read_events(data: bytes, count: int) -> "Events":
     """Return the list of [ticks_ms, kind, body]; raises FormatError."""
     events = cbor_decode(data)
     if not isinstance(events, list) or len(events) != count:
@@ -338,7 +341,7 @@ def _read_events(data: bytes, count: int) -> "list[list[Any]]":
     return events
 
 
-def _join(first_seq: int, order: list[int], scans: "list[Any]",
+def _join(first_seq: int, order: list[int], scans: "Parts",
           events: "Iterator[list[Any]]") -> "list[Record]":
     records: "list[Record]"
     records, events_symbol = [], len(scans)

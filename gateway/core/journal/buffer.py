@@ -6,7 +6,6 @@ if it is kept, so the sequence has no holes; a scan that finds no space is dropp
 a GAP when there is space again.
 """
 
-from collections import namedtuple
 
 from gateway.core import record
 from gateway.core.codec import columns, frame
@@ -14,6 +13,15 @@ from gateway.core.codec.column_block import packed, sheet_of
 from gateway.core.errors import Bug
 from gateway.core.journal import segment
 from gateway.core.reading import utc_ms
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core.codec.column_block import Sheet
+    from gateway.core.errors import StoreError
+    from gateway.core.reading import Schema, Values
+    from gateway.core.record import Record
 
 PACK_READINGS = 8192        # loose records are packed into columns from here on
 KEPT_ENTRIES = 4            # waiting entries that keep their records in RAM as well, for sealing
@@ -27,18 +35,20 @@ ENOSPC = 28
 
 # A frame's worth of records on its way to flash.  payload: the frame's bytes, never
 # encoded a second time.  sheet: its records, packed (codec/column_block.py), or None.
-Entry = namedtuple("Entry", (
-    "context", "commit_seq", "first_seq", "last_seq", "readings", "payload", "sheet"))
+Entry = NamedTuple("Entry", [
+    ("context", "segment.Context"), ("commit_seq", int), ("first_seq", int), ("last_seq", int),
+    ("readings", int), ("payload", bytes), ("sheet", "Sheet | None")])
 
 
 class Gaps:
     """Scans that were dropped and are not declared yet, by stream."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.dropped = 0            # ever, and events for which there was no space either
-        self.open = {}              # stream -> [first ticks, last ticks, scans]
+        # stream -> [first ticks, last ticks, scans]
+        self.open: dict[int, list[int]] = {}
 
-    def drop(self, ticks_ms, stream):
+    def drop(self, ticks_ms: int, stream: int) -> None:
         """Count a scan that found no space."""
         self.dropped += 1
         gap = self.open.get(stream)
@@ -52,14 +62,15 @@ class Gaps:
 class Buffer:
     """Records of one context not yet durable."""
 
-    def __init__(self, schema, context, last_seq, ram_bytes):
+    def __init__(self, schema: "Schema", context: segment.Context, last_seq: int,
+                 ram_bytes: int) -> None:
         """last_seq: the highest sequence in use.  ram_bytes: bound of what waits here."""
         self._schema, self.context = schema, context
         self._ram_bytes = ram_bytes
         self.last_seq = last_seq
-        self.queue = []             # Entry, oldest first
+        self.queue: list[Entry] = []             # Entry, oldest first
         self._queue_bytes = 0
-        self._loose = []            # records not yet packed
+        self._loose: "list[Record]" = []            # records not yet packed
         self._loose_readings = 0
         self._commit_seq = 0        # first sequence of the open commit, 0 = none
         self.ticks_ms = 0           # newest seen; stamps the journal's own events
@@ -67,11 +78,11 @@ class Buffer:
         self._gaps = Gaps()
 
     @property
-    def dropped_records(self):
+    def dropped_records(self) -> int:
         """How many records found no space, ever."""
         return self._gaps.dropped
 
-    def scan(self, ticks_ms, stream, values):
+    def scan(self, ticks_ms: int, stream: int, values: "Values") -> int:
         """Keep a scan; return its sequence, or 0 if it was dropped for lack of room."""
         if not 0 <= stream < len(self._schema):
             raise Bug("journal: no stream %d in the schema" % stream)
@@ -86,7 +97,7 @@ class Buffer:
         self._keep(record.ScanRecord(self.last_seq + 1, ticks_ms, stream, values), len(values))
         return self.last_seq
 
-    def event(self, ticks_ms, kind, body):
+    def event(self, ticks_ms: int, kind: int, body: "Sequence[object]") -> int:
         """Keep an event; return its sequence, or 0 if even the room for events is used up."""
         record.encode_body(body)        # a body that is too long is found here, not at commit
         self.ticks_ms = max(self.ticks_ms, ticks_ms)
@@ -97,44 +108,44 @@ class Buffer:
                    EVENT_READINGS)
         return self.last_seq
 
-    def refuse(self, refuses):
+    def refuse(self, refuses: bool) -> None:
         """Drop every scan from now on, or take scans again; events are taken all the same."""
         self._refuses = refuses
 
-    def close_commit(self):
+    def close_commit(self) -> None:
         """Pack what is loose; the next record begins another commit."""
         self._pack()
         self._commit_seq = 0
 
-    def change_context(self, context):
+    def change_context(self, context: segment.Context) -> None:
         """Let records from here on belong to another context (a new clock state)."""
         self.close_commit()
         self.context = context
 
-    def done(self, count):
+    def done(self, count: int) -> None:
         """Forget the first entries of the queue: they are durable."""
         for entry in self.queue[:count]:
             self._queue_bytes -= len(entry.payload) + ENTRY_BYTES
         self.queue = self.queue[count:]
 
-    def declare_gaps(self):
+    def declare_gaps(self) -> None:
         """Append a GAP event for each stream that lost scans, once there is room for scans."""
         if self._refuses:
             return
         for stream in sorted(self._gaps.open):
             self._declare(stream)
 
-    def _declare(self, stream):
+    def _declare(self, stream: int) -> None:
         first, last, count = self._gaps.open.pop(stream)
         clock = self.context.clock
         self.event(self.ticks_ms, record.GAP, [
             stream, utc_ms(clock, first), utc_ms(clock, last),
             "no room: %d scans dropped" % count])
 
-    def _used(self):
+    def _used(self) -> int:
         return self._queue_bytes + READING_BYTES * self._loose_readings
 
-    def _keep(self, item, readings):
+    def _keep(self, item: "Record", readings: int) -> None:
         self.last_seq = item.seq
         if not self._commit_seq:
             self._commit_seq = item.seq
@@ -143,12 +154,12 @@ class Buffer:
         if self._loose_readings >= PACK_READINGS:
             self._pack()
 
-    def _pack(self):
+    def _pack(self) -> None:
         if self._loose:
             self._pack_some(self._loose)
         self._loose, self._loose_readings = [], 0
 
-    def _pack_some(self, records):
+    def _pack_some(self, records: "list[Record]") -> None:
         """Pack records into one entry, or into halves until each fits a frame."""
         sheet = sheet_of(self._schema, records)
         data = columns.encode(self._schema, sheet, plain=True)
@@ -170,7 +181,7 @@ class Buffer:
 class FlashState:
     """How flash takes the records, what it did so far, and the event that says that it failed."""
 
-    def __init__(self, buffer):
+    def __init__(self, buffer: Buffer) -> None:
         """buffer: takes the events."""
         self._buffer = buffer
         self.state = OK
@@ -179,13 +190,13 @@ class FlashState:
         self.counts = {"commits": 0, "batches": 0, "errors": 0, "cursor_writes": 0,
                        "lost_pieces": 0}
 
-    def committed(self):
+    def committed(self) -> None:
         """Note a commit: the next failure is one of its own."""
         self.counts["commits"] += 1
         self.state = OK
         self._declared = self.found_full = False
 
-    def failed(self, operation, error):
+    def failed(self, operation: str, error: "StoreError") -> None:
         """Count a failure and append one event until a commit succeeds again."""
         self.counts["errors"] += 1
         self.found_full = self.found_full or error.errno == ENOSPC
@@ -194,13 +205,14 @@ class FlashState:
             self._buffer.event(self._buffer.ticks_ms, record.IO_ERROR,
                                [operation, error.errno, str(error)[:200]])
 
-    def lost(self, what):
+    def lost(self, what: str) -> None:
         """Declare durable records that can no longer be read."""
         self.counts["lost_pieces"] += 1
         self._buffer.event(self._buffer.ticks_ms, record.GAP, [-1, None, None, what])
 
 
-def make_entry(context, commit_seq, span, readings, content):
+def make_entry(context: segment.Context, commit_seq: int, span: tuple[int, int, int], readings: int,
+               content: "tuple[bytes, Sheet | None]") -> Entry:
     """Return an Entry.  span: (payload kind, first sequence, last sequence).
 
     content: (bytes of the columns, packed Sheet or None).

@@ -7,10 +7,15 @@ That it names the last batch keeps number, sequence and chain when that file goe
 """
 
 import struct
-from collections import namedtuple
 
 from gateway.core.codec.crc import crc32
 from gateway.core.errors import StoreError
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway.core.types import FileStore
 
 SLOT_BYTES = 128
 MAGIC = b"WPC2"
@@ -20,18 +25,18 @@ _BODY_BYTES = 100
 # boot: highest boot number known.  seq: acknowledged up to here.  epoch: of the fleet's
 # store.  utc_ms: of the receipt, information only.  number, sealed_seq, chain: the last batch
 # that was durable (0, 0 and the chain's start if none).
-Mark = namedtuple("Mark", (
-    "generation", "journal_id", "boot", "seq", "epoch", "utc_ms", "number", "sealed_seq",
-    "chain"))
+Mark = NamedTuple("Mark", [
+    ("generation", int), ("journal_id", bytes), ("boot", int), ("seq", int), ("epoch", int),
+    ("utc_ms", int), ("number", int), ("sealed_seq", int), ("chain", bytes)])
 
 
-def encode(mark):
+def encode(mark: Mark) -> bytes:
     """Return the 128 bytes of a Mark."""
     body = struct.pack(_FORM, MAGIC, *mark)
     return body + crc32(body).to_bytes(4, "big") + bytes(SLOT_BYTES - _BODY_BYTES - 4)
 
 
-def decode(data):
+def decode(data: bytes) -> Mark | None:
     """Return the Mark of a slot, or None if it is empty, torn or of another format."""
     if len(data) != SLOT_BYTES or data[:4] != MAGIC:
         return None
@@ -40,7 +45,7 @@ def decode(data):
     return Mark(*struct.unpack(_FORM, data[:_BODY_BYTES])[1:])
 
 
-def is_slot(name):
+def is_slot(name: str) -> bool:
     """Return True if a file name is that of a cursor slot: c0, c1, c2 ..."""
     return len(name) > 1 and name[0] == "c" and name[1:].isdigit()
 
@@ -52,12 +57,13 @@ class Cursor:
     A slot whose write or sync failed is given up.
     """
 
-    def __init__(self, store, names):
+    def __init__(self, store: "FileStore", names: "Iterable[str]") -> None:
         """Read the slots among the store's names; raises StoreError if one cannot be read."""
         self._store = store
-        self._slots = []                # (generation, name) of at most two usable files
+        # (generation, name) of at most two usable files.
+        self._slots: list[tuple[int, str]] = []
         self._next_name = 0
-        self.marks = []                 # all valid marks found, of any journal
+        self.marks: list[Mark] = []                 # all valid marks found, of any journal
         for name in names:
             if is_slot(name):
                 self._next_name = max(self._next_name, int(name[1:]) + 1)
@@ -66,18 +72,18 @@ class Cursor:
         self._generation = max([g for g, _ in self._slots] + [0])
         self.seq = self.marked_seq = self.epoch = self._utc_ms = 0
 
-    def best(self, journal_id):
+    def best(self, journal_id: bytes) -> Mark | None:
         """Return the newest Mark of a journal, or None: then everything is sent again."""
         mine = [mark for mark in self.marks if mark.journal_id == journal_id]
         return max(mine) if mine else None
 
-    def start(self, mark):
+    def start(self, mark: Mark | None) -> None:
         """Go on from the best Mark of a journal, or from None."""
         if mark is not None:
             self.seq = self.marked_seq = mark.seq
             self.epoch, self._utc_ms = mark.epoch, mark.utc_ms
 
-    def move(self, seq, epoch, utc_ms):
+    def move(self, seq: int, epoch: int, utc_ms: int | None) -> bool:
         """Take a newer acknowledgement; return False for an older one.  A lower sequence needs a
         higher epoch."""
         if epoch < self.epoch or epoch == self.epoch and seq < self.seq:
@@ -88,7 +94,7 @@ class Cursor:
         self._utc_ms = max(utc_ms or 0, 0)
         return True
 
-    def write(self, journal_id, boot, sealed):
+    def write(self, journal_id: bytes, boot: int, sealed: tuple[int, int, bytes]) -> None:
         """Make durable what is acknowledged and sealed, (number, last_seq, chain).
 
         Raises StoreError; the mark before it stays valid.
@@ -105,7 +111,7 @@ class Cursor:
         self._slots.append((self._generation, name))
         self.marked_seq = self.seq
 
-    def _make(self):
+    def _make(self) -> None:
         name = "c%d" % self._next_name
         self._next_name += 1
         self._store.create(name)
@@ -118,13 +124,13 @@ class Cursor:
             raise
         self._slots.insert(0, (0, name))
 
-    def _discard(self, name):
+    def _discard(self, name: str) -> None:
         try:
             self._store.remove(name)
         except StoreError:
             return
 
-    def _look(self, name):
+    def _look(self, name: str) -> None:
         try:
             mark = decode(self._store.read(name, 0, SLOT_BYTES))
         except StoreError:

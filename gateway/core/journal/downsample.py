@@ -9,27 +9,41 @@ Of gauges the cells keep count, sum and extremes, and the last reading stays.  E
 from gateway.core.evidence.downsampled import COUNTERS, ENDS, HOURS, QUARTERS, Cell, Content
 from gateway.core.interval import QUARTER_MS, step
 from gateway.core.measurand import BY_ID, COUNTER
-from gateway.core.reading import CLOCK_UNKNOWN, NOT_KEPT, Absent, utc_ms
+from gateway.core.reading import NOT_KEPT, Absent, utc_ms
 from gateway.core.record import ScanRecord, is_event
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import TypeGuard
+
+    from gateway.core.interval import Rules
+    from gateway.core.reading import ClockState, Point, Schema, Value
+    from gateway.core.record import Record
+    # The limits of a counter by (stream, point); scans with their times.
+    CounterLimits = Callable[[int, int], Rules]
+    Scans = list[tuple[int, ScanRecord]]
 
 HOUR_MS = 4 * QUARTER_MS
 SPAN_MS = {QUARTERS: QUARTER_MS, COUNTERS: QUARTER_MS, HOURS: HOUR_MS, ENDS: None}
 GAUGE_MAX = 1 << 44         # a larger reading is no gauge's: left out of sums, here and in reports
 
 
-def is_counter(point):
+def is_counter(point: "Point") -> bool:
     """Return True if a point is cumulative; a measurand from the future counts as a gauge."""
     known = BY_ID.get(point.measurand)
     return known is not None and known.kind == COUNTER
 
 
-def thin(content, clock, rule, limits):
+def thin(content: Content, clock: "ClockState", rule: int,
+         limits: "CounterLimits") -> "list[Record]":
     """Return the records of a Content that a rule keeps, in their order.
 
     clock: reading.ClockState of the records.  limits: callable (stream index, point index)
     -> interval.Rules of a counter.
     """
-    stays, streams = {}, {}
+    stays: dict[int, bool] = {}
+    streams: dict[int, Scans] = {}
     for item in content.records:
         if not is_event(item):
             streams.setdefault(item.stream, []).append((_at_ms(clock, item), item))
@@ -44,9 +58,10 @@ def thin(content, clock, rule, limits):
     return kept if rule == QUARTERS else [_counters_only(item, content.schema) for item in kept]
 
 
-def cells_of(content, clock, place):
+def cells_of(content: Content, clock: "ClockState", place: int) -> list[Cell]:
     """Return the Cells of one batch's records; place: its index among those replaced."""
-    found, order = {}, []
+    found: dict[tuple[int, int], list[ScanRecord]] = {}
+    order: list[tuple[int, int]] = []
     for item in content.records:
         if is_event(item):
             continue
@@ -59,24 +74,26 @@ def cells_of(content, clock, place):
             for stream, quarter in order]
 
 
-def without_gauges(cells):
+def without_gauges(cells: list[Cell]) -> list[Cell]:
     """Return Cells that tell only how many scans there were."""
     return [Cell(cell.place, cell.stream, cell.ticks_ms, cell.scans, cell.absent,
                  (None,) * len(cell.gauges)) for cell in cells]
 
 
-def again(content, clock, rule, limits):
+def again(content: Content, clock: "ClockState", rule: int, limits: "CounterLimits") -> Content:
     """Return the Content of a coarsened batch under the next rule, which keeps less."""
     return Content(content.schema, thin(content, clock, rule, limits),
                    without_gauges(content.cells))
 
 
-def _at_ms(clock, item):
+def _at_ms(clock: "ClockState", item: "Record") -> int:
     """Return when a record was taken; without a clock by its ticks."""
-    return item.ticks_ms if clock.source == CLOCK_UNKNOWN else utc_ms(clock, item.ticks_ms)
+    at_ms = utc_ms(clock, item.ticks_ms)
+    return item.ticks_ms if at_ms is None else at_ms
 
 
-def _mark_counter(stays, scans, place, how):
+def _mark_counter(stays: dict[int, bool], scans: "Scans", place: int,
+                  how: "tuple[int | None, Rules]") -> None:
     """Mark the sequences that decide a counter.  how: (span of a cell or None, its Rules)."""
     span_ms, rules = how
     last = None                 # (time, value, sequence) of the reading before
@@ -95,7 +112,7 @@ def _mark_counter(stays, scans, place, how):
         stays[last[2]] = True
 
 
-def _mark_gauges(stays, scans, points):
+def _mark_gauges(stays: dict[int, bool], scans: "Scans", points: "tuple[Point, ...]") -> None:
     """Mark in each quarter hour the last scans that together hold each gauge's last value."""
     quarter, wanted = None, []
     for at_ms, item in reversed(scans):
@@ -108,7 +125,7 @@ def _mark_gauges(stays, scans, points):
         wanted = left
 
 
-def _cell(place, points, scans):
+def _cell(place: int, points: "tuple[Point, ...]", scans: list[ScanRecord]) -> Cell:
     absent, gauges = 0, []
     for item in scans:
         if all([isinstance(value, Absent) for value in item.values]):
@@ -118,7 +135,7 @@ def _cell(place, points, scans):
     return Cell(place, scans[0].stream, scans[-1].ticks_ms, len(scans), absent, tuple(gauges))
 
 
-def _totals(column):
+def _totals(column: "Iterable[Value]") -> tuple[int, int, int, int]:
     """Return (count, total, low, high) of a gauge's readings."""
     there = [value for value in column if _is_gauge(value)]
     if not there:
@@ -126,11 +143,11 @@ def _totals(column):
     return (len(there), sum(there), min(there), max(there))
 
 
-def _is_gauge(value):
+def _is_gauge(value: "Value") -> "TypeGuard[int]":
     return not isinstance(value, Absent) and -GAUGE_MAX <= value <= GAUGE_MAX
 
 
-def _counters_only(item, schema):
+def _counters_only(item: "Record", schema: "Schema") -> "Record":
     if is_event(item):
         return item
     values = [value if is_counter(point) else Absent(NOT_KEPT)

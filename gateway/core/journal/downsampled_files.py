@@ -8,14 +8,27 @@ durable before any file that it replaces is deleted.  So a file of which everyth
 replaces still stands may never have become durable: it is given up, nothing is lost by that.
 """
 
-from collections import namedtuple
 
 from gateway.core.codec.cbor import encode
-from gateway.core.errors import Corrupt, FormatError, JournalError
+from gateway.core.errors import Bug, Corrupt, FormatError, JournalError
 from gateway.core.evidence import batch, downsampled
 from gateway.core.journal import downsample
 from gateway.core.journal.batch_files import Batches, prefix_of
 from gateway.core.record import is_event
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from gateway.core.evidence.batch import Batch
+    from gateway.core.evidence.downsampled import Coarse, Content, Replaced
+    from gateway.core.journal.downsample import CounterLimits
+    from gateway.core.journal.journal import Sealer
+    from gateway.core.reading import Schema
+    from gateway.core.record import Record
+    from gateway.core.types import FileStore, Inflate
+    # From (config hash, Content) to the limits of its counters.
+    LimitsOf = Callable[[bytes, Content], CounterLimits]
 
 GROUP = 16                  # batches in one coarsened one: four hours of quarter hours
 KEPT_WHOLE = 8              # the newest batches always stay as they are
@@ -24,12 +37,14 @@ VALUES_MAX = 131072         # kept in one coarsened batch
 SEALED_AIM = batch.SEALED_MAX - 4096
 
 # first: number.  rule: coarse.QUARTERS ...
-Span = namedtuple("Span", ("first", "rule", "attempt"))
+Span = NamedTuple("Span", [("first", int), ("rule", int), ("attempt", int)])
 # What one coarsening did.  numbers: batches that are gone.  number: that stands for them.
-Done = namedtuple("Done", ("numbers", "number", "first_seq", "last_seq", "rule", "link"))
+Done = NamedTuple("Done", [
+    ("numbers", "list[int]"), ("number", int), ("first_seq", int), ("last_seq", int), ("rule", int),
+    ("link", bytes)])
 
 
-def parse_name(name):
+def parse_name(name: str) -> tuple[str, int, int, int, int] | None:
     """Return (journal prefix, first, last, rule, attempt) of a coarsened batch's file, or None."""
     parts = name.split("-")
     if len(parts) != 5 or len(parts[0]) != 9 or parts[0][0] != "k":
@@ -45,23 +60,23 @@ class CoarseBatches(Batches):
     """Batches of which some files stand for several numbers; such a one is asked for by its
     last number."""
 
-    def __init__(self, store, journal_id, names):
+    def __init__(self, store: "FileStore", journal_id: bytes, names: "Iterable[str]") -> None:
         Batches.__init__(self, store, journal_id, names)
-        self._spans = {}            # last number -> Span
+        self._spans: dict[int, Span] = {}            # last number -> Span
         found = sorted([parts[1:] for parts in map(parse_name, names)
                         if parts and parts[0] == prefix_of(journal_id)])
         for first, last, rule, attempt in found:    # the coarser of two comes later
             self._adopt(last, Span(first, rule, attempt))
 
-    def span(self, number):
+    def span(self, number: int) -> Span | None:
         """Return the Span of a coarsened batch, None if the number stands for itself."""
         return self._spans.get(number)
 
-    def first_number(self, number):
+    def first_number(self, number: int) -> int:
         """Return the lowest number that a batch stands for."""
         return self._spans[number].first if number in self._spans else number
 
-    def chain_at(self, number, seq):
+    def chain_at(self, number: int, seq: int) -> bytes | None:
         """Return the chain value of the batch that ended at seq among those that a number
         stands for, None if none did.  Raises Corrupt, StoreError."""
         content, _ = self._open(number, self.read(number))
@@ -71,7 +86,7 @@ class CoarseBatches(Batches):
                     return one.link
         return None
 
-    def replace(self, numbers, rule, data):
+    def replace(self, numbers: list[int], rule: int, data: bytes) -> None:
         """Let one coarsened batch stand for neighbouring numbers.  Raises StoreError: nothing
         has changed then."""
         first = self._spans[numbers[0]].first if numbers[0] in self._spans else numbers[0]
@@ -90,15 +105,16 @@ class CoarseBatches(Batches):
         self._torn += old
         self._sweep()
 
-    def bytes_of(self, numbers):
+    def bytes_of(self, numbers: "Iterable[int]") -> int:
         """Return the bytes that batches take on flash, in whole blocks.  Raises StoreError."""
         return sum([self._size(number) for number in numbers])
 
-    def is_worth(self, numbers, data_bytes):
+    def is_worth(self, numbers: list[int], data_bytes: int) -> bool:
         """Return True if a file of so many bytes in place of batches frees a quarter of them."""
         return self._blocks(data_bytes) <= self.bytes_of(numbers) * 3 // 4
 
-    def next_group(self, busy, refused=()):
+    def next_group(self, busy: "Collection[int]",
+                   refused: "Collection[tuple[int, int]]" = ()) -> tuple[list[int], int] | None:
         """Return ([numbers], rule) to be made coarser next, or None.
 
         First the oldest whole batches; only when none is left what is coarse already, a rule
@@ -107,7 +123,7 @@ class CoarseBatches(Batches):
         chain over a restart.
         """
         old = [number for number in self.numbers()[:-KEPT_WHOLE] if number not in busy]
-        group = []
+        group: list[int] = []
         for number in old:
             if number in self._spans or (number, downsampled.QUARTERS) in refused:
                 if group:
@@ -125,7 +141,7 @@ class CoarseBatches(Batches):
                     return [number], rule
         return None
 
-    def _adopt(self, last, span):
+    def _adopt(self, last: int, span: Span) -> None:
         originals = [number for number in range(span.first, last + 1)
                      if self._numbers.has(number) and number not in self._spans]
         whole = last in self._spans and self._spans[last].first == span.first
@@ -138,16 +154,16 @@ class CoarseBatches(Batches):
         self._spans[last] = span
         self._numbers.add(last)
 
-    def _drop(self, number):
+    def _drop(self, number: int) -> None:
         Batches._drop(self, number)
         self._spans.pop(number, None)
 
-    def _paths(self, number):
+    def _paths(self, number: int) -> list[str]:
         if number in self._spans:
             return [self._span_name(number, self._spans[number])]
         return Batches._paths(self, number)
 
-    def _open(self, number, data):
+    def _open(self, number: int, data: bytes) -> "tuple[Batch | Coarse, bytes]":
         try:
             _, content, link = downsampled.open_any(data)
         except FormatError as error:
@@ -156,7 +172,7 @@ class CoarseBatches(Batches):
             raise Corrupt("batch %d: the file holds another batch" % number)
         return content, link
 
-    def _span_name(self, last, span):
+    def _span_name(self, last: int, span: Span) -> str:
         return "k%s-%08x-%08x-%d-%d" % (
             prefix_of(self._journal_id), span.first, last, span.rule, span.attempt)
 
@@ -165,13 +181,16 @@ class Group:
     """Whole batches of one boot, configuration, schema and clock that one coarse batch is to
     stand for, and what is kept of them."""
 
-    def __init__(self):
-        self.first = None               # the first batch taken
-        self.replaced = []              # Replaced of each
-        self._schema, self._records, self._cells = None, [], []
+    def __init__(self) -> None:
+        self.first: "Batch | None" = None               # the first batch taken
+        self.replaced: "list[Replaced]" = []              # Replaced of each
+        self._schema: Schema | None = None
+        self._records: list[Record] = []
+        self._cells: list[downsampled.Cell] = []
         self._sizes = [0, 0]            # bytes of events and number of values kept
 
-    def take(self, number, found, inflate, limits):
+    def take(self, number: int, found: "tuple[Batch, bytes]", inflate: "Inflate",
+             limits: "LimitsOf") -> bool:
         """Take the batch of a number, (content, link); return False if it does not belong here."""
         content, link = found
         try:
@@ -197,28 +216,30 @@ class Group:
         self.first, self._schema, self._sizes = first, schema, sizes
         return True
 
-    def content(self):
+    def content(self) -> "Content":
         """Return the Content of the coarse batch."""
-        return downsampled.Content(self._schema, self._records, self._cells)
+        return downsampled.Content(self._schema or (), self._records, self._cells)
 
 
 class Draft:
     """A coarse batch whose body is made part by part."""
 
-    def __init__(self, head, replaced, content, rule):
+    def __init__(self, head: "Batch | Coarse", replaced: "Sequence[Replaced]", content: "Content",
+                 rule: int) -> None:
         """head: the batch whose identity is taken over.  replaced: list of Replaced."""
         self.replaced, self.rule = replaced, rule
-        self._head, self._parts = head, []
+        self._head = head
+        self._parts: list[bytes] = []
         self._making = downsampled.make_parts(content, replaced, rule)
 
-    def more(self):
+    def more(self) -> bool:
         """Make one more part; return False when the body is complete."""
         for part in self._making:
             self._parts.append(part)
             return True
         return False
 
-    def payload(self, last, sealer):
+    def payload(self, last: int, sealer: "Sealer") -> bytes:
         """Return the payload bytes under the number of the last batch that it stands for."""
         head, replaced = self._head, self.replaced
         body = downsampled.make_body(self._parts, sealer.codec, sealer.compress)
@@ -231,23 +252,27 @@ class Draft:
 class Coarsening:
     """Makes batches coarser step by step; a step costs about as much as sealing a batch."""
 
-    def __init__(self, batches, sealer, inflate, limits):
+    def __init__(self, batches: CoarseBatches, sealer: "Sealer", inflate: "Inflate",
+                 limits: "LimitsOf") -> None:
         """batches: CoarseBatches.  sealer: journal.Sealer.  inflate: as in batch.open_body.
         limits: callable (config hash, coarse.Content) -> callable (stream, point) ->
         interval.Rules; the records may hold the configuration."""
         self._batches, self._sealer = batches, sealer
         self._inflate, self._limits = inflate, limits
-        self.refused = {}          # (number, rule) -> True: no space to be had there
+        # (number, rule) -> True: no space to be had there.
+        self.refused: dict[tuple[int, int], bool] = {}
+        self._goal: tuple[list[int], int] | None = None
+        self._draft: Draft | None = None
         self._clear()
 
-    def step(self, busy):
+    def step(self, busy: "Collection[int]") -> Done | bool:
         """Return Done, True if there is more to do, or False if nothing can be made coarser.
 
         busy: numbers to leave alone (under way to the fleet).  Raises StoreError; the next
         step begins a new group.
         """
         if self._draft is not None:
-            return self._draft.more() or self._finish(busy)
+            return self._draft.more() or self._finish(self._draft, busy)
         if self._goal is None:
             self._clear()
             self._goal = self._batches.next_group(busy, self.refused)
@@ -263,17 +288,17 @@ class Coarsening:
             return self._clear() if number in busy else self._refuse([number], rule)
         return self._close() if len(group.replaced) == len(numbers) else True
 
-    def _clear(self):
+    def _clear(self) -> bool:
         self._goal = self._draft = None     # ([numbers], rule); Draft
         self._group = Group()
         return True
 
-    def _refuse(self, numbers, rule):
+    def _refuse(self, numbers: list[int], rule: int) -> bool:
         for number in numbers:
             self.refused[number, rule] = True
         return self._clear()
 
-    def _read(self, number):
+    def _read(self, number: int) -> "tuple[Batch | Coarse, bytes] | None":
         """Return (content, link) of a batch that can be read, None otherwise."""
         try:
             _, content, link = downsampled.open_any(self._batches.read(number))
@@ -281,23 +306,26 @@ class Coarsening:
         except (FormatError, JournalError):
             return None
 
-    def _take(self, number):
+    def _take(self, number: int) -> bool:
         found = self._read(number)
-        return found is not None and self._group.take(
-            number, found, self._inflate, self._limits)
+        if found is None or isinstance(found[0], downsampled.Coarse):
+            return False
+        return self._group.take(number, (found[0], found[1]), self._inflate, self._limits)
 
-    def _close(self):
+    def _close(self) -> bool:
         """Begin to write what was taken."""
         group = self._group
+        if group.first is None:
+            raise Bug("coarse: nothing was taken")
         self._draft = Draft(group.first, group.replaced, group.content(), downsampled.QUARTERS)
         return True
 
-    def _again(self, number, rule):
+    def _again(self, number: int, rule: int) -> bool:
         """Begin to make a coarsened batch coarser still."""
         found = self._read(number)
-        if found is None:
+        old = found[0] if found else None
+        if not isinstance(old, downsampled.Coarse):
             return self._refuse([number], rule)
-        old = found[0]
         try:
             content = downsampled.open_body(old, self._inflate)
         except FormatError:
@@ -307,10 +335,10 @@ class Coarsening:
         self._draft = Draft(old, old.replaced, content, rule)
         return True
 
-    def _finish(self, busy):
+    def _finish(self, draft: Draft, busy: "Collection[int]") -> Done | bool:
         """Seal the draft and let it count."""
-        draft, numbers, sealer = self._draft, self._goal[0], self._sealer
-        rule, replaced = draft.rule, draft.replaced
+        sealer, rule, replaced = self._sealer, draft.rule, draft.replaced
+        numbers = self._goal[0] if self._goal else []
         if rule == downsampled.QUARTERS:
             numbers = [one.number for one in replaced]
         self._clear()

@@ -9,13 +9,23 @@ sequence; a frame that jumps ahead stands behind lost data if its commit had bee
 acknowledged commit otherwise.
 """
 
-from collections import namedtuple
 
 from gateway.core import record
 from gateway.core.codec import columns, frame
 from gateway.core.codec.column_block import sheet_of
 from gateway.core.errors import FormatError, StoreError
 from gateway.core.journal import segment, tail
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from gateway.core.codec.column_block import Sheet
+    from gateway.core.record import Record
+    from gateway.core.types import FileStore
+    # An event to append: (kind, body).
+    Declared = tuple[int, list[Any]]
 
 READ_TRIES = 3
 SKIP = 1 << 20          # sequences left out when a file cannot be read: never reuse one
@@ -27,31 +37,38 @@ COLUMNS_BYTES = 1048576     # columns kept in RAM; the rest is read when it is s
 # Records on flash that no batch holds yet, from base_seq on.  size: bytes of the frame's payload.
 # columns: bytes of columns.encode over context.schema; sheet: the records, packed; where both are
 # None, they are read at place (see tail.put).  Records below first_seq count as sealed already.
-Piece = namedtuple("Piece", (
-    "context", "base_seq", "first_seq", "last_seq", "readings", "size", "place", "columns",
-    "sheet"))
+Piece = NamedTuple("Piece", [
+    ("context", "segment.Context"), ("base_seq", int), ("first_seq", int), ("last_seq", int),
+    ("readings", int), ("size", int), ("place", "tail.Place"), ("columns", "bytes | None"),
+    ("sheet", "Sheet | None")])
 
-# A segment file as found.  data: its bytes, or None = read it again.
-Slot = namedtuple("Slot", ("name", "size", "data", "header", "start"))
+# A segment file as found.  data: its bytes, or None = read it again.  header: segment.Header, None
+# if it cannot be read.
+Slot = NamedTuple("Slot", [
+    ("name", str), ("size", int), ("data", "bytes | None"), ("header", "Any"),
+    ("start", int)])
 
 
 class Search:
     """Collects the findings of one start."""
 
-    def __init__(self, store):
+    def __init__(self, store: "FileStore") -> None:
         self.store = store
-        self.events = []                # (kind, body) to declare
+        self.events: "list[Declared]" = []                # (kind, body) to declare
         self.skip = 0                   # sequences not to be used
         self.boot = 0
-        self.config_hash = None
-        self.newest = (0, False)        # (last sequence seen in any frame, was it a STOP)
-        self.last_in = {}               # slot name -> last sequence in it, believed or not
-        self.quarantine = []            # slots to be left alone
-        self.torn = None                # body of a TORN event about the newest segment
-        self.pieces = []
+        self.config_hash: bytes | None = None
+        # (last sequence seen in any frame, was it a STOP)
+        self.newest: tuple[int, bool] = (0, False)
+        # slot name -> last sequence in it, believed or not
+        self.last_in: dict[str, int] = {}
+        self.quarantine: list[str] = []            # slots to be left alone
+        # Body of a TORN event about the newest segment.
+        self.torn: list[int] | None = None
+        self.pieces: list[Piece] = []
         self._held = self._columns = 0  # bytes in RAM
 
-    def slots(self, names):
+    def slots(self, names: "Iterable[str]") -> list[Slot]:
         """Return the Slots that can be read, in order of generation."""
         found = []
         for name in names:
@@ -66,12 +83,12 @@ class Search:
                 found.append(Slot(name, len(data), kept, header, start))
         return sorted(found, key=_order)
 
-    def unreadable(self, what):
+    def unreadable(self, what: str) -> None:
         """Declare records that may stand in a file nobody can read; leave their numbers out."""
         self.skip += SKIP
         self.events.append((record.GAP, [-1, None, None, "whatever stood in %s" % what]))
 
-    def accept(self, slot, expected):
+    def accept(self, slot: Slot, expected: int) -> int:
         """Take the frames of a slot that continue the sequence; return the next expected."""
         header, data = slot.header, self._again(slot)
         if data is None:
@@ -102,7 +119,8 @@ class Search:
             self.torn = _torn(data, found, header)
         return expected
 
-    def headless(self, slots, journal_id, highest, expected):
+    def headless(self, slots: "Sequence[Slot]", journal_id: bytes, highest: int,
+                 expected: int) -> int:
         """Declare what stood in segments whose header is gone; return the next expected.
 
         A first write torn by a power cut leaves the same picture with one commit in it: that
@@ -121,7 +139,8 @@ class Search:
             expected = self._behead(generation, name, blocks, expected)
         return expected
 
-    def _behead(self, generation, name, blocks, expected):
+    def _behead(self, generation: int, name: str, blocks: list[segment.Block],
+                expected: int) -> int:
         last_seq = blocks[-1].last_seq
         if last_seq < expected:
             return expected
@@ -134,17 +153,17 @@ class Search:
         self.boot = max(self.boot, blocks[-1].boot)
         return last_seq + 1
 
-    def _take(self, slot, offset, block, first_seq):
+    def _take(self, slot: Slot, offset: int, block: segment.Block, first_seq: int) -> None:
         self._columns += len(block.columns)
         kept = block.columns if self._columns <= COLUMNS_BYTES else None
         self.pieces.append(Piece(
             slot.header.context, block.first_seq, first_seq, block.last_seq, block.readings,
             len(block.columns), (slot.name, offset, slot.header.generation), kept, None))
 
-    def _again(self, slot):
+    def _again(self, slot: Slot) -> bytes | None:
         return slot.data if slot.data is not None else self._read(slot.name)
 
-    def _read(self, name):
+    def _read(self, name: str) -> bytes | None:
         for _ in range(READ_TRIES):
             try:
                 return self.store.read(name, 0, self.store.size(name))
@@ -154,7 +173,7 @@ class Search:
         return None
 
 
-def records_of(tail_files, piece):
+def records_of(tail_files: tail.Tail, piece: Piece) -> "list[Record] | None":
     """Return the records of a Piece, None if its bytes changed.  Raises StoreError."""
     data = piece.columns
     try:
@@ -170,7 +189,7 @@ def records_of(tail_files, piece):
     return [item for item in found if item.seq >= piece.first_seq]
 
 
-def sheet_of_piece(tail_files, piece):
+def sheet_of_piece(tail_files: tail.Tail, piece: Piece) -> "Sheet | None":
     """Return the Sheet of a Piece, None if its bytes changed.  Raises StoreError."""
     if piece.sheet is not None:
         return piece.sheet
@@ -180,13 +199,13 @@ def sheet_of_piece(tail_files, piece):
     return sheet_of(columns.decode_schema(piece.context.schema), found)
 
 
-def bare(piece):
+def bare(piece: Piece) -> Piece:
     """Return a Piece of this boot without its sheet: to be read again if need be."""
     return Piece(piece.context, piece.base_seq, piece.first_seq, piece.last_seq, piece.readings,
                  piece.size, piece.place, piece.columns, None)
 
 
-def columns_of(tail_files, piece):
+def columns_of(tail_files: tail.Tail, piece: Piece) -> bytes | None:
     """Return the columns of a Piece, None if they cannot be read."""
     if piece.columns is not None:
         return piece.columns
@@ -197,13 +216,13 @@ def columns_of(tail_files, piece):
         return None
 
 
-def lost(first_seq, last_seq, generation):
+def lost(first_seq: int, last_seq: int, generation: int) -> "Declared":
     """Return the GAP event that declares sequences missing although later ones are there."""
     reason = "sequence %d to %d unreadable before segment %d" % (first_seq, last_seq, generation)
     return record.GAP, [-1, None, None, reason]
 
 
-def stale(data, offset, header):
+def stale(data: bytes, offset: int, header: segment.Header) -> bool:
     """Return True if the bytes at offset are a whole frame of an earlier use of the slot."""
     for age in range(1, min(header.generation, STALE_MAX + 1)):
         crc_seed = frame.seed(header.journal_id, header.generation - age)
@@ -212,7 +231,7 @@ def stale(data, offset, header):
     return False
 
 
-def _torn(data, found, header):
+def _torn(data: bytes, found: segment.Findings, header: segment.Header) -> list[int] | None:
     """Return the body of a TORN event about what stands behind the last whole frame, or None.
 
     The next commit begins there or with the next block.
@@ -227,7 +246,7 @@ def _torn(data, found, header):
     return None
 
 
-def _blocks(data, crc_seed):
+def _blocks(data: bytes, crc_seed: int) -> list[segment.Block]:
     found = []
     for offset in range(0, len(data), frame.SECTOR):
         if data[offset] == 0x82:
@@ -238,5 +257,5 @@ def _blocks(data, crc_seed):
     return found
 
 
-def _order(slot):
+def _order(slot: Slot) -> tuple[int, str]:
     return (slot.header.generation if slot.header else 0, slot.name)

@@ -8,7 +8,6 @@ docs/formats.md, "Journal on flash".
 The caller commits before it publishes: only what durable_seq covers may leave the box.
 """
 
-from collections import namedtuple
 
 from gateway.core import record
 from gateway.core.codec import columns
@@ -21,6 +20,17 @@ from gateway.core.journal.buffer import DEGRADED_RAM, ENOSPC, FULL, OK, Buffer, 
 from gateway.core.journal.recovery import Unsure, recover
 from gateway.core.journal.tail import SEGMENT_BYTES
 from gateway.core.journal.unsealed import Unsealed
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from gateway.core.journal.buffer import Entry
+    from gateway.core.journal.frame_search import Declared
+    from gateway.core.journal.recovery import Recovered
+    from gateway.core.reading import ClockState, Schema, Values
+    from gateway.core.record import Record
+    from gateway.core.types import Compress, FileStore, Sign
 
 SCRUB_BATCHES = 6           # per seal: 30 days of quarter hours are read within a week
 COMMIT_TRIES = 3            # each in a new segment; then records stay in RAM
@@ -28,20 +38,24 @@ RAM_BYTES = 4194304         # what may wait in RAM while flash fails
 
 # schema: tuple of reading.Stream.  config_hash: 32 bytes.  descriptor: CBOR bytes of the site.
 # random16: callable for 16 random bytes.  clock: reading.ClockState.  ticks_ms: now.
-Opening = namedtuple("Opening", (
-    "device", "schema", "config_hash", "descriptor", "software", "random16", "clock",
-    "ticks_ms"))
+Opening = NamedTuple("Opening", [
+    ("device", str), ("schema", "Schema"), ("config_hash", bytes), ("descriptor", bytes),
+    ("software", str), ("random16", "Callable[[], bytes]"), ("clock", "ClockState"),
+    ("ticks_ms", int)])
 
 # sign: callable bytes -> 64 bytes.  compress: callable bytes -> raw deflate.  codec: batch.CODEC_*.
-Sealer = namedtuple("Sealer", ("kid", "sign", "compress", "codec"))
+Sealer = NamedTuple("Sealer", [
+    ("kid", bytes), ("sign", "Sign"), ("compress", "Compress"), ("codec", int)])
 
 
 class Journal:
     """One device's journal on one store.  One task uses it; nothing here blocks or waits."""
 
     @classmethod
-    def open(cls, store, opening, segment_bytes=SEGMENT_BYTES, ram_bytes=RAM_BYTES,
-             batches=Batches):
+    def open(cls, store: "FileStore", opening: Opening, segment_bytes: int = SEGMENT_BYTES,
+             ram_bytes: int = RAM_BYTES,
+             batches: "Callable[[FileStore, bytes, Iterable[str]], Batches]" = Batches
+             ) -> "Journal":
         """Return the Journal found on a store, ready to append; nothing is written yet.
 
         batches: journal_batches.Batches, or journal_coarse.CoarseBatches where a full flash
@@ -50,7 +64,7 @@ class Journal:
         found = recover(store, opening.device, opening.random16, segment_bytes, batches)
         return cls(opening, found, ram_bytes)
 
-    def __init__(self, opening, found, ram_bytes=RAM_BYTES):
+    def __init__(self, opening: Opening, found: "Recovered", ram_bytes: int = RAM_BYTES) -> None:
         """Go on from a recovery.Recovered; use Journal.open."""
         self.journal_id, self.boot = found.journal_id, found.boot + 1
         self._tail, self.batches = found.tail, found.batches
@@ -67,7 +81,7 @@ class Journal:
         last = self._unsure or self._sealed
         self.recovered_seq = found.pieces[-1].last_seq if found.pieces else last.last_seq
         self.durable_seq = found.pieces[0].first_seq - 1 if found.pieces else found.last_seq
-        events = [(record.BOOT, ["start", opening.software, 0 if found.clean else 1,
+        events: list[Declared] = [(record.BOOT, ["start", opening.software, 0 if found.clean else 1,
                                  found.last_seq])]
         if found.config_hash != opening.config_hash:    # first, so that any record implies it
             events.insert(0, (record.CONFIG, [opening.config_hash, opening.descriptor]))
@@ -75,61 +89,61 @@ class Journal:
             self._buffer.event(opening.ticks_ms, kind, body)
 
     @property
-    def state(self):
+    def state(self) -> str:
         """OK, DEGRADED_RAM or FULL: how the last commit went."""
         return self._flash.state
 
     @property
-    def out_of_room(self):
+    def out_of_room(self) -> bool:
         """Whether a write found the disk full since the last commit."""
         return self._flash.found_full
 
     @property
-    def acknowledged_seq(self):
+    def acknowledged_seq(self) -> int:
         """Highest sequence that a receipt covered."""
         return self._cursor.seq
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         """The fleet's epoch in that receipt."""
         return self._cursor.epoch
 
     @property
-    def clock_state(self):
+    def clock_state(self) -> "ClockState":
         """The reading.ClockState that new records carry."""
         return self._buffer.context.clock
 
     @property
-    def last_seq(self):
+    def last_seq(self) -> int:
         """Highest sequence given to a record, durable or not."""
         return self._buffer.last_seq
 
     @property
-    def sealed_seq(self):
+    def sealed_seq(self) -> int:
         """Last sequence that stands in a durable batch."""
         return self._sealed.last_seq
 
     @property
-    def unsealed_readings(self):
+    def unsealed_readings(self) -> int:
         """How many readings no batch holds yet, those still in RAM left out."""
         return self._unsealed.readings
 
-    def append_scan(self, ticks_ms, stream, values):
+    def append_scan(self, ticks_ms: int, stream: int, values: "Values") -> int:
         """Take a scan into RAM; return its sequence, 0 if there was no room (a declared gap).
 
         values: tuple of int or Absent, as long as the stream's points; anything else is a Bug.
         """
         return self._buffer.scan(ticks_ms, stream, values)
 
-    def append_event(self, ticks_ms, kind, body):
+    def append_event(self, ticks_ms: int, kind: int, body: "Sequence[object]") -> int:
         """Take an event into RAM; return its sequence.  The caller commits at once."""
         return self._buffer.event(ticks_ms, kind, body)
 
-    def refuse_scans(self, refuse):
+    def refuse_scans(self, refuse: bool) -> None:
         """Refuse scans, or take them again; those refused are declared by a GAP event then."""
         self._buffer.refuse(refuse)
 
-    def commit(self):
+    def commit(self) -> int:
         """Make everything appended so far durable; return durable_seq.
 
         Never raises for a failing store: the same bytes are stated again in a new segment,
@@ -151,13 +165,13 @@ class Journal:
         self._flash.state = state
         return self.durable_seq
 
-    def set_clock(self, clock):
+    def set_clock(self, clock: "ClockState") -> None:
         """Let records from here on carry another reading.ClockState."""
         old = self._buffer.context
         self._buffer.change_context(segment.Context(
             old.boot, old.config_hash, old.schema, clock, old.software))
 
-    def seal(self, sealer):
+    def seal(self, sealer: Sealer) -> int | None:
         """Turn durable records of one context into the next batch; return its number, None when
         nothing is left or the store fails: the next call writes the same bytes then."""
         if self._unsure is None:
@@ -179,23 +193,23 @@ class Journal:
         self._flash.counts["batches"] += 1
         return number
 
-    def batch_numbers(self):
+    def batch_numbers(self) -> "Sequence[int]":
         """Return the numbers of the batches on flash, ascending."""
         return self.batches.numbers()
 
-    def first_number(self, number):
+    def first_number(self, number: int) -> int:
         """Return the lowest number that the batch of a number stands for."""
         return self.batches.first_number(number)
 
-    def read_batch(self, number):
+    def read_batch(self, number: int) -> bytes:
         """Return the sealed bytes of a batch.  Raises Corrupt, StoreError."""
         return self.batches.read(number)
 
-    def batch_info(self, number):
+    def batch_info(self, number: int) -> tuple[int, int, bytes]:
         """Return (first_seq, last_seq, chain value after it).  Raises Corrupt, StoreError."""
         return self.batches.info(number)
 
-    def chain_at(self, number, seq):
+    def chain_at(self, number: int, seq: int) -> bytes | None:
         """Return the chain value at the end of one of the batches that a coarsened one stands
         for, None if none ended at seq or it cannot be read."""
         try:
@@ -203,18 +217,18 @@ class Journal:
         except JournalError:
             return None
 
-    def unsure_batch(self):
+    def unsure_batch(self) -> bytes | None:
         """Return the sealed bytes that the next seal() makes durable, or None."""
         return self._unsure.data if self._unsure else None
 
-    def replay(self):
+    def replay(self) -> "Iterator[tuple[segment.Context, Record]]":
         """Return an iterator over (context, record) of all on flash that no batch holds yet.
 
         Leaves out what cannot be read now; sealing tries again and declares it.
         """
         return self._unsealed.records()
 
-    def acknowledge(self, seq, now_ms, epoch=None):
+    def acknowledge(self, seq: int, now_ms: int, epoch: int | None = None) -> bool:
         """Move the cursor to what a receipt says; a lower seq needs a higher fleet epoch.
 
         Returns True when the mark is durable.  now_ms: UTC, kept as information.
@@ -225,7 +239,7 @@ class Journal:
             return False
         return self._write_mark()
 
-    def trim(self, keep_bytes):
+    def trim(self, keep_bytes: int) -> list[int]:
         """Delete acknowledged batches, oldest first, down to keep_bytes; return numbers."""
         try:
             return self.batches.trim(keep_bytes, self._cursor.marked_seq)
@@ -233,7 +247,7 @@ class Journal:
             self._flash.failed("trim", error)
             return []
 
-    def scrub(self, count=SCRUB_BATCHES):
+    def scrub(self, count: int = SCRUB_BATCHES) -> list[int]:
         """Check the next batches on flash; an ALARM event names each that went bad."""
         bad = self.batches.scrub(count)
         for number in bad:
@@ -241,11 +255,11 @@ class Journal:
             self.append_event(self._buffer.ticks_ms, record.ALARM, body)
         return bad
 
-    def stats(self):
+    def stats(self) -> dict[str, object]:
         """Return what `status` shows: sequences, state, counts since the start."""
         held, free = self._tail.slots()
         numbers = self.batches.numbers()
-        stats = {
+        stats: dict[str, object] = {
             "journal_id": self.journal_id.hex(), "boot": self.boot, "state": self.state,
             "last_seq": self.last_seq, "durable_seq": self.durable_seq,
             "sealed_seq": self.sealed_seq, "acknowledged_seq": self.acknowledged_seq,
@@ -257,7 +271,7 @@ class Journal:
         stats.update(self._flash.counts)
         return stats
 
-    def _write_mark(self):
+    def _write_mark(self) -> bool:
         """Make durable what is acknowledged and sealed; return whether that worked."""
         try:
             self._cursor.write(self.journal_id, self.boot, self._sealed)
@@ -267,7 +281,7 @@ class Journal:
         self._flash.counts["cursor_writes"] += 1
         return True
 
-    def _drain(self):
+    def _drain(self) -> None:
         while self._unsealed.found:
             entries = self._unsealed.restatement()
             if entries:
@@ -277,7 +291,7 @@ class Journal:
             self._buffer.done(self._put(queue))
             queue = self._buffer.queue
 
-    def _put(self, entries):
+    def _put(self, entries: "Sequence[Entry]") -> int:
         """Make the first entries durable in one write; return how many."""
         places = self._tail.put(entries, self._sealed)
         for i in range(len(places)):
@@ -285,7 +299,7 @@ class Journal:
             self.durable_seq = entries[i].last_seq
         return len(places)
 
-    def _make_batch(self, sealer):
+    def _make_batch(self, sealer: Sealer) -> Unsure | None:
         """Return the next Unsure batch made of the oldest pieces, None if there are none."""
         pieces, sheets = self._unsealed.oldest(self._sealed.last_seq)
         if not pieces:

@@ -7,11 +7,18 @@ Only receipts move the low-water mark.  Within an epoch it only rises; a new epo
 the fleet was restored from a backup: everything after its low-water mark goes out again.
 """
 
-from collections import namedtuple
 
 from gateway.core.errors import Corrupt, StoreError
 from gateway.core.evidence.chain import start
 from gateway.core.journal.policy import begins_journal
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core.evidence.receipt import Receipt
+    from gateway.core.journal.batch_files import Info
+    from gateway.core.journal.journal import Journal
 
 WINDOW = 8              # batches under way at once
 RESEND_MS = 30000       # without a receipt a batch goes out again after this
@@ -29,7 +36,8 @@ STATUSES = ("advanced", "unchanged", "rewound", "foreign", "stale-epoch", "ahead
 
 # status: one of the above.  seq, epoch: to keep now.  missing: sequences (first, last) that
 # the fleet asks for again but that were deleted here, or None.
-AdvanceResult = namedtuple("AdvanceResult", ("status", "seq", "epoch", "missing"))
+AdvanceResult = NamedTuple("AdvanceResult", [
+    ("status", int), ("seq", int), ("epoch", int), ("missing", "tuple[int, int] | None")])
 
 
 class Outbox:
@@ -39,24 +47,28 @@ class Outbox:
     acknowledged_seq and epoch (gateway.core.journal.Journal).
     """
 
-    def __init__(self, device, journal, window=WINDOW, resend_ms=RESEND_MS):
+    def __init__(self, device: str, journal: "Journal", window: int = WINDOW,
+                 resend_ms: int = RESEND_MS) -> None:
         """Start after what the journal's cursor says was acknowledged."""
         self.device, self.journal = device, journal
         self._window, self._resend_ms = window, resend_ms
         self.acknowledged_seq, self.epoch = journal.acknowledged_seq, journal.epoch
-        self._under_way = {}        # number -> time it went out, ms
+        self._under_way: dict[int, int] = {}        # number -> time it went out, ms
         self._covered = 0           # a number up to which all batches are acknowledged
-        self._skipped = {}          # number -> True: bytes changed, named to the operator
-        self._later = {}            # number -> True: flash would not read it; asked again
-        self._later_since_ms = None
-        self._refused = (0, None)   # how often in a row the same receipt did not fit
+        # number -> True: bytes changed, named to the operator; and: flash would not read it, asked
+        # again.
+        self._skipped: dict[int, bool] = {}
+        self._later: dict[int, bool] = {}
+        self._later_since_ms: int | None = None
+        # How often in a row the same receipt did not fit.
+        self._refused: tuple[int, tuple[int, int, bytes] | None] = (0, None)
 
     @property
-    def divided(self):
+    def divided(self) -> bool:
         """Whether the fleet holds other records under our numbers, said often enough."""
         return begins_journal(self._refused[0])
 
-    def next_batch(self):
+    def next_batch(self) -> int | None:
         """Return the oldest number that is neither acknowledged nor under way, or None.
 
         None as well while the window is full.  A batch whose bytes changed is left out, one
@@ -71,29 +83,30 @@ class Outbox:
                 return number
         return None
 
-    def under_way(self):
+    def under_way(self) -> list[int]:
         """Return the numbers that went out and that no receipt has covered yet."""
         return sorted(self._under_way)
 
-    def waiting(self):
+    def waiting(self) -> int:
         """Return how many batches no receipt has covered yet, those under way included."""
         numbers = self.unacknowledged()
         return len(numbers) - len([one for one in self._skipped if one in numbers])
 
-    def waits(self, number):
+    def waits(self, number: int) -> bool:
         """Return True if a batch is still there and no receipt covers it."""
         if number not in self.journal.batch_numbers():
             return False
         info = self._info(number)
         return info is not None and info[1] > self.acknowledged_seq
 
-    def left_out(self):
+    def left_out(self) -> list[int]:
         """Return the numbers left out, for now or for good, ascending: those that flash would
         not read, those whose bytes changed, those whose file is gone."""
         return sorted(list(self._skipped) + list(self._later) + self._gone())
 
-    def _gone(self):
+    def _gone(self) -> list[int]:
         """Return the numbers above the mark without a file: flash forgot their names."""
+        gone: list[int]
         numbers, gone = self.journal.batch_numbers(), []
         at = self._first_after(numbers, self.acknowledged_seq)
         if at == 0 and self.acknowledged_seq:
@@ -105,11 +118,11 @@ class Outbox:
             expected = number + 1
         return gone[:GONE_MAX]
 
-    def sent(self, number, now_ms):
+    def sent(self, number: int, now_ms: int) -> None:
         """Note that a batch went out at now_ms (monotonic)."""
         self._under_way[number] = now_ms
 
-    def expire(self, now_ms):
+    def expire(self, now_ms: int) -> list[int]:
         """Offer batches again whose receipt is overdue; return their numbers, ascending."""
         late = sorted([number for number, at in self._under_way.items()
                        if now_ms - at >= self._resend_ms])
@@ -118,7 +131,7 @@ class Outbox:
         self._forgive(now_ms)
         return late
 
-    def _forgive(self, now_ms):
+    def _forgive(self, now_ms: int) -> None:
         """Ask flash again, resend_ms after it failed: a cold or busy card may answer then."""
         if not self._later:
             return
@@ -127,11 +140,11 @@ class Outbox:
         elif now_ms - self._later_since_ms >= self._resend_ms:
             self._later, self._later_since_ms = {}, None
 
-    def link_lost(self):
+    def link_lost(self) -> None:
         """Forget what was under way: without the link its receipt may never come."""
         self._under_way = {}
 
-    def receipt(self, receipt):
+    def receipt(self, receipt: "Receipt") -> AdvanceResult:
         """Return the AdvanceResult of a receipt whose signature was verified."""
         status, missing = self.judge(receipt)
         self._count(status, (receipt.epoch, receipt.low_water, receipt.chain))
@@ -145,7 +158,7 @@ class Outbox:
             missing = self._missing()
         return AdvanceResult(status, self.acknowledged_seq, self.epoch, missing)
 
-    def _count(self, status, said):
+    def _count(self, status: int, said: tuple[int, int, bytes]) -> None:
         """Count receipts that tell the same and do not fit; one that fits ends the row."""
         if status in (AHEAD, FORK):
             times, before = self._refused
@@ -153,7 +166,7 @@ class Outbox:
         elif status in (ADVANCED, UNCHANGED, REWOUND):
             self._refused = (0, None)
 
-    def judge(self, receipt):
+    def judge(self, receipt: "Receipt") -> tuple[int, tuple[int, int] | None]:
         """Return (status, missing) of a receipt without acting on it."""
         journal = self.journal
         if receipt.device != self.device or receipt.journal_id != journal.journal_id:
@@ -172,7 +185,7 @@ class Outbox:
         advances = receipt.low_water >= self.acknowledged_seq
         return (ADVANCED if advances else REWOUND), None
 
-    def fits(self, receipt):
+    def fits(self, receipt: "Receipt") -> bool | None:
         """Return True if a batch of ours ends where a receipt says with its chain value, False
         if not.
 
@@ -190,7 +203,7 @@ class Outbox:
             return info[2] == receipt.chain
         return self.journal.chain_at(number, receipt.low_water) == receipt.chain
 
-    def _ending_at(self, seq):
+    def _ending_at(self, seq: int) -> int:
         """Return the number of the batch that holds seq, or that follows on a hole in the
         sequence there; 0 if the file of the batch that held it is not here."""
         numbers = self.journal.batch_numbers()
@@ -202,7 +215,7 @@ class Outbox:
                    and self._info(numbers[low - 1]) is not None)
         return 0 if info is not None and info[0] > seq and not follows else numbers[low]
 
-    def unacknowledged(self):
+    def unacknowledged(self) -> "Sequence[int]":
         """Return the numbers of what is not acknowledged, those left out included."""
         numbers = self.journal.batch_numbers()
         at = self._first_after(numbers, self.acknowledged_seq)
@@ -210,7 +223,7 @@ class Outbox:
             self._covered = numbers[at - 1]
         return numbers[at:]
 
-    def _first_after(self, numbers, seq):
+    def _first_after(self, numbers: "Sequence[int]", seq: int) -> int:
         """Return the index of the first batch whose last_seq is above seq.
 
         Begins at what is known to be covered and takes growing steps: a batch's info may have
@@ -238,14 +251,14 @@ class Outbox:
                 low = middle + 1
         return low
 
-    def _first_after_slowly(self, numbers, low, seq):
+    def _first_after_slowly(self, numbers: "Sequence[int]", low: int, seq: int) -> int:
         for i in range(low, len(numbers)):
             info = self._info(numbers[i])
             if info is not None and info[1] > seq:
                 return i
         return len(numbers)
 
-    def _info(self, number):
+    def _info(self, number: int) -> "Info | None":
         """Return a batch's info, or None if it cannot be read, for now or for good."""
         if number in self._skipped or number in self._later:
             return None
@@ -257,14 +270,14 @@ class Outbox:
             self._later[number] = True
         return None
 
-    def _settle(self):
+    def _settle(self) -> None:
         """Drop what a receipt covers from the window."""
         for number in sorted(self._under_way):
             info = self._info(number)
             if info is None or info[1] <= self.acknowledged_seq:
                 self._under_way.pop(number)
 
-    def _missing(self):
+    def _missing(self) -> tuple[int, int] | None:
         """Return the (first, last) sequences asked for again that are gone here, or None."""
         for number in self.unacknowledged():
             info = self._info(number)
@@ -276,7 +289,7 @@ class Outbox:
         return None
 
 
-def _index_above(numbers, number):
+def _index_above(numbers: "Sequence[int]", number: int) -> int:
     """Return the index of the first of ascending numbers that is above a number."""
     low, high = 0, len(numbers)
     while low < high:

@@ -33,30 +33,24 @@ RECLAIM = {
 }
 
 
-def next_reclaim(step, outcome):
+def next_reclaim(step: str, outcome: str) -> str:
     """Return the step after this outcome; a pair that RECLAIM does not hold is a Bug."""
     if (step, outcome) not in RECLAIM:
         raise Bug("reclaim: %s after %s" % (outcome, step))
     return RECLAIM[(step, outcome)]
 
 
-def batches_goal(held_bytes, free_bytes, keep_bytes):
+def batches_goal(held_bytes: int, free_bytes: int, keep_bytes: int) -> int:
     """Return how many bytes the batches may take now."""
     return min(keep_bytes, (held_bytes + free_bytes) * FULL_PERCENT // 100)
 
 
-def releases_reserve(out_of_room, released):
+def releases_reserve(out_of_room: bool, released: bool) -> bool:
     """Return whether to delete the reserve file and try once more after a failed write."""
     return out_of_room and not released
 
 
-def cursor_due(waited_s, receipts, stopping):
-    """Return whether receipts that the cursor does not hold yet are worth its flash."""
-    return receipts > 0 and (
-        waited_s >= CURSOR_S or receipts >= CURSOR_RECEIPTS or stopping)
-
-
-def begins_journal(refusals):
+def begins_journal(refusals: int) -> bool:
     """Return whether a fleet that holds other records said so often enough for a new journal."""
     return refusals >= DIVIDED_TIMES
 
@@ -64,32 +58,32 @@ def begins_journal(refusals):
 class Schedule:
     """When one journal is committed and sealed.  Times in ticks and UTC, ms, come in."""
 
-    def __init__(self, commit_ms, batch_ms, readings_max, after_ms=0):
+    def __init__(self, commit_ms: int, batch_ms: int, readings_max: int, after_ms: int = 0) -> None:
         """commit_ms: longest wait of a record.  batch_ms: a batch ends with each such span of
         UTC, after_ms later.  readings_max: so many unsealed readings end it early."""
         self._commit_ms, self._batch_ms, self._after_ms = commit_ms, batch_ms, after_ms
         self._readings_max = readings_max
-        self.dirty_ms = None            # when the first record came that is not durable
+        self.dirty_ms: int | None = None            # when the first record came that is not durable
         self.seal_ms = 0                # end of the open batch
         self._alarm = False
         self._alarm_ms = -ALARM_SEAL_MS     # when an alarm ended a batch last
 
-    def record(self, now_ms):
+    def record(self, now_ms: int) -> None:
         """Note a record that waits for its commit."""
         if self.dirty_ms is None:
             self.dirty_ms = now_ms
 
-    def alarm(self):
+    def alarm(self) -> None:
         """Note an alarm: it ends the batch unless one did so less than a minute ago."""
         self._alarm = True
 
-    def due_ms(self):
+    def due_ms(self) -> int:
         """Return the ticks of the next commit or seal that time alone brings."""
         if self.dirty_ms is None:
             return self.seal_ms
         return min(self.seal_ms, self.dirty_ms + self._commit_ms)
 
-    def action(self, now_ms, readings, urgent, context_ends=False):
+    def action(self, now_ms: int, readings: int, urgent: bool, context_ends: bool = False) -> int:
         """Return SEAL, COMMIT or NOTHING.
 
         readings: unsealed.  urgent: an event waits.  context_ends: records from now on belong
@@ -102,12 +96,40 @@ class Schedule:
             return COMMIT
         return NOTHING
 
-    def committed(self):
+    def committed(self) -> None:
         """Note that every record is durable."""
         self.dirty_ms = None
 
-    def sealed(self, now_ms, utc_ms):
+    def sealed(self, now_ms: int, utc_ms: int) -> None:
         """Note that every durable record is sealed; the next batch ends with the span of now."""
         self.seal_ms = now_ms + self._batch_ms - (utc_ms - self._after_ms) % self._batch_ms
         if self._alarm:
             self._alarm, self._alarm_ms = False, now_ms
+
+
+class CursorSchedule:
+    """The newest receipt, and when the cursor is to say it.  Seconds are real."""
+
+    def __init__(self) -> None:
+        self.sequence = self.epoch = 0
+        self._receipts = 0                      # since the cursor moved
+        self._moved_s: "float | None" = None
+
+    def receipt(self, sequence: int, epoch: int) -> None:
+        """Note that the fleet holds everything up to a sequence."""
+        self.sequence, self.epoch = sequence, epoch
+        self._receipts += 1
+
+    def due(self, now_s: "float", stopping: bool) -> bool:
+        """Return whether receipts that the cursor does not hold yet are worth its flash."""
+        return self._receipts > 0 and (
+            self._moved_s is None or now_s - self._moved_s >= CURSOR_S
+            or self._receipts >= CURSOR_RECEIPTS or stopping)
+
+    def moved(self, now_s: "float") -> None:
+        """Note that the cursor was written."""
+        self._moved_s, self._receipts = now_s, 0
+
+    def discard(self) -> None:
+        """Drop receipts of a journal that has ended."""
+        self._receipts = 0

@@ -10,7 +10,6 @@ that knew of it may be dead.  So nothing found counts as durable until it was wr
 but for a batch that a later write (cursor or segment header) names.
 """
 
-from collections import namedtuple
 
 from gateway.core import record
 from gateway.core.errors import StoreError, WattproofError
@@ -18,20 +17,36 @@ from gateway.core.evidence import batch, chain
 from gateway.core.journal import cursor, segment, tail
 from gateway.core.journal.batch_files import TRAILER_BYTES, Batches, parse_name, prefix_of
 from gateway.core.journal.frame_search import SKIP, Search
+from gateway.core.types import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gateway.core.journal.frame_search import Declared, Piece, Slot
+    from gateway.core.types import FileStore
 
 # A sealed batch whose file may not be durable.  link: chain value after it.  data: its bytes.
-Unsure = namedtuple("Unsure", ("number", "first_seq", "last_seq", "link", "data"))
+Unsure = NamedTuple("Unsure", [
+    ("number", int), ("first_seq", int), ("last_seq", int), ("link", bytes), ("data", bytes)])
 
 # boot: highest ever seen.  sealed: segment.Sealed.  config_hash: of the newest stored
 # records, None if none.  clean: the newest record is a STOP.  unsure: the last batch if
 # nothing else says that it was durable.  events: (kind, body) to append.
-Recovered = namedtuple("Recovered", (
-    "journal_id", "boot", "last_seq", "sealed", "config_hash", "clean", "pieces",
-    "mark", "cursor", "batches", "tail", "unsure", "events"))
+Recovered = NamedTuple("Recovered", [
+    ("journal_id", bytes), ("boot", int), ("last_seq", int), ("sealed", "segment.Sealed"),
+    ("config_hash", "bytes | None"), ("clean", bool), ("pieces", "list[Piece]"),
+    ("mark", "cursor.Mark | None"), ("cursor", "cursor.Cursor"), ("batches", Batches),
+    ("tail", "tail.Tail"), ("unsure", "Unsure | None"), ("events", "list[Declared]")])
 
 
 
-def recover(store, device, new_journal_id, segment_bytes, batch_files=Batches):
+def recover(
+        store: "FileStore",
+        device: str,
+        new_journal_id: "Callable[[], bytes]",
+        segment_bytes: int,
+        batch_files: "Callable[[FileStore, bytes, Iterable[str]], Batches]" = Batches,
+) -> Recovered:
     """Return the Recovered of a store.  Raises StoreError if it cannot even be listed.
 
     new_journal_id: callable for 16 random bytes, used if there is no journal of the device.
@@ -68,13 +83,15 @@ def recover(store, device, new_journal_id, segment_bytes, batch_files=Batches):
         search.events)
 
 
-def _is_mine(slot, device, journal_id):
-    header = slot.header
+def _is_mine(slot: "Slot", device: str, journal_id: bytes) -> bool | None:
+    header: segment.Header | None = slot.header
     return header and header.device == device and header.journal_id == journal_id
 
 
-def _choose(store, device, slots, names):
+def _choose(store: "FileStore", device: str, slots: "list[Slot]",
+            names: "Iterable[str]") -> bytes | None:
     """Return the id of the device's newest journal here, or None."""
+    known: list[tuple[int, int, bytes]]
     known = [(slot.header.context.boot, slot.header.generation, slot.header.journal_id)
              for slot in slots if slot.header and slot.header.device == device]
     if known:
@@ -87,7 +104,7 @@ def _choose(store, device, slots, names):
     return None
 
 
-def _id_of_batch(store, name, device):
+def _id_of_batch(store: "FileStore", name: str, device: str) -> bytes | None:
     try:
         data = store.read(name, 0, store.size(name))
         content = batch.open_sealed(data[:-TRAILER_BYTES])[1]
@@ -96,7 +113,8 @@ def _id_of_batch(store, name, device):
     return content.journal_id if content.device == device else None
 
 
-def _known(mine, mark, device, journal_id):
+def _known(mine: "list[Slot]", mark: cursor.Mark | None, device: str,
+           journal_id: bytes) -> segment.Sealed:
     """Return the newest Sealed that segment headers and the cursor agree was durable."""
     best = segment.Sealed(0, 0, chain.start(device, journal_id))
     if mark and mark.number > best.number:
@@ -107,7 +125,8 @@ def _known(mine, mark, device, journal_id):
     return best
 
 
-def _sealed(search, batches, best):
+def _sealed(search: Search, batches: Batches,
+            best: segment.Sealed) -> tuple[segment.Sealed, Unsure | None]:
     """Return (what is sealed, the last batch as an Unsure if only its file speaks for it).
 
     best: the Sealed that is known without the batch files.
@@ -134,7 +153,8 @@ def _sealed(search, batches, best):
     return segment.Sealed(number - 1, content.first_seq - 1, content.prev), unsure
 
 
-def _note_foreign(search, slots, names, device, journal_id):
+def _note_foreign(search: Search, slots: "list[Slot]", names: "Iterable[str]", device: str,
+                  journal_id: bytes) -> None:
     """Declare files of another journal: they are left alone, never mixed in."""
     foreign = [slot.name for slot in slots
                if slot.header and not _is_mine(slot, device, journal_id)]
@@ -147,14 +167,15 @@ def _note_foreign(search, slots, names, device, journal_id):
         search.events.append((record.ALARM, ["foreign-journal", text]))
 
 
-def _writer(store, identity, slots, mine, segment_bytes):
+def _writer(store: "FileStore", identity: tuple[str, bytes], slots: "list[Slot]",
+            mine: "list[Slot]", segment_bytes: int) -> tail.Tail:
     """Return the Tail; a slot whose header is lost may have used one generation more."""
     highest = max([slot.header.generation for slot in mine] + [0])
     unknown = len([slot for slot in slots if slot.header is None])
     return tail.Tail(store, identity, highest + unknown, segment_bytes)
 
 
-def _adopt(writer, slot, search, sealed_seq):
+def _adopt(writer: tail.Tail, slot: "Slot", search: Search, sealed_seq: int) -> None:
     """Hand a slot to the writer: held if anything in it is not sealed, free otherwise.
 
     A frame that an older segment says, too, counts: either copy may be the durable one.

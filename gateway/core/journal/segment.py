@@ -9,13 +9,13 @@ clock state.  The file is made once, filled with zeros, and used again and again
 has a new generation, and the generation seeds the CRC of every frame behind the header.
 """
 
-from collections import namedtuple
 
 from gateway.core.codec import frame
 from gateway.core.codec.cbor import decode as cbor_decode
 from gateway.core.codec.cbor import encode as cbor_encode
 from gateway.core.errors import FormatError
 from gateway.core.reading import ClockState
+from gateway.core.types import NamedTuple
 
 VERSION = 2
 HEADER, DATA, DATA_STOP = 0, 1, 2       # payload kinds; DATA_STOP ends with a STOP event
@@ -25,26 +25,33 @@ BLOCK_TYPES = (int, int, int, int, int, int, bytes)
 
 # What all records of a segment have in common.  schema: bytes of columns.encode_schema.
 # config_hash: 32 bytes.  clock: reading.ClockState at the segment's start.
-Context = namedtuple("Context", ("boot", "config_hash", "schema", "clock", "software"))
+Context = NamedTuple("Context", [
+    ("boot", int), ("config_hash", bytes), ("schema", bytes), ("clock", ClockState),
+    ("software", str)])
 
 # What had been sealed when the header was written: number of the last batch (0 = none), its
 # last sequence and its link (the chain's start if none).
-Sealed = namedtuple("Sealed", ("number", "last_seq", "chain"))
+Sealed = NamedTuple("Sealed", [("number", int), ("last_seq", int), ("chain", bytes)])
 
-Header = namedtuple("Header", ("device", "journal_id", "generation", "context", "sealed"))
+Header = NamedTuple("Header", [
+    ("device", str), ("journal_id", bytes), ("generation", int), ("context", Context),
+    ("sealed", Sealed)])
 
 # One frame of records.  first_seq..last_seq without a hole.  commit_seq: first sequence of
 # the commit it belongs to.  readings: how many values.  columns: bytes of columns.encode.
-Block = namedtuple(
-    "Block", ("kind", "boot", "first_seq", "last_seq", "commit_seq", "readings", "columns"))
+Block = NamedTuple("Block", [
+    ("kind", int), ("boot", int), ("first_seq", int), ("last_seq", int), ("commit_seq", int),
+    ("readings", int), ("columns", bytes)])
 
 # Findings of scan(): blocks as (offset, Block) in file order, where the next frame would
 # stand, bytes lost in the last, torn frame (0 = none), and whether a frame in the middle is
 # damaged although later ones are whole.
-Findings = namedtuple("Findings", ("blocks", "end", "torn_bytes", "damaged_at"))
+Findings = NamedTuple("Findings", [
+    ("blocks", "list[tuple[int, Block]]"), ("end", int), ("torn_bytes", int),
+    ("damaged_at", "int | None")])
 
 
-def encode_header(header):
+def encode_header(header: Header) -> bytes:
     """Return the header's bytes: two equal copies, each padded to whole sectors.
 
     The second copy keeps a segment readable when a sector of the first one goes bad.
@@ -59,7 +66,7 @@ def encode_header(header):
     return copy + copy
 
 
-def find_header(data):
+def find_header(data: bytes) -> tuple[Header, int] | None:
     """Return (Header, offset of the first frame behind it), or None.
 
     Of several copies the highest generation counts.  A cut in the middle of recycling can
@@ -80,12 +87,12 @@ def find_header(data):
     return best
 
 
-def encode_block(block):
+def encode_block(block: Block) -> bytes:
     """Return the payload bytes of a Block."""
     return cbor_encode(list(block))
 
 
-def decode_block(payload):
+def decode_block(payload: bytes) -> Block:
     """Return the Block of payload bytes; raises FormatError."""
     parts = cbor_decode(payload, 2)
     if not isinstance(parts, list) or len(parts) != 7 or parts[0] not in (DATA, DATA_STOP):
@@ -98,7 +105,7 @@ def decode_block(payload):
     return block
 
 
-def scan(data, start, header):
+def scan(data: bytes, start: int, header: Header) -> Findings:
     """Return the Findings of a segment's bytes behind its header.
 
     Frames stand at sector boundaries.  Behind an unreadable frame every sector is tried, so
@@ -121,7 +128,7 @@ def scan(data, start, header):
     return Findings(blocks, end, frame.claimed(data, end), damaged_at)
 
 
-def block_or_none(payload):
+def block_or_none(payload: bytes) -> Block | None:
     """Return the Block of payload bytes, or None if they hold none."""
     try:
         return decode_block(payload)
@@ -129,7 +136,7 @@ def block_or_none(payload):
         return None
 
 
-def _header(payload):
+def _header(payload: bytes) -> Header | None:
     try:
         parts = cbor_decode(payload, 3)
     except FormatError:
@@ -144,11 +151,11 @@ def _header(payload):
     return Header(device, journal_id, generation, context, Sealed(*sealed))
 
 
-def _fits(parts, types):
+def _fits(parts: object, types: tuple[type, ...]) -> bool:
     """Return True for a list of values of these types; a bool is no int, and no int is below 0."""
     if not isinstance(parts, list) or len(parts) != len(types):
         return False
     for part, kind in zip(parts, types):
-        if type(part) is not kind or kind is int and part < 0:
+        if type(part) is not kind or isinstance(part, int) and part < 0:
             return False
     return True

@@ -11,9 +11,20 @@ from gateway.core.journal.cursor import Cursor
 from gateway.core.journal.journal import Journal
 from gateway.core.journal.recovery import Recovered
 from gateway.core.journal.segment import Sealed
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gateway.core.journal.batch_files import Batches
+    from gateway.core.journal.frame_search import Declared
+    from gateway.core.journal.journal import Opening
+    from gateway.core.types import FileStore
 
 
-def open_beside(old, opening, events, batches, segment_bytes):
+def open_beside(old: Journal, opening: "Opening", events: "list[Declared]",
+                batches: "Callable[[FileStore, bytes, Iterable[str]], Batches]",
+                segment_bytes: int) -> Journal:
     """Return an empty Journal with a random id; nothing is written yet.  Raises StoreError.
 
     old: the Journal that ends.  events: list of (kind, body) to declare first.  batches,

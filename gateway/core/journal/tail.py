@@ -12,6 +12,15 @@ a durable batch.  A slot in which a write or a sync failed is never synced again
 from gateway.core.codec import frame
 from gateway.core.errors import Bug, StoreError
 from gateway.core.journal import segment
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gateway.core.journal.buffer import Entry
+    from gateway.core.types import FileStore
+    # Where a frame stands: (slot name, offset, generation).
+    Place = tuple[str, int, int]
 
 SEGMENT_BYTES = 262144      # 256 KiB
 PIECE_BYTES = 262144        # read, written or zeroed at once
@@ -19,7 +28,7 @@ LEAD_SPARE = 2 * frame.SECTOR   # a later generation may take a byte more in the
 FREE_MAX = 4                # more free slots than this are deleted
 
 
-def is_slot(name):
+def is_slot(name: str) -> bool:
     """Return True if a file name is that of a segment slot: t0001, t0002 ..."""
     return len(name) > 1 and name[0] == "t" and name[1:].isdigit()
 
@@ -27,19 +36,20 @@ def is_slot(name):
 class OpenSegment:
     """The segment that frames go into, and where the next one goes."""
 
-    def __init__(self, slot, context, seed, lead):
+    def __init__(self, slot: tuple[str, int], context: segment.Context, seed: int,
+                 lead: bytes) -> None:
         """slot: (name, size).  seed: of the frames' checksums.  lead: header bytes, which go out
         with the first frame."""
         self.name, self.size = slot
         self.context, self.seed, self.lead = context, seed, lead
         self.offset = 0
 
-    def fits(self, entry):
+    def fits(self, entry: "Entry") -> bool:
         """Return True if there is space for one more entry."""
         size = frame.padded(frame.HEAD + len(entry.payload))
         return self.offset + len(self.lead) + size <= self.size
 
-    def parts(self, queue, block):
+    def parts(self, queue: "Sequence[Entry]", block: int) -> tuple[list[bytes], list[int], int]:
         """Return (byte strings to write, where each entry's frame starts in them, their size)
         for the first entries of a queue that share context and commit and fit.
 
@@ -66,20 +76,22 @@ class OpenSegment:
 class Tail:
     """Writer of segments over a store.  Everything raises StoreError as the store does."""
 
-    def __init__(self, store, identity, generation, segment_bytes):
+    def __init__(self, store: "FileStore", identity: tuple[str, bytes], generation: int,
+                 segment_bytes: int) -> None:
         """identity: (device, journal_id).  generation: the highest that was ever used."""
         self._store, self.identity = store, identity
         self.generation = generation
         # One that says nothing can only append: no gaps there.
         self._block_bytes = getattr(store, "block_bytes", frame.SECTOR)
         self._segment_bytes = segment_bytes
-        self._held = {}             # name -> (last sequence in it, size, usable again)
-        self._free = []             # (name, size), oldest first
+        # name -> (last sequence in it, size, usable again)
+        self._held: dict[str, tuple[int, int, bool]] = {}
+        self._free: list[tuple[str, int]] = []             # (name, size), oldest first
         self._names_used = 0
         self._names_durable = False     # a killed process may have left new names in the cache
-        self._open = None           # OpenSegment
+        self._open: OpenSegment | None = None           # OpenSegment
 
-    def adopt(self, name, size, last_seq):
+    def adopt(self, name: str, size: int, last_seq: int) -> None:
         """Take over a slot found at start; last_seq: newest record in it, 0 = none."""
         self.reserve(name)
         if last_seq:
@@ -87,15 +99,15 @@ class Tail:
         else:
             self._free.append((name, size))
 
-    def reserve(self, name):
+    def reserve(self, name: str) -> None:
         """Never use the number of a slot that is not ours or cannot be read."""
         self._names_used = max(self._names_used, int(name[1:]))
 
-    def slots(self):
+    def slots(self) -> tuple[int, int]:
         """Return (slots that hold records, free slots)."""
         return len(self._held), len(self._free)
 
-    def put(self, queue, sealed):
+    def put(self, queue: "Sequence[Entry]", sealed: segment.Sealed) -> "list[Place]":
         """Make the first entries of a queue durable; return their places.
 
         queue: list of entries with .context, .commit_seq, .last_seq and .payload.  Only
@@ -111,12 +123,12 @@ class Tail:
         self._held[here.name] = (queue[len(places) - 1].last_seq, here.size, True)
         return places
 
-    def read(self, place):
+    def read(self, place: "Place") -> bytes | None:
         """Return the payload at a place, or None if the bytes there changed."""
         name, offset, generation = place
         return self._frame(name, offset, self._seed(generation))
 
-    def release(self, sealed_seq):
+    def release(self, sealed_seq: int) -> None:
         """Free the slots whose records all stand in durable batches."""
         current = self._open.name if self._open else None
         for name in sorted(self._held):
@@ -128,7 +140,7 @@ class Tail:
                 else:
                     self._discard(name)
 
-    def has_frames(self, slot, seed):
+    def has_frames(self, slot: tuple[str, int], seed: int) -> bool:
         """Return True if a frame with this seed stands at any sector of a slot, (name, size)."""
         name, size = slot
         for start in range(0, size, PIECE_BYTES):
@@ -144,7 +156,7 @@ class Tail:
                     return True
         return False
 
-    def _write(self, here, parts, size):
+    def _write(self, here: OpenSegment, parts: list[bytes], size: int) -> None:
         """Write at the end of a segment and sync; give its slot up on any error."""
         offset = here.offset
         try:
@@ -158,7 +170,7 @@ class Tail:
         here.lead = b""
         here.offset += size
 
-    def _begin(self, entry, sealed):
+    def _begin(self, entry: "Entry", sealed: segment.Sealed) -> OpenSegment:
         """Begin a segment of a new generation; its header goes out with the first frame."""
         self._open = None
         if not self._names_durable:
@@ -175,7 +187,7 @@ class Tail:
         self._open = here
         return here
 
-    def _give_up(self, name):
+    def _give_up(self, name: str) -> None:
         self._open = None
         if name in self._held:
             last_seq, size, _ = self._held[name]
@@ -183,7 +195,7 @@ class Tail:
         else:
             self._discard(name)
 
-    def _take(self, needed):
+    def _take(self, needed: int) -> tuple[str, int]:
         """Return (name, size) of a free slot, or of a new one, zeroed and durable; the generation
         rises over those that frames in the slot were written for already.
 
@@ -214,7 +226,7 @@ class Tail:
             raise
         return name, size
 
-    def _frame(self, name, offset, seed):
+    def _frame(self, name: str, offset: int, seed: int) -> bytes | None:
         """Return the payload of the frame at an offset, or None if no whole one is there."""
         data = self._store.read(name, offset, frame.SECTOR)
         size = frame.claimed(data, 0)
@@ -222,24 +234,25 @@ class Tail:
             data = self._store.read(name, offset, size)
         return frame.decode_at(data, 0, seed)
 
-    def _discard(self, name):
+    def _discard(self, name: str) -> None:
         """Delete a file if the store lets us; what stays is recognised at the next start."""
         try:
             self._store.remove(name)
         except StoreError:
             return
 
-    def _header(self, entry, sealed, generation):
+    def _header(self, entry: "Entry", sealed: segment.Sealed, generation: int) -> bytes:
         device, journal_id = self.identity
         return segment.encode_header(segment.Header(
             device, journal_id, generation, entry.context, sealed))
 
-    def _seed(self, generation):
+    def _seed(self, generation: int) -> int:
         return frame.seed(self.identity[1], generation)
 
 
-def _together(parts):
+def _together(parts: list[bytes]) -> "Iterator[bytes]":
     """Yield parts joined to pieces: one write, unless a board has no room for that."""
+    joined: list[bytes]
     joined, size = [], 0
     for part in parts:
         if joined and size + len(part) > PIECE_BYTES:

@@ -9,6 +9,15 @@ from gateway.core.errors import StoreError
 from gateway.core.journal import segment
 from gateway.core.journal.buffer import make_entry
 from gateway.core.journal.frame_search import Piece, bare, columns_of, records_of, sheet_of_piece
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.core.codec.column_block import Sheet
+    from gateway.core.journal.buffer import Entry, FlashState
+    from gateway.core.journal.tail import Place, Tail
+    from gateway.core.record import Record
 
 RESTATE_FRAMES = 64         # frames of earlier boots written again in one write
 SEAL_TRIES = 3              # seals that may fail to read a piece before it is declared lost
@@ -20,21 +29,22 @@ BATCH_READINGS_MAX = 1048576
 class Unsealed:
     """Pieces in order of their sequence."""
 
-    def __init__(self, found, tail, flash):
+    def __init__(self, found: list[Piece], tail: "Tail", flash: "FlashState") -> None:
         """found: Pieces of earlier boots.  tail: reads pieces.  flash: buffer.FlashState, which
         declares what cannot be read."""
         self._tail, self._flash = tail, flash
         self.found = found              # of earlier boots, to be written again
-        self._pieces = []               # durable
+        self._pieces: list[Piece] = []               # durable
         self._kept = 0                  # readings of pieces that have their sheet
-        self._failures = {}             # place -> seal attempts that could not read it
+        # place -> seal attempts that could not read it
+        self._failures: "dict[Place, int]" = {}
 
     @property
-    def readings(self):
+    def readings(self) -> int:
         """How many readings no batch holds."""
         return sum([piece.readings for piece in self.found + self._pieces])
 
-    def records(self):
+    def records(self) -> "Iterator[tuple[segment.Context, Record]]":
         """Yield (context, record) of what can be read now; sealing declares the rest."""
         for piece in self.found + self._pieces:
             try:
@@ -44,9 +54,9 @@ class Unsealed:
             for item in items or ():
                 yield piece.context, item
 
-    def restatement(self):
+    def restatement(self) -> "list[Entry]":
         """Return entries that say again what a start found, [] if nothing of it is left."""
-        entries = []
+        entries: "list[Entry]" = []
         for piece in self.found:
             data = columns_of(self._tail, piece)
             if data is None and not entries:
@@ -61,7 +71,7 @@ class Unsealed:
                 (segment.DATA, piece.base_seq, piece.last_seq), piece.readings, (data, None)))
         return entries
 
-    def add(self, entry, place, sealed_seq):
+    def add(self, entry: "Entry", place: "Place", sealed_seq: int) -> None:
         """Take an entry that is durable at a place; what is sealed of it does not count."""
         sheet = entry.sheet if self._kept + entry.readings <= KEPT_READINGS else None
         self._kept += entry.readings if sheet else 0
@@ -69,15 +79,17 @@ class Unsealed:
             entry.context, entry.first_seq, max(entry.first_seq, sealed_seq + 1),
             entry.last_seq, entry.readings, len(entry.payload), place, None, sheet))
 
-    def drop(self, sealed_seq):
+    def drop(self, sealed_seq: int) -> None:
         """Drop what a durable batch holds."""
         kept = [piece for piece in self._pieces if piece.last_seq > sealed_seq]
         self._kept = sum([piece.readings for piece in kept if piece.sheet])
         self._pieces = kept
 
-    def oldest(self, sealed_seq):
+    def oldest(self, sealed_seq: int) -> "tuple[list[Piece], list[Sheet]]":
         """Return ([pieces], [their sheets]) of one context for the next batch, oldest first."""
         self.drop(sealed_seq)
+        taken: list[Piece]
+        sheets: "list[Sheet]"
         taken, sheets, readings, size = [], [], 0, 0
         for piece in list(self._pieces):
             if taken and (piece.context != taken[0].context
@@ -103,7 +115,7 @@ class Unsealed:
                 break
         return taken, sheets
 
-    def _given_up(self, piece, error):
+    def _given_up(self, piece: Piece, error: StoreError) -> bool:
         """Note that a piece could not be read; return True after SEAL_TRIES such seals."""
         self._flash.failed("read " + piece.place[0], error)
         tries = self._failures.get(piece.place, 0) + 1
@@ -112,7 +124,7 @@ class Unsealed:
             self._failures.pop(piece.place)
         return tries >= SEAL_TRIES
 
-    def _lose(self, piece):
+    def _lose(self, piece: Piece) -> None:
         """Declare a piece that can no longer be read; the journal goes on without it."""
         self._pieces = [other for other in self._pieces if other is not piece]
         self._flash.lost("sequence %d to %d unreadable in segment %d" % (

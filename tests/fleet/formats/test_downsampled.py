@@ -18,7 +18,7 @@ from gateway.core.evidence import downsampled, receipt
 from gateway.core.journal.downsampled_files import CoarseBatches
 from tests.fleet.maker import ORIGIN_MS, SCHEMA, PaperGateway
 from tests.support.coarse_world import coarse_of, shelf_of, until_rule
-from tests.support.evidence_world import verifier
+from tests.support.evidence_world import checked
 
 BATCHES = 30                    # quarter hours; 22 of them may be made coarser, 16 + 6
 KEY = Ed25519PrivateKey.from_private_bytes(b"f" * 32)
@@ -244,10 +244,7 @@ def bundled(folder):
     question = report.Question(device, None, ORIGIN_MS, ORIGIN_MS + 6 * 3_600_000)
     with opened(folder) as reader:
         data = evidence.build(reader, question, registry.registry_file(folder, device), KEY)
-    checker, counter = verifier(), verifier("recount_energy")
-    bundle = checker.Bundle(data)
-    bundle.attempt("statement", counter.compare, bundle)
-    return data, bundle
+    return data, checked(data)
 
 
 @pytest.mark.parametrize("held", [(), (0, 3, 15, 18)])
@@ -258,7 +255,7 @@ def test_the_auditors_programs_check_and_count_coarsened_batches(tmp_path, shop,
         desk.receive("shop-1", message)
     _, bundle = bundled(tmp_path)
     assert bundle.faults == []
-    assert sum(note.startswith("energy") for note in bundle.notes) > 5
+    assert sum(note.startswith("energy") for note in bundle.proven) > 5
 
 
 def test_the_auditors_program_names_a_coarsened_batch_that_says_otherwise(tmp_path, shop):

@@ -180,7 +180,7 @@ def test_after_a_restart_the_records_of_the_boot_before_are_sealed_first(tmp_pat
     with_desk(tmp_path, script)
 
 
-def test_waiting_room_is_bounded_and_makes_the_poller_wait(tmp_path):
+def test_input_queue_is_bounded_and_makes_the_poller_wait(tmp_path):
     async def go():
         desk = Desk(tmp_path)
 

@@ -4,10 +4,6 @@ The days are the bench's (tests/bench/load.py): named seeds, both resolutions, t
 Simulated journals are read twice by tests/support/sim_truth.py.
 """
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
 from gateway.core.codec import columns
@@ -15,23 +11,15 @@ from gateway.core.reading import Absent
 from gateway.core.record import EventRecord, ScanRecord
 from tests.bench.load import SEEDS, Plan, day, schema_of
 from tests.support.columns_by_the_book import decode as by_the_book
+from tests.support.evidence_world import verifier
 
-DOCS = Path(__file__).resolve().parents[4] / "docs"
 CADENCES = {"1 s": (1, 60), "10 s": (10, 90), "60 s": (60, 15)}
 
 
 @pytest.fixture(scope="module")
 def auditor():
-    """Return docs/verify_evidence.py and docs/recount_energy.py as modules."""
-    found = []
-    for name in ("verify_evidence", "recount_energy"):      # the second imports the first
-        spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        found.append(module)
-    yield found
-    for module in found:
-        sys.modules.pop(module.__name__, None)
+    """Return docs/evidence_format.py and docs/recount_energy.py as modules."""
+    return [verifier(name) for name in ("evidence_format", "recount_energy")]
 
 
 def troubled(records):

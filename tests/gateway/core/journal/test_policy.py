@@ -65,11 +65,21 @@ def test_a_batch_ends_with_a_whole_span_of_utc_and_a_little_later():
 
 
 def test_the_cursor_is_written_for_old_or_many_receipts_or_at_a_stop_never_for_none():
-    assert not policy.cursor_due(29, 63, False)
-    assert policy.cursor_due(30, 1, False)
-    assert policy.cursor_due(0, 64, False)
-    assert policy.cursor_due(0, 1, True)
-    assert not policy.cursor_due(1000, 0, True)
+    cursor = policy.CursorSchedule()
+    assert not cursor.due(1000, True)
+    cursor.receipt(7, 1)
+    assert cursor.due(0, False)                     # the first of a run
+    cursor.moved(100)
+    assert not cursor.due(1000, True)
+    cursor.receipt(8, 1)
+    assert not cursor.due(129, False) and cursor.due(130, False) and cursor.due(101, True)
+    for sequence in range(9, 71):
+        cursor.receipt(sequence, 2)
+    assert not cursor.due(129, False)
+    cursor.receipt(71, 2)
+    assert cursor.due(101, False) and (cursor.sequence, cursor.epoch) == (71, 2)
+    cursor.discard()
+    assert not cursor.due(1000, True)
 
 
 def test_acknowledged_batches_go_first_then_others_are_downsampled_then_the_reserve_is_restored():

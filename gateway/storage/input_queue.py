@@ -1,6 +1,6 @@
 """Where scans and events wait for the writer: bounded, and whoever brings too many waits.
 
-Here begins the loss window: the schedule is told when the first record comes.
+Here begins the loss window: the schedule gets the time of the first record.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from gateway.timekeeping.clock import Clock
 WAITING_MAX = 4096              # items; 12 devices at 1 s fill it in five minutes
 
 
-class WaitingRoom:
+class InputQueue:
     """Items on their way into the journal.  Seconds are real."""
 
     def __init__(self, clock: Clock, schedule: Schedule, wakes: bool) -> None:
