@@ -19,6 +19,7 @@ LAST = bytes([1] * 128 + [0] * 128)         # marks the last byte of each varint
 PADDED = re.compile(rb"[\x80-\xff]\x00|[\x80-\xff]{10}")    # varints that no writer may write
 SEALED_MAX, INFLATED_MAX, UTC_MS_MAX = 1 << 20, 16 << 20, 253_402_300_799_999
 RECORDS_MAX, VALUES_MAX, BIG = 131_072, 4_194_304, 1 << 53
+LINES_MAX = 60                              # of one list that are printed
 CHANGED = "changed: the signature does not fit"
 GAP, CLOCK, ALARM = 2, 4, 10                # kinds of events
 SOURCES = {0: "unknown", 1: "real-time clock", 2: "device", 3: "NTP", 4: "GNSS", 9: "simulated"}
@@ -334,6 +335,14 @@ def shown(line):
     """Return a line of text with everything escaped that could steer a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
                    for c in line)
+
+
+def listed(title, rows):
+    """Return a list's lines, of a long one the first."""
+    if not rows and title == "WRONG":
+        return []
+    more = [f"  and {len(rows) - LINES_MAX} more"] if len(rows) > LINES_MAX else []
+    return [title, *(f"  {row}" for row in rows[:LINES_MAX] or ["nothing"]), *more]
 
 
 def name(row):

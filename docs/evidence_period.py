@@ -270,6 +270,17 @@ class Period:
                 found[device] = max(limit, 6000 * site["interval_s"]), [*pieces, (start, end)]
         return found
 
+    def overlaps(self):
+        """Return [(journal, journal, from, to)] of two journals with scans of the same time."""
+        spans = {}
+        for one in self.batches:
+            for start, end in (run for rows in one.data["runs"].values() for run in rows):
+                old = spans.get(one.row[1], (start, end))
+                spans[one.row[1]] = min(old[0], start), max(old[1], end)
+        rows = sorted((start, end, journal.hex()[:8]) for journal, (start, end) in spans.items())
+        return [(one[2], two[2], two[0], min(one[1], two[1])) for i, one in enumerate(rows)
+                for two in rows[i + 1:] if two[0] <= one[1]]
+
     def last_ms(self, journal):
         """Return when a journal's newest scan in the bundle was taken, None without a time."""
         return max((run[1] for one in self.batches if one.row[1] == journal

@@ -21,6 +21,7 @@ from evidence_format import (
     examine,
     extend,
     item,
+    listed,
     mark,
     name,
     need,
@@ -37,7 +38,6 @@ from evidence_period import Period, facts, run
 from recount_energy import QUARTER_MS
 
 __all__ = ["Bundle", "Columns", "main"]
-LINES_MAX = 60                  # of one list that are printed
 SIMULATED = 9
 UNCHECKED = (
     "carbon (grams), factors as numbers, and everything that is made of them",
@@ -312,6 +312,9 @@ class Bundle:
         for (start, end), devices in sorted(found.items()):
             self.assumed.append(f"no data    {utc(start)} to {utc(end)}, and no declared gap: "
                                 f"{', '.join(devices)}: what was metered then is not known")
+        self.assumed += [f"journals {one} and {two} both have readings of {utc(start)} to "
+                         f"{utc(end)}: that both are true"
+                         for one, two, start, end in period.overlaps()]
         names = [SOURCES[one] for one in period.sources]
         if self.simulated:
             self.assumed.append("simulated time: the clock of the batches is a simulation's")
@@ -353,13 +356,8 @@ class Bundle:
                  ("NOT CHECKED", self.unchecked))
         if self.faults:                 # what was found to hold proves nothing beside a lie
             lists = (lists[0], ("HOLDS, BUT PROVES NOTHING ALONE", self.proven), *lists[2:])
-        found = [self.all]
-        for title, rows in lists:
-            found += [title] if rows or title != "WRONG" else []
-            found += [f"  {row}" for row in rows[:LINES_MAX]] or (
-                ["  nothing"] if title != "WRONG" else [])
-            found += [f"  and {len(rows) - LINES_MAX} more"] if len(rows) > LINES_MAX else []
-        return [shown(row) + mark for row in (*found, self.sentence())]
+        found = [one for title, rows in lists for one in listed(title, rows)]
+        return [shown(row) + mark for row in (self.all, *found, self.sentence())]
 
 
 def hexadecimal(value):

@@ -5,13 +5,16 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from fleet.authority import arguments as authority
 from fleet.errors import ReportError, StoreDamaged
 from gateway.aio import cli
 
 GUIDE = """\
-The receiving side of Wattproof.  Enrol a site first: wattproof-provisioning enrol.
+The receiving side of Wattproof.  Make a fleet once with init, then enrol its cabinets.
 """
 EXAMPLES = """\
+  wattproof-fleet init --data FLEET --host energy.example.org
+  wattproof-fleet enrol shop-1.request --data FLEET         a cabinet joins
   wattproof-fleet serve --data FLEET                        receive batches, show the page
   wattproof-fleet report --data FLEET --site shop --from 2026-06-01T00:00:00Z \\
                          --to 2026-06-02T00:00:00Z --format html --out report.html
@@ -35,6 +38,7 @@ def parser() -> cli.Parser:
     """Return the command line of `python -m fleet`."""
     top = cli.parser("fleet", GUIDE, EXAMPLES)
     add = cli.add_commands(top)
+    authority.add_to(add)
     server = add("serve", "receive batches and show the page",
                  "  wattproof-fleet serve --data FLEET")
     server.add_argument("--port", type=int, default=8080, metavar="PORT",
@@ -90,6 +94,9 @@ def _add_period(command: cli.Parser) -> None:
 def _runner(name: str) -> Callable[[argparse.Namespace], int]:
     """Return what runs a command; its packages, an extra, are imported only then."""
     def run(arguments: argparse.Namespace) -> int:
+        if name in authority.NAMES:
+            from fleet.authority import commands as of_authority
+            return of_authority.RUN[name](arguments)
         from fleet import commands
         return {"serve": commands.serve, "report": commands.report, "verify": commands.verify,
                 "evidence": commands.evidence, "tree-head": commands.tree_head}[name](arguments)

@@ -4,6 +4,7 @@ Evidence is never dated here: a record's time comes with it.  These times only s
 something reached the fleet, and how long ago that was.
 """
 
+import datetime
 import time
 
 
@@ -15,3 +16,8 @@ def utc_ms() -> int:
 def monotonic_s() -> float:
     """Return seconds that never go back, for ages and pauses."""
     return time.monotonic()
+
+
+def now() -> datetime.datetime:
+    """Return the fleet machine's UTC, aware."""
+    return datetime.datetime.now(datetime.UTC)

@@ -87,7 +87,7 @@ def tls_context(files: TlsFiles, floor_ms: int | None = None) -> Context:
     except (ssl.SSLError, OSError) as error:
         raise ConfigError(f"uplink: {files.ca}, {files.certificate} and {files.key} are "
                           f"not a CA, a certificate and its key ({error}); next: python -m "
-                          "provisioning init, or copy them again") from error
+                          "provisioning install, or copy them again") from error
     context.floor_ms = floor_ms
     if floor_ms is not None:
         context.verify_flags |= NO_CHECK_TIME

@@ -1,4 +1,4 @@
-"""python -m provisioning: make a site, and make a fleet know it.
+"""python -m provisioning: a cabinet's keys and request, the answer, its board.
 
 Exit codes: see gateway/aio/cli.py.
 """
@@ -10,27 +10,42 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gateway.aio import cli
-from provisioning import clock, create, enrol, handover, parts
+from gateway.core.errors import ConfigError
+from gateway.core.evidence import enrolment
+from provisioning import clock, create, handover, install, parts
+from provisioning.identity import fingerprint
 
 GUIDE = """\
-Two steps bring a cabinet to life:
+A fleet is made once, on its own machine: wattproof-fleet init --data FLEET --host NAME.
+Three steps then bring a cabinet to life:
 
-  1. wattproof-provisioning init --parts parts.toml --out SITE
-     makes SITE/cabinet.toml, keys, certificates and the broker's configuration.
-  2. wattproof-provisioning enrol --site SITE --data FLEET
-     tells the fleet in FLEET which key signs this cabinet's evidence.
+  1. wattproof-provisioning request --parts parts.toml --out SITE    in the cabinet
+     makes cabinet.toml, keys that never leave SITE, and SITE/CABINET.request.
+  2. wattproof-fleet enrol CABINET.request --data FLEET              on the fleet's machine
+     registers the cabinet's public keys and writes CABINET.answer.
+  3. wattproof-provisioning install CABINET.answer --site SITE       in the cabinet
+     puts the certificate in place; then wattproof-gateway run --config SITE/cabinet.toml
 
-Then start `mosquitto -c SITE/broker/mosquitto.conf`,
-`wattproof-gateway run --config SITE/cabinet.toml` and `wattproof-fleet serve --data FLEET`.
+Request and answer hold no secret: carry them by mail or on a stick.  Both sides print
+fingerprints to compare.
 
 parts.toml lists what is in the cabinet, with the tables of cabinet.toml that you choose:
 [site] id, name, timezone, cabinet; [[bus]]; [[device]]; and, where they apply, [battery],
-[uplink] host and port, [journal], [factors], [clock].  The simulator's endpoints.json will do.
+[uplink], [journal], [factors], [clock].  docs/parts.example.toml is one; the simulator's
+endpoints.json will do.
 """
 EXAMPLES = """\
-  wattproof-provisioning init --parts parts.toml --out SITE
-  wattproof-provisioning enrol --site SITE --data FLEET
+  wattproof-provisioning request --parts parts.toml --out SITE
+  wattproof-provisioning install shop-1.answer --site SITE
   wattproof-provisioning image --site SITE --out BOARD.img"""
+# Commands of former versions: what to type today.
+RENAMED = {
+    "where": "symbolicate",
+    "init": "request`, once `python -m fleet init --data FLEET` has made the fleet; then "
+            "`python -m fleet enrol` and `install",
+    "enrol": "python -m fleet enrol CABINET.request --data FLEET",
+}
+ANSWER_FILE_BYTES_MAX = enrolment.ANSWER_BYTES_MAX
 
 
 def main(argv: Sequence[str] | None = None, now: datetime.datetime | None = None) -> int:
@@ -45,23 +60,46 @@ def main(argv: Sequence[str] | None = None, now: datetime.datetime | None = None
     return cli.main(parser_at, argv)
 
 
-def _init(arguments: argparse.Namespace) -> int:
-    made = parts.load(arguments.parts, arguments.site)
-    files = create.site(made, arguments.out, _moment(arguments))
-    ca = arguments.out / "ca" / "ca.key"
-    cli.show(arguments, {"cabinet": made["site"]["cabinet"], "site": made["site"]["id"],
-                         "files": [str(path) for path in files], "keep_offline": str(ca)}, [
-        f"made {len(files)} files of cabinet {made['site']['cabinet']} in {arguments.out}",
-        f"next: python -m provisioning enrol --site {arguments.out} --data FLEET",
-        f"keep {ca} offline: it can make new names for this site"])
+def _request(arguments: argparse.Namespace) -> int:
+    if (arguments.parts is None) == (arguments.site is None):
+        raise ConfigError("request: give --parts and --out for a new cabinet, or --site for one "
+                          "that has its keys")
+    if arguments.site is not None:
+        path = create.request_again(arguments.site, _moment(arguments))
+        files = [path]
+    else:
+        if arguments.out is None:
+            raise ConfigError("request: --out DIR is missing; the cabinet's keys are made there")
+        files = create.site(parts.load(arguments.parts, arguments.site_id), arguments.out,
+                            _moment(arguments))
+        path = files[-1]
+    _, made = enrolment.open_request(path.read_bytes())
+    told = fingerprint(made.public)
+    cli.show(arguments, {"cabinet": made.cabinet, "site": made.site, "request": str(path),
+                         "files": [str(file) for file in files], "fingerprint": told}, [
+        f"{path}: request of cabinet {made.cabinet}, evidence key {told}",
+        f"next, on the fleet's machine: python -m fleet enrol {path.name} --data FLEET"])
     return cli.FINE
 
 
-def _enrol(arguments: argparse.Namespace) -> int:
-    path = enrol.enrol(arguments.site, arguments.data, _moment(arguments))
-    cli.show(arguments, {"entry": str(path)}, [
-        f"enrolled: {path}", f"next: python -m fleet serve --data {arguments.data}"])
-    return cli.FINE
+def _install(arguments: argparse.Namespace) -> int:
+    folder = arguments.site or arguments.answer.resolve().parent
+    done = install.install(folder, _small_file(arguments.answer), _moment(arguments),
+                           arguments.fleet_key)
+    until = done.valid_until.strftime("%Y-%m-%d")
+    cli.show(arguments, {"files": [str(file) for file in done.files], "valid_until": until,
+                         "fleet_key": done.fingerprint, "mistakes": done.mistakes}, [
+        f"installed in {folder}: certificate until {until}, fleet {done.fingerprint}",
+        *(f"mistake: {text}" for text in done.mistakes),
+        f"next: python -m gateway check {folder / 'cabinet.toml'}" if done.mistakes else
+        f"next: python -m gateway run --config {folder / 'cabinet.toml'}"])
+    return cli.PERSON if done.mistakes else cli.FINE
+
+
+def _small_file(path: Path) -> bytes:
+    """Return a file's bytes, but no more than an answer can have, and one to tell."""
+    with path.open("rb") as file:
+        return file.read(ANSWER_FILE_BYTES_MAX + 1)
 
 
 def _image(arguments: argparse.Namespace) -> int:
@@ -81,12 +119,15 @@ def _symbolicate(arguments: argparse.Namespace) -> int:
 
 
 def _hand_over(arguments: argparse.Namespace) -> int:
-    boards = handover.Boards(arguments.old, arguments.new, arguments.journal,
-                             arguments.new_journal)
-    path = handover.hand_over(boards, arguments.data, _moment(arguments), arguments.why)
-    cli.show(arguments, {"entry": str(path), "old_journal": arguments.journal.hex()}, [
-        f"handed over: {path}; the new key signs from now on, the old one may only finish "
-        f"journal {arguments.journal.hex()}"])
+    journals = handover.Journals(arguments.journal, arguments.new_journal)
+    statement = handover.hand_over(arguments.old, _small_file(arguments.request), journals,
+                                   _moment(arguments), arguments.why)
+    arguments.out.write_bytes(statement)
+    cli.show(arguments, {"file": str(arguments.out), "old_journal": arguments.journal.hex()}, [
+        f"{arguments.out}: the new key may sign from now on, the old one may only finish journal "
+        f"{arguments.journal.hex()}",
+        f"next, on the fleet's machine: python -m fleet enrol {arguments.request.name} "
+        f"--handover {arguments.out.name} --data FLEET"])
     return cli.FINE
 
 
@@ -107,21 +148,17 @@ def _time(text: str) -> str:
 def parser() -> cli.Parser:
     """Return the command line of `python -m provisioning`."""
     top = cli.parser("provisioning", GUIDE, EXAMPLES)
-    top.renamed["where"] = "symbolicate"
+    top.renamed.update(RENAMED)
     add = cli.add_commands(top)
-    init = add("init", "make a site: cabinet.toml, keys, certificates, broker files",
-               "  wattproof-provisioning init --parts parts.toml --out SITE")
-    init.add_argument("--parts", type=Path, required=True, metavar="FILE",
-                      help="parts.toml or the simulator's endpoints.json")
-    init.add_argument("--out", type=Path, required=True, metavar="DIR",
-                      help="folder of the new site; existing files are never overwritten")
-    init.add_argument("--site", metavar="ID", help="site id, instead of the one in the parts")
-    init.set_defaults(run=_init)
-    register = add("enrol", "register a site's public keys at a fleet",
-                   "  wattproof-provisioning enrol --site SITE --data FLEET")
-    _add_site(register)
-    _add_data(register)
-    register.set_defaults(run=_enrol)
+    _add_request(add)
+    answer = add("install", "put a fleet's answer into a cabinet's folder",
+                 "  wattproof-provisioning install shop-1.answer --site SITE")
+    answer.add_argument("answer", type=Path, metavar="ANSWER", help="made by `fleet enrol`")
+    answer.add_argument("--site", type=Path, metavar="DIR",
+                        help="folder of the cabinet (default: the answer's)")
+    answer.add_argument("--fleet-key", metavar="FINGERPRINT",
+                        help="refuse an answer of any other fleet; `fleet enrol` prints it")
+    answer.set_defaults(run=_install)
     _add_image(add)
     lines = add("symbolicate", "name the source line that a board's console means",
                 "  wattproof-provisioning symbolicate 30050")
@@ -136,14 +173,23 @@ def parser() -> cli.Parser:
     return top
 
 
+def _add_request(add: Callable[..., cli.Parser]) -> None:
+    made = add("request", "make a cabinet's keys, cabinet.toml and its request to a fleet",
+               "  wattproof-provisioning request --parts parts.toml --out SITE\n"
+               "  wattproof-provisioning request --site SITE        again, with the same keys")
+    made.add_argument("--parts", type=Path, metavar="FILE",
+                      help="parts.toml or the simulator's endpoints.json")
+    made.add_argument("--out", type=Path, metavar="DIR",
+                      help="folder of the new cabinet; existing files are never overwritten")
+    made.add_argument("--site-id", metavar="ID", help="site id, instead of the one in the parts")
+    made.add_argument("--site", type=Path, metavar="DIR",
+                      help="folder of a cabinet that has its keys: a new request only")
+    made.set_defaults(run=_request)
+
+
 def _add_site(command: cli.Parser) -> None:
     command.add_argument("--site", type=Path, required=True, metavar="DIR",
-                         help="folder made by init")
-
-
-def _add_data(command: cli.Parser) -> None:
-    command.add_argument("--data", type=Path, required=True, metavar="DIR",
-                         help="data folder of the fleet")
+                         help="folder made by request and install")
 
 
 def _add_image(add: Callable[..., cli.Parser]) -> None:
@@ -159,18 +205,19 @@ def _add_image(add: Callable[..., cli.Parser]) -> None:
 
 def _add_handover(add: Callable[..., cli.Parser]) -> None:
     replaced = add("handover", "replace a board: the old key signs who comes after it",
-                   "  wattproof-provisioning handover --old SITE-OLD --new SITE-NEW \\\n"
-                   "      --journal 0f1e2d3c4b5a69788796a5b4c3d2e1f0 --data FLEET")
+                   "  wattproof-provisioning handover --old SITE-OLD --request NEW.request \\\n"
+                   "      --journal 0f1e2d3c4b5a69788796a5b4c3d2e1f0 --out shop-1.handover")
     replaced.add_argument("--old", type=Path, required=True, metavar="DIR",
                           help="folder of the old board; its evidence key signs")
-    replaced.add_argument("--new", type=Path, required=True, metavar="DIR",
-                          help="folder of the new board, of the same cabinet name")
+    replaced.add_argument("--request", type=Path, required=True, metavar="FILE",
+                          help="request of the new board, of the same cabinet name")
     replaced.add_argument("--journal", type=handover.journal_id, required=True, metavar="HEX",
                           help="id of the old journal: journal_id in `gateway status --json`")
     replaced.add_argument("--new-journal", type=handover.journal_id, metavar="HEX",
                           help="id of the new journal, if the new board has begun one")
     replaced.add_argument("--why", default=handover.WHY, metavar="TEXT", help="for the record")
-    _add_data(replaced)
+    replaced.add_argument("--out", type=Path, required=True, metavar="FILE",
+                          help="the statement, for `fleet enrol --handover`")
     replaced.set_defaults(run=_hand_over)
 
 

@@ -104,7 +104,7 @@ def _check_old_keys(buses: list[Table], path: Path,
             told.append(f"{path}:{line}: {text}" if line else f"{path}: [[bus]] {text}")
     if told:
         keys = "1 key has a new name" if len(told) == 1 else f"{len(told)} keys have new names"
-        told.append(f"{keys}; next: write the new ones and run init again")
+        told.append(f"{keys}; next: write the new ones and run the command again")
         raise ConfigError("\n".join(told))
 
 

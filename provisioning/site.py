@@ -1,78 +1,47 @@
-"""What a site is made of: cabinet.toml, keys, local authority, broker files, the fleet's keys.
-
-The folder that create.py makes of it:
+"""What a cabinet's folder is made of: cabinet.toml, its keys, its request to a fleet.
 
     cabinet.toml                     what the gateway reads
     keys/      evidence.key          Ed25519, signs batches; never leaves the gateway
-               tls.key tls.crt       P-256, the gateway towards the broker (CN = cabinet id)
-    ca/        ca.crt ca.key         the authority; take ca.key offline after `init`
-    broker/    broker.key broker.crt ca.crt acl mosquitto.conf amqtt.yaml
-    fleet/     client.key client.crt the fleet towards the broker (CN = fleet)
-               receipt.key receipt.pub   Ed25519, signs receipts; the gateway holds the .pub
+               tls.key               P-256, the gateway towards the broker
+    CABINET.request                  for `fleet enrol`; public
+
+What install.py adds once the fleet has answered:
+
+    keys/      tls.crt               CN = cabinet
+    ca/        ca.crt                the fleet's authority
+    fleet/     receipt.pub           checks receipts and the downlink
 """
 
 import datetime
-from collections.abc import Iterator
-from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from gateway.core.errors import ConfigError
-from provisioning import broker_files, identity, toml_text
+from gateway.core.evidence import enrolment
+from provisioning import identity, toml_text
 from provisioning.toml_text import Table
 
 PORT = 8883                     # MQTT over TLS, IANA "secure-mqtt"
-FOLDERS = ("keys", "ca", "broker", "fleet")
+FOLDERS = ("keys", "ca", "fleet")
+EVIDENCE_KEY, TLS_KEY = "keys/evidence.key", "keys/tls.key"
 JOURNAL = {"directory": "journal", "interval_s": 10, "loss_window_s": 10, "batch_minutes": 15,
            "keep_mib": 256}
-LOOPBACK = ("localhost", "127.0.0.1")
+# Stands in cabinet.toml until the answer says where the broker is (RFC 6761: no such host).
+UNKNOWN_HOST = "broker.invalid"
+HOST_LINES = f'host = "{UNKNOWN_HOST}"\nport = {PORT}\n'
 
-
-def is_public(name: str) -> bool:
-    """Return whether everybody may read a file of the site."""
-    return name.endswith((".crt", ".pub", ".toml", ".conf", ".yaml", "acl"))
-
-
-def files_of(parts: Table, root: Path, now: datetime.datetime) -> Iterator[tuple[str, bytes]]:
-    """Yield (name below the site, content): keys first, what refers to them after."""
-    site, uplink = parts["site"], parts.get("uplink", {})
-    cabinet, host, port = site["cabinet"], uplink.get("host", "127.0.0.1"), _port(uplink)
-    ca = identity.authority(f"Wattproof site {site['id']}", now)
-    gateway = identity.client(ca, cabinet, now)
-    fleet = identity.client(ca, broker_files.FLEET_USER, now)
-    broker = identity.server(ca, (*LOOPBACK, host), now)
-    receipt = identity.new_signing_key()
-    yield "keys/evidence.key", identity.private_pem(identity.new_signing_key())
-    for name, who in (("keys/tls", gateway), ("ca/ca", ca), ("broker/broker", broker),
-                      ("fleet/client", fleet)):
-        yield name + ".key", identity.private_pem(who.key)
-        yield name + ".crt", identity.certificate_pem(who.certificate)
-    yield "broker/ca.crt", identity.certificate_pem(ca.certificate)
-    yield "fleet/receipt.key", identity.private_pem(receipt)
-    yield "fleet/receipt.pub", identity.public_pem(receipt)
-    # Only a broker meant for other machines listens beyond this one.
-    folder, bind = root / "broker", uplink.get("bind", "127.0.0.1")
-    yield "broker/acl", broker_files.mosquitto_acl(cabinet).encode()
-    yield "broker/mosquitto.conf", broker_files.mosquitto_conf(folder, bind, port).encode()
-    yield "broker/amqtt.yaml", broker_files.amqtt_yaml(folder, bind, port, cabinet).encode()
-    yield "cabinet.toml", cabinet_text(parts).encode()
-
-
-def _port(uplink: Table) -> int:
-    port = uplink.get("port", PORT)
-    if not isinstance(port, int) or not 1 <= port <= 65535:
-        raise ConfigError(f"[uplink] port = {port!r}: 1..65535 is allowed, {PORT} is usual")
-    return port
 
 
 def cabinet_text(parts: Table) -> str:
     """Return cabinet.toml for checked parts; paths are relative to the file itself."""
     uplink = parts.get("uplink", {})
-    kept = {key: value for key, value in uplink.items() if key not in ("host", "port", "bind")}
+    kept = {key: value for key, value in uplink.items() if key not in ("host", "port")}
     tables = [
         ("site", parts["site"]),
         ("journal", {**JOURNAL, **parts.get("journal", {})}),
-        ("keys", {"evidence": "keys/evidence.key"}),
-        ("uplink", {"host": uplink.get("host", "127.0.0.1"), "port": _port(uplink),
-                    "ca": "ca/ca.crt", "certificate": "keys/tls.crt", "key": "keys/tls.key",
+        ("keys", {"evidence": EVIDENCE_KEY}),
+        ("uplink", {"host": uplink.get("host", UNKNOWN_HOST), "port": _port(uplink),
+                    "ca": "ca/ca.crt", "certificate": "keys/tls.crt", "key": TLS_KEY,
                     "receipt_key": "fleet/receipt.pub", **kept}),
         ("status", parts.get("status", {"file": "status.json"})),
         *((key, parts[key]) for key in ("factors", "battery", "clock") if key in parts),
@@ -80,3 +49,25 @@ def cabinet_text(parts: Table) -> str:
         ("device", parts["device"]),
     ]
     return toml_text.document("Cabinet of one site; `python -m gateway check` explains.", tables)
+
+
+def _port(uplink: Table) -> int:
+    port = uplink.get("port", PORT)
+    if "host" not in uplink and port != PORT:
+        raise ConfigError(f"[uplink] port = {port!r} without host: give both, or neither (the "
+                          "fleet's answer says where its broker is)")
+    if not isinstance(port, int) or not 1 <= port <= 65535:
+        raise ConfigError(f"[uplink] port = {port!r}: 1..65535 is allowed, {PORT} is usual")
+    return port
+
+
+def request(site: Table, evidence: ed25519.Ed25519PrivateKey, tls: ec.EllipticCurvePrivateKey,
+            now: datetime.datetime) -> bytes:
+    """Return the signed request of a cabinet; site: the [site] table, checked."""
+    public = identity.raw_public(evidence)
+    made = enrolment.Request(
+        site["cabinet"], site["id"], str(site.get("name", site["id"])),
+        str(site.get("timezone", "UTC")),
+        identity.certificate_request(tls, site["cabinet"]), public,
+        int(now.timestamp() * 1000))
+    return enrolment.seal_request(made, identity.key_id(public), evidence.sign)

@@ -15,6 +15,7 @@ from gateway.core.evidence import handover
 log = logging.getLogger("fleet.formats.registry")
 
 KID_BYTES = 8
+Entry = dict[str, Any]      # as its file holds it
 FILES_MAX = 100_000     # gateways of one fleet; a folder with more is something else
 
 
@@ -132,11 +133,11 @@ def _device(file: Path) -> Device:
         Ed25519PublicKey.from_public_bytes(device.public)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{file}: not a registry entry ({error!r}); enrol the site again: "
-                          "python -m provisioning enrol") from error
+                          "python -m fleet enrol") from error
     return device
 
 
-def _previous(entry: dict[str, Any]) -> tuple[Previous, ...]:
+def _previous(entry: Entry) -> tuple[Previous, ...]:
     """Return the keys that handed over, oldest first; raises ValueError if one statement is
     not signed by its key or does not name the key after it."""
     held = entry.get("handovers", [])

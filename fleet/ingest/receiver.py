@@ -110,7 +110,7 @@ class Receiver:
         """Return a new client; the simulation overrides this with a broker in memory."""
         return aiomqtt.Client(
             self._settings.host, self._settings.port, tls_context=tls(self._settings),
-            identifier="fleet-receiver", protocol=aiomqtt.ProtocolVersion.V311,
+            identifier="fleet", protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True, keepalive=KEEPALIVE_S, timeout=TIMEOUT_S,
             max_queued_incoming_messages=QUEUE_MAX, socket_options=NO_DELAY)
 
@@ -162,7 +162,7 @@ class Receiver:
         for outcome in outcomes:
             level, text = ((logging.WARNING, "refused (%s): %s") if outcome.low_water is None
                            else (logging.INFO, "%s: %s"))
-            log.log(level, text, outcome.code, outcome.detail)
+            log.log(level, text, outcome.code, outcome.detail, extra={"about": outcome.device})
         async with asyncio.TaskGroup() as group:
             for one in outcomes:
                 if one.receipt is not None:

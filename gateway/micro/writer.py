@@ -92,7 +92,7 @@ class Writer:
         self._schedule.sealed(self._clock.ticks_ms(), self._clock.utc_ms())
         while True:
             await asyncio.sleep_ms(LOOK_MS)  # type: ignore[attr-defined]
-            urgent = self._take()
+            urgent = self.take()
             action = self._schedule.action(
                 self._clock.ticks_ms(), self.journal.unsealed_readings, urgent)
             if action == policy.SEAL:
@@ -105,7 +105,7 @@ class Writer:
             if self.journal.state != "ok":
                 await asyncio.sleep_ms(RETRY_MS)  # type: ignore[attr-defined]
 
-    def _take(self) -> bool:
+    def take(self) -> bool:
         """Append what waits; return True if an event was among it."""
         urgent = False
         waiting, self._waiting = self._waiting, []

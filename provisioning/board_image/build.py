@@ -69,7 +69,7 @@ def build(site: Path, out: Path, code: str = "rom") -> list[str]:
     code: "rom" or "littlefs", where the code goes.  Raises ConfigError when the site, the tools
     or the package are not what they should be.
     """
-    programs, files = dict(_code(site)), dict(_site_files(site))
+    files, programs = dict(_site_files(site)), dict(_code(site))
     files["main.mpy"] = programs.pop("main.mpy")
     if code != "rom":
         programs.pop("host.mpy")
@@ -247,4 +247,4 @@ def _content(site: Path, name: str) -> bytes:
         return (site / name).read_bytes()
     except OSError as error:
         raise ConfigError(f"{site / name}: {error.strerror}; --site names the folder that "
-                          "`python -m provisioning init --out` made") from error
+                          "`python -m provisioning request --out` made") from error

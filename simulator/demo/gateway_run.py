@@ -104,22 +104,28 @@ class Demo(Context):
         (self.out / "parts.json").write_text(json.dumps(parts, indent=1))
 
     async def provision(self) -> None:
-        """Make identity and configuration, and enrol the cabinet at the fleet."""
-        await self.processes.run("provisioning", python(
-            "provisioning", "init", "--parts", str(self.out / "parts.json"),
-            "--out", str(self.site)))
-        await self.processes.run("provisioning", python(
-            "provisioning", "enrol", "--site", str(self.site), "--data", str(self.fleet)))
+        """Make the fleet, the cabinet's keys and request; enrol it and install the answer."""
+        parts = json.loads((self.out / "parts.json").read_text())
+        name, data = parts["site"]["cabinet"], str(self.fleet)
+        await self.command("fleet", "init", "--data", data, "--port", str(self.broker_port),
+                           "--factors", parts["factors"]["id"])
+        await self.command("provisioning", "request", "--parts", str(self.out / "parts.json"),
+                           "--out", str(self.site))
+        await self.command("fleet", "enrol", str(self.site / f"{name}.request"), "--data", data)
+        await self.command("provisioning", "install", str(self.site / f"{name}.answer"))
+
+    async def command(self, room: str, *words: str) -> None:
+        """Run a command of one of our rooms to its end; its log is provisioning.log."""
+        await self.processes.run("provisioning", python(room, *words))
 
     async def start_broker(self) -> None:
         """Start mosquitto if it is on the PATH, else amqtt; both ask for certificates."""
         mosquitto = mosquitto_path(self.args)
         if mosquitto:
-            command = [mosquitto, "-c", str(self.site / "broker" / "mosquitto.conf")]
+            command = [mosquitto, "-c", "mosquitto.conf"]
         else:
-            command = python("amqtt.scripts.broker_script",
-                             "-c", str(self.site / "broker" / "amqtt.yaml"))
-        await self.processes.start("broker", command)
+            command = python("provisioning.amqtt_broker", "amqtt.yaml")
+        await self.processes.start("broker", command, self.fleet / "broker")
         await until(lambda: port_is_open(self.broker_port), "the broker", self.processes)
 
     async def start_gateway(self) -> None:

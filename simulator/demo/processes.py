@@ -70,13 +70,13 @@ class Processes:
         self._running: dict[str, Running] = {}
         logs.mkdir(parents=True, exist_ok=True)
 
-    async def start(self, name: str, command: list[str]) -> Running:
-        """Start a process; its output is appended to LOGS/NAME.log."""
+    async def start(self, name: str, command: list[str], folder: Path | None = None) -> Running:
+        """Start a process in a folder; its output is appended to LOGS/NAME.log."""
         log = self._logs / f"{name}.log"
         with log.open("ab") as sink:
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=asyncio.subprocess.DEVNULL, stdout=sink,
-                stderr=asyncio.subprocess.STDOUT, start_new_session=True,
+                stderr=asyncio.subprocess.STDOUT, start_new_session=True, cwd=folder,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"})
         self._running[name] = Running(name, process, log)
         return self._running[name]

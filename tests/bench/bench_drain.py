@@ -28,6 +28,7 @@ from tests.bench import rig
 from tests.bench.figure import Figure
 from tests.bench.load import METERS, NAMES, SEEDS, Plan, day
 from tests.bench.process import WAIT_S, Process, python, running
+from tests.support import one_site
 
 BATCHES = 96                        # of 15 min: a day
 DISTINCT = Plan(10, 90, 12)         # spread over the day, then repeated with new times
@@ -119,9 +120,7 @@ def _to_stub(made: rig.Site, broker: Process) -> Iterator[Figure]:
 
 
 def _to_fleet(made: rig.Site, broker: Process, data: Path, last: int) -> Iterator[Figure]:
-    enrol = python("provisioning", "enrol", "--site", str(made.folder), "--data", str(data))
-    with running("enrol", enrol, made.folder / "enrol.log") as enrolled:
-        enrolled.wait()
+    one_site.enrol(made.folder, data, None)
     serve = python("fleet", "serve", "--data", str(data), "--port", str(rig.free_port()))
     log = made.folder / "fleet.transparency.merkle_log"
     with running("fleet", serve, log) as fleet:

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from provisioning import create
 from tests.bench import meter
 from tests.bench.load import ROLES
 from tests.bench.process import WAIT_S, Process, python, running
+from tests.support import one_site as create
 
 CABINET = "cab-bench"
 FACTORS = "de-2024-direct-duck-1"
@@ -83,7 +83,7 @@ def broker(made: Site) -> Iterator[Process]:
     found = shutil.which("mosquitto", path=places)
     if found is None:
         raise SystemExit("mosquitto is not on this machine: apt-get install mosquitto")
-    command = [found, "-c", str(made.folder / "broker/mosquitto.conf")]
+    command = ["env", f"--chdir={made.folder / 'broker'}", found, "-c", "mosquitto.conf"]
     with running("mosquitto", command, made.folder / "broker.log") as process:
         await_port(made.port)
         yield process

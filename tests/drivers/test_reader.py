@@ -29,12 +29,13 @@ class FarEnd:
             return self.image.answer(question)
         self.asked.append(len(question.reads))
         for read in list(question.reads)[:self.answered]:
-            question.feed(self._frame(read))
+            question.feed(self.frame_of(read))
         if self.fault:
             raise self.fault
         return question.result
 
-    def _frame(self, read):
+    def frame_of(self, read):
+        """Return the frame that answers a read."""
         try:
             cells = self.image.answer(read)
         except Refused as error:
@@ -104,7 +105,7 @@ def test_an_answer_that_comes_in_the_next_poll_is_not_taken_for_it():
     late = list(steps_of(device))
     assert all(value == Absent(NO_REPLY) for value in late[-1])
     burst, far = late[0], FarEnd({0: 1, 10: 2, 20: 3})
-    frames = [far._frame(read) for read in burst.reads]
+    frames = [far.frame_of(read) for read in burst.reads]
     steps = device.poll()
     question = next(steps)
     for data in frames:
@@ -127,7 +128,7 @@ def test_an_answer_behind_a_missing_one_does_not_count():
     steps = device.poll()
     burst, far = next(steps), FarEnd()
     for read in burst.reads[0], burst.reads[2]:
-        burst.feed(far._frame(read))
+        burst.feed(far.frame_of(read))
     try:
         steps.throw(NoReply("silent"))
     except StopIteration as stop:

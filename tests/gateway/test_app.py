@@ -21,7 +21,7 @@ from gateway.core.evidence import batch
 from gateway.core.reading import utc_ms
 from gateway.core.record import GAP, is_event
 from gateway.storage.restart import inflate
-from provisioning import create
+from tests.support import one_site as create
 from tests.support.cabinet_folder import EXAMPLE
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -12,11 +12,13 @@ import sys
 import aiomqtt
 import pytest
 
-from provisioning import create, parts
-from tests.provisioning.test_init import NOW, PARTS
+from provisioning import parts
+from tests.provisioning.test_request import NOW, PARTS
+from tests.support import one_site as create
+from tests.support.cabinets import make_cabinet
 from tests.support.parts import need, need_module
 
-AMQTT = [sys.executable, "-m", "amqtt.scripts.broker_script", "-c", "amqtt.yaml"]
+AMQTT = [sys.executable, "-m", "provisioning.amqtt_broker", "amqtt.yaml"]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MOSQUITTO = ["-c", "mosquitto.conf"]
 
@@ -48,13 +50,19 @@ def running(request, tmp_path):
         process.wait(10)
 
 
-def client(folder, port, name):
-    """Return an MQTT client with the certificate `name` of a site, or with none."""
+NAMES = {"fleet/client": "fleet", "keys/tls": "shop-1", None: "nobody"}
+
+
+def client(folder, port, name, identifier=None):
+    """Return an MQTT client with the certificate `name` of a site, or with none.
+
+    identifier: its client id; the certificate's name when not given."""
     context = ssl.create_default_context(cafile=folder / "ca/ca.crt")
     if name is not None:
         context.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
     return aiomqtt.Client("127.0.0.1", port, tls_context=context, timeout=5,
-                          protocol=aiomqtt.ProtocolVersion.V311, identifier=name or "nobody")
+                          protocol=aiomqtt.ProtocolVersion.V311,
+                          identifier=identifier or NAMES[name])
 
 
 async def connected(stack, folder, port, name):
@@ -88,6 +96,52 @@ async def test_a_receipt_kept_by_the_broker_reaches_a_gateway_that_comes_later(r
         await gateway.subscribe("wp/1/shop-1/receipt", qos=1)
         message = await asyncio.wait_for(anext(gateway.messages), 10)
         assert message.payload == b"signed"
+
+
+async def disturb(second, port, victim):
+    """Connect ten times with the certificate of another cabinet and the victim's client id;
+    return how often the broker took that."""
+    taken = 0
+    for _ in range(10):
+        with contextlib.suppress(aiomqtt.MqttError):
+            async with client(second, port, "keys/tls", victim):
+                taken += 1
+    return taken
+
+
+@pytest.mark.parametrize("victim", ["fleet/client", "keys/tls"])
+async def test_nobody_ends_anothers_session_by_using_its_client_id(running, tmp_path, victim):
+    folder, port = running
+    second = make_cabinet(tmp_path / "second", cabinet="shop-2")
+    create.join(second, folder / create.FLEET, NOW)
+    topic = "wp/1/shop-1/" + ("up" if victim == "fleet/client" else "receipt")
+    sender = "keys/tls" if victim == "fleet/client" else "fleet/client"
+    async with contextlib.AsyncExitStack() as stack:
+        session = await connected(stack, folder, port, victim)
+        await session.subscribe(topic, qos=1)
+        await disturb(second, port, NAMES[victim])
+        other = await connected(stack, folder, port, sender)
+        await other.publish(topic, b"still here", qos=1)
+        message = await asyncio.wait_for(anext(session.messages), 10)
+        assert message.payload == b"still here"
+
+
+async def test_a_cabinet_reaches_no_topic_of_another_even_under_its_client_id(running, tmp_path):
+    folder, port = running
+    second = make_cabinet(tmp_path / "second", cabinet="shop-2")
+    create.join(second, folder / create.FLEET, NOW)
+    async with contextlib.AsyncExitStack() as stack:
+        fleet = await connected(stack, folder, port, "fleet/client")
+        await fleet.subscribe("wp/1/+/up", qos=1)
+        await fleet.subscribe("wp/1/+/live")
+        with contextlib.suppress(aiomqtt.MqttError):
+            async with client(second, port, "keys/tls", "shop-1") as thief:
+                await thief.publish("wp/1/shop-1/live", b"forged")
+                await thief.publish("wp/1/shop-1/receipt", b"forged", retain=True)
+        async with client(second, port, "keys/tls", "shop-2") as own:
+            await own.publish("wp/1/shop-2/up", b"own", qos=1)
+        message = await asyncio.wait_for(anext(fleet.messages), 10)
+        assert (message.topic.value, message.payload) == ("wp/1/shop-2/up", b"own")
 
 
 async def test_without_a_certificate_there_is_no_connection(running):

@@ -18,6 +18,7 @@ from tests.support.journal_world import (
     records_of_batch,
 )
 from tests.support.memory_store import Fault, MemoryStore
+from tests.support.uncommitted import uncommitted
 
 DECLARING = (record.GAP, record.ALARM, record.IO_ERROR, record.TORN)
 
@@ -60,7 +61,7 @@ def hold_despite_loss(store, promise):
     """Start on damaged flash; return how many promised records are gone, all declared."""
     with nothing_escapes():
         journal = open_journal(store)
-        own = list(journal._buffer._loose)
+        own = list(uncommitted(journal))
         seq = journal.append_scan(9, 1, (9,))
         hold(journal.commit() == seq, "writable", "a commit after the start failed")
         if store.read_fault is not None and not store.read_fault.name:

@@ -171,7 +171,7 @@ def check(flash, life, operations):
         if not is_event(item):
             hold(item.ticks_ms == life.scans.get(item.seq), "another record", item)
             hold(item.values == values(item.ticks_ms), "changed", item)
-    for item in journal._buffer._loose:
+    for item in uncommitted(journal):
         hold(item.kind not in (GAP, ALARM), "false alarm", item)
     seq = journal.append_scan(7, 0, values(7000))
     hold(journal.commit() == seq, "a commit after the start failed", seq)
@@ -210,6 +210,7 @@ from gateway.core.journal.journal import Journal, Opening, Sealer  # noqa: E402
 from gateway.core.reading import ClockState, Point, Stream  # noqa: E402
 from gateway.core.record import ALARM, GAP, is_event  # noqa: E402
 from gateway.micro.store import Store  # noqa: E402
+from tests.support.uncommitted import uncommitted  # noqa: E402
 
 SCHEMA = (Stream("grid", (Point(1, -1, ""), Point(43, 0, ""))),)
 SEALER = Sealer(b"kid-0001", lambda data: bytes(64), None, CODEC_RAW)

@@ -2,8 +2,9 @@
 
 import datetime
 
-from provisioning import create, parts
+from provisioning import parts
 from provisioning.board_image import build
+from tests.support import one_site as create
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, tzinfo=datetime.UTC)
 PARTS = """

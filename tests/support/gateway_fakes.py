@@ -10,11 +10,10 @@ from gateway.timekeeping.clock import Clock, Scale, Sources
 ORIGIN_S = 1_780_272_000        # 2026-06-01T00:00:00Z
 
 
-def virtual_clock(speed=None, offset_s=0.0):
+def virtual_clock(speed=None, offset_s=lambda: 0.0, knowledge=lambda: (CLOCK_NTP, 5)):
     """Return a clock that follows the running loop; NTP within 20 ms, or simulated."""
     loop = asyncio.get_running_loop()
-    sources = Sources(lambda: ORIGIN_S + offset_s + loop.time(), loop.time,
-                      lambda: (CLOCK_NTP, 5))
+    sources = Sources(lambda: ORIGIN_S + offset_s() + loop.time(), loop.time, knowledge)
     scale = speed and Scale(speed, ORIGIN_S * 1000, ORIGIN_S * 1000)
     return Clock(scale, sources)
 

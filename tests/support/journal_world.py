@@ -16,6 +16,7 @@ from gateway.core.errors import Bug, Corrupt, FormatError, WattproofError
 from gateway.core.evidence import batch
 from gateway.core.journal.journal import Journal, Opening, Sealer
 from gateway.core.reading import ClockState, Point, Stream
+from tests.support.uncommitted import uncommitted
 
 SCHEMA = (Stream("meter", (Point(14, 0, ""), Point(43, 0, ""))),
           Stream("room", (Point(70, -1, ""),)))
@@ -102,7 +103,7 @@ class World:
         """Start (again) on the same store, as after a killed process."""
         self.store.failed_syncs.clear()         # the new process cannot know
         self.journal = open_journal(self.store, **self.changes)
-        found = self.journal._buffer._loose[0].seq - 1      # the rest was in RAM only
+        found = uncommitted(self.journal)[0].seq - 1      # the rest was in RAM only
         self.appended = self.appended[:found]
         self._note_own_events()
         return self
@@ -171,7 +172,7 @@ class World:
     def _note_own_events(self):
         """Learn the events that the journal appended itself; they are promised, too."""
         known = self.appended[-1].seq if self.appended else 0
-        for item in self.journal._buffer._loose:
+        for item in uncommitted(self.journal):
             if item.seq > known:
                 self.appended += (item,)
 
@@ -230,7 +231,7 @@ def verify(store, promise, faults=False):
             last_seq = batch.open_sealed(data)[1].last_seq
             hold(last_seq <= promise.dropped_to, "batch", f"{number} lost")
     hold(not promise.boots or journal.boot > max(promise.boots), "boot", "used twice")
-    own = journal._buffer._loose
+    own = uncommitted(journal)
     hold(faults or not [e for e in own if e.kind in (record.GAP, record.ALARM)], "false alarm",
          own)
     return journal
@@ -254,7 +255,7 @@ def _same_records(found, promise):
 
 def go_on(journal, promise):
     """Write on after a recovery; return the promise that holds from then on."""
-    appended = promise.appended[:journal._buffer._loose[0].seq - 1] + tuple(journal._buffer._loose)
+    appended = promise.appended[:uncommitted(journal)[0].seq - 1] + tuple(uncommitted(journal))
     with nothing_escapes():
         seq = journal.append_scan(7, 1, (777,))
         durable = journal.commit()

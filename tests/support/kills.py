@@ -27,6 +27,7 @@ from tests.support.journal_world import (
     start_on,
     verify,
 )
+from tests.support.uncommitted import uncommitted
 
 DISK_KIB = 16384
 NOTES = (3, 160)            # killed after so many notes at least, at most
@@ -48,7 +49,7 @@ class Telling(World):
     def start(self):
         """Start (again) on the same directory."""
         self.journal = open_journal(self.store)
-        self.appended = self.appended[:self.journal._buffer._loose[0].seq - 1]
+        self.appended = self.appended[:uncommitted(self.journal)[0].seq - 1]
         self._told[0] = min(self._told[0], len(self.appended))
         self._note_own_events()
         return self

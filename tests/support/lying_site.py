@@ -25,6 +25,7 @@ from gateway.storage import succession
 from gateway.storage.restart import last_read_utc_ms
 from tests.fleet import maker
 from tests.support.memory_store import LyingStore
+from tests.support.uncommitted import uncommitted
 
 DEVICE, FIRST_ID = "shop-1", b"\x11" * 16
 CLOCK = ClockState(CLOCK_SIMULATED, 0, maker.ORIGIN_MS, maker.UNCERTAINTY_MS)
@@ -43,7 +44,8 @@ class Site:
         self._folder, self._fleet = folder, Store(folder)
         self.desk = Desk(self._fleet, Registry(folder).find, Ed25519PrivateKey.generate(),
                          lambda: NOW_MS)
-        self._fleet._link.execute("PRAGMA synchronous = OFF")   # nobody cuts the fleet's power
+        self._fleet._link.execute(     # noqa: SLF001  for speed: nobody cuts the fleet's power
+            "PRAGMA synchronous = OFF")
         self._sealer = Sealer(paper.kid, self.key.sign, maker.deflate, batch.CODEC_DEFLATE)
         self._ids = random.Random(1)
         self.flash, self.at_s = LyingStore(), 0
@@ -61,7 +63,7 @@ class Site:
     def start(self):
         """Start the gateway on what its flash holds."""
         self.journal = Journal.open(self.flash, self._opening(), SEGMENT_BYTES)
-        self.opening_events = [(item.kind, item.body) for item in self.journal._buffer._loose]
+        self.opening_events = [(item.kind, item.body) for item in uncommitted(self.journal)]
         self.last_read_ms = last_read_utc_ms(self.journal)
         self.outbox = outbox.Outbox(DEVICE, self.journal)
         self.confirmed_seq = self.outbox.acknowledged_seq

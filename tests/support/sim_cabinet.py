@@ -22,14 +22,14 @@ from gateway import app
 from gateway.config import load as config
 from gateway.core.evidence import batch, chain, receipt
 from gateway.core.reading import CLOCK_NTP
-from gateway.delivery import evidence_lane
+from gateway.delivery import evidence_lane, uplink
 from gateway.polling import poller
 from gateway.signer import Signer
 from gateway.storage import writer
 from gateway.timekeeping import clock
-from provisioning import create
 from tests.bench import meter
 from tests.bench.load import NAMES, ROLES
+from tests.support import one_site as create
 from tests.support.sim_gateway import Transaction
 from tests.support.sim_truth import ORIGIN_S
 
@@ -157,8 +157,21 @@ class Gateway(app.Gateway):
     def __init__(self, cabinet, broker):
         super().__init__(cabinet)
         self.on_client = lambda: None
-        self.uplink._client = lambda: (
+        self.uplink.connect = lambda: (
             self.on_client(), broker.client(CABINET, Process(), QUEUE_MAX))[1]
+
+
+class Uplink(uplink.Uplink):
+    """The shipped uplink, over whatever `connect` returns.  connect: set before it runs."""
+
+    connect = None
+
+    def _client(self):
+        return self.connect()
+
+    def real_client(self):
+        """Return the client that the shipped uplink makes."""
+        return super()._client()
 
 
 def _sources():
@@ -174,6 +187,7 @@ def doors(noise=37):
     changes = (
         mock.patch.object(clock, "system_sources", _sources),
         mock.patch.object(app, "open_link", lambda _bus, its_clock: Bus(its_clock, noise)),
+        mock.patch.object(app, "Uplink", Uplink),
         mock.patch.object(app, "STATUS_S", STATUS_S),
         mock.patch.object(writer, "SETTLE_S", LOOK_S),
         mock.patch.object(evidence_lane, "IDLE_S", LOOK_S),

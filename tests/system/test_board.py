@@ -6,6 +6,7 @@ was to be programmed is there, or half of the block is erased).
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -17,7 +18,7 @@ import pytest
 
 from simulator.demo import checks
 from simulator.demo.board_run import BoardDemo
-from simulator.demo.processes import free_port, until
+from simulator.demo.processes import ProcessEnded, free_port, until
 from simulator.demo.run import parser, prepare_folder
 from tests.support.board_site import with_umqtt
 from tests.support.parts import need
@@ -110,11 +111,8 @@ async def cut(demo, number, dice):
         await demo.processes.stop("gateway", signal.SIGKILL)
         demo.options = ["--cut", str(dice.randrange(1, 60))]
         await demo.start_gateway()
-        running = demo.processes._running["gateway"]
-        try:
-            await asyncio.wait_for(running.process.wait(), 12)
-        except TimeoutError:
-            pass                                # fewer operations than that: the next kill ends it
+        with contextlib.suppress(ProcessEnded):     # at the cut, or: fewer operations than that
+            await until(lambda: False, "a cut", demo.processes, 12)
         demo.options = []
     else:
         await asyncio.sleep(dice.uniform(0.1, 3.0))

@@ -23,7 +23,6 @@ from fleet.store import writer as fleet_store
 from gateway.delivery.uplink import Uplink
 from gateway.signer import Signer, Verifier
 from gateway.timekeeping.clock import Clock, Scale
-from provisioning import enrol
 from tests.gateway.delivery.test_uplink import (
     CABINET,
     QUICK,
@@ -33,6 +32,7 @@ from tests.gateway.delivery.test_uplink import (
     settings_of,
     until,
 )
+from tests.support import one_site as enrol
 from tests.support.writer_desk import Desk
 
 KILLS = 50

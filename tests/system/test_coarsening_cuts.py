@@ -7,7 +7,7 @@ import pytest
 
 from gateway.core import record
 from gateway.core.evidence import downsampled
-from gateway.core.journal import batch_files, downsample, downsampled_files
+from gateway.core.journal import downsample
 from tests.support.coarse_cuts import (
     filled,
     make_coarser,
@@ -17,6 +17,11 @@ from tests.support.coarse_cuts import (
     run_faults,
     snapshots,
     verify,
+)
+from tests.support.coarse_mutants import (
+    coarse_batches_not_synced,
+    coarse_replaces_what_it_does_not_name,
+    originals_deleted_first,
 )
 from tests.support.journal_world import SEALER, Violated
 from tests.support.matrix import faults
@@ -57,38 +62,6 @@ def test_every_operation_of_coarsening_may_be_cut_or_fail(capsys):
                                                       downsampled.HOURS, downsampled.ENDS}
 
 
-def planted_originals_first(patch):
-    """Delete what is replaced before what stands for it is durable."""
-    real = downsampled_files.CoarseBatches._put
-
-    def put(self, name, number, data):
-        for original in [one for one in self.numbers() if one <= number][:16]:
-            for path in self._paths(original):
-                self.store.remove(path)
-        self.store.sync_dir()
-        real(self, name, number, data)
-    patch.setattr(downsampled_files.CoarseBatches, "_put", put)
-
-
-def planted_no_sync(patch):
-    """Believe that a written file is durable."""
-    def put(self, name, number, data):
-        self.store.create(name)
-        self.store.write(name, 0, batch_files.seal_file(data, self._journal_id, number))
-    patch.setattr(downsampled_files.CoarseBatches, "_put", put)
-
-
-def planted_coarse_wins(patch):
-    """Take a coarse file although everything that it replaces still stands."""
-    def adopt(self, last, span):
-        for number in range(span.first, last + 1):
-            self._torn += self._paths(number)
-            batch_files.Batches._drop(self, number)
-        self._spans[last] = span
-        self._numbers.add(last)
-    patch.setattr(downsampled_files.CoarseBatches, "_adopt", adopt)
-
-
 def planted_last_reading_dropped(patch):
     """Keep the first reading of a quarter hour only."""
     real = downsample.thin
@@ -107,8 +80,9 @@ def planted_events_dropped(patch):
         item for item in real(*given) if not downsample.is_event(item)])
 
 
-@pytest.mark.parametrize("plant", [planted_originals_first, planted_no_sync, planted_coarse_wins,
-                                   planted_last_reading_dropped, planted_events_dropped])
+@pytest.mark.parametrize("plant", [
+    originals_deleted_first, coarse_batches_not_synced, coarse_replaces_what_it_does_not_name,
+    planted_last_reading_dropped, planted_events_dropped])
 def test_a_planted_mistake_is_found(plant, monkeypatch):
     image, truth = filled(*SIZES[1])
     plant(monkeypatch)

@@ -5,6 +5,7 @@ in coarse hours (60 s polling), in which nothing may be found without a mutant.
 """
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,12 +17,16 @@ from fleet.store import writer as fleet_store
 from gateway import signer
 from gateway.core.errors import BrokenChain, WattproofError
 from gateway.core.evidence import batch
-from gateway.core.journal import batch_files, buffer, downsample, downsampled_files, outbox
+from gateway.core.journal import batch_files, buffer, downsample, outbox
 from gateway.delivery import evidence_lane, uplink
 from gateway.storage import writer
 from gateway.timekeeping import clock
 from tests.support import sim_gateway, sim_world
-from tests.support.memory_store import MemoryStore
+from tests.support.coarse_mutants import (
+    coarse_replaces_what_it_does_not_name,
+    originals_deleted_first,
+)
+from tests.support.stored import change
 
 # Generous: a time-out would be taken for a mistake that was found.
 pytestmark = pytest.mark.timeout(1800)
@@ -174,15 +179,15 @@ def receipt_before_the_commit(patch):
             self.store = store
 
         def __enter__(self):
-            if not self.store._link.in_transaction:
-                self.store._link.execute("BEGIN IMMEDIATE")
+            if getattr(self.store, "under_way", None) is None:
+                self.store.under_way = real(self.store)
+                self.store.under_way.__enter__()
 
         def __exit__(self, kind, error, trace):
             self.store.late = (getattr(self.store, "late", 0) + 1) % 4
-            if kind is not None:
-                self.store._link.execute("ROLLBACK")
-            elif self.store.late == 0:
-                self.store._link.execute("COMMIT")
+            if kind is not None or self.store.late == 0:
+                under_way, self.store.under_way = self.store.under_way, None
+                under_way.__exit__(kind, error, trace)
     real = fleet_store.Store.transaction
     patch.setattr(fleet_store.Store, "transaction", lambda self: Late(self) if hasattr(
         self, "epoch") else real(self))
@@ -194,24 +199,30 @@ def low_water_is_the_highest(patch):
 
     def advance(self, device, journal):
         found = real(self, device, journal)
-        row = self._one("SELECT last_seq, link FROM batches WHERE device = ? AND journal = ? "
-                        "ORDER BY number DESC LIMIT 1", device, journal)
-        return found._replace(low_water=row[0], link=row[1])
+        newest = self.held(SimpleNamespace(batch=SimpleNamespace(
+            device=device, journal_id=journal, number=-9, first_seq=0, last_seq=1 << 53))).overlap
+        return found._replace(low_water=newest.last_seq, link=newest.link)
     patch.setattr(fleet_store.Store, "advance", advance)
 
 
 def sent_twice_counts_twice(patch):
     """A duplicate is booked again."""
-    real = DESK._book
+    init, receive_all = DESK.__init__, DESK.receive_all
 
-    def book(self, opened):
-        verdict, held = real(self, opened)
-        if verdict == admission.DUPLICATE:
-            self._store._link.execute(
-                "UPDATE scan_parts SET count = 2 * count WHERE batch = (SELECT id FROM "
-                "batches WHERE number = ?)", (opened.batch.number,))
-        return verdict, held
-    patch.setattr(DESK, "_book", book)
+    def remember(self, store, *given):
+        self.its_store = store
+        init(self, store, *given)
+
+    def book_again(self, messages):
+        outcomes = receive_all(self, messages)
+        for (_, sealed), outcome in zip(messages, outcomes, strict=True):
+            if outcome.code == admission.DUPLICATE:
+                change(self.its_store, "UPDATE scan_parts SET count = 2 * count WHERE batch = "
+                       "(SELECT id FROM batches WHERE number = ?)",
+                       batch.open_sealed(sealed)[1].number)
+        return outcomes
+    patch.setattr(DESK, "__init__", remember)
+    patch.setattr(DESK, "receive_all", book_again)
 
 
 def fork_taken_for_a_duplicate(patch):
@@ -289,40 +300,6 @@ def events_dropped_by_coarsening(patch):
     real = downsample.thin
     patch.setattr(downsample, "thin", lambda *given: [
         item for item in real(*given) if hasattr(item, "stream")])
-
-
-def originals_deleted_first(patch):
-    """The batches that a coarse one is to stand for are deleted before it is durable."""
-    real = MemoryStore.create
-
-    def create(self, name):
-        if downsampled_files.parse_name(name):
-            for original in originals([*self.list(), name]):
-                self.remove(original)
-            self.sync_dir()
-        real(self, name)
-    patch.setattr(MemoryStore, "create", create)
-
-
-def originals(names):
-    """Return the files of batches that a coarse one among the names stands for."""
-    spans = [parts[:3] for parts in map(downsampled_files.parse_name, names) if parts]
-    whole = [(name, *parts) for name in names if (parts := batch_files.parse_name(name))]
-    return [name for name, journal, number, _ in whole
-            if any(journal == its and first <= number <= last for its, first, last in spans)]
-
-
-def coarse_replaces_what_it_does_not_name(patch):
-    """At a start a coarse batch is believed although all that it stands for is there, too: it
-    may never have become durable."""
-    real = downsampled_files.CoarseBatches.__init__
-
-    def init(self, store, journal_id, names):
-        gone = originals(names)
-        for name in gone:
-            store.remove(name)
-        real(self, store, journal_id, [name for name in names if name not in gone])
-    patch.setattr(downsampled_files.CoarseBatches, "__init__", init)
 
 
 def coarse_counts_beside_its_originals(patch):

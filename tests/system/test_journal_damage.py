@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from gateway.core import record
+from gateway.core.evidence import batch
 from gateway.core.journal import segment
 from tests.support.bad_flash import (
     flips,
@@ -21,12 +22,13 @@ from tests.support.bad_flash import (
 from tests.support.journal_world import SEALER, World, open_journal
 from tests.support.memory_store import SECTOR, Fault, MemoryStore
 from tests.support.quick import quick
+from tests.support.uncommitted import uncommitted
 
 SKIPPED = 1 << 20
 
 
 def events_of(journal, kind):
-    return [item.body for item in journal._buffer._loose
+    return [item.body for item in uncommitted(journal)
             if record.is_event(item) and item.kind == kind]
 
 
@@ -56,10 +58,11 @@ def test_an_unreadable_last_batch_keeps_number_and_chain_and_is_named():
     store = MemoryStore(image_of(world))
     store.read_fault = Fault(name=max(n for n in store.list() if n[0] == "b"))
     journal = open_journal(store)
-    assert journal._sealed.number == before and journal._sealed.chain == link
+    assert journal.stats()["last_batch"] == before
     assert events_of(journal, record.ALARM)[0][0] == "batch-missing"
     journal.commit()
     assert journal.seal(SEALER) == before + 1
+    assert batch.open_sealed(journal.read_batch(before + 1))[1].prev == link
 
 
 def test_an_unreadable_segment_skips_numbers_that_may_stand_in_it():
@@ -70,7 +73,7 @@ def test_an_unreadable_segment_skips_numbers_that_may_stand_in_it():
     store = MemoryStore(image)
     store.read_fault = Fault(name=newest)
     journal = open_journal(store)
-    assert journal._buffer._loose[0].seq > SKIPPED > last
+    assert uncommitted(journal)[0].seq > SKIPPED > last
     assert "whatever stood in segment " + newest in [b[3] for b in events_of(journal, record.GAP)]
     journal.commit()
     store.calm()
@@ -96,7 +99,7 @@ def test_a_segment_without_headers_is_declared_and_left_alone():
     store = MemoryStore(image)
     journal = open_journal(store)
     assert len(events_of(journal, record.GAP)) == 1
-    assert journal._buffer._loose[0].seq > world.durable
+    assert uncommitted(journal)[0].seq > world.durable
     journal.commit()
     assert store.read(newest, 0, 4096) == image[newest]
 

@@ -145,3 +145,13 @@ def test_every_flipped_bit_of_a_hand_over_is_named(made, checker):
     for at in range(0, size, 23):
         faults = judged(checker, made, replaced(0, flipped(at)))
         assert [fault for fault in faults if fault.startswith(FIRST)], at
+
+
+def test_the_key_of_the_first_board_leads_to_those_after_it_and_none_leads_back(made, checker):
+    boards, key = made[1], made[2].public_key().public_bytes_raw()
+    first = checker.Bundle(made[0], key, (), [boards[0].public])
+    assert first.faults == []
+    last = checker.Bundle(made[0], key, (), [boards[-1].public])
+    assert [fault.split(":")[0] for fault in last.faults] == [
+        f"shop-1, journal {digits}" for digits in ("00000000", "01010101")]
+    assert all("no hand-over from one leads to it" in fault for fault in last.faults)

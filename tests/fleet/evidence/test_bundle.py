@@ -40,4 +40,4 @@ def test_a_head_of_nothing_is_not_signed(store):
 def test_the_commands_of_evidence_say_what_is_missing(tmp_path, capsys, gateway):
     data = ["--data", str(tmp_path), "--out", str(tmp_path / "x")]
     assert command.main(["tree-head", *data]) == 1
-    assert "provisioning enrol" in capsys.readouterr().err
+    assert "fleet init" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from fleet.web.snapshot import EMPTY
 from gateway.core import record
 from gateway.core.evidence import batch, chain, handover, receipt
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
+from tests.support.stored import rows
 
 SHORT_S = 60
 
@@ -106,7 +107,7 @@ def test_a_clone_is_told_within_one_batch_and_both_sides_are_kept(desk, gateway,
     (found,) = told(tmp_path)
     assert (found.kind, found.place, found.count) == (incidents.CLONE, "1", 1)
     assert "a clone or a restored board" in found.detail
-    kept = store._link.execute("SELECT sealed FROM quarantine").fetchall()
+    kept = rows(store, "SELECT sealed FROM quarantine")
     assert kept == [(other,)]
     assert content(desk.receive("shop-1", gateway.seal(seconds=SHORT_S))).low_water == 133
 
@@ -125,7 +126,7 @@ def test_a_clone_that_goes_on_is_refused_for_good_and_only_counted(desk, gateway
         assert content(outcome).low_water == 67
     assert told(tmp_path, incidents.CLONE)[0].count == 2
     assert [one.count for one in told(tmp_path, incidents.CHAIN)] == [80]
-    assert store._link.execute("SELECT count(*) FROM quarantine").fetchone()[0] <= 64
+    assert rows(store, "SELECT count(*) FROM quarantine")[0][0] <= 64
     assert Reader(tmp_path).journals("shop-1")[0].records == 67
     late = [gateway.seal(seconds=SHORT_S) for _ in range(2)]            # the first side goes on,
     assert desk.receive("shop-1", late[1]).code == "broken-chain"       # but only in order
@@ -227,10 +228,9 @@ def test_poison_is_refused_twice_then_kept_unbooked_and_the_stream_goes_on(desk,
     assert (found.kind, found.place) == (incidents.QUARANTINED, "2")
     assert found.detail.startswith("batch 2: received, not booked: ")
     assert Reader(tmp_path).refused("shop-1") == {"bad-schema": 3}
-    booked = store._link.execute("SELECT number FROM batches WHERE reduced = 1").fetchall()
+    booked = rows(store, "SELECT number FROM batches WHERE reduced = 1")
     assert booked == [(1,), (3,)]
-    assert store._link.execute("SELECT sealed FROM batches WHERE number = 2").fetchone() == (
-        poison,)
+    assert rows(store, "SELECT sealed FROM batches WHERE number = 2") == [(poison,)]
 
 
 def test_poison_of_a_stranger_or_that_does_not_fit_the_chain_is_never_kept(desk, gateway, store):
@@ -241,7 +241,7 @@ def test_poison_of_a_stranger_or_that_does_not_fit_the_chain_is_never_kept(desk,
     for _ in range(5):
         assert desk.receive("shop-1", foreign).code == "bad-signature"
         assert desk.receive("shop-1", fork).receipt is None
-    assert store._link.execute("SELECT count(*) FROM batches").fetchone() == (1,)
+    assert rows(store, "SELECT count(*) FROM batches") == [(1,)]
 
 
 def test_content_that_arithmetic_cannot_take_is_stored_and_named_not_booked(store, gateway,

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import threading
 from collections import namedtuple
+from types import SimpleNamespace
 
 import aiomqtt
 import pytest
@@ -22,9 +23,10 @@ from fleet.store.writer import Store
 from gateway.aio.task_group import together
 from gateway.core.errors import ConfigError
 from gateway.core.evidence import receipt
-from provisioning import create, enrol, parts
+from provisioning import parts
 from tests.fleet.maker import ORIGIN_MS, PaperGateway, live
-from tests.provisioning.test_init import NOW, PARTS
+from tests.provisioning.test_request import NOW, PARTS
+from tests.support import one_site as create
 from tests.support.parts import need
 
 Place = namedtuple("Place", ("site", "data", "port", "broker"))
@@ -40,9 +42,9 @@ def place(tmp_path):
     text = PARTS.replace("18883", str(port)).replace("broker.example", "127.0.0.1")
     (tmp_path / "parts.toml").write_text(text)
     create.site(parts.load(tmp_path / "parts.toml"), tmp_path / "site", NOW)
-    enrol.enrol(tmp_path / "site", tmp_path / "fleet", NOW)
+    create.enrol(tmp_path / "site", tmp_path / "fleet", NOW)
     with (tmp_path / "broker.log").open("wb") as log:
-        broker = subprocess.Popen([program, "-c", "site/broker/mosquitto.conf"], cwd=tmp_path,
+        broker = subprocess.Popen([program, "-c", "mosquitto.conf"], cwd=tmp_path / "site/broker",
                                   stdout=log, stderr=log)
     yield Place(tmp_path / "site", tmp_path / "fleet", port, broker)
     broker.terminate()
@@ -117,10 +119,23 @@ async def test_receipts_are_said_again_to_a_broker_that_forgot_them(place):
 
 
 class Line:
-    """A client that notes what is published and grants what it is told to."""
+    """A client that notes what is published and grants what it is told to.
 
-    def __init__(self, granted=(1, 0)):
-        self.granted, self.said = granted, []
+    groups: of (device, sealed); the next comes when the receiver has done with the one before.
+    """
+
+    def __init__(self, granted=(1, 0), groups=()):
+        self.granted, self.groups, self.said = granted, groups, []
+        self.live = LiveTable()
+
+    @property
+    async def messages(self):
+        """Yield every message, then break as a lost connection does."""
+        for group in self.groups:
+            for device, sealed in group:
+                yield SimpleNamespace(topic=aiomqtt.Topic(f"wp/1/{device}/up"), payload=sealed)
+            await self.live.changed(15)
+        raise aiomqtt.MqttError("lost")
 
     async def publish(self, topic, payload, **_):
         """Note it."""
@@ -150,31 +165,50 @@ class FullDesk:
             raise sqlite3.OperationalError("database or disk is full")
         return [Outcome("admit", "", b"receipt", device, 1) for device, _ in messages]
 
+    def receipts(self):
+        """Return none: nothing is stored."""
+        return []
+
+
+class LineLost(Exception):
+    """The line broke, and that is the end of the test."""
+
+
+def receiver_on(line, desk):
+    """Return a receiver whose broker is a Line."""
+    class Connected(Receiver):
+        def _client(self):
+            return line
+    return Connected(SimpleNamespace(host="broker", port=1), desk, line.live)
+
+
+async def until_lost(line, desk):
+    """Run a receiver until its line breaks; return it."""
+    async def stop(_seconds):
+        raise LineLost
+    receiver = receiver_on(line, desk)
+    with pytest.raises(LineLost):
+        await receiver.run(stop)
+    return receiver
+
 
 async def test_a_full_disk_gives_no_receipt_and_the_service_goes_on():
-    desk, line = FullDesk(), Line()
-    receiver = Receiver(None, desk, LiveTable())
-    for _ in range(2):
-        await receiver._take(line, [("shop-1", b"sealed")])
+    desk, line = FullDesk(), Line(groups=[[("shop-1", b"sealed")]] * 2)
+    await until_lost(line, desk)
     assert (desk.asked, line.said) == ([1, 1], [])
 
 
 async def test_of_batches_that_do_not_go_in_together_each_is_tried_alone():
-    desk, line = FullDesk(takes=(b"small",)), Line()
-    receiver = Receiver(None, desk, LiveTable())
-    await receiver._take(line, [("shop-1", b"large"), ("shop-2", b"small")])
+    desk = FullDesk(takes=(b"small",))
+    line = Line(groups=[[("shop-1", b"large"), ("shop-2", b"small")]])
+    await until_lost(line, desk)
     assert desk.asked == [2, 1, 1]
     assert line.said == [("wp/1/shop-2/receipt", b"receipt")]
 
 
-async def test_a_broker_that_lets_the_fleet_hear_nothing_is_told(place):
-    class Deaf(Receiver):
-        def _client(self):
-            return Line(granted=(128, 128))
-    receiver = Deaf(settings.load(place.data), FullDesk(), LiveTable())
-    with pytest.raises(OSError, match="its access list does not know"):
-        await receiver._session()
-    assert not receiver.connected
+async def test_a_broker_that_lets_the_fleet_hear_nothing_is_told(caplog):
+    receiver = await until_lost(Line(granted=(128, 128)), FullDesk())
+    assert "its access list does not know" in caplog.text and not receiver.connected
 
 
 async def test_a_stop_at_the_very_moment_the_line_breaks_still_stops(place):
@@ -209,7 +243,7 @@ def test_a_port_that_is_taken_is_told_with_the_next_step():
 
 
 def test_a_fleet_nobody_enrolled_at_is_told_with_the_next_step(tmp_path):
-    with pytest.raises(ConfigError, match="python -m provisioning enrol"):
+    with pytest.raises(ConfigError, match="python -m fleet init"):
         settings.load(tmp_path)
 
 
@@ -243,15 +277,17 @@ def test_a_name_that_would_open_the_page_to_others_is_refused(names, place):
         settings.load(place.data)
 
 
-async def test_a_cancelled_receiver_ends_after_the_commit_under_way(monkeypatch):
+async def test_a_cancelled_receiver_ends_after_the_commit_under_way():
     began, go, ended = asyncio.Event(), threading.Event(), []
-    loop, receiver = asyncio.get_running_loop(), Receiver(None, None, None)
+    loop = asyncio.get_running_loop()
 
-    def commit():
-        loop.call_soon_threadsafe(began.set)
-        ended.append(go.wait(10))
-    monkeypatch.setattr(receiver, "_session", lambda: receiver._on_thread(commit))
-    task = asyncio.create_task(receiver.run())
+    class SlowDesk(FullDesk):
+        def receive_all(self, messages):
+            loop.call_soon_threadsafe(began.set)
+            ended.append(go.wait(10))
+            return []
+    line = Line(groups=[[("shop-1", b"sealed")]])
+    task = asyncio.create_task(receiver_on(line, SlowDesk()).run())
     await began.wait()
     task.cancel()
     threading.Timer(0.05, go.set).start()

@@ -16,6 +16,7 @@ from fleet.store.reader import Reader
 from fleet.store.writer import REFUSED_MAX, Store
 from gateway.core.evidence import receipt
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
+from tests.support.stored import change, rows
 
 ROOT = Path(__file__).resolve().parents[3]
 # Admits what it is given and dies by SIGKILL at the named moment of the second batch.
@@ -88,14 +89,15 @@ def test_refused_batches_cannot_fill_the_disk(desk, store, tmp_path):
     with store.transaction():
         for number in range(REFUSED_MAX + 50):
             store.refuse("ghost-1", "bad-schema", "x" * 5000, (number, b"", 1))
-    rows = store._link.execute("SELECT count(*), max(length(detail)) FROM refused").fetchone()
-    assert rows == (REFUSED_MAX, 300)
+    kept = rows(store, "SELECT count(*), max(length(detail)) FROM refused")[0]
+    assert kept == (REFUSED_MAX, 300)
     assert Reader(tmp_path).refused("ghost-1") == {"bad-schema": REFUSED_MAX + 50}
 
 
 def test_the_store_syncs_at_every_commit(store):
-    assert store._link.execute("PRAGMA synchronous").fetchone() == (2,)
-    assert store._link.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    own = store._link           # noqa: SLF001  this setting is the connection's, not the file's
+    assert own.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert rows(store, "PRAGMA journal_mode") == [("wal",)]
 
 
 def test_a_broken_database_is_told_with_the_next_step(tmp_path):
@@ -116,11 +118,12 @@ def test_the_low_water_mark_stops_before_a_batch_that_names_another_predecessor(
                                                                                 store):
     for _ in range(3):
         desk.receive("shop-1", gateway.seal(seconds=60))
+    from_the_start = ("UPDATE chains SET low_water = 0, number = 0, link = (SELECT prev "
+                      "FROM batches WHERE number = 1)")
+    change(store, from_the_start)
     with store.transaction():
-        store._link.execute("UPDATE chains SET low_water = 0, number = 0, link = (SELECT prev "
-                            "FROM batches WHERE number = 1)")
         assert store.advance("shop-1", gateway.journal_id).low_water == 67 + 66 + 66
-        store._link.execute("UPDATE chains SET low_water = 0, number = 0, link = (SELECT prev "
-                            "FROM batches WHERE number = 1)")
-        store._link.execute("UPDATE batches SET prev = zeroblob(32) WHERE number = 3")
+    change(store, from_the_start)
+    change(store, "UPDATE batches SET prev = zeroblob(32) WHERE number = 3")
+    with store.transaction():
         assert store.advance("shop-1", gateway.journal_id).low_water == 67 + 66

@@ -7,7 +7,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from scitt_cose import cose_sign1, receipt
 
 from fleet.evidence import evidence
-from fleet.formats.registry import verified
+from fleet.formats.registry import Registry, verified
+from fleet.ingest.ingest import Desk
 from fleet.store.writer import connect
 from fleet.transparency import merkle, proofs
 from fleet.transparency.merkle_log import Log
@@ -54,9 +55,10 @@ def test_a_store_from_before_the_log_gets_its_leaves_in_order_of_arrival(filled,
     connection.close()
 
 
-def test_the_head_of_a_day_holds_what_had_arrived_by_its_end(store, desk, gateway):
+def test_the_head_of_a_day_holds_what_had_arrived_by_its_end(tmp_path, store, receipt_key, gateway):
     for after_ms in (0, DAY_MS - 1, DAY_MS, 3 * DAY_MS):
-        desk._now_ms = lambda after_ms=after_ms: ORIGIN_MS + after_ms
+        desk = Desk(store, Registry(tmp_path).find, receipt_key,
+                    lambda after_ms=after_ms: ORIGIN_MS + after_ms)
         assert desk.receive("shop-1", gateway.seal(seconds=60)).code == "admit"
     sizes = [store.log.day(ORIGIN_MS + day * DAY_MS).size for day in range(4)]
     assert sizes == [2, 3, 3, 4]

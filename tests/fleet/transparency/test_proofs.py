@@ -22,14 +22,16 @@ PROSE = "shop-1: records 5..9 are missing before batch 3"
 
 
 def today(batches, *codes, what="shop-1: something"):
-    """Return the part of a report of today that tells of its evidence."""
+    """Return the part of a report of today that the page's proof is made of."""
     return {"evidence": {"faults": [what for _ in codes], "fault_codes": list(codes),
-                         "journals": [{"records": 990 * batches, "batches": batches}]}}
+                         "journals": [{"records": 990 * batches, "batches": batches}],
+                         "coverage": 1, "gap_list": [], "clock_uncertainty_s": 0},
+            "quality": {}}
 
 
 def chain(**changes):
     """Return the line of a snapshot that says whether evidence is unbroken."""
-    line = proof._chain(EMPTY._replace(**changes))
+    line = proof.lines(EMPTY._replace(**changes), None, None)[1]
     return line._replace(text=line.text.replace("\u202f", " "))
 
 
@@ -84,7 +86,8 @@ def test_the_page_of_a_store_with_a_changed_batch_is_red(desk, gateway, tmp_path
     for _ in range(6):
         desk.receive("shop-1", gateway.seal())
     spoil(tmp_path, DAMAGE[0][0])
-    line = proof._chain(Snapshots(tmp_path, None).get(Registry(tmp_path).find("shop-1")))
+    snapshot = Snapshots(tmp_path, None).get(Registry(tmp_path).find("shop-1"))
+    line = proof.lines(snapshot, None, None)[1]
     assert line.state == proof.BAD and "signature does not fit" in line.text
 
 
@@ -120,7 +123,7 @@ def test_a_gateway_that_cannot_write_is_told_in_words_with_the_next_step():
 
 
 def test_what_was_refused_is_told_in_whole_words():
-    found = proof._refused(EMPTY._replace(refused={"bad-schema": 1, "fork": 2}))
+    found = proof.lines(EMPTY._replace(refused={"bad-schema": 1, "fork": 2}), None, None)[6]
     assert (found.state, found.text) == (proof.BAD, (
         "1 message that cannot be read. 2 messages that contradict what is stored (copied key or "
         "restored board). None of it counts, and nothing else is affected."))

@@ -303,7 +303,7 @@ async def test_live_events_carry_the_page_part_and_the_charts(tmp_path, gateway,
     registry = Registry(tmp_path)
     pages = app.Pages(app.Desk(tmp_path, registry, table, receiver, None))
     table.take("shop-1", live(), clock_now(), 0)
-    stream = pages._stream(registry.find("shop-1"))
+    stream = (await pages.events(SimpleNamespace(path_params={"site": "shop"}))).body_iterator
     first, second = await anext(stream), await anext(stream)
     await stream.aclose()
     assert first.startswith("event: live\ndata: ") and first.endswith("\n\n")
@@ -316,7 +316,7 @@ async def test_a_broker_that_is_away_is_told_in_a_sentence_of_its_own(tmp_path, 
     registry = Registry(tmp_path)
     pages = app.Pages(app.Desk(tmp_path, registry, table, receiver, None))
     table.take("shop-1", live(), clock_now(), 0)
-    stream = pages._stream(registry.find("shop-1"))
+    stream = (await pages.events(SimpleNamespace(path_params={"site": "shop"}))).body_iterator
     first = await anext(stream)
     await stream.aclose()
     assert "received just now. The broker is not connected at the moment." in first

@@ -62,8 +62,8 @@ def test_the_keep_alive_is_looked_after_six_times_in_its_period_until_the_line_i
             return (MQTTErrorCode.MQTT_ERR_SUCCESS if len(looks) < 8
                     else MQTTErrorCode.MQTT_ERR_CONN_LOST)
         client = Client("broker", keepalive=30)
-        client._client = SimpleNamespace(loop_misc=loop_misc)
-        await client._misc_loop()
+        client._client = SimpleNamespace(loop_misc=loop_misc)   # noqa: SLF001  aiomqtt's
+        await client._misc_loop()         # noqa: SLF001  aiomqtt calls it by this name
         return looks
     assert run(go()) == [0, 5, 10, 15, 20, 25, 30, 35]
-    assert callable(aiomqtt.Client._misc_loop)      # or ours would be called by nobody
+    assert callable(aiomqtt.Client._misc_loop)      # noqa: SLF001  or nobody would call ours

@@ -31,7 +31,7 @@ from gateway.storage import succession
 from gateway.storage.restart import inflate
 from gateway.timekeeping.clock import Clock, Scale
 from gateway.tls import tls_context
-from provisioning import create
+from tests.support import one_site as create
 from tests.support.cabinet_folder import EXAMPLE
 from tests.support.parts import need, need_module
 from tests.support.writer_desk import Desk
@@ -75,7 +75,7 @@ class Broker:
 
     def __init__(self, kind, folder, log):
         need_module("amqtt") if kind == "amqtt" else need("mosquitto")
-        self.command = ([sys.executable, "-m", "amqtt.scripts.broker_script", "-c", "amqtt.yaml"]
+        self.command = ([sys.executable, "-m", "provisioning.amqtt_broker", "amqtt.yaml"]
                         if kind == "amqtt" else [need("mosquitto"), "-c", "mosquitto.conf"])
         self.folder, self.log, self.process = folder / "broker", log, None
 

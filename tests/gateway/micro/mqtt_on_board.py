@@ -33,22 +33,30 @@ class Stream:
         self.said = b""
 
 
-def client(said=b"", got=None):
+async def client(said=b"", got=None):
+    """Return (connected client, list of its later writes) of a broker that says these bytes."""
     made = Client(("board-1", 30), ("localhost", 8883, "localhost"), None,
                   lambda topic, data: got.append((topic, data)))
-    made._stream = Stream(said)
-    return made
+    stream = Stream(b"\x20\x02\x00\x00" + said)
+
+    async def dial(_host, _port, **_tls):
+        return stream, stream
+    asyncio.open_connection = dial
+    await made.open()
+    assert stream.writes == [b"\x10\x13\x00\x04MQTT\x04\x02\x00\x1e\x00\x07board-1"]
+    stream.writes = []
+    return made, stream
 
 
 async def a_message_goes_out_in_one_write():
-    board = client()
+    board, stream = await client()
     assert await board.post("wp/1/b/up", b"x" * 300) == 1
-    assert board._stream.writes == [
+    assert stream.writes == [
         b"\x32\xb9\x02\x00\x09wp/1/b/up\x00\x01" + b"x" * 300]
 
 
 async def packet_ids_wrap_and_are_never_zero():
-    board = client()
+    board, _ = await client()
     board.pid = 65534
     ids = []
     for _ in range(3):
@@ -57,21 +65,21 @@ async def packet_ids_wrap_and_are_never_zero():
 
 
 async def an_acknowledgement_names_its_packet():
-    board = client(b"\x40\x02\x01\x07")
+    board, _ = await client(b"\x40\x02\x01\x07")
     await board.take()
     assert board.acknowledged == 0x107
 
 
 async def a_message_is_given_and_acknowledged():
     got = []
-    board = client(b"\x32\x09\x00\x03a/b\x00\x05hi", got)
+    board, stream = await client(b"\x32\x09\x00\x03a/b\x00\x05hi", got)
     await board.take()
     assert got == [(b"a/b", b"hi")]
-    assert board._stream.writes == [b"\x40\x02\x00\x05"]
+    assert stream.writes == [b"\x40\x02\x00\x05"]
 
 
 async def a_refused_subscription_is_told():
-    board = client(b"\x90\x03\x00\x01\x80")
+    board, _ = await client(b"\x90\x03\x00\x01\x80")
     await board.listen("a/b")
     try:
         await board.take()
@@ -83,17 +91,17 @@ async def a_refused_subscription_is_told():
 async def a_packet_that_is_too_long_ends_the_connection():
     for said in (b"\x30\xff\xff\x7f", b"\x30\xff\xff\xff\xff\x01"):
         try:
-            await client(said).take()
+            await (await client(said))[0].take()
         except OSError:
             continue
         raise AssertionError(said)
 
 
 async def a_ping_and_its_answer_pass():
-    board = client(b"\xd0\x00")
+    board, stream = await client(b"\xd0\x00")
     await board.heartbeat()
     await board.take()
-    assert board._stream.writes == [b"\xc0\x00"]
+    assert stream.writes == [b"\xc0\x00"]
 
 
 CASES = (

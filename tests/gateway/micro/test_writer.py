@@ -26,12 +26,12 @@ def test_gaps_that_find_no_room_become_one_that_is_told_when_there_is():
     writer = Writer(journal, StandingClock(), None, (1, 1), print)
     writer.event(3, GAP, [-1, 100, 200, "polling was late"])
     writer.event(4, CLOCK, [1, 2])
-    writer._take()
+    writer.take()
     writer.event(5, GAP, [-1, 300, 400, "polling was late"])
-    writer._take()
-    writer._take()
+    writer.take()
+    writer.take()
     assert journal.events == []
     journal.room = True
-    writer._take()
-    writer._take()
+    writer.take()
+    writer.take()
     assert journal.events == [(GAP, [-1, 100, 400, "polling was late"])]

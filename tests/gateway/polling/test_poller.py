@@ -31,7 +31,9 @@ class Bench:
         self.link = FakeLink(self.clock, answers, **link)
         self.items = []
         self.units = [unit(f"u{n}", n, timeout_s) for n in answers]
-        line = Line(type("Bus", (), {"name": "b"}), self.clock, self.open)
+        line = Line(type("Bus", (), {"name": "b"}), self.clock,
+                    lambda bus, clock: self.opener(bus, clock))
+        self.opener = self.open
         self.poller = BusPoller(line, self.units, self.clock, self.put)
         self.opened = 0
 
@@ -207,10 +209,10 @@ def test_a_crash_is_counted_and_the_bus_comes_back_with_its_gap_declared():
 def test_a_port_that_does_not_exist_gives_reasons_and_is_tried_again():
     async def go():
         made = Bench({0: lambda n: 5})
-        good, made.poller.line._opener = made.poller.line._opener, _no_port
+        made.opener = _no_port
         task = asyncio.create_task(made.run_for(300))
         await asyncio.sleep(100)
-        made.poller.line._opener = good
+        made.opener = made.open
         await task
         return made
     made = run(go())

@@ -11,6 +11,7 @@ from gateway.core.errors import StoreError
 from gateway.core.journal.journal import Journal
 from gateway.storage.store import FlashStore
 from tests.support.journal_world import SEALER, all_records, opening
+from tests.support.uncommitted import uncommitted
 
 
 @pytest.fixture
@@ -52,8 +53,10 @@ def test_a_failure_is_a_store_error_with_its_number(store, act, number):
     assert failure.value.errno == number
 
 
-def test_a_full_disk_is_reported_as_such(store):
-    store._files["t0001"] = os.open("/dev/full", os.O_RDWR)
+def test_a_full_disk_is_reported_as_such(store, monkeypatch):
+    full, pwrite = os.open("/dev/full", os.O_RDWR), os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda _fd, data, offset: pwrite(full, data, offset))
+    store.create("t0001")
     with pytest.raises(StoreError) as failure:
         store.write("t0001", 0, b"x")
     assert failure.value.errno == errno.ENOSPC
@@ -146,4 +149,4 @@ def test_a_commit_begins_a_block_where_that_touches_fewer_and_is_found_again(sto
     journal.commit()
     again = Journal.open(store, opening())
     assert [item.seq for item in all_records(again)] == list(range(1, journal.durable_seq + 1))
-    assert not [item for item in again._buffer._loose if item.kind in (record.GAP, record.TORN)]
+    assert not [item for item in uncommitted(again) if item.kind in (record.GAP, record.TORN)]

@@ -13,10 +13,10 @@ from tests.support.virtual_time import run
 from tests.support.writer_desk import Desk
 
 
-def with_desk(folder, script, **options):
+def with_desk(folder, script, clock=virtual_clock, **options):
     """Run a script beside a running writer, then stop it; return the desk, store open."""
     async def go():
-        desk = Desk(folder, **options)
+        desk = Desk(folder, clock=clock(), **options)
         task = asyncio.create_task(desk.writer.run())
         await asyncio.sleep(0)
         await script(desk)
@@ -144,14 +144,11 @@ def test_a_clock_that_becomes_known_later_loses_nothing_and_says_since_when(tmp_
     knowledge, jump_s = [(CLOCK_RTC, 20)], [unset_s]
 
     async def script(desk):
-        sources = desk.clock.sources
-        desk.clock.sources = type(sources)(lambda: sources.wall() + jump_s[0],
-                                           sources.monotonic, lambda: knowledge[0])
-        desk.clock._held = type(desk.clock._held)()         # a start without any good source
         await desk.feed(60)
         jump_s[0], knowledge[0] = 0.0, (CLOCK_GNSS, 20)
         await desk.feed(60)
-    desk = with_desk(tmp_path, script)
+    desk = with_desk(tmp_path, script, lambda: virtual_clock(
+        offset_s=lambda: jump_s[0], knowledge=lambda: knowledge[0]))
     found = [batch.open_sealed(desk.journal.read_batch(number))[1]
              for number in desk.journal.batch_numbers()]
     sources = [one.clock.source for one in found]

@@ -88,10 +88,8 @@ def test_a_package_that_was_changed_is_refused(site):
 
 def test_a_cabinet_that_a_board_cannot_run_is_refused_with_the_reason(tmp_path, capsys):
     site = make(tmp_path, "serial", 'tty = "/dev/ttyUSB0"\nbaud = 9600')
-    (site / "board").mkdir()
-    (site / build.UMQTT_KEPT).write_bytes(b"")      # never reached
     with pytest.raises(ConfigError, match="one Modbus TCP bus"):
-        dict(build._site_files(site))
+        build.build(site, tmp_path / "board.img")
     assert main(["image", "--site", str(tmp_path / "none"), "--out", str(tmp_path / "x")]) == 1
     assert "provisioning" in capsys.readouterr().err
 

@@ -1,5 +1,6 @@
 """The RTU line behaves as RS-485 does: right frames, right pace, silence where it belongs."""
 
+import asyncio
 import struct
 from contextlib import asynccontextmanager
 
@@ -115,7 +116,7 @@ async def test_every_refusal_is_the_exception_of_the_standard():
 @in_pty_time
 async def test_at_9600_baud_a_long_answer_takes_the_time_of_its_bytes():
     async with shop_peer(speed=1) as (peer, _):
-        begun = peer._loop.time()
+        begun = asyncio.get_running_loop().time()
         reply = await peer.ask(framed("01 04 00 00 00 50"), 165)
         first, last = peer.stamps[0] - begun, peer.stamps[-1] - peer.stamps[0]
     assert len(reply) == 165
@@ -126,7 +127,7 @@ async def test_at_9600_baud_a_long_answer_takes_the_time_of_its_bytes():
 @in_pty_time
 async def test_at_speed_60_the_same_answer_takes_a_sixtieth():
     async with shop_peer(speed=60) as (peer, _):
-        begun = peer._loop.time()
+        begun = asyncio.get_running_loop().time()
         reply = await peer.ask(framed("01 04 00 00 00 50"), 165)
         took = peer.stamps[-1] - begun
     assert len(reply) == 165

@@ -1,15 +1,16 @@
-"""A site made by `init`: what lies where, who may read it, and what is refused."""
+"""A cabinet made by `request`: what lies where, who may read it, and what is refused."""
 
 import datetime
 import json
 import stat
 import tomllib
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from gateway.core.evidence import enrolment
 from provisioning.__main__ import main
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
@@ -44,7 +45,7 @@ rated_w = 17000
 def site(tmp_path):
     """A freshly made site's folder."""
     (tmp_path / "parts.toml").write_text(PARTS)
-    assert run("init", "--parts", tmp_path / "parts.toml", "--out", tmp_path / "site") == 0
+    assert run("request", "--parts", tmp_path / "parts.toml", "--out", tmp_path / "site") == 0
     return tmp_path / "site"
 
 
@@ -53,58 +54,52 @@ def run(*words):
     return main([str(word) for word in words], now=NOW)
 
 
-def certificate(path):
-    return x509.load_pem_x509_certificate(path.read_bytes())
-
-
-def name_of(path):
-    return certificate(path).subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+def load(path):
+    """Return the private key of a file."""
+    return serialization.load_pem_private_key(path.read_bytes(), None)
 
 
 def test_every_private_key_is_readable_by_its_owner_only(site):
     keys = sorted(site.rglob("*.key"))
     assert [key.relative_to(site).as_posix() for key in keys] == [
-        "broker/broker.key", "ca/ca.key", "fleet/client.key", "fleet/receipt.key",
         "keys/evidence.key", "keys/tls.key"]
     for key in keys:
         assert stat.S_IMODE(key.stat().st_mode) == 0o600, key
         assert stat.S_IMODE(key.parent.stat().st_mode) == 0o700, key.parent
 
 
-def test_evidence_and_receipts_are_ed25519_and_tls_is_p256(site):
-    kinds = {path.name: serialization.load_pem_private_key(path.read_bytes(), None)
-             for path in site.rglob("*.key")}
-    assert type(kinds["evidence.key"]).__name__ == "Ed25519PrivateKey"
-    assert type(kinds["receipt.key"]).__name__ == "Ed25519PrivateKey"
-    for name in ("tls.key", "ca.key", "client.key", "broker.key"):
-        assert kinds[name].curve.name == "secp256r1", name
+def test_evidence_is_ed25519_and_tls_is_p256(site):
+    assert type(load(site / "keys/evidence.key")).__name__ == "Ed25519PrivateKey"
+    assert load(site / "keys/tls.key").curve.name == "secp256r1"
 
 
-def test_certificates_carry_the_names_the_broker_will_trust(site):
-    assert name_of(site / "keys/tls.crt") == "shop-1"
-    assert name_of(site / "fleet/client.crt") == "fleet"
-    names = certificate(site / "broker/broker.crt").extensions.get_extension_for_class(
-        x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == ["localhost", "broker.example"]
-    assert [str(a) for a in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1"]
+def test_the_request_is_signed_by_both_keys_and_names_the_cabinet(site):
+    message, made = enrolment.open_request((site / "shop-1.request").read_bytes())
+    evidence = load(site / "keys/evidence.key").public_key()
+    evidence.verify(message.signature, message.signed)
+    assert made.public == evidence.public_bytes_raw()
+    assert (made.cabinet, made.site, made.name) == ("shop-1", "shop", 'Bäckerei "Süd"')
+    csr = x509.load_der_x509_csr(made.csr)
+    assert csr.is_signature_valid and csr.public_key() == load(site / "keys/tls.key").public_key()
+    assert [one.value for one in csr.subject] == ["shop-1"]
 
 
-def test_certificates_come_from_the_local_authority_and_serve_one_purpose(site):
-    authority = certificate(site / "ca/ca.crt")
-    purposes = {"keys/tls.crt": ExtendedKeyUsageOID.CLIENT_AUTH,
-                "fleet/client.crt": ExtendedKeyUsageOID.CLIENT_AUTH,
-                "broker/broker.crt": ExtendedKeyUsageOID.SERVER_AUTH}
-    for name, purpose in purposes.items():
-        leaf = certificate(site / name)
-        leaf.verify_directly_issued_by(authority)
-        usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-        assert list(usage) == [purpose], name
+def test_no_private_key_is_in_the_request(site):
+    data = (site / "shop-1.request").read_bytes()
+    evidence, tls = (load(site / f"keys/{name}.key") for name in ("evidence", "tls"))
+    assert evidence.private_bytes_raw() not in data
+    assert tls.private_numbers().private_value.to_bytes(32, "big") not in data
 
 
-def test_validity_starts_from_the_time_given_not_from_the_machine(site):
-    leaf = certificate(site / "keys/tls.crt")
-    assert leaf.not_valid_before_utc == NOW - datetime.timedelta(days=1)
-    assert leaf.not_valid_after_utc > NOW + datetime.timedelta(days=730)
+def test_a_second_request_has_the_same_keys_and_changes_nothing_else(site):
+    before = {path: path.read_bytes() for path in site.rglob("*")
+              if path.is_file() and path.suffix != ".request"}
+    _, first = enrolment.open_request((site / "shop-1.request").read_bytes())
+    assert main(["request", "--site", str(site)], now=NOW + datetime.timedelta(days=900)) == 0
+    _, again = enrolment.open_request((site / "shop-1.request").read_bytes())
+    assert (again.public, again.cabinet) == (first.public, first.cabinet)
+    assert again.utc_ms > first.utc_ms
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_the_cabinet_file_says_what_the_parts_said(site):
@@ -113,25 +108,13 @@ def test_the_cabinet_file_says_what_the_parts_said(site):
     assert cabinet["uplink"]["port"] == 18883
     assert cabinet["device"] == tomllib.loads(PARTS)["device"]
     assert cabinet["bus"][0]["tty"] == str(site.parent / "bus/rtu-1")
-    for path in (cabinet["keys"]["evidence"], cabinet["uplink"]["ca"],
-                 cabinet["uplink"]["certificate"], cabinet["uplink"]["receipt_key"]):
+    for path in (cabinet["keys"]["evidence"], cabinet["uplink"]["key"]):
         assert (site / path).is_file(), path
 
 
-def test_the_broker_listens_here_only_and_a_gateway_reaches_its_own_topics_only(site):
-    conf = (site / "broker/mosquitto.conf").read_text().splitlines()
-    assert "listener 18883 127.0.0.1" in conf
-    assert {"require_certificate true", "use_identity_as_username true"} <= set(conf)
-    acl = (site / "broker/acl").read_text().split("user ")
-    assert acl[1].splitlines()[0] == "shop-1"
-    assert [line for line in acl[1].splitlines()[1:] if line] == [
-        "topic write wp/1/shop-1/up", "topic write wp/1/shop-1/live",
-        "topic read wp/1/shop-1/receipt"]
-
-
-def test_a_second_init_replaces_no_key(site, capsys):
+def test_a_new_cabinet_replaces_no_key(site, capsys):
     before = {path: path.read_bytes() for path in site.rglob("*") if path.is_file()}
-    assert run("init", "--parts", site.parent / "parts.toml", "--out", site) == 1
+    assert run("request", "--parts", site.parent / "parts.toml", "--out", site) == 1
     assert "evidence.key is there already and is not overwritten" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
 
@@ -144,8 +127,8 @@ def test_the_simulators_endpoints_make_a_site_too(tmp_path):
                      "role": "pv", "rated_w": 8000, "ct_ratio": None}],
         "clock": {"speed": 60, "origin_utc": "2026-06-01T00:00:00Z", "started_unix_ms": 1},
         "factors": {"id": "de-2024-direct-duck-1"}, "truth": "truth.jsonl"}))
-    assert run("init", "--parts", tmp_path / "endpoints.json", "--out", tmp_path / "s",
-               "--site", "corner") == 0
+    assert run("request", "--parts", tmp_path / "endpoints.json", "--out", tmp_path / "s",
+               "--site-id", "corner") == 0
     cabinet = tomllib.loads((tmp_path / "s/cabinet.toml").read_text())
     assert cabinet["site"]["cabinet"] == "corner-1"
     assert cabinet["clock"]["speed"] == 60
@@ -170,7 +153,7 @@ MISTAKES = (
 @pytest.mark.parametrize(("old", "new", "words"), MISTAKES)
 def test_a_mistake_in_the_parts_is_named_and_nothing_is_made(tmp_path, capsys, old, new, words):
     (tmp_path / "parts.toml").write_text(PARTS.replace(old, new, 1))
-    assert run("init", "--parts", tmp_path / "parts.toml", "--out", tmp_path / "site") == 1
+    assert run("request", "--parts", tmp_path / "parts.toml", "--out", tmp_path / "site") == 1
     assert words in capsys.readouterr().err
     assert not (tmp_path / "site").exists()
 
@@ -180,17 +163,36 @@ def test_old_keys_of_a_bus_are_told_at_once_with_their_lines_in_the_parts(tmp_pa
                           'kind = "rtu"\nport =')
     (tmp_path / "parts.toml").write_text(parts)
     line = parts[:parts.index("kind =")].count("\n") + 1
-    assert run("init", "--parts", tmp_path / "parts.toml", "--out", tmp_path / "site") == 1
+    assert run("request", "--parts", tmp_path / "parts.toml", "--out", tmp_path / "site") == 1
     path = tmp_path / "parts.toml"
     assert capsys.readouterr().err == (
         f'{path}:{line}: kind = "rtu" is now transport = "serial", '
         f'protocol = "modbus"\n{path}:{line + 1}: port = "bus/rtu-1" is now tty = "bus/rtu-1"; '
         "port is the port of a TCP server\n"
-        "wattproof-provisioning: 2 keys have new names; next: write the new ones and run init "
-        "again\n")
+        "wattproof-provisioning: 2 keys have new names; next: write the new ones and run the "
+        "command again\n")
     assert not (tmp_path / "site").exists()
 
 
 def test_missing_parts_are_told_with_the_next_step(tmp_path, capsys):
-    assert run("init", "--parts", tmp_path / "no.toml", "--out", tmp_path / "site") == 1
+    assert run("request", "--parts", tmp_path / "no.toml", "--out", tmp_path / "site") == 1
     assert "give --parts an existing parts.toml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (["init", "--parts", "x", "--out", "y"], "python -m fleet init --data FLEET"),
+    (["enrol", "--site", "x", "--data", "y"], "python -m fleet enrol"),
+])
+def test_a_command_of_before_is_refused_with_those_of_today(capsys, words, told):
+    with pytest.raises(SystemExit) as ended:
+        run(*words)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_the_example_in_the_documents_makes_a_cabinet(tmp_path):
+    example = Path(__file__).resolve().parents[2] / "docs/parts.example.toml"
+    assert run("request", "--parts", example, "--out", tmp_path / "site") == 0
+    cabinet = tomllib.loads((tmp_path / "site/cabinet.toml").read_text())
+    said = tomllib.loads(example.read_text())
+    assert cabinet["site"] == said["site"] and len(cabinet["device"]) == len(said["device"]) > 4

@@ -1,0 +1,1 @@
+"""The fleet's authority: its keys, who may join, certificates, and what it tells cabinets."""

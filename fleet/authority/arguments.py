@@ -1,0 +1,46 @@
+"""The words of the authority's commands; what they do is in commands.py of this folder.
+
+Apart from it, so that --help and a message about missing packages need none of them.
+"""
+
+import argparse
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.aio import cli
+
+NAMES = ("init", "enrol")
+
+
+def add_to(add: Callable[..., cli.Parser]) -> None:
+    """Add the commands to those of `python -m fleet`; --data and `run` are set there."""
+    made = add("init", "make the fleet's keys, its certificate authority and broker files, once",
+               "  wattproof-fleet init --data FLEET --host energy.example.org")
+    made.add_argument("--host", default="127.0.0.1", metavar="NAME",
+                      help="name or address under which cabinets reach the broker "
+                           "(default 127.0.0.1)")
+    made.add_argument("--port", type=int, default=8883, metavar="PORT",
+                      help="port of the broker (default 8883)")
+    made.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS",
+                      help="address the broker listens on; 0.0.0.0 for cabinets on other "
+                           "machines (default 127.0.0.1)")
+    made.add_argument("--factors", metavar="SET", help="id of the factor set of reports")
+    joined = add("enrol", "let a cabinet join: register its keys, answer with a certificate",
+                 "  wattproof-fleet enrol shop-1.request --data FLEET")
+    joined.add_argument("request", type=Path, metavar="REQUEST",
+                        help="made by `wattproof-provisioning request`")
+    joined.add_argument("--out", type=Path, metavar="FILE",
+                        help="the answer (default: beside the request, CABINET.answer)")
+    joined.add_argument("--handover", type=Path, metavar="FILE",
+                        help="statement of the old board's key, when a board was replaced")
+    for command in (made, joined):
+        command.add_argument("--now", type=_time, metavar="RFC3339",
+                             help="time from which certificates are valid (default: now)")
+
+
+def _time(text: str) -> datetime.datetime:
+    found = datetime.datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text}: a time zone is missing, write ...Z")
+    return found

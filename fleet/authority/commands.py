@@ -1,0 +1,76 @@
+"""What the authority's commands do: init, enrol."""
+
+import argparse
+import datetime
+import hashlib
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+
+from fleet import clock
+from fleet.authority import enrol as enrolments
+from fleet.authority import setup
+from gateway.aio import cli
+from gateway.core.errors import ConfigError
+from gateway.core.evidence import enrolment
+from gateway.core.evidence.handover import STATEMENT_BYTES_MAX
+
+
+def init(arguments: argparse.Namespace) -> int:
+    """Make the fleet's folder."""
+    place = setup.Place(arguments.host, arguments.port, arguments.bind)
+    files = setup.create(arguments.data, place, _moment(arguments), arguments.factors)
+    told = fingerprint(arguments.data)
+    cli.show(arguments, {"files": [str(path) for path in files], "fleet_key": told}, [
+        f"made {len(files)} files of a fleet in {arguments.data}; its receipt key is {told}",
+        f"next: start the broker: cd {arguments.data / 'broker'} && mosquitto -c mosquitto.conf",
+        f"then: python -m fleet serve --data {arguments.data}, and for each cabinet python -m "
+        f"fleet enrol CABINET.request --data {arguments.data}"])
+    return cli.FINE
+
+
+def enrol(arguments: argparse.Namespace) -> int:
+    """Register a cabinet and write the answer to its request."""
+    statement = arguments.handover and _small(arguments.handover, STATEMENT_BYTES_MAX)
+    sealed = _small(arguments.request, enrolment.REQUEST_BYTES_MAX)
+    done = enrolments.enrol(arguments.data, sealed, _moment(arguments), statement)
+    out = arguments.out or arguments.request.with_suffix(".answer")
+    out.write_bytes(done.answer)
+    told, own = _groups(done.request.public), fingerprint(arguments.data)
+    cli.show(arguments, {"entry": str(done.entry), "answer": str(out), "fingerprint": told,
+                         "cabinet": done.request.cabinet, "fleet_key": own}, [
+        f"{done.request.cabinet} is enrolled: {done.entry}",
+        f"its evidence key is {told}: compare it with what the cabinet printed",
+        f"{out}: the answer; next, in the cabinet: python -m provisioning install {out.name} "
+        f"--site SITE",
+        f"the fleet's receipt key is {own}"])
+    return cli.FINE
+
+
+def fingerprint(data: Path) -> str:
+    """Return what people compare of the fleet's receipt key."""
+    path = data / "keys/receipt.pub"
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return _groups(key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw))
+
+
+def _groups(raw: bytes) -> str:
+    digest = hashlib.sha256(raw).hexdigest()
+    return " ".join(digest[at:at + 4] for at in range(0, 64, 4))
+
+
+def _small(path: Path, limit: int) -> bytes:
+    """Return a file's bytes, but no more than it can have, and one to tell."""
+    with path.open("rb") as file:
+        return file.read(limit + 1)
+
+
+def _moment(arguments: argparse.Namespace) -> datetime.datetime:
+    given: datetime.datetime | None = arguments.now
+    return given or clock.now()
+
+
+RUN = {"init": init, "enrol": enrol}
