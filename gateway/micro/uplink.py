@@ -52,6 +52,7 @@ class Uplink:
         self.state = table.STARTING
         self._outbox = box.Outbox(device, writer.journal, WINDOW, RESEND_MS)
         self._waiting: list[bytes] = []
+        self._newest = b""          # the newest receipt that moved the mark, sealed
         self._heard_ms = 0
         self._say: Any = None
         self._client: Any = None
@@ -175,7 +176,8 @@ class Uplink:
         if result.status in (box.ADVANCED, box.REWOUND):
             self.counts["receipts"] += 1
             self.state = table.next_state(self.state, table.ANSWERED)
-            journal.acknowledge(result.seq, self._clock.utc_ms(), result.epoch, data)
+            journal.acknowledge(result.seq, self._clock.utc_ms(), result.epoch)
+            self._newest = data             # in RAM: a full flash has no block for it
             journal.trim(self._keep_bytes)
             deleted = self._outbox.deleted() if result.status == box.REWOUND else None
             if deleted:
@@ -183,5 +185,5 @@ class Uplink:
         elif result.status in (box.AHEAD, box.FORK):
             self._say("receipt %s: low water %d" % (
                 "ahead" if result.status == box.AHEAD else "fork", receipt.low_water))
-        elif behind and journal.receipt:        # the fleet lost data: its own word proves it
-            await self._post(journal.receipt)
+        elif behind and self._newest:           # the fleet lost data: its own word proves it
+            await self._post(self._newest)
