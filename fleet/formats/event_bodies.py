@@ -5,7 +5,8 @@ A body may have more entries than are listed here, and an unknown kind any: gate
 fleets at times.
 """
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 
 from fleet.formats.values import Record
 from gateway.core import record
@@ -18,6 +19,8 @@ EARLY_MS_MAX = 1 << 32      # a clock that began at 1970 may place an earlier ev
 ERRNO_MAX = 65535
 READINGS_MAX = 256          # of a meter-swap: counters of one device
 READING_MAX = (1 << 64) - 1
+LOST_ALARM = "batch-lost"   # body of the ALARM: [LOST_ALARM, number of the batch, or FIRST-LAST]
+LOST_NUMBERS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")
 
 Entry = tuple[str, Callable[[object], bool]]    # (what it is, True if a value can be that)
 
@@ -89,3 +92,10 @@ def check(records: Iterable[Record]) -> None:
             if wrong is not None:
                 name = record.EVENT_NAMES[item.kind]
                 raise BadSchema(f"record {item.seq}, event {name}: {wrong}")
+
+
+def lost_batches(body: Sequence[object]) -> re.Match[str] | None:
+    """Return the numbers that an ALARM's body declares lost: groups FIRST and LAST, the second
+    None if it names one batch; None if it declares nothing."""
+    said = body[1] if len(body) > 1 and body[0] == LOST_ALARM else None
+    return LOST_NUMBERS.fullmatch(said) if isinstance(said, str) else None

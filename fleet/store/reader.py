@@ -277,6 +277,14 @@ class Reader:
             "ON w.id = b.whole WHERE b.device = ? AND b.journal = ? "
             "AND b.number BETWEEN ? AND ? ORDER BY b.number", (device, journal, first, last))
 
+    def holding(self, device: str, journal: bytes, seq: int) -> bytes:
+        """Return the sealed bytes of the batch that holds a sequence, b"" if none does."""
+        row = self._one(
+            "SELECT coalesce(w.sealed, b.sealed) FROM batches b LEFT JOIN batches w "
+            "ON w.id = b.whole WHERE b.device = ? AND b.journal = ? AND b.first_seq <= ? "
+            "ORDER BY b.first_seq DESC LIMIT 1", device, journal, seq)
+        return bytes(row[0]) if row else b""
+
     def numbers(self, device: str, journal: bytes, from_ms: int,
                 to_ms: int) -> tuple[int, int] | None:
         """Return first and last number of a journal's batches that touch a period."""

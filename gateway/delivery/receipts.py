@@ -65,7 +65,7 @@ class Receipts:
             await self._alarm("missing-at-fleet", "sequence {} to {}".format(*result.missing))
         deleted = evidence.outbox.deleted() if result.status == box.REWOUND else None
         if deleted:
-            await self._put("batch-lost", "{}-{}".format(*deleted))
+            await evidence.declare_lost("{}-{}".format(*deleted))
         if result.status in (box.FOREIGN, box.STALE_EPOCH):
             LOG.warning("receipt ignored: %s", box.STATUSES[result.status])
 
