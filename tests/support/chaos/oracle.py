@@ -91,7 +91,11 @@ async def judge(site, start_ms, end_ms):
     content = json.loads(told.out)
     truth = report.books_between(site.out / "sim" / "truth.jsonl", start_ms, end_ms)
     energies = checks.energy_rows(content, truth)
-    faults += more + checks.within_bounds(energies)
+    off = checks.within_bounds(energies)
+    faults += more + off
+    if off:
+        faults += [f"{row['start']}: not known: {names}" for row in content["series"] if (
+            names := [role for role, wh in row["energy_wh"].items() if wh is None])]
     seen = content["evidence"]
     if not seen["chain_ok"] or not gone and seen["coverage"] < 1:
         faults.append(f"report: chain_ok {seen['chain_ok']}, coverage {seen['coverage']}")

@@ -23,7 +23,7 @@ SPEED = 60
 BETWEEN_S, HOLD_S = (1.0, 4.0), (2.0, 6.0)
 LOOK_S = 2.0
 DRAIN_S = 60.0
-QUARTER_MS, SETTLE_MS = 900_000, 60_000
+QUARTER_MS, SETTLE_MS = 900_000, 300_000      # simulated
 # `status` may be as old as its file (10 s) and a life of 30 s without one.
 STALE_S, SAID_S = 35.0, 25.0
 
