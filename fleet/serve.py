@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import functools
 import logging
 import socket
 from pathlib import Path
@@ -10,13 +11,16 @@ from pathlib import Path
 import uvicorn
 
 from fleet import clock, settings
+from fleet.authority.downlink import Acknowledged, Sender, acknowledgements
 from fleet.formats.registry import Registry
 from fleet.ingest.ingest import Desk
 from fleet.ingest.live_table import LiveTable
 from fleet.ingest.receiver import Receiver
+from fleet.store.reader import opened
 from fleet.store.writer import Store
 from fleet.web import app
 from gateway.core.errors import ConfigError
+from gateway.core.record import DOWNLINK
 
 HOST = "127.0.0.1"          # the page has no log-in: it is for this machine, or a proxy's
 STOP_S = 2                  # open event streams are cut this long after a stop
@@ -27,8 +31,10 @@ def run(data: Path, port: int) -> None:
     configured = settings.load(data)
     key = settings.receipt_key(configured.receipt_key)
     listener = listen(port)
-    registry, live, store = Registry(data), LiveTable(), Store(data)
-    receiver = Receiver(configured, Desk(store, registry.find, key, clock.utc_ms), live)
+    registry, store = Registry(data), Store(data)
+    live = LiveTable(registry.refuses)
+    receiver = Receiver(configured, Desk(store, registry.find, key, clock.utc_ms), live,
+                        Sender(data, key, functools.partial(told_by, data)))
     web = app.make(app.Desk(data, registry, live, receiver, configured.factors,
                             configured.page_hosts))
     logging.getLogger("fleet").info("page: http://%s:%s/", HOST, port)
@@ -56,6 +62,12 @@ def listen(port: int) -> socket.socket:
                           "next: stop what uses it, or give another --port "
                           "(1024..65535)") from error
     return listener
+
+
+def told_by(data: Path, cabinet: str) -> dict[int, Acknowledged]:
+    """Return what a cabinet's evidence says became of the messages it was sent."""
+    with opened(data) as reader:
+        return acknowledgements(reader.event_bodies(cabinet, DOWNLINK))
 
 
 async def _both(receiver: Receiver, server: uvicorn.Server, listener: socket.socket) -> None:
