@@ -162,6 +162,7 @@ class Receiver:
             for cabinet, message in current.items():
                 if published.get(cabinet) != message:
                     await client.publish(f"wp/1/{cabinet}/down", message, qos=1, retain=True)
+                    heed_stop()
             published = current
             await asyncio.sleep(self.look_s)
         await asyncio.Event().wait()
