@@ -185,13 +185,16 @@ class TcpRead(_Read):
         """
         if self.result is not None:
             raise Bug("fed after the answer")
-        self.rest += bytes(data)
+        buffer, at = self.rest + bytes(data), 0
+        self.rest = buffer
         while True:
-            size = frame_size(self.rest)
+            size = frame_size(buffer, at)
             if size is None:
+                self.rest = buffer[at:]
                 return False
-            frame, self.rest = self.rest[:size], self.rest[size:]
+            frame, at = buffer[at:at + size], at + size
             if frame[0] << 8 | frame[1] == self.tid:    # a late or foreign answer is never ours
+                self.rest = buffer[at:]
                 return self.take(frame)
 
     def take(self, frame: bytes) -> bool:
@@ -252,11 +255,13 @@ class TcpBurst:
             if len(self.rest) == self._size and self._in_turn():
                 return True
             self._open = {read.tid: read for read in self.reads}
+        buffer, at = self.rest, 0
         while self._open:
-            size = frame_size(self.rest)
+            size = frame_size(buffer, at)
             if size is None:
+                self.rest = buffer[at:]
                 return False
-            frame, self.rest = self.rest[:size], self.rest[size:]
+            frame, at = buffer[at:at + size], at + size
             read = self._open.pop(frame[0] << 8 | frame[1], None)
             if read is None:            # late, foreign, or a second time
                 self._check_second(frame)
@@ -265,6 +270,7 @@ class TcpBurst:
                 read.take(frame)
             except Refused:
                 pass
+        self.rest = buffer[at:]
         if not self._holds_no_head():
             raise BadFrame("%s: an answer lies inside another one" % self.describe())
         self.result = tuple([read.result for read in self.reads])
@@ -305,17 +311,17 @@ class TcpBurst:
         return True
 
 
-def frame_size(buffer: bytes) -> int | None:
-    """Return the bytes of the Modbus TCP frame at the start of a buffer, None if cut.
+def frame_size(buffer: bytes, at: int = 0) -> int | None:
+    """Return the bytes of the Modbus TCP frame at an offset of a buffer, None if cut.
 
     Raises BadFrame when that is no Modbus TCP.
     """
-    if len(buffer) < MBAP:
+    if len(buffer) < at + MBAP:
         return None
-    protocol, length = buffer[2] << 8 | buffer[3], buffer[4] << 8 | buffer[5]
+    protocol, length = buffer[at + 2] << 8 | buffer[at + 3], buffer[at + 4] << 8 | buffer[at + 5]
     if protocol != 0 or not 3 <= length <= MBAP_LENGTH_MAX:
         raise BadFrame("not Modbus TCP: protocol %d, length %d" % (protocol, length))
-    return 6 + length if len(buffer) >= 6 + length else None
+    return 6 + length if len(buffer) >= at + 6 + length else None
 
 
 class RtuReads:

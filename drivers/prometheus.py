@@ -77,6 +77,7 @@ class HttpGet:
         self.result: bytes | None = None
         self._parts: list[bytes] = []
         self._size = 0
+        self._seam = b""        # what the end of the head may begin with
         # (status, length or None) once the head is whole.
         self._head: tuple[int, int | None] | None = None
 
@@ -95,7 +96,7 @@ class HttpGet:
         self._size += len(data)
         if self._size > HEAD_MAX + BODY_MAX:
             raise BadFrame("%s: more than %d bytes" % (self._name, BODY_MAX))
-        head = self._head or self._take_head()
+        head = self._head or self._take_head(bytes(data))
         length = head[1] if head else None
         if length is None or self._size < length:
             return False
@@ -116,14 +117,20 @@ class HttpGet:
         self.result = body
         return True
 
-    def _take_head(self) -> tuple[int, int | None] | None:
-        """Return the head and keep what is behind it; None if it is not whole."""
-        got = b"".join(self._parts)
-        end = got.find(b"\r\n\r\n")
+    def _take_head(self, newest: bytes) -> tuple[int, int | None] | None:
+        """Return the head and keep what is behind it; None if it is not whole.
+
+        newest: the last of the parts.  Only it is searched: bytes may come one by one.
+        """
+        seam = self._seam + newest
+        end = seam.find(b"\r\n\r\n")
         if end < 0:
-            if len(got) > HEAD_MAX:
+            self._seam = seam[-3:]
+            if self._size > HEAD_MAX:
                 raise BadFrame("%s: a head of more than %d bytes" % (self._name, HEAD_MAX))
             return None
+        end += self._size - len(seam)
+        got = b"".join(self._parts)
         status, length = self._read_head(got[:end])
         if status != 200:
             raise Refused("%s: HTTP status %d" % (self._name, status), status)
@@ -233,48 +240,49 @@ def _series(line: bytes) -> tuple[str, bytes, bytes]:
 
 def _closing(line: bytes, brace: int) -> int:
     """Return where the brace closes, outside of quotes."""
-    quoted, skip = False, False
-    for place in range(brace + 1, len(line)):
-        byte = line[place]
-        if skip:
-            skip = False
-        elif quoted and byte == 92:
-            skip = True
-        elif byte == 34:
-            quoted = not quoted
-        elif byte == 125 and not quoted:
-            return place
-    raise BadFrame("labels without an end: %s" % _shown(line))
+    at, end = brace + 1, -1
+    while True:
+        if end < at:
+            end = line.find(b"}", at)
+        quote = line.find(b'"', at, end) if end >= at else -1
+        if end < at:
+            raise BadFrame("labels without an end: %s" % _shown(line))
+        if quote < 0:
+            return end
+        at = _quoted(line, quote + 1)[1]
 
 
 def _labels(raw: bytes) -> dict[str, str]:
     """Return the labels of the text between the braces."""
     labels: dict[str, str] = {}
-    at = 0
-    while at < len(raw) and raw[at:].strip(b" ,"):
+    raw, at = raw.rstrip(b" ,"), 0
+    while at < len(raw):
         equals = raw.find(b"=", at)
         start = raw.find(b'"', equals)
         if equals < 0 or start < 0 or len(labels) >= LABELS_MAX:
             raise BadFrame("bad labels: %s" % _shown(raw))
-        text, at = _quoted(raw, start + 1)
-        labels[_decoded(raw[:equals].split(b",")[-1].strip())] = text
-        raw, at = raw[at:], 0
+        parts, end = _quoted(raw, start + 1)
+        labels[_decoded(raw[at:equals].split(b",")[-1].strip())] = _decoded(b"".join(parts))
+        at = end
     return labels
 
 
-def _quoted(raw: bytes, start: int) -> tuple[str, int]:
-    """Return (text, place behind the closing quote)."""
-    out, place = b"", start
-    while place < len(raw):
-        byte = raw[place:place + 1]
-        if byte == b'"':
-            return _decoded(out), place + 1
-        if byte == b"\\":
-            place += 1
-            byte = b"\n" if raw[place:place + 1] == b"n" else raw[place:place + 1]
-        out += byte
-        place += 1
-    raise BadFrame("a label without an end: %s" % _shown(raw))
+def _quoted(raw: bytes, start: int) -> tuple[list[bytes], int]:
+    """Return (parts of the text, place behind the closing quote); each byte is looked at once."""
+    parts, at, quote = [], start, -1
+    while True:
+        if quote < at:
+            quote = raw.find(b'"', at)
+        if quote < 0:
+            raise BadFrame("a label without an end: %s" % _shown(raw))
+        slash = raw.find(b"\\", at, quote)
+        if slash < 0:
+            parts.append(raw[at:quote])
+            return parts, quote + 1
+        parts.append(raw[at:slash])
+        byte = raw[slash + 1:slash + 2]
+        parts.append(b"\n" if byte == b"n" else byte)
+        at = slash + 2
 
 
 def _value(rest: bytes) -> str:

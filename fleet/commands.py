@@ -24,13 +24,14 @@ from fleet.store.reader import opened
 from fleet.texts import say
 from fleet.transparency import proofs
 from fleet.transparency.merkle_log import Log
-from gateway.aio import cli
+from gateway.aio import cli, log_limit
 
 
 def serve(arguments: argparse.Namespace) -> int:
     """Receive batches and show the page until a signal stops it."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr,
                         format="%(levelname)s %(name)s: %(message)s")
+    log_limit.limit_all()
     server.run(arguments.data, arguments.port)
     return cli.FINE
 

@@ -18,7 +18,7 @@ from fleet.ingest.live_table import LiveTable
 from fleet.ingest.receiver import Receiver
 from fleet.store.reader import opened
 from fleet.store.writer import Store
-from fleet.web import app
+from fleet.web import app, connections
 from gateway.core.errors import ConfigError
 from gateway.core.record import DOWNLINK
 
@@ -40,7 +40,8 @@ def run(data: Path, port: int) -> None:
     logging.getLogger("fleet").info("page: http://%s:%s/", HOST, port)
     try:
         asyncio.run(_both(receiver, uvicorn.Server(uvicorn.Config(
-            web, log_level="warning", server_header=False,
+            web, http=connections.BoundedProtocol, ws="none", log_level="warning",
+            server_header=False, h11_max_incomplete_event_size=connections.HEAD_BYTES_MAX,
             timeout_graceful_shutdown=STOP_S)), listener))
     except KeyboardInterrupt:
         logging.getLogger("fleet").info("stopped")

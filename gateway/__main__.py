@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.aio import cli
+from gateway.aio import cli, log_limit
 from gateway.config import load as config
 from gateway.service import status
 from gateway.timekeeping.clock import system_sources
@@ -91,6 +91,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from gateway import app  # brings TLS and MQTT, which status and check do without
     logging.basicConfig(level=logging.DEBUG if arguments.verbose else logging.INFO,
                         format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    log_limit.limit_all()
     asyncio.run(app.run(config.load(arguments.config), arguments.witness))
     return cli.FINE
 

@@ -146,16 +146,17 @@ def check_behind(transaction: "TcpTransaction") -> None:
     answer, or another answer to this question: then what was just taken may be made of two.
     """
     rest, reads = transaction.rest, getattr(transaction, "reads", (transaction,))
-    while rest:
-        size = frame_size(rest)
+    at = 0
+    while at < len(rest):
+        size = frame_size(rest, at)
         if size is None:
-            if len(rest) < len(transaction.rest):
+            if at > 0:
                 return
             raise BadFrame(f"{transaction.describe()}: {len(rest)} bytes behind the answer")
+        frame, at = rest[at:at + size], at + size
         for read in reads:
-            if rest[:2] == read.request[:2] and rest[TCP_HEAD:size] != read.result:
+            if frame[:2] == read.request[:2] and frame[TCP_HEAD:] != read.result:
                 raise BadFrame(f"{read.describe()}: two answers that differ")
-        rest = rest[size:]
 
 
 async def connect(host: str, port: int) -> socket.socket:

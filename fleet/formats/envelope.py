@@ -5,12 +5,12 @@ is stored is asked by fleet/ingest/admission.py.
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from fleet.formats import cbor_crosscheck
+from fleet.formats import cbor_crosscheck, event_bodies
 from fleet.formats.registry import Device, key_for, verified
-from fleet.formats.values import Opened
+from fleet.formats.values import Opened, Record
 from gateway.core.codec.cose import Sign1
 from gateway.core.errors import BadSchema, BadSignature, FormatError, UnknownDevice
 from gateway.core.evidence import batch as batches
@@ -118,6 +118,7 @@ def _with_body(opened: Opened, batch: batches.Batch | downsampled.Coarse, name: 
     try:
         if isinstance(batch, downsampled.Coarse):
             content = downsampled.open_body(batch, inflate)
+            _check_events(content.records, name)
             return opened._replace(schema=content.schema, records=tuple(content.records),
                                    cells=tuple(content.cells))
         schema, records = batches.open_body(batch, inflate)
@@ -125,7 +126,15 @@ def _with_body(opened: Opened, batch: batches.Batch | downsampled.Coarse, name: 
         raise BadSchema(f"{name}: {error}") from error
     if [record.seq for record in records] != list(range(batch.first_seq, batch.last_seq + 1)):
         raise BadSchema(f"{name}: its records are not {batch.first_seq}..{batch.last_seq}")
+    _check_events(records, name)
     return opened._replace(schema=tuple(schema), records=tuple(records))
+
+
+def _check_events(records: Iterable[Record], name: str) -> None:
+    try:
+        event_bodies.check(records)
+    except BadSchema as error:
+        raise BadSchema(f"{name}: {error}") from error
 
 
 def _shown(name: str) -> str:

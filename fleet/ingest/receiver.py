@@ -180,7 +180,7 @@ class Receiver:
         for outcome in outcomes:
             level, text = ((logging.WARNING, "refused (%s): %s") if outcome.low_water is None
                            else (logging.INFO, "%s: %s"))
-            log.log(level, text, outcome.code, outcome.detail)
+            log.log(level, text, outcome.code, outcome.detail, extra={"about": outcome.device})
         async with asyncio.TaskGroup() as group:
             for one in outcomes:
                 if one.receipt is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet.errors import ReportError, StoreDamaged
+from fleet.formats import event_bodies
 from fleet.formats.values import BatchClock, CounterPart
 from fleet.store.incidents import Incident, Incidents
 from fleet.store.writer import FILE, connect
@@ -16,6 +17,7 @@ from gateway.core import interval, record
 from gateway.core.codec import cbor
 from gateway.core.reading import CLOCK_SIMULATED
 
+UNREADABLE_GAP = "the event says neither which device nor from when to when"
 PARTS = ("SELECT config, journal, boot, coalesce(offset_ms, 0), quarter_ms, first_ms, first, "
          "last_ms, last, broken FROM counter_parts JOIN batches ON id = batch")
 
@@ -72,6 +74,17 @@ class JournalRow(NamedTuple):
     stored_seq: int
     low_water: int | None
     received_ms: int
+
+
+def _gap_body(raw: bytes) -> tuple[int, int | None, int | None, str]:
+    """Return (stream, from_ms, to_ms, reason) of a stored GAP event.
+
+    One that was stored before bodies were checked names no device and no time of its own.
+    """
+    body = cbor.decode(raw)
+    if event_bodies.fault(record.GAP, body) is not None:
+        return -1, None, None, UNREADABLE_GAP
+    return body[0], body[1], body[2], body[3]
 
 
 def _counter_part(row: tuple[Any, ...]) -> CounterPart:
@@ -232,7 +245,7 @@ class Reader:
             "e.device AND b.journal = e.journal AND b.first_seq <= e.seq ORDER BY b.first_seq "
             "DESC LIMIT 1) FROM events e WHERE device = ? AND kind = ? ORDER BY utc_ms, seq",
             (device, record.GAP))
-        gaps = [GapRow(seq, at, config, *cbor.decode(body)[:4]) for seq, at, body, config in rows]
+        gaps = [GapRow(seq, at, config, *_gap_body(body)) for seq, at, body, config in rows]
         return [gap for gap in gaps
                 if (gap.utc_ms if gap.from_ms is None else gap.from_ms) < to_ms
                 and (gap.utc_ms if gap.to_ms is None else gap.to_ms) > from_ms]

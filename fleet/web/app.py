@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,17 +28,21 @@ from fleet.reporting import html as report_html
 from fleet.reporting import report
 from fleet.store.reader import opened
 from fleet.texts import say
-from fleet.web import page, panels
+from fleet.web import long_reports, page, panels
 from fleet.web.hosts import LOOPBACK, ExplainedRefusal
+from fleet.web.places import PlacedStream, Places
+from fleet.web.report_worker import Job
 from fleet.web.snapshot import Snapshots, day_so_far, yesterday
 from gateway.core.errors import WattproofError
 
 ASSETS = Path(__file__).with_name("assets")
 GZIP_BYTES_MIN, GZIP_LEVEL = 1000, 5    # a page of 30 kB travels in 6; more costs, gains little
 STREAMS_MAX = 200           # pages that watch at once; more are told to come back
+SHORT_REPORTS_MAX = 4       # of at most LONG_MS, each in a thread for a part of a second
 TICK_S = 5.0                # ages and silence are shown anew this often without any message
 PAUSE_S = 0.5               # at most two updates a second to a page
 TODAY, YESTERDAY = "today", "yesterday"     # days that a report can be asked of by name
+READER_GONE = 499           # nobody sees it
 # Nothing from elsewhere, no inline script or style, no frames, no forms.
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
           "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
@@ -94,7 +98,8 @@ class Pages:
         self._registry, self._live = desk.registry, desk.live
         self._receiver, self._data, self._factors = desk.receiver, desk.data, desk.factors
         self._snapshots = Snapshots(desk.data, desk.factors)
-        self._streams = 0
+        self._streams = Places(STREAMS_MAX)
+        self._short, self._long = Places(SHORT_REPORTS_MAX), Places(long_reports.WORKERS_MAX)
 
     async def home(self, request: Request) -> Response:
         """The only site, or the list of sites."""
@@ -111,17 +116,43 @@ class Pages:
     async def events(self, request: Request) -> Response:
         """The live part of a site's page, again at every change."""
         device = self._device(request)
-        if self._streams >= STREAMS_MAX:
-            return Response(say("page.too_many"), 503, {"Retry-After": "30"})
-        return StreamingResponse(self._stream(device), media_type="text/event-stream",
-                                 headers={"X-Accel-Buffering": "no"})   # for a proxy: pass on
+        if not self._streams.take():
+            return _busy("page.too_many")
+        return PlacedStream(self._streams, self._stream(device), {
+            "Content-Type": "text/event-stream; charset=utf-8",
+            "X-Accel-Buffering": "no"})                                 # for a proxy: pass on
 
     async def report(self, request: Request) -> Response:
         """The HTML report: ?day=yesterday, ?from=..&to=.. (RFC 3339 UTC), else today so far."""
         device = self._device(request)
         asked = _asked(dict(request.query_params))
-        content = await run_in_threadpool(self._report, device, asked)
+        if isinstance(asked, tuple) and asked[1] - asked[0] > long_reports.LONG_MS:
+            return await self._long_report(request, device, asked)
+        if not self._short.take():
+            return _busy("page.too_many_reports")
+        try:
+            content = await run_in_threadpool(self._report, device, asked)
+        finally:
+            self._short.leave()
         return HTMLResponse(content, headers={"Content-Security-Policy": REPORT_POLICY})
+
+    async def _long_report(self, request: Request, device: Device,
+                           times: tuple[int, int]) -> Response:
+        if not self._long.take():
+            return _busy("page.too_many_reports")
+        try:
+            process = await long_reports.start(
+                Job(str(self._data), device.device, self._factors, *times))
+            await long_reports.ready(process, request)
+        except long_reports.ReaderGone:
+            self._long.leave()
+            return Response(status_code=READER_GONE)
+        except BaseException:
+            self._long.leave()
+            raise
+        return PlacedStream(self._long, long_reports.pieces(process), {
+            "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": REPORT_POLICY},
+            long_reports.WHOLE_S_MAX)
 
     async def health(self, request: Request) -> Response:
         """Whether the service runs and reaches the broker, for the demo and for monitoring."""
@@ -142,19 +173,15 @@ class Pages:
             None if sent_ms is None else (now_ms - sent_ms) / 1000, self._receiver.connected)
 
     async def _stream(self, device: Device) -> AsyncIterator[str]:
-        self._streams += 1
         version: int | None = None
-        try:
-            while True:
-                view = await self._view(device)
-                yield _event("live", page.live_part(view))
-                if view.snapshot.version != version:
-                    version = view.snapshot.version
-                    yield _event("charts", page.charts_part(view.snapshot))
-                await asyncio.sleep(PAUSE_S)
-                await self._live.changed(TICK_S)
-        finally:
-            self._streams -= 1
+        while True:
+            view = await self._view(device)
+            yield _event("live", page.live_part(view))
+            if view.snapshot.version != version:
+                version = view.snapshot.version
+                yield _event("charts", page.charts_part(view.snapshot))
+            await asyncio.sleep(PAUSE_S)
+            await self._live.changed(TICK_S)
 
     def _report(self, device: Device, asked: str | tuple[int, int]) -> str:
         with opened(self._data) as reader:
@@ -183,6 +210,10 @@ def _asked(query: dict[str, str]) -> str | tuple[int, int]:
     if set(query) - {"day"} or day not in (TODAY, YESTERDAY):
         raise BadQuestion(say("day_error.question"))
     return day
+
+
+def _busy(text: str) -> Response:
+    return Response(say(text), 503, {"Retry-After": "30"}, "text/plain")
 
 
 def _event(name: str, html: str) -> str:

@@ -7,18 +7,20 @@ for a cabinet with twenty equal meters would otherwise repeat it twenty times:
     points = [[measurand, exponent, item], ...]
 """
 
-from gateway.core.codec.cbor import decode, encode
+from gateway.core.codec.cbor import array_head, encode, item
 from gateway.core.errors import FormatError
 from gateway.core.reading import Point, Stream
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any, TypeGuard
+    from typing import TypeGuard
 
     from gateway.core.reading import Schema
 
 STREAMS_MAX = 256           # devices of one cabinet
 POINTS_MAX = 1024           # of one device: SunSpec models and workloads of a node
+SCHEMA_POINTS_MAX = 16384   # of all devices: each becomes a series of its own at the fleet
+SCHEMA_BYTES_MAX = 1 << 20  # of an encoded schema, checked before it is read
 NAME_CHARS_MAX = 64
 EXPONENT_MIN, EXPONENT_MAX = -9, 9
 MEASURAND_MAX = 65535       # an id we do not know is kept, not refused: batches outlive us
@@ -46,23 +48,28 @@ def decode_schema(data: bytes) -> "Schema":
 
 
 def _decode(data: bytes) -> "Schema":
-    parts = decode(data, 4)
-    if not _is_list(parts, 2) or not _is_list(parts[0]) or not _is_list(parts[1]):
-        raise FormatError("schema: [points, streams] expected")
-    if len(parts[1]) > STREAMS_MAX or len(parts[0]) > len(parts[1]):
-        raise FormatError("schema: at most %d streams" % STREAMS_MAX)
-    kinds = [_points(one) for one in parts[0]]
-    schema, used = [], 0
-    for one in parts[1]:
-        if not _is_list(one, 2) or not is_name(one[0]) or not one[0]:
-            raise FormatError("schema: a stream is [device, index of its points]")
+    if len(data) > SCHEMA_BYTES_MAX:
+        raise FormatError("schema: %d bytes, at most %d" % (len(data), SCHEMA_BYTES_MAX))
+    parts, at = array_head(data, 0, 2)
+    kinds, at = _kinds(data, at)
+    streams, at = array_head(data, at, STREAMS_MAX)
+    if parts != 2 or len(kinds) > streams:
+        raise FormatError("schema: [points, streams] expected, each list of points in use")
+    schema, used, points = [], 0, 0
+    for _ in range(streams):
+        device, place, at = _stream(data, at)
         # Lists are numbered as they are first used: one schema has one encoding.
-        if not is_int(one[1], 0, min(used, len(kinds) - 1)):
-            raise FormatError("schema: stream %s names points out of order" % one[0])
-        used = max(used, one[1] + 1)
-        schema.append(Stream(one[0], kinds[one[1]]))
+        if not is_int(place, 0, min(used, len(kinds) - 1)):
+            raise FormatError("schema: stream %s names points out of order" % device)
+        used = max(used, place + 1)
+        points += len(kinds[place])
+        schema.append(Stream(device, kinds[place]))
     if used != len(kinds):
         raise FormatError("schema: points that no stream uses")
+    if points > SCHEMA_POINTS_MAX:
+        raise FormatError("schema: %d points, at most %d" % (points, SCHEMA_POINTS_MAX))
+    if at != len(data):
+        raise FormatError("schema: %d bytes after it" % (len(data) - at))
     return tuple(schema)
 
 
@@ -76,17 +83,39 @@ def is_name(value: object) -> "TypeGuard[str]":
     return isinstance(value, str) and len(value) <= NAME_CHARS_MAX
 
 
-def _points(rows: object) -> tuple[Point, ...]:
-    if not _is_list(rows) or not 0 < len(rows) <= POINTS_MAX:
-        raise FormatError("schema: a device has 1..%d points" % POINTS_MAX)
-    points = []
-    for row in rows:
-        if (not _is_list(row, 3) or not is_int(row[0], 1, MEASURAND_MAX)
-                or not is_int(row[1], EXPONENT_MIN, EXPONENT_MAX) or not is_name(row[2])):
-            raise FormatError("schema: a point is [measurand, exponent, item]")
-        points.append(Point(row[0], row[1], row[2]))
-    return tuple(points)
+def _kinds(data: bytes, at: int) -> tuple[list[tuple[Point, ...]], int]:
+    """Return (lists of points, offset after them)."""
+    count, at = array_head(data, at, STREAMS_MAX)
+    kinds, left = [], SCHEMA_POINTS_MAX
+    for _ in range(count):
+        rows, at = array_head(data, at, min(POINTS_MAX, left))
+        if rows == 0:
+            raise FormatError("schema: a device has 1..%d points" % POINTS_MAX)
+        left -= rows
+        points = []
+        for _ in range(rows):
+            point, at = _point(data, at)
+            points.append(point)
+        kinds.append(tuple(points))
+    return kinds, at
 
 
-def _is_list(value: object, length: int | None = None) -> "TypeGuard[list[Any]]":
-    return isinstance(value, list) and (length is None or len(value) == length)
+def _point(data: bytes, at: int) -> tuple[Point, int]:
+    parts, at = array_head(data, at, 3)
+    measurand, at = item(data, at, 0)
+    exponent, at = item(data, at, 0)
+    name, at = item(data, at, 0)
+    if (parts != 3 or not is_int(measurand, 1, MEASURAND_MAX)
+            or not is_int(exponent, EXPONENT_MIN, EXPONENT_MAX) or not is_name(name)):
+        raise FormatError("schema: a point is [measurand, exponent, item]")
+    return Point(measurand, exponent, name), at
+
+
+def _stream(data: bytes, at: int) -> tuple[str, object, int]:
+    """Return (device, index of its points, offset after it)."""
+    parts, at = array_head(data, at, 2)
+    device, at = item(data, at, 0)
+    place, at = item(data, at, 0)
+    if parts != 2 or not is_name(device) or not device:
+        raise FormatError("schema: a stream is [device, index of its points]")
+    return device, place, at

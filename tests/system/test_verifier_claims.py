@@ -182,7 +182,7 @@ FORGERIES = {
     "300 days over two hours": (long_period, ASSUMED, "no data    2026-06-01T01:44:50Z to "
                                 "2027-03-28T00:00:00Z, and no declared gap: grid, "),
     "the last 4 of 7 batches dropped": (without_tail, WRONG, "are accounted"),
-    "dropped, and the statement says so": (without_tail_as_told, WRONG, "left out"),
+    "dropped, and the statement says so": (without_tail_as_told, WRONG, "it says, and left out"),
     "an invented meter": (reworded(ghost), WRONG, "energy of ghost"),
     "a meter twice": (reworded(twice), WRONG, "stands there twice"),
     "garbage receipts": (receipts(lambda _: [b"garbage"]), WRONG, "receipts"),

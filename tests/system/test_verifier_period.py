@@ -76,7 +76,8 @@ def absence(from_s, to_s, stream=-1):
     (None, [(890, 1800, "every")]), (absence(890, 1800), []),
     (absence(890, 1500), [(1500, 1800, "every")]),
     (absence(890, 1800, 0), [(890, 1800, "but grid")]),
-    ([-1, None, None, "not known"], [(890, 1800, "every")])])
+    ([-1, None, None, "not known"], [(890, 1800, "every")]),
+    ([-1, None, ORIGIN_MS + 1_800_000, "not known"], [(890, 1800, "every")])])
 def test_a_hole_that_the_cabinet_did_not_sign_is_named_and_a_signed_one_is_proven(
         body, left, tmp_path, receipt_key):
     gateway = PaperGateway()

@@ -42,6 +42,25 @@ def decode(data: bytes, depth_max: int = DEPTH_MAX) -> "Any":
     return value
 
 
+def array_head(data: bytes, at: int, most: int) -> tuple[int, int]:
+    """Return (items, offset of the first) of an array, before any of them is decoded.
+
+    Raises FormatError for anything else, and for more than `most` items.
+    """
+    major, number, at = _head(data, at)
+    if major != ARRAY or number > most:
+        raise FormatError("cbor: an array of at most %d was expected before %d" % (most, at))
+    return number, at
+
+
+def item(data: bytes, at: int, depth: int) -> tuple[object, int]:
+    """Return (value, offset after it) of the item at an offset; raises FormatError.
+
+    depth: containers that may lie inside each other; 0 = none.
+    """
+    return _item(data, at, depth)
+
+
 def head(major: int, number: int) -> bytes:
     """Return the shortest head of a major type (0..7) and a number 0 .. 2**64-1."""
     if number < 24:

@@ -12,8 +12,7 @@ below before it takes memory.
 """
 
 from gateway.core.codec.absence import put_absences, read_absences
-from gateway.core.codec.cbor import INT_END, INT_MIN
-from gateway.core.codec.cbor import decode as cbor_decode
+from gateway.core.codec.cbor import DEPTH_MAX, INT_END, INT_MIN, array_head, item
 from gateway.core.codec.cbor import encode as cbor_encode
 from gateway.core.codec.column_block import CELLS_MAX, RECORDS_MAX, Sheet, numbers, sheet_of
 from gateway.core.codec.order import put_order, read_order
@@ -63,6 +62,9 @@ __all__ = ("RECORDS_MAX", "CELLS_MAX", "encode", "decode", "encode_schema", "dec
 
 KIND_MAX = 255              # event kinds
 PREDICTED = 4
+EVENT_DEPTH = DEPTH_MAX - 2                 # of a body inside the list of events
+EVENT_BYTES_MAX = BODY_BYTES_MAX + 32       # [ticks, kind, body] with its heads
+WINDOW_BYTES = 65536        # of events looked at at once: one that lies about its size costs this
 STEP_VALUES_MIN = 4         # a step found in fewer numbers is mostly chance
 
 
@@ -128,7 +130,7 @@ def decode(schema: "Schema", first_seq: int, data: bytes) -> "list[Record]":
     coded = modes, iter(bases)
     ticks, at = _read_ticks(data, at, coded, nominal, [rows[s] for s in present])
     columns, at = _read_points(data, at, coded, (schema, groups, rows, absences, steps))
-    events = _read_events(data[at:], rows[len(schema)])
+    events = _read_events(data, at, rows[len(schema)])
     scans: Parts = [None] * len(schema)
     for i, s in enumerate(present):
         scans[s] = iter(list(zip(ticks[i], zip(*columns[s]))))
@@ -137,16 +139,14 @@ def decode(schema: "Schema", first_seq: int, data: bytes) -> "list[Record]":
 
 def _groups(schema: "Schema", present: list[int]) -> list[list[int]]:
     """Return lists of present streams with equal points, in order of first appearance."""
-    kinds: "list[tuple[Point, ...]]"
+    places: "dict[tuple[Point, ...], int]"
     groups: list[list[int]]
-    kinds, groups = [], []
+    places, groups = {}, []
     for s in present:
-        points = schema[s].points
-        if points in kinds:
-            groups[kinds.index(points)].append(s)
-        else:
-            kinds.append(points)
-            groups.append([s])
+        place = places.setdefault(schema[s].points, len(groups))
+        if place == len(groups):
+            groups.append([])
+        groups[place].append(s)
     return groups
 
 
@@ -327,18 +327,32 @@ def _read_series(data: bytes, at: int, coded: "Reader", bases: list[int],
     return mode, values, at
 
 
-def _read_events(data: bytes, count: int) -> "Events":
-    """Return the list of [ticks_ms, kind, body]; raises FormatError."""
-    events = cbor_decode(data)
-    if not isinstance(events, list) or len(events) != count:
+def _read_events(data: bytes, at: int, count: int) -> "Events":
+    """Return the list of [ticks_ms, kind, body], the last part; raises FormatError."""
+    told, at = array_head(data, at, count)
+    if told != count:
         raise FormatError("columns: %d events expected" % count)
-    for event in events:
-        if (not isinstance(event, list) or len(event) != 3
-                or not is_int(event[0], 0, TICKS_MS_MAX) or not is_int(event[1], 1, KIND_MAX)
-                or not isinstance(event[2], list)
-                or len(cbor_encode(event[2])) > BODY_BYTES_MAX):
-            raise FormatError("columns: an event is [ticks, kind, body]")
+    events, base, window = [], at, data[at:at + WINDOW_BYTES]
+    for _ in range(count):
+        if at + EVENT_BYTES_MAX > base + len(window) < len(data):
+            base, window = at, data[at:at + WINDOW_BYTES]
+        event, end = _read_event(window, at - base)
+        events.append(event)
+        at = base + end
+    if at != len(data):
+        raise FormatError("columns: %d bytes after the events" % (len(data) - at))
     return events
+
+
+def _read_event(data: bytes, at: int) -> tuple[list[object], int]:
+    parts, at = array_head(data, at, 3)
+    ticks_ms, at = item(data, at, 0)
+    kind, start = item(data, at, 0)
+    body, at = item(data, start, EVENT_DEPTH)
+    if (parts != 3 or not is_int(ticks_ms, 0, TICKS_MS_MAX) or not is_int(kind, 1, KIND_MAX)
+            or not isinstance(body, list) or at - start > BODY_BYTES_MAX):
+        raise FormatError("columns: an event is [ticks, kind, body]")
+    return [ticks_ms, kind, body], at
 
 
 def _join(first_seq: int, order: list[int], scans: "Parts",

@@ -142,14 +142,14 @@ def no_inflate(data, limit):
 # What is made and read, and the hash of its verdicts.
 READERS = (
     ("value", a_value, "d5bcf946b96ba113"),
-    ("frame", a_frame, "be2718a386697450"),
+    ("frame", a_frame, "ffd0957ae1241fdd"),
     ("segment header", a_segment_header, "a9c2d08ef17de9f9"),
     ("cursor", a_cursor, "658801de87e07845"),
     ("envelope", an_envelope, "e740ce25fa7ee5ac"),
     ("receipt", a_receipt, "5d44dde62ffe22d6"),
     ("handover", a_handover, "85291579d094d650"),
-    ("batch", a_batch, "1a25be8ca6b91220"),
-    ("coarsened batch", a_coarse_batch, "f7e9cd0bb5288b4c"))
+    ("batch", a_batch, "a327fcdd1dd9ef45"),
+    ("coarsened batch", a_coarse_batch, "dee2bd08d6e37773"))
 
 
 def verdicts(reader, seed, cases):

@@ -1,0 +1,67 @@
+"""One long report in a process of its own: python -m fleet.web.report_worker QUESTION.
+
+QUESTION is JSON, a Job.  On stdout: a line that says how it went, then the HTML of the report or
+the text of the error.
+"""
+
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from fleet.errors import ReportError
+from fleet.formats.registry import Registry
+from fleet.reporting import html, report
+from fleet.store.reader import opened
+from gateway.core.errors import WattproofError
+
+NICENESS = 10               # the page and the receipts come first
+MEMORY_BYTES_MAX = 2 << 30  # ten years of one cabinet take half of it
+DONE, REFUSED, FAILED = b"done\n", b"refused\n", b"failed\n"
+
+
+class Job(NamedTuple):
+    """What is asked; data: the fleet's folder, cabinet: its name, factors: as in Question."""
+
+    data: str
+    cabinet: str
+    factors: str | None
+    from_ms: int
+    to_ms: int
+
+
+def answer(job: Job) -> tuple[bytes, str]:
+    """Return (how it went, text) of a report."""
+    data = Path(job.data)
+    try:
+        device = Registry(data).find(job.cabinet)
+        if device is None:
+            raise ReportError(job.cabinet)
+        with opened(data) as reader:
+            content = report.build(reader, report.Question(
+                device, job.factors, job.from_ms, job.to_ms))
+        return DONE, html.render(content)
+    except ReportError as error:
+        return REFUSED, str(error)
+    except WattproofError as error:
+        return FAILED, str(error)
+    except MemoryError:
+        return FAILED, ""
+
+
+def main(question: str) -> None:
+    """Answer one question on stdout."""
+    os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+    how, text = answer(Job(*json.loads(question)))
+    try:
+        sys.stdout.buffer.write(how + text.encode())
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        sys.stderr.close()              # the reader went away
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
