@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fleet.authority import arguments as authority
-from fleet.errors import ReportError, StoreDamaged
+from fleet.errors import ReportError, StoreDamaged, StoreInUse, StoreUnavailable
 from gateway.aio import cli
 
 GUIDE = """\
@@ -21,10 +21,13 @@ EXAMPLES = """\
   wattproof-fleet verify --data FLEET --site shop           check all stored evidence
   wattproof-fleet evidence --data FLEET --site shop --from ... --to ... --out shop.bundle
                                             one file that others check without us
-  wattproof-fleet tree-head --data FLEET --out head.cbor    the signed state of the log"""
+  wattproof-fleet tree-head --data FLEET --out head.cbor    the signed state of the log
+  wattproof-fleet backup --data FLEET --out fleet.backup    a checked copy, while it is in use"""
 NEXT_STEPS: Mapping[type[BaseException], str] = {
     ReportError: "ask for a site, a time and factors that this fleet has",
-    StoreDamaged: "keep the folder as it is, then restore fleet.db from a backup",
+    StoreDamaged: "stop `fleet serve`, then: wattproof-fleet restore",
+    StoreUnavailable: "see that the folder can be written, has space, and nobody else holds it",
+    StoreInUse: "stop the other `fleet serve` first",
 }
 PERIOD = "--data FLEET --site shop --from 2026-06-01T00:00:00Z --to 2026-06-02T00:00:00Z"
 
@@ -61,6 +64,12 @@ def parser() -> cli.Parser:
     _add_tree_head(add("tree-head", "export the log's signed head, to be kept by others: what is "
                        "in it cannot be changed any more",
                        "  wattproof-fleet tree-head --data FLEET --out head.cbor"))
+    keeper = add("backup", "copy the store into one file while it is in use, and check the copy",
+                 "  wattproof-fleet backup --data FLEET --out fleet.backup")
+    keeper.add_argument("--out", type=Path, metavar="FILE", required=True,
+                        help="the copy; an older one is replaced once the new one is checked")
+    _add_restore(add("restore", "put a backup in place of the store; cabinets send again what it "
+                     "lacks", "  wattproof-fleet restore --data FLEET --backup fleet.backup"))
     for command in (reporter, collector):
         _add_period(command)
     for command in (reporter, checker, collector):
@@ -72,6 +81,13 @@ def parser() -> cli.Parser:
         if command is not server:
             cli.add_json(command)
     return top
+
+
+def _add_restore(restorer: cli.Parser) -> None:
+    what = restorer.add_mutually_exclusive_group(required=True)
+    what.add_argument("--backup", type=Path, metavar="FILE", help="a file of `fleet backup`")
+    what.add_argument("--empty", action="store_true",
+                      help="begin with an empty store: there is no backup")
 
 
 def _add_tree_head(heads: cli.Parser) -> None:
@@ -99,7 +115,8 @@ def _runner(name: str) -> Callable[[argparse.Namespace], int]:
             return of_authority.RUN[name](arguments)
         from fleet import commands
         return {"serve": commands.serve, "report": commands.report, "verify": commands.verify,
-                "evidence": commands.evidence, "tree-head": commands.tree_head}[name](arguments)
+                "evidence": commands.evidence, "tree-head": commands.tree_head,
+                "backup": commands.backup, "restore": commands.restore}[name](arguments)
     return run
 
 

@@ -9,8 +9,8 @@ import json
 import logging
 import sys
 
+from fleet import clock, settings
 from fleet import serve as server
-from fleet import settings
 from fleet import verify as verifier
 from fleet.errors import ReportError
 from fleet.evidence import evidence as bundles
@@ -20,6 +20,8 @@ from fleet.formats.timetext import parse_day, parse_quarter
 from fleet.reporting import html
 from fleet.reporting import report as reports
 from fleet.reporting.text import describe_incident
+from fleet.store import backup as backups
+from fleet.store import damage
 from fleet.store.reader import opened
 from fleet.texts import say
 from fleet.transparency import proofs
@@ -97,6 +99,40 @@ def tree_head(arguments: argparse.Namespace) -> int:
     return cli.FINE
 
 
+def _damaged(arguments: argparse.Namespace, found: list[str]) -> int:
+    """Name what is wrong with the store's file; what stands in it is not checked then."""
+    cli.show(arguments, {"ok": False, "store": found, "journals": [], "incidents": []},
+             [*_store_lines(arguments, found), say("verify.bad")])
+    return cli.PERSON
+
+
+def _store_lines(arguments: argparse.Namespace, found: list[str]) -> list[str]:
+    return [*(say("verify.damaged", what=one) for one in found),
+            say("verify.damaged_next", next=damage.NEXT.format(data=arguments.data))]
+
+
+def backup(arguments: argparse.Namespace) -> int:
+    """Copy the store into one file while it is in use, and check the copy."""
+    made = backups.take(arguments.data, arguments.out)
+    cli.show(arguments, {"file": str(arguments.out), **made._asdict()}, [
+        f"{arguments.out}: {made.batches} batches, {made.bytes:,} bytes, checked"])
+    return cli.FINE
+
+
+def restore(arguments: argparse.Namespace) -> int:
+    """Put a backup or an empty store in place of the fleet's, in a new epoch."""
+    with backups.lock(arguments.data):
+        before = backups.restore(arguments.data, arguments.backup, clock.utc_ms)
+    lines = [f"{arguments.data}: " + (f"restored from {arguments.backup}" if arguments.backup
+                                      else "a new, empty store"),
+             "start `fleet serve`: cabinets send again what they still hold; what nobody holds is "
+             "named on the page and by `fleet verify`"]
+    if before is not None:
+        lines.insert(1, f"the store before it is kept as {before}; delete it when all is well")
+    cli.show(arguments, {"data": str(arguments.data), "before": before and str(before)}, lines)
+    return cli.FINE
+
+
 def _factors(arguments: argparse.Namespace) -> str | None:
     found: str | None = arguments.factors
     if found is None and (arguments.data / "fleet.toml").exists():
@@ -109,13 +145,18 @@ def verify(arguments: argparse.Namespace) -> int:
     sites = Registry(arguments.data).sites()
     reports.device_of(sites, arguments.site)
     with opened(arguments.data) as reader:
+        damaged = reader.damage()
+        if damaged:
+            return _damaged(arguments, damaged)
+        changed = reader.changed()
         checked = verifier.site(reader, sites[arguments.site])
         notes = [one for device in sites[arguments.site]
                  for one in reader.incidents(device.device)]
     if not checked:
         raise ReportError(say("verify.nothing", site=arguments.site))
     faults = [fault for one in checked for fault in one.faults]
-    content = {"ok": not faults, "journals": [
+    wrong = bool(faults or changed)
+    content = {"ok": not wrong, "store": changed, "journals": [
         {**one._asdict(), "faults": [fault.what for fault in one.faults]} for one in checked],
         "incidents": [dataclasses.asdict(one) | {"journal": one.journal.hex()}
                       for one in notes]}
@@ -126,6 +167,8 @@ def verify(arguments: argparse.Namespace) -> int:
                   incident=describe_incident(note)) for note in notes]
     lines += [say("verify.wrong", device=fault.device, journal=fault.journal, what=fault.what)
               for fault in faults]
-    lines.append(say("verify.bad" if faults else "verify.good"))
+    if changed:
+        lines += _store_lines(arguments, changed)
+    lines.append(say("verify.bad" if wrong else "verify.good"))
     cli.show(arguments, content, lines)
-    return cli.PERSON if faults else cli.FINE
+    return cli.PERSON if wrong else cli.FINE

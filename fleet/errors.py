@@ -13,3 +13,16 @@ class StoreDamaged(WattproofError):
     """The fleet's database cannot be used as it is."""
 
     code = "fleet-store"
+
+
+class StoreUnavailable(WattproofError):
+    """The fleet's database cannot be used just now: no space, no right to write, held by another
+    process."""
+
+    code = "fleet-store-unavailable"
+
+
+class StoreInUse(WattproofError):
+    """Another process works on the fleet's data folder."""
+
+    code = "fleet-store-in-use"

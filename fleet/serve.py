@@ -16,7 +16,9 @@ from fleet.formats.registry import Registry
 from fleet.ingest.ingest import Desk
 from fleet.ingest.live_table import LiveTable
 from fleet.ingest.receiver import Receiver
+from fleet.store import backup, damage
 from fleet.store.reader import opened
+from fleet.store.watch import Watch
 from fleet.store.writer import Store
 from fleet.web import app, connections
 from gateway.core.errors import ConfigError
@@ -27,26 +29,28 @@ STOP_S = 2                  # open event streams are cut this long after a stop
 
 
 def run(data: Path, port: int) -> None:
-    """Serve until a signal stops it.  Raises ConfigError or StoreDamaged at the start."""
+    """Serve until a signal stops it.  Raises ConfigError, StoreDamaged or StoreInUse."""
     configured = settings.load(data)
     key = settings.receipt_key(configured.receipt_key)
     listener = listen(port)
-    registry, store = Registry(data), Store(data)
-    live = LiveTable(registry.refuses)
-    receiver = Receiver(configured, Desk(store, registry.find, key, clock.utc_ms), live,
-                        Sender(data, key, functools.partial(told_by, data)))
-    web = app.make(app.Desk(data, registry, live, receiver, configured.factors,
-                            configured.page_hosts))
-    logging.getLogger("fleet").info("page: http://%s:%s/", HOST, port)
-    try:
-        asyncio.run(_both(receiver, uvicorn.Server(uvicorn.Config(
-            web, http=connections.BoundedProtocol, ws="none", log_level="warning",
-            server_header=False, h11_max_incomplete_event_size=connections.HEAD_BYTES_MAX,
-            timeout_graceful_shutdown=STOP_S)), listener))
-    except KeyboardInterrupt:
-        logging.getLogger("fleet").info("stopped")
-    finally:
-        store.close()
+    with backup.lock(data), damage.named(data):
+        registry, store = Registry(data), Store(data)
+        live = LiveTable(registry.refuses)
+        receiver = Receiver(configured, Desk(store, registry.find, key, clock.utc_ms), live,
+                            Sender(data, key, functools.partial(told_by, data)))
+        watch = Watch(data)
+        web = app.make(app.Desk(data, registry, live, receiver, configured.factors,
+                                configured.page_hosts, watch))
+        logging.getLogger("fleet").info("page: http://%s:%s/", HOST, port)
+        try:
+            asyncio.run(_all(receiver, watch, uvicorn.Server(uvicorn.Config(
+                web, http=connections.BoundedProtocol, ws="none", log_level="warning",
+                server_header=False, h11_max_incomplete_event_size=connections.HEAD_BYTES_MAX,
+                timeout_graceful_shutdown=STOP_S)), listener))
+        except KeyboardInterrupt:
+            logging.getLogger("fleet").info("stopped")
+        finally:
+            store.close()
 
 
 def listen(port: int) -> socket.socket:
@@ -71,11 +75,13 @@ def told_by(data: Path, cabinet: str) -> dict[int, Acknowledged]:
         return acknowledgements(reader.event_bodies(cabinet, DOWNLINK))
 
 
-async def _both(receiver: Receiver, server: uvicorn.Server, listener: socket.socket) -> None:
-    receiving = asyncio.create_task(receiver.run())
+async def _all(receiver: Receiver, watch: Watch, server: uvicorn.Server,
+               listener: socket.socket) -> None:
+    receiving, watching = (asyncio.create_task(one.run()) for one in (receiver, watch))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     done, _ = await asyncio.wait({receiving, serving}, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
+    watching.cancel()
     receiving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await receiving

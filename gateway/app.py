@@ -16,7 +16,7 @@ from pathlib import Path
 from drivers.links import BusConfig, open_link
 from gateway.aio.keep_alive import Beat, Progress, Service, keep_alive, pause
 from gateway.config.values import Cabinet
-from gateway.core.event import Committed
+from gateway.core.event import Committed, JournalBegun
 from gateway.core.evidence.batch import CODEC_DEFLATE
 from gateway.core.journal.downsampled_files import CoarseBatches
 from gateway.core.journal.journal import Journal, Opening, Sealer
@@ -30,6 +30,7 @@ from gateway.polling.poller import BusPoller, Line
 from gateway.polling.unit import Timeout, Unit
 from gateway.service import status as statuses
 from gateway.service.health import Notifier, cpu_s, rss_kib, watch, write_status
+from gateway.service.receipt_age import ReceiptAge
 from gateway.signer import Signer, Verifier
 from gateway.storage import cpython_fast_paths, succession
 from gateway.storage.deflate import deflate
@@ -70,12 +71,14 @@ class Gateway:
             signer.kid, signer.sign, deflate, CODEC_DEFLATE))
         self.writer.subscribe(Witness(witness).note)
         self.writer.subscribe(self._show)
+        self._receipt_age = ReceiptAge(
+            self.clock.seconds(cabinet.journal.batch_minutes * 60), journal.recovered_seq,
+            self.clock.real_s())
         self.uplink = Uplink(cabinet.site.cabinet, cabinet.uplink, self.writer, verifier)
         last_read = last_read_utc_ms(journal)
         self.pollers = {bus.name: self._poller(bus, last_read) for bus in cabinet.buses}
         self.progress, self.notifier = Progress(self.clock.real_s), Notifier()
         self.stop, self.drain_s = asyncio.Event(), DRAIN_S
-        self._started_s = self.clock.real_s()
 
     def _opening(self) -> Opening:
         cabinet = self.cabinet
@@ -168,8 +171,11 @@ class Gateway:
 
     def _show(self, event: object) -> None:
         """Show what is durable now."""
+        self._receipt_age.note(event, self.clock.real_s())
         if isinstance(event, Committed):
             self.live.board.take(event.scans)
+        elif isinstance(event, JournalBegun):
+            self._receipt_age.begin()
 
     def message(self) -> dict[str, object]:
         """Return the live message of now."""
@@ -201,13 +207,17 @@ class Gateway:
             | {f"writer_{key}": value for key, value in self.writer.counts.items()}
             | self.writer.retention.status(),
             "uplink": {"state": self.uplink.state, "reason": self.uplink.reason,
-                       "alarms": sorted(self.uplink.alarms), **self.uplink.counts},
+                       "alarms": sorted(self.uplink.alarms),
+                       "receipts_word": self._receipt_age.word(
+                           self.uplink.outbox.acknowledged_seq, self.clock.real_s(),
+                           self.uplink.state == "online"),
+                       **self.uplink.counts},
             "buses": [{"name": name, "fault": poller.fault, **poller.counts}
                       for name, poller in self.pollers.items()],
             "devices": [self._unit(unit) for poller in self.pollers.values()
                         for unit in poller.units],
             "process": {"rss_kib": rss_kib(), "cpu_s": round(cpu_s(), 3),
-                        "up_s": round(self.clock.real_s() - self._started_s, 1)},
+                        "up_s": round(self.clock.real_s() - self._receipt_age.began_s, 1)},
             "stalled": self.progress.stalled(), "battery": self.live.carried(),
         }
         status["words"] = statuses.words(status)

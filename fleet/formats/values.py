@@ -33,6 +33,15 @@ class BatchPosition(NamedTuple):
     clock: ClockState
 
 
+class RecordRange(NamedTuple):
+    """Records of a journal, first to last."""
+
+    device: str
+    journal_id: bytes
+    first_seq: int
+    last_seq: int
+
+
 # Alike in device, journal_id, number, boot, first_seq, last_seq, prev, config_hash and clock.
 AnyBatch = Batch | Coarse | BatchPosition
 

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fleet.formats import downsampled as coarsened
 from fleet.formats import envelope
 from fleet.formats.registry import key_id
-from fleet.formats.values import AnyBatch, Chain, Held, Neighbour, Opened
-from fleet.ingest import admission
+from fleet.formats.values import AnyBatch, Chain, Held, Neighbour, Opened, RecordRange
+from fleet.ingest import admission, shown_receipt
 from fleet.rollup.rollup import Booking
 from fleet.store import incidents
 from fleet.store.writer import Store
@@ -27,6 +27,7 @@ from gateway.core.evidence import downsampled, handover, receipt
 
 DUPLICATE = admission.DUPLICATE
 NOT_BOOKED = "received-not-booked"
+SHOWN = "receipt-shown"
 REFUSALS_MAX = 3            # of the same unreadable bytes; then they are kept and receipted
 KINDS = {Replayed.code: incidents.CLONE, BrokenChain.code: incidents.CHAIN}
 
@@ -36,9 +37,9 @@ Message = tuple[str, bytes]     # the device whose topic it came on, a sealed ba
 class Outcome(NamedTuple):
     """What became of a message.
 
-    code: "admit", "duplicate", "received-not-booked" or an AdmissionError's code.  detail: text
-    for people.  receipt: sealed bytes to publish, or None.  device: of the topic.  low_water:
-    None when refused.
+    code: "admit", "duplicate", "received-not-booked", "receipt-shown" or an AdmissionError's
+    code.  detail: text for people.  receipt: sealed bytes to publish, or None.  device: of the
+    topic.  low_water: None when refused.
     """
 
     code: str
@@ -60,8 +61,9 @@ class Desk:
         """find: device name -> enrolled Device or None.  key: signs receipts."""
         self._store, self._find, self._now_ms = store, find, now_ms
         self._booking = Booking(store, now_ms)
-        self._sign = key.sign
-        self._kid = key_id(key.public_key().public_bytes_raw())
+        self._sign, self._public = key.sign, key.public_key()
+        self._kid = key_id(self._public.public_bytes_raw())
+        self._epoch = store.epoch           # every journal was told of it
 
     def receive(self, sender: str, sealed: bytes) -> Outcome:
         """Return the outcome for a batch that came on a device's topic; never raises for
@@ -84,6 +86,9 @@ class Desk:
 
     def _take(self, sender: str, sealed: bytes) -> tuple[Outcome, Chain | None]:
         """Return the outcome of one message, without a receipt, and where its journal stands."""
+        shown = shown_receipt.opened(sealed, sender, self._public)
+        if shown is not None and self._find(sender) is not None:
+            return self._heed(shown)
         try:
             opened = envelope.open_batch(sealed, self._find, sender)
             with self._store.attempt():
@@ -98,6 +103,22 @@ class Desk:
                   f"{opened.batch.last_seq}, stored without a missing batch up to "
                   f"{held.low_water}")
         return Outcome(verdict, detail, None, sender, held.low_water), held
+
+    def _heed(self, shown: receipt.Receipt) -> tuple[Outcome, Chain]:
+        """Compare what a cabinet shows with the store; a store that came back from an older copy
+        begins a new epoch, so that every cabinet sends again what it still holds."""
+        held = self._store.advance(shown.device, shown.journal_id)
+        verdict = shown_receipt.judge(shown, self._store.epoch, held)
+        detail = (f"{shown.device} shows a receipt of this fleet up to record {shown.low_water}; "
+                  f"stored without a missing batch up to {held.low_water}")
+        if verdict.raises:
+            self._store.raise_epoch(shown.epoch, detail)
+        if verdict.lost is not None:
+            self._store.incidents.note(
+                incidents.RESTORED, RecordRange(shown.device, shown.journal_id, *verdict.lost),
+                f"record {shown.low_water}", f"{detail}; records {verdict.lost[0]} to "
+                f"{verdict.lost[1]} are asked for again", self._now_ms())
+        return Outcome(SHOWN, detail, None, shown.device, held.low_water), held
 
     def receipt(self, held: Chain) -> bytes:
         """Return the signed receipt for a journal, as far as it is stored now."""
@@ -118,7 +139,13 @@ class Desk:
 
     def receipts(self) -> list[tuple[str, bytes]]:
         """Return (device, receipt) of every journal: a broker may have lost the retained ones."""
+        self._epoch = self._store.epoch
         return [(held.device, self.receipt(held)) for held in self._store.chains()]
+
+    def repeated(self) -> list[tuple[str, bytes]]:
+        """Return (device, receipt) of every journal if a new epoch has begun since the last time:
+        each cabinet has to hear of it."""
+        return [] if self._store.epoch == self._epoch else self.receipts()
 
     def _book(self, opened: Opened) -> tuple[str, Chain]:
         batch = opened.batch

@@ -185,6 +185,8 @@ class Receiver:
             for one in outcomes:
                 if one.receipt is not None:
                     group.create_task(self._publish(client, one.device, one.receipt))
+        for device, receipt in await self._on_thread(self._desk.repeated):
+            await self._publish(client, device, receipt)
 
     async def _publish(self, client: aiomqtt.Client, device: str, receipt: bytes) -> None:
         await client.publish(f"wp/1/{device}/receipt", receipt, qos=1, retain=True)

@@ -12,7 +12,7 @@ LATE_S, SILENT_S = 20, 60   # age of the last live message (15 s at most)
 CLOCK_SOURCES = {0: "unknown", 1: "rtc", 2: "device", 3: "ntp", 4: "gnss", 9: "simulated"}
 # What needs a person, and what is only to be known.
 INCIDENTS_SEVERE = ("clone", "broken-chain", "journal-reset", "quarantined", "batch-lost")
-INCIDENTS_WATCH = ("gap", "clock-ahead", "coarsened")
+INCIDENTS_WATCH = ("gap", "not-held", "clock-ahead", "coarsened")
 REFUSED = ("unknown-device", "bad-signature", "broken-chain", "fork", "bad-schema")
 SEVERE = ("fork", "broken-chain", "bad-signature")
 

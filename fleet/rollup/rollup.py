@@ -7,6 +7,7 @@ says so.  What cannot be reduced stays stored, receipted and not booked.
 """
 
 import hashlib
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 
@@ -28,7 +29,8 @@ WAITING_MAX = 50            # batches reduced late in one admission: bounds its 
 # to 250 ppm (docs/design.md, time), a kernel that slews by up to 500 ppm.
 CARRIED_PPM = 500
 STEP_MS_MIN = 1000          # a clock that was moved by less was slewed
-LOST_ALARM = "batch-lost"   # body of the ALARM: [LOST_ALARM, number of the batch in decimal]
+LOST_ALARM = "batch-lost"   # body of the ALARM: [LOST_ALARM, number of the batch, or FIRST-LAST]
+LOST_NUMBERS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")
 # What content from outside may raise in arithmetic that was written for content from us.
 UNREADABLE = (AdmissionError, ValueError, TypeError, KeyError, IndexError, AttributeError,
               ArithmeticError, sqlite3.IntegrityError)
@@ -65,10 +67,27 @@ class Booking:
             if clock is not None and self._believed(clock, opened.records):
                 self._tables.add_clock(opened, clock)
         elif event.kind == record.ALARM and event.body[:1] == [LOST_ALARM]:
-            number = event.body[1] if len(event.body) > 1 else None
-            if isinstance(number, str) and number.isdecimal() and int(number) < batch.number:
-                self._note(incidents.LOST, batch, number, f"batch {number} became unreadable on "
-                           "the gateway's flash before it was received; its records are lost")
+            self._learn_lost(batch, event.body[1] if len(event.body) > 1 else None)
+
+    def _learn_lost(self, batch: AnyBatch, said: object) -> None:
+        """Note which batches before this one the cabinet cannot send: one that rotted, as a
+        number, or those that it no longer holds, as FIRST-LAST."""
+        found = LOST_NUMBERS.fullmatch(said) if isinstance(said, str) else None
+        if found is None:
+            return
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last >= batch.number:
+            return
+        if found[2] is None:
+            self._note(incidents.LOST, batch, first, f"batch {first} became unreadable on "
+                       "the gateway's flash before it was received; its records are lost")
+            return
+        mark = self._store.mark(batch.device, batch.journal_id)
+        first = max(first, mark.number + 1)
+        if first <= last:
+            self._note(incidents.UNHELD, batch, f"{first}-{last}", f"the cabinet no longer holds "
+                       f"batches {first} to {last}, which the fleet lost; what of them is not "
+                       "stored here is gone")
 
     def book(self, batch_id: int, opened: Opened) -> None:
         """Reduce a batch if all it needs is known; else it waits."""

@@ -8,7 +8,7 @@ that were refused although the right key had signed them: what a fork is proven 
 import sqlite3
 from dataclasses import dataclass
 
-from fleet.formats.values import AnyBatch
+from fleet.formats.values import AnyBatch, RecordRange
 
 DETAIL_CHARS_MAX = 300
 KEPT_MAX = 64                   # refused batches kept as bytes, of one device
@@ -16,6 +16,7 @@ PLACES_MAX = 4096               # rows of one device and kind; more of a kind is
 
 GAP = "gap"                     # a hole that the chain itself states: nothing was ever sealed
 LOST = "batch-lost"             # the device says that a batch became unreadable on its flash
+UNHELD = "not-held"             # asked for again after a restoration, no longer on its flash
 CLONE = "clone"                 # two contents for one place: copied key or restored board
 CHAIN = "broken-chain"          # a batch that does not fit its neighbours
 RESET = "journal-reset"         # a known device begins a new journal, unexplained
@@ -25,6 +26,7 @@ COARSENED = "coarsened"         # a full gateway kept less than every scan of it
 RESTATED = "restated"           # quarter hours changed after they had been closed
 FUTURE = "clock-ahead"          # a clock that says tomorrow: a 2099 that nobody set
 CLOCK_SET = "clock-set"         # the wall clock was set within a boot: time missing or passed twice
+RESTORED = "restored"           # the fleet's store holds less than its receipts said
 PLACED = "placed-later"         # records put into time by a later clock record
 
 
@@ -53,7 +55,8 @@ class Incidents:
     def __init__(self, link: sqlite3.Connection) -> None:
         self._link = link
 
-    def note(self, kind: str, batch: AnyBatch, place: object, detail: str, now_ms: int) -> None:
+    def note(self, kind: str, batch: AnyBatch | RecordRange, place: object, detail: str,
+             now_ms: int) -> None:
         """Count an incident at a place of a batch's journal; the newest detail is kept."""
         where = (batch.device, batch.journal_id, kind)
         held = self._link.execute("SELECT count(*) FROM incidents WHERE device = ? AND journal = ?"
@@ -80,11 +83,14 @@ class Incidents:
                                   "ORDER BY first_ms, kind, place", (device,))
         return [Incident(*row) for row in rows]
 
-    def lost(self, device: str, journal: bytes, number: int) -> bool:
-        """Return whether the device has declared a batch of its own as lost."""
-        return self._link.execute(
-            "SELECT 1 FROM incidents WHERE device = ? AND journal = ? AND kind = ? AND place = ?",
-            (device, journal, LOST, str(number))).fetchone() is not None
+    def lost_until(self, device: str, journal: bytes, number: int) -> int:
+        """Return the last of the batches from a number on that the cabinet has declared lost, 0
+        if that one is not.  A place is a number, or FIRST-LAST."""
+        rows = self._link.execute(
+            "SELECT place FROM incidents WHERE device = ? AND journal = ? AND kind IN (?, ?) "
+            "AND (place = ? OR place LIKE '%-%')", (device, journal, LOST, UNHELD, str(number)))
+        ranges = [[int(part) for part in place.split("-")] for (place,) in rows]
+        return max((one[-1] for one in ranges if one[0] <= number <= one[-1]), default=0)
 
     def disputed(self, device: str, journal: bytes) -> bool:
         """Return whether somebody else has spoken for this journal with the device's key."""

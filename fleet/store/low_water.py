@@ -24,20 +24,22 @@ def beginning(device: str, journal: bytes) -> Mark:
 
 
 def advanced(mark: Mark, stored: Callable[[int], Neighbour | None],
-             is_lost: Callable[[int], bool]) -> Mark:
+             lost_until: Callable[[int], int]) -> Mark:
     """Return the mark moved over every batch that follows by number and link.
 
-    stored: number -> the batch that is stored under it, or None.  is_lost: number -> whether
-    the device itself has declared that batch lost.  A hole in the sequence is no hole in the
-    chain, so it is passed; so is a lost batch, once the batch after it is stored.
+    stored: number -> the batch that is stored under it, or None.  lost_until: number -> the last
+    of the batches from it on that the cabinet itself has declared lost and that are not stored,
+    0 if it is none of them.  A hole in the sequence is no hole in the chain, so it is passed; so
+    are lost batches, once the batch after them is stored.
     """
     number, lost = mark.number + 1, False
     while True:
         batch = stored(number)
         if batch is not None and (lost or batch.prev == mark.link):
             mark, lost = Mark(batch.last_seq, batch.link, number), False
-        elif batch is None and is_lost(number):
-            lost = True
-        else:
+            number += 1
+            continue
+        last = lost_until(number) if batch is None else 0
+        if last < number:
             return mark
-        number += 1
+        lost, number = True, last + 1

@@ -7,11 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fleet.errors import ReportError, StoreDamaged
+from fleet.errors import ReportError
 from fleet.formats import event_bodies
 from fleet.formats.values import BatchClock, CounterPart
+from fleet.store import damage
+from fleet.store.connection import FILE, connect
 from fleet.store.incidents import Incident, Incidents
-from fleet.store.writer import FILE, connect
 from fleet.texts import say
 from gateway.core import interval, record
 from gateway.core.codec import cbor
@@ -112,11 +113,9 @@ class Reader:
         path = data / FILE
         if not path.is_file():
             raise ReportError(say("refusal.no_store", path=path, data=data))
-        try:
+        with damage.named(data):
             self._link = connect(path, read_only=True)
             self._link.execute("SELECT count(*) FROM meta")
-        except sqlite3.DatabaseError as error:
-            raise StoreDamaged(f"{path}: {error}; next: restore it from a backup") from error
 
     def close(self) -> None:
         """Give the connection back."""
@@ -130,6 +129,14 @@ class Reader:
             yield self._link
         finally:
             self._link.execute("ROLLBACK")
+
+    def damage(self) -> list[str]:
+        """Return what SQLite's check of the whole file finds, [] if nothing."""
+        return damage.faults(self._link)
+
+    def changed(self) -> list[str]:
+        """Return which batches and descriptors no longer have the hash the store has of them."""
+        return list(damage.changed(self._link))
 
     def version(self) -> int:
         """Return a number that changes whenever a batch was stored or refused."""
@@ -306,9 +313,10 @@ class Reader:
 
 @contextmanager
 def opened(data: Path) -> Iterator[Reader]:
-    """Give a Reader for a while."""
+    """Give a Reader for a while; raises StoreDamaged for what cannot be read inside."""
     reader = Reader(data)
     try:
-        yield reader
+        with damage.named(data):
+            yield reader
     finally:
         reader.close()

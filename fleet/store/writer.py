@@ -6,67 +6,71 @@ stores the batch, so that a receipt can never say more than the disk holds (sync
 in WAL mode syncs at every commit).
 """
 
-import secrets
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fleet.errors import StoreDamaged
-from fleet.formats.values import Chain, Held, Neighbour, Opened
-from fleet.store import low_water, migration
-from fleet.store.incidents import Incidents
+from fleet import clock
+from fleet.formats.values import Chain, Held, Neighbour, Opened, RecordRange
+from fleet.store import damage, epoch, low_water, migration
+from fleet.store.connection import FILE, connect
+from fleet.store.incidents import RESTORED, Incidents
 from fleet.store.rollup_tables import BOOKED, WAITS, RollupTables
 from fleet.transparency.merkle_log import Log
 
-FILE = "fleet.db"
 # 2: the Merkle log, 3: incidents, 4: coarsened batches, 5: the clock of each batch; an older
 # store gets what it lacks.
 VERSION = 5
 REFUSED_MAX = 1000          # refused batches that are told apart; older ones are only counted
 DETAIL_CHARS_MAX = 300
-EPOCH_BITS = 52             # an epoch stays a whole number in JSON tools
 SCHEMA = Path(__file__).with_name("schema.sql")
-
-
-
-def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
-    """Return a connection; read-only ones see a stable state while the writer goes on."""
-    mode = "ro" if read_only else "rwc"
-    connection = sqlite3.connect(f"file:{path}?mode={mode}", uri=True, isolation_level=None,
-                                 check_same_thread=False, timeout=10)
-    connection.execute("PRAGMA foreign_keys = ON")
-    return connection
+OLDER_COPY = "the store was put back from a copy or a backup"
 
 
 class Store:
     """One fleet's database for writing; use one per data folder and thread."""
 
-    def __init__(self, data: Path) -> None:
-        """Open or make DATA/fleet.db; a new one gets a new random epoch."""
+    def __init__(self, data: Path, now_ms: Callable[[], int] = clock.utc_ms) -> None:
+        """Open or make DATA/fleet.db; a new one, and one that was put back from an older copy,
+        gets a higher epoch.  now_ms: the fleet's clock."""
         data.mkdir(parents=True, exist_ok=True)
         self.path = data / FILE
-        try:
+        self._now_ms, self._epoch_file = now_ms, epoch.EpochFile(data)
+        with damage.named(data):
             self._link = connect(self.path)
             self._link.execute("PRAGMA journal_mode = WAL")
             self._link.execute("PRAGMA synchronous = FULL")
             self.log, self.incidents = Log(self._link), Incidents(self._link)
             self.rollup = RollupTables(self._link)
-            self.epoch = self._open()
-        except sqlite3.DatabaseError as error:
-            raise StoreDamaged(f"{self.path}: {error}; restore it from a backup, or move it "
-                               "away: gateways re-send what they still hold") from error
+            self._open()
 
-    def _open(self) -> int:
+    def _open(self) -> None:
+        beside = self._epoch_file.read() or epoch.Position(0, 0)
         with self.transaction():
             if self._one("PRAGMA user_version")[0] < VERSION:
                 self._make_tables()
-                epoch = secrets.randbits(EPOCH_BITS) + 1
-                self._link.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (str(epoch),))
+                self._link.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)",
+                                   (str(epoch.after(self._now_ms(), beside.epoch)),))
                 self.log.append_missing()
                 self._link.execute(f"PRAGMA user_version = {VERSION}")
-            return int(self._one("SELECT value FROM meta WHERE key = 'epoch'")[0])
+            if beside > epoch.Position(self.epoch, self.log.size()):
+                self.raise_epoch(beside.epoch, OLDER_COPY)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that receipts speak in."""
+        return int(self._one("SELECT value FROM meta WHERE key = 'epoch'")[0])
+
+    def raise_epoch(self, known: int, why: str) -> None:
+        """Speak in a higher epoch from now on, above the highest that is known, and note why for
+        every journal; inside a transaction.  Cabinets send again what this store lacks."""
+        raised, now_ms = epoch.after(self._now_ms(), self.epoch, known), self._now_ms()
+        self._link.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (str(raised),))
+        for held in self.chains():
+            self.incidents.note(RESTORED, RecordRange(
+                held.device, held.journal, held.low_water + 1, held.low_water + 1), raised,
+                f"{why}; records after {held.low_water} are asked for again", now_ms)
 
     def _make_tables(self) -> None:
         there = {row[0] for row in self._link.execute("SELECT name FROM sqlite_master")}
@@ -89,6 +93,7 @@ class Store:
             self._link.execute("ROLLBACK")
             raise
         self._link.execute("COMMIT")
+        self._epoch_file.write(epoch.Position(self.epoch, self.log.size()))
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -154,15 +159,27 @@ class Store:
 
     def advance(self, device: str, journal: bytes) -> Chain:
         """Move the low-water mark over every batch that follows; return where it stands."""
-        row = self._one("SELECT low_water, link, number FROM chains WHERE device = ? "
-                        "AND journal = ?", device, journal)
         mark = low_water.advanced(
-            low_water.Mark(*row) if row else low_water.beginning(device, journal),
+            self.mark(device, journal),
             lambda number: self._neighbour("number = ?", device, journal, number),
-            lambda number: self.incidents.lost(device, journal, number))
+            lambda number: self._lost_until(device, journal, number))
         self._link.execute("INSERT OR REPLACE INTO chains VALUES (?,?,?,?,?)",
                            (device, journal, *mark))
         return Chain(device, journal, mark.low_water, mark.link)
+
+    def _lost_until(self, device: str, journal: bytes, number: int) -> int:
+        """Return the last of the batches from a number on that are declared lost and not
+        stored, 0 if that one is not."""
+        last = self.incidents.lost_until(device, journal, number)
+        stored = self._one("SELECT min(number) FROM batches WHERE device = ? AND journal = ? "
+                           "AND number > ?", device, journal, number)[0]
+        return last if stored is None else min(last, stored - 1)
+
+    def mark(self, device: str, journal: bytes) -> low_water.Mark:
+        """Return where the low-water mark of a journal stands."""
+        row = self._one("SELECT low_water, link, number FROM chains WHERE device = ? "
+                        "AND journal = ?", device, journal)
+        return low_water.Mark(*row) if row else low_water.beginning(device, journal)
 
     def chains(self) -> list[Chain]:
         """Return every journal's low-water mark."""

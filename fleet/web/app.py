@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleet import clock
-from fleet.errors import ReportError
+from fleet.errors import ReportError, StoreDamaged
 from fleet.formats.registry import Device, Registry
 from fleet.formats.timetext import parse_quarter
 from fleet.ingest.live_table import LiveTable
@@ -27,6 +27,7 @@ from fleet.ingest.receiver import Receiver
 from fleet.reporting import html as report_html
 from fleet.reporting import report
 from fleet.store.reader import opened
+from fleet.store.watch import Watch
 from fleet.texts import say
 from fleet.web import long_reports, page, panels
 from fleet.web.hosts import LOOPBACK, ExplainedRefusal
@@ -64,6 +65,7 @@ class Desk(NamedTuple):
     receiver: Receiver
     factors: str | None
     hosts: Sequence[str] = ()
+    watch: Watch | None = None
 
 
 class BadQuestion(ReportError):
@@ -97,6 +99,7 @@ class Pages:
     def __init__(self, desk: Desk) -> None:
         self._registry, self._live = desk.registry, desk.live
         self._receiver, self._data, self._factors = desk.receiver, desk.data, desk.factors
+        self._watch = desk.watch or Watch(desk.data)
         self._snapshots = Snapshots(desk.data, desk.factors)
         self._streams = Places(STREAMS_MAX)
         self._short, self._long = Places(SHORT_REPORTS_MAX), Places(long_reports.WORKERS_MAX)
@@ -126,6 +129,8 @@ class Pages:
         """The HTML report: ?day=yesterday, ?from=..&to=.. (RFC 3339 UTC), else today so far."""
         device = self._device(request)
         asked = _asked(dict(request.query_params))
+        if self._watch.damaged:
+            raise StoreDamaged(self._watch.damaged)
         if isinstance(asked, tuple) and asked[1] - asked[0] > long_reports.LONG_MS:
             return await self._long_report(request, device, asked)
         if not self._short.take():
@@ -170,16 +175,21 @@ class Pages:
             device, snapshot, live.figures if live else None,
             clock.monotonic_s() - live.arrived_s if live else None,
             live.arrived_ms if live else None,
-            None if sent_ms is None else (now_ms - sent_ms) / 1000, self._receiver.connected)
+            None if sent_ms is None else (now_ms - sent_ms) / 1000, self._receiver.connected,
+            self._watch.damaged)
 
     async def _stream(self, device: Device) -> AsyncIterator[str]:
         version: int | None = None
         while True:
-            view = await self._view(device)
-            yield _event("live", page.live_part(view))
-            if view.snapshot.version != version:
-                version = view.snapshot.version
-                yield _event("charts", page.charts_part(view.snapshot))
+            try:
+                view = await self._view(device)
+            except WattproofError as error:
+                yield _event("live", page.trouble_part(str(error)))
+            else:
+                yield _event("live", page.live_part(view))
+                if view.snapshot.version != version:
+                    version = view.snapshot.version
+                    yield _event("charts", page.charts_part(view.snapshot))
             await asyncio.sleep(PAUSE_S)
             await self._live.changed(TICK_S)
 

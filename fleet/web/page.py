@@ -42,12 +42,17 @@ def live_part(view: View) -> Markup:
     found = state(view)
     if found == "none":
         return _render("no_data.html", device=view.device, connected=view.connected)
-    lines = proof.lines(view.snapshot, view.figures, view.receipt_age_s)
+    lines = proof.lines(view.snapshot, view.figures, view.receipt_age_s, view.damaged)
     return _render(
         "live.html", state=found, status=panels.status(view, found),
         tiles=panels.tiles(view, lines), power=panels.power(view), compute=panels.compute(view),
         proof=lines, day=panels.day(view.snapshot), why=view.snapshot.why,
         devices=panels.devices(view))
+
+
+def trouble_part(text: str) -> Markup:
+    """Return what stands in place of the live part while it cannot be made."""
+    return _render("no_charts.html", why=text)
 
 
 def sites_page(sites: Sequence[tuple[Device, str]]) -> Markup:

@@ -19,7 +19,8 @@ PowerFlow = list[tuple[str, object]]
 
 class View(NamedTuple):
     """What is known of a site.  figures: latest live message, age_s and arrived_ms: of it,
-    receipt_age_s: since the last receipt, connected: whether the broker is connected."""
+    receipt_age_s: since the last receipt, connected: whether the broker is connected, damaged: what
+    is wrong with the store, "" if nothing is."""
 
     device: Device
     snapshot: Snapshot
@@ -28,6 +29,7 @@ class View(NamedTuple):
     arrived_ms: int | None
     receipt_age_s: float | None
     connected: bool
+    damaged: str = ""
 
 
 class Tile(NamedTuple):

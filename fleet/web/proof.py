@@ -13,7 +13,7 @@ GOOD, WATCH, BAD = "good", "watch", "bad"
 COVERAGE_GOOD, COVERAGE_WATCH = 0.995, 0.95
 
 # The lines that say whether what is here can be trusted; the others say how much is here.
-PROVING = ("unbroken", "refused", "journals")
+PROVING = ("store", "unbroken", "refused", "journals")
 
 
 class Line(NamedTuple):
@@ -26,13 +26,15 @@ class Line(NamedTuple):
     text: str
 
 
-def lines(snapshot: Snapshot, live: LiveFigures | None, receipt_age_s: float | None
-          ) -> list[Line]:
+def lines(snapshot: Snapshot, live: LiveFigures | None, receipt_age_s: float | None,
+          damaged: str = "") -> list[Line]:
     """Return the statements of proof, most important first.
 
     live: the latest live message or None.  receipt_age_s: since the last receipt was sent.
+    damaged: what is wrong with the store, "" if nothing is.
     """
-    return [_complete(snapshot), _chain(snapshot), _gaps(snapshot), _receipts(
+    store = [_line("store", BAD, damaged)] if damaged else []
+    return [*store, _complete(snapshot), _chain(snapshot), _gaps(snapshot), _receipts(
         snapshot, live or {}, receipt_age_s), _clock(live or {}, snapshot), _quality(snapshot),
         _refused(snapshot), _journals(snapshot)]
 

@@ -19,6 +19,7 @@ from gateway.storage.writer import Writer
 LOG = logging.getLogger("wattproof.uplink")
 WINDOW = 4                      # batches without a receipt under way: 4 x 1 MiB at most
 IDLE_S = 1.0                    # real: look at least so often for overdue receipts
+SHOW_S = 30.0                   # real: the fleet is shown its receipt at most so often
 QUIET_S = 30.0                  # ... and at least so often while no batch waits at all
 
 
@@ -36,6 +37,7 @@ class EvidenceLane:
         self.silence = rate_limit.Silence(resend_ms)
         self.counts = {"batches_sent": 0, "evidence_bytes": 0}
         self._wake = Flag()
+        self._shown_s, self._shows = -SHOW_S, False
         self._serve_journal()
 
     def note(self, event: object) -> None:
@@ -49,12 +51,19 @@ class EvidenceLane:
         """Say that there may be something to send."""
         self._wake.set()
 
+    def show_receipt(self) -> None:
+        """The fleet says less than it did: show it the newest receipt that it gave."""
+        if self._writer.clock.real_s() - self._shown_s >= SHOW_S:
+            self._shows = True
+            self.wake()
+
     async def run(self, publisher: Publisher, session: Session) -> None:
         """Send until the connection breaks."""
         while True:
             publisher.beat()
             self._look_for_silence(session)
             await self._declare_lost()
+            await self._show(publisher)
             oldest = self.outbox.next_batch()
             if oldest is not None:
                 numbers = self._writer.journal.batch_numbers()
@@ -85,6 +94,15 @@ class EvidenceLane:
             self._fresh_sent = max(self._fresh_sent, number)
         if outbox.waits(number):
             outbox.sent(number, self._now_ms())     # a slow line is not an overdue receipt
+
+    async def _show(self, publisher: Publisher) -> None:
+        """Send the fleet its own receipt if that is wanted and there is one."""
+        sealed, wanted, self._shows = self._writer.newest_receipt, self._shows, False
+        if not wanted or not sealed:
+            return
+        self._shown_s = self._writer.clock.real_s()
+        LOG.warning("the fleet says less than it did: it is shown its own receipt")
+        await publisher.publish(rate_limit.FRESH, "up", sealed)
 
     def _serve_journal(self) -> None:
         """Serve the writer's journal from its start: the first one, or one that is new."""

@@ -40,20 +40,22 @@ class Receipts:
         if not clock.raise_floor(receipt.issued_utc_ms):
             await self._alarm("clock-differs", f"the fleet's receipt says {receipt.issued_utc_ms} "
                               f"ms, this clock {clock.utc_ms()} ms")
-        await self._act(receipt)
+        await self._act(receipt, data)
 
-    async def _act(self, receipt: receipts.Receipt) -> None:
+    async def _act(self, receipt: receipts.Receipt, sealed: bytes) -> None:
         evidence = self._evidence
         result = evidence.outbox.receipt(receipt)
         if result.status in (box.ADVANCED, box.REWOUND):
             self.counts["receipts"] += 1
             self._answered()
-            self._writer.receipt(result.seq, result.epoch)
+            self._writer.receipt(result.seq, result.epoch, sealed)
             evidence.wake()
         if result.status == box.UNCHANGED and self._session.state == UNANSWERED:
             self._answered()                # the fleet is back and says where it stands
-            evidence.outbox.link_lost()
+            evidence.outbox.start_over()
             evidence.wake()
+        if evidence.outbox.behind(receipt):
+            evidence.show_receipt()
         if result.status in (box.AHEAD, box.FORK):
             await self._alarm(f"receipt-{box.STATUSES[result.status]}",
                               f"low water {receipt.low_water}")
@@ -61,6 +63,9 @@ class Receipts:
                 self._writer.divided(receipt.low_water)
         if result.missing:
             await self._alarm("missing-at-fleet", "sequence {} to {}".format(*result.missing))
+        deleted = evidence.outbox.deleted() if result.status == box.REWOUND else None
+        if deleted:
+            await self._put("batch-lost", "{}-{}".format(*deleted))
         if result.status in (box.FOREIGN, box.STALE_EPOCH):
             LOG.warning("receipt ignored: %s", box.STATUSES[result.status])
 
@@ -74,4 +79,7 @@ class Receipts:
             return
         self.alarms.add(name)
         LOG.error("%s: %s; next: ask the fleet's operator", name, detail)
+        await self._put(name, detail)
+
+    async def _put(self, name: str, detail: str) -> None:
         await self._writer.put(Event(self._writer.clock.ticks_ms(), ALARM, [name, detail[:200]]))

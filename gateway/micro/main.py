@@ -82,7 +82,7 @@ class Board:
         self._writer = Writer(self._journal, self._clock, Signer(
             keys[:32], keys[32:64], table["kid"]), table["times"], say)
         fleet = load("keys/receipt.raw")
-        self._uplink = Uplink(table["device"], self._journal, self._clock, (fleet[:8], (
+        self._uplink = Uplink(table["device"], self._writer, self._clock, (fleet[:8], (
             int.from_bytes(fleet[8:40], "big"), int.from_bytes(fleet[40:72], "big"))),
             table["keep_bytes"])
 

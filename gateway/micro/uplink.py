@@ -13,6 +13,7 @@ from gateway.core import session_table as table
 from gateway.core.errors import FormatError, JournalError
 from gateway.core.evidence import receipt as receipts
 from gateway.core.journal import outbox as box
+from gateway.core.record import ALARM
 from gateway.core.types import TYPE_CHECKING
 from gateway.micro.ed25519 import verify_steps
 from gateway.micro.mqtt import Client, Refusal
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from ssl import SSLContext
     from typing import Any
 
-    from gateway.core.journal.journal import Journal
+    from gateway.core.evidence.receipt import Receipt
     from gateway.micro.clock import Clock
+    from gateway.micro.writer import Writer
     # (kid, (x, y)) of the fleet's receipt key.
     ReceiptKey = tuple[bytes, tuple[int, int]]
 
@@ -42,13 +44,13 @@ WAITING_MAX = 4             # receipts not yet looked at; only the newest matter
 class Uplink:
     """Keeps a connection.  state: one of session_table."""
 
-    def __init__(self, device: str, journal: "Journal", clock: "Clock", keys: "ReceiptKey",
+    def __init__(self, device: str, writer: "Writer", clock: "Clock", keys: "ReceiptKey",
                  keep_bytes: int) -> None:
         """keys: (kid, (x, y)) of the fleet's receipt key.  keep_bytes: of batches on flash."""
-        self._device, self._journal, self._clock = device, journal, clock
+        self._device, self._writer, self._clock = device, writer, clock
         self._keys, self._keep_bytes = keys, keep_bytes
         self.state = table.STARTING
-        self._outbox = box.Outbox(device, journal, WINDOW, RESEND_MS)
+        self._outbox = box.Outbox(device, writer.journal, WINDOW, RESEND_MS)
         self._waiting: list[bytes] = []
         self._heard_ms = 0
         self._say: Any = None
@@ -123,13 +125,16 @@ class Uplink:
     async def _send(self, number: int) -> None:
         self._outbox.sent(number, self._clock.real_ms())
         try:
-            data = self._journal.read_batch(number)
+            data = self._writer.journal.read_batch(number)
         except JournalError as error:
             self._say("batch %d: %s" % (number, error))
             return
+        await self._post(data)
+        self.counts["sent"] += 1
+
+    async def _post(self, data: bytes) -> None:
         topic = "wp/1/%s/up" % self._device
         await asyncio.wait_for_ms(self._client.post(topic, data), OPEN_MS)  # type: ignore[attr-defined]
-        self.counts["sent"] += 1
 
     def _heard(self, topic: bytes, payload: bytes) -> None:
         """Keep a message for `_serve`; called in the middle of umqtt's parsing."""
@@ -161,13 +166,22 @@ class Uplink:
         if not good:
             self.counts["refused"] += 1
             return False
+        await self._act(receipt, data)
+        return True
+
+    async def _act(self, receipt: "Receipt", data: bytes) -> None:
+        journal, behind = self._writer.journal, self._outbox.behind(receipt)
         result = self._outbox.receipt(receipt)
         if result.status in (box.ADVANCED, box.REWOUND):
             self.counts["receipts"] += 1
             self.state = table.next_state(self.state, table.ANSWERED)
-            self._journal.acknowledge(result.seq, self._clock.utc_ms(), result.epoch)
-            self._journal.trim(self._keep_bytes)
+            journal.acknowledge(result.seq, self._clock.utc_ms(), result.epoch, data)
+            journal.trim(self._keep_bytes)
+            deleted = self._outbox.deleted() if result.status == box.REWOUND else None
+            if deleted:
+                self._writer.event(self._clock.ticks_ms(), ALARM, ["batch-lost", "%d-%d" % deleted])
         elif result.status in (box.AHEAD, box.FORK):
             self._say("receipt %s: low water %d" % (
                 "ahead" if result.status == box.AHEAD else "fork", receipt.low_water))
-        return True
+        elif behind and journal.receipt:        # the fleet lost data: its own word proves it
+            await self._post(journal.receipt)

@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.config.values import Cabinet
 from gateway.live.battery_checkpoint import STATUS_BYTES_MAX
+from gateway.service.receipt_age import FINE
 
 STALE_S = 30.0                  # the file is written every 10 s
 
@@ -24,6 +25,9 @@ NEXT = {
     "bus-fault": "check the named ports and cables",
     "uplink-offline": "wait, data are safe on flash; if it lasts: network and broker",
     "uplink-unanswered": "wait, data are safe on flash; if it lasts: fleet, broker's access list",
+    "catching-up": "wait: records without a receipt are being sent",
+    "receipt-overdue": "old records have no receipt and none comes: see the fleet's page, what it "
+                       "refused, and whether it was restored",
     "uplink-rejected": "a person must look: certificate, enrolment, access list",
     "journal-degraded": "flash does not take writes: free space or replace it, soon",
     "flash-full": "scans are refused and declared until there is room: restore the uplink or "
@@ -35,7 +39,8 @@ NEXT = {
     "stalled": "look at journalctl -u wattproof-gateway; the watchdog restarts it",
 }
 # words that waiting can cure; every other one needs a person and ends `status` with exit code 1
-WAIT = frozenset({"ok", "starting", "uplink-offline", "uplink-unanswered", "clock-unknown"})
+WAIT = frozenset({"ok", "starting", "uplink-offline", "uplink-unanswered", "catching-up",
+                  "clock-unknown"})
 BAD = frozenset(NEXT) - WAIT
 Status = Mapping[str, Any]      # as JSON: docs/operations.md explains the keys
 ALARMS = ("receipt-fork", "receipt-ahead")      # of the uplink, until the next start
@@ -57,6 +62,8 @@ def words(status: Status) -> list[str]:
     uplink = status.get("uplink", {}).get("state")
     found += [f"uplink-{uplink}"] if uplink in (
         "offline", "unanswered", "rejected") else []
+    if uplink == "online" and status.get("uplink", {}).get("receipts_word", FINE) != FINE:
+        found.append(status["uplink"]["receipts_word"])
     if any(bus.get("fault") for bus in status.get("buses", ())):
         found.append("bus-fault")
     if any(device.get("state") == "lost" for device in status.get("devices", ())):

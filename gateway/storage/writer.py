@@ -113,9 +113,15 @@ class Writer:
         self.outbox = Outbox(device, self.journal, window, resend_ms)
         return self.outbox
 
-    def receipt(self, sequence: int, epoch: int) -> None:
+    def receipt(self, sequence: int, epoch: int, sealed: bytes = b"") -> None:
         """Take note that the fleet has everything up to a sequence; the cursor follows."""
-        self._cursor.receipt(sequence, epoch)
+        self._cursor.receipt(sequence, epoch, sealed)
+
+    @property
+    def newest_receipt(self) -> bytes:
+        """The fleet's newest receipt for the journal, sealed as it came; b"" before the first."""
+        kept: bytes = self._cursor.sealed or self.journal.receipt
+        return kept
 
     def divided(self, low_water: int) -> None:
         """Take note that the fleet holds other records under this journal's numbers, up to a
@@ -225,7 +231,7 @@ class Writer:
         now_s = self.clock.real_s()
         if self._cursor.due(now_s, self.waiting.closed):
             self.journal.acknowledge(self._cursor.sequence, self.clock.floor_ms,
-                                     self._cursor.epoch)
+                                     self._cursor.epoch, self._cursor.sealed)
             self._cursor.moved(now_s)
             self.retention.schedule()
 

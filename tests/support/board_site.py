@@ -1,4 +1,7 @@
-"""A site for a board, in a folder: two meters, fresh keys, and umqtt.simple if it was fetched."""
+"""A site for a board, in a folder: two meters, fresh keys, and umqtt.simple if it was fetched.
+
+    site = with_umqtt(make(tmp_path), cache)        the folder, ready for provisioning image
+"""
 
 import datetime
 

@@ -1,4 +1,7 @@
-"""A cabinet folder for tests: the example cabinet.toml with real keys beside it."""
+"""A cabinet folder for tests: the example cabinet.toml with real keys beside it.
+
+    cabinet = load(make_folder(tmp_path), FakeCatalogue())
+"""
 
 import datetime
 from pathlib import Path

@@ -1,5 +1,8 @@
 """Damage for fuzzing, the same on both interpreters: of bytes, and of values written again.
 
+    below = lcg(7)                          below(n): the next whole number under n
+    data = damaged(below, good)
+
 The choices come from a small generator of our own, equal on every machine.
 """
 

@@ -1,4 +1,7 @@
-"""From a golden vector's method and inputs to our public functions, and back to its words."""
+"""From a golden vector's method and inputs to our public functions, and back to its words.
+
+    found = METHODS[vector["method"]](vector["inputs"])
+"""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal

@@ -1,5 +1,9 @@
 """A real ext4 or tmpfs of its own for a test, and what a power cut would leave of it.
 
+    make_image(image, 16384)
+    with mounted(image, place): ...         write below `place`
+    copy_at_once(image, copy)               what the power cut leaves
+
 Needs root.  The disk is a file behind a loop device, so its bytes are there to be copied:
 what the kernel had not written to it yet is missing from the copy, as after a power cut.
 """

@@ -1,5 +1,9 @@
 """Parts a test needs from the machine: present, loudly skipped, or (in CI) a failure.
 
+    path = need("mosquitto")                the command, or the test is skipped (CI: fails)
+    need_module("playwright")
+    need_mounts()
+
 A laptop without a broker may still run the other tests; CI may not leave anything out, so with
 CI=true a missing part fails the test that asks for it.
 """

@@ -1,5 +1,8 @@
 """Power cuts at every operation of a workload: cases, each an image and what it must hold.
 
+    cases = run(snapshots(two_hours), range(3))     every cut of a workload, three seeds each
+    cases = run_faults(two_hours, [Fault(7, 3, EIO)])
+
 One case = one image that a cut can leave + a start on it, all promises held, more records
 written, a second cut, and another start.  Images that are equal are run once per operation.
 """
@@ -9,7 +12,7 @@ import random
 from gateway.core.codec import frame
 from tests.support.journal_world import GOOD_CLOCK, World, go_on, hold, nothing_escapes, verify
 from tests.support.memory_store import EIO, Fault, MemoryStore, Snapshot
-from tests.support.power_loss import DAMAGE, image_after_cut
+from tests.support.power_cut_images import DAMAGE, image_after_cut
 
 
 def two_hours(world):

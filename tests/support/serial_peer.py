@@ -1,4 +1,10 @@
-"""A master on a pty for tests: raw bytes out, whatever comes back in, with arrival times."""
+"""A master on a pty for tests: raw bytes out, whatever comes back in, with arrival times.
+
+    @in_pty_time
+    async def test_...():
+        peer = Peer(path)
+        reply = await peer.ask(request, 9)
+"""
 
 import asyncio
 import os

@@ -1,5 +1,8 @@
 """A whole gateway in virtual time beside a broker in memory: for long outages and thin links.
 
+    with doors() as folder:
+        gateway = Gateway(make_cabinet(folder, meters, interval_s), broker)
+
 gateway.app as it ships, with live figures, status file and the real store in a folder in
 memory; only its doors are changed: the clock's sources, the line (meters of 34 points that
 answer at once) and the MQTT client.  Idle tasks look up more rarely than in the product.

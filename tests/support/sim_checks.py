@@ -1,4 +1,7 @@
-"""What must hold when a simulated day is over and everything has come to rest."""
+"""What must hold when a simulated day is over and everything has come to rest.
+
+    at_the_end(world)                       raises Violation
+"""
 
 import bisect
 import itertools

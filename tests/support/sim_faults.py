@@ -1,5 +1,7 @@
 """What goes wrong in a simulated day, when, and at which line of code: all from one seed.
 
+    faults = Faults(world)                  of sim_world; nothing else makes one
+
 A fault is put on the schedule at a random time.  Cuts and crashes are then armed at an
 instrumented point (before or after a commit, a seal, a cursor write, a publish, a receipt, a
 store transaction, any flash operation): they strike when the code gets there for the n-th

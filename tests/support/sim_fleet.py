@@ -1,11 +1,15 @@
 """The fleet in the simulation: real receiver, desk, admission and SQLite store.
 
+    fleet = Fleet(world, folder)            of sim_world; one FleetLife after the other
+
 The worker may crash inside a transaction, between commit and receipt or at any time; the
-store may be replaced by an older backup, which begins a new epoch.  What the fleet promised
-is held against its database over a second connection, which sees committed rows only.
+store may be replaced by an older one: with `fleet restore`, by a plain copy of its file, or by a
+snapshot of its whole folder, which only a cabinet can notice.  What the fleet promised is held
+against its database over a second connection, which sees committed rows only.
 """
 
 import json
+import shutil
 import sqlite3
 from hashlib import sha256
 from types import SimpleNamespace
@@ -13,9 +17,10 @@ from types import SimpleNamespace
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.formats.registry import Registry
-from fleet.ingest.ingest import Desk, Outcome
+from fleet.ingest.ingest import SHOWN, Desk, Outcome
 from fleet.ingest.live_table import LiveTable
 from fleet.ingest.receiver import QUEUE_MAX, Receiver
+from fleet.store import backup, epoch
 from fleet.store import writer as fleet_store
 from fleet.store.writer import Store
 from gateway.core.errors import FormatError
@@ -32,18 +37,6 @@ TOO_EARLY = "too-early"         # a forgery of what this store does not hold any
 
 class WorkerCrash(BaseException):
     """The fleet's process ends in the middle of a line of code."""
-
-
-class Epochs:
-    """Stands for the module `secrets` in fleet.store: epochs rise, the same in every run."""
-
-    def __init__(self):
-        self.last = 1000
-
-    def randbits(self, _bits):
-        """Return the next one."""
-        self.last += 1
-        return self.last
 
 
 class SimStore(Store):
@@ -119,7 +112,7 @@ class FleetLife:
     def __init__(self, fleet):
         self.fleet, self.world, self.dead = fleet, fleet.world, False
         self.start_s = self.world.now()
-        self.store = SimStore(fleet.data)
+        self.store = SimStore(fleet.data, fleet.now_ms)
         self.store.attach(self)
         self.table = LiveTable()
         desk = SimDesk(self.store, Registry(fleet.data).find, fleet.world.receipt_key,
@@ -144,6 +137,7 @@ class Fleet:
         self.life = self.task = None
         self.backup = None
         self.epoch, self.promised = 0, 0    # highest low water published in this epoch
+        self.epochs = 0                     # begun so far
         for name, seed in ((NAME, bytes([1]) * 32), (OTHER, OTHER_SEED)):
             self._enrol(name, Signer(Ed25519PrivateKey.from_private_bytes(seed)))
         self.link, self._seen, self._low = None, 0, (0, None)
@@ -178,30 +172,41 @@ class Fleet:
         if self.link is not None:
             self.link.close()
         self.link = sqlite3.connect(f"file:{self.data / fleet_store.FILE}?mode=ro", uri=True)
-        epoch = self.life.store.epoch
-        if epoch != self.epoch:
-            self.epoch, self.promised, self._low = epoch, 0, (0, None)
+        self._speaks(self.life.store.epoch)
+
+    def _speaks(self, found):
+        """Note the epoch of a store or a receipt; what was promised before it is over."""
+        if found < self.epoch:
+            self.world.fail("I3", f"epoch {found} after {self.epoch}")
+        if found > self.epoch:
+            self.epoch, self.promised, self._low = found, 0, (0, None)
+            self.epochs += 1
 
     def take_backup(self):
-        """Copy the database as it is committed now."""
+        """Copy the database as it is committed now, with the product's own command."""
         if self.life is not None:
-            copy = sqlite3.connect(self.data / "backup.db")
-            self.link.backup(copy)
-            copy.close()
             self.backup = self.data / "backup.db"
+            backup.take(self.data, self.backup)
+            shutil.copy(self.data / epoch.FILE, self.data / "backup.epoch")
 
-    def restore(self):
-        """Put the backup in place of the database (the process is down): a new epoch."""
+    def restore(self, kind):
+        """Put the backup in place of the database (the process is down).
+
+        kind: "restore": by the command.  "copy": its file is copied.  "snapshot": the whole folder
+        comes back, and nothing in it knows.
+        """
         self.link.close()
         self.link = None
+        self.promised = 0               # what the backup lacks is lost: the world did that
+        if kind == "restore":
+            with backup.lock(self.data):
+                backup.restore(self.data, self.backup, self.now_ms)
+            return
         for name in (fleet_store.FILE + "-wal", fleet_store.FILE + "-shm"):
             (self.data / name).unlink(missing_ok=True)
-        (self.data / fleet_store.FILE).write_bytes(self.backup.read_bytes())
-        link = sqlite3.connect(self.data / fleet_store.FILE)
-        epoch = fleet_store.secrets.randbits(52) + 1
-        link.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (str(epoch),))
-        link.commit()
-        link.close()
+        shutil.copy(self.backup, self.data / fleet_store.FILE)
+        if kind == "snapshot":
+            shutil.copy(self.data / "backup.epoch", self.data / epoch.FILE)
 
     def contiguous(self):
         """Return (low water, chain value) of what is committed, worked out from the rows."""
@@ -219,6 +224,7 @@ class Fleet:
     def said(self, payload):
         """Hold a receipt on its way out to what is committed at this instant (I3)."""
         found = receipt.open_sealed(payload)[1]
+        self._speaks(found.epoch)
         if found.device != NAME:
             return
         low, link = self.contiguous()
@@ -253,7 +259,7 @@ class Fleet:
         if wanted is None:
             # After fork evidence the fleet takes a journal's batches in order only.
             waits = code == "broken-chain" and "disputed" in outcome.detail
-            if code not in ("admit", "duplicate") and not waits:
+            if code not in ("admit", "duplicate", SHOWN) and not waits:
                 self.world.fail("I12", f"a batch of our own is refused: {outcome.detail}")
         elif code not in wanted:
             self.world.fail("I12", f"forged to be {wanted}, outcome {code}")
@@ -276,7 +282,7 @@ class Fleet:
 
     def twin(self, sealed):
         """Return a connection to the books of another fleet that got all batches in order."""
-        store = Store(self.data.parent / "twin")
+        store = Store(self.data.parent / "twin", self.now_ms)
         desk = Desk(store, Registry(self.data).find, self.world.receipt_key, self.now_ms)
         for one in desk.receive_all([(NAME, data) for data in sealed]):
             if one.code != "admit":

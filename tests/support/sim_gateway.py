@@ -34,7 +34,7 @@ from gateway.storage.retention import Limits, Room
 from gateway.storage.writer import Rules, Writer
 from gateway.timekeeping.clock import Clock, Sources
 from tests.support.memory_store import MemoryStore
-from tests.support.power_loss import DAMAGE, image_after_cut
+from tests.support.power_cut_images import DAMAGE, image_after_cut
 from tests.support.sim_coarse import SimBatches
 from tests.support.sim_truth import ORIGIN_S, Witness
 
@@ -149,10 +149,10 @@ class SimJournal(Journal):
             self.world.point("seal.after", self.life)
         return number
 
-    def acknowledge(self, seq, now_ms, epoch=None):
+    def acknowledge(self, seq, now_ms, epoch=None, receipt=b""):
         """Move the cursor and hold it to the receipts."""
         self.world.point("cursor.before", self.life)
-        moved = super().acknowledge(seq, now_ms, epoch)
+        moved = super().acknowledge(seq, now_ms, epoch, receipt)
         self.witness.acknowledged(self)
         self.world.note("cursor", self.acknowledged_seq, self.epoch)
         self.world.point("cursor.after", self.life)
@@ -318,7 +318,7 @@ class Machine:
         self.flash = Flash(self, {})
         self.life, self.powered = None, True
         self.lives = self.cuts = 0
-        self._genuine = {}              # bytes that came as a receipt -> Receipt or None
+        self.genuine = {}              # bytes that came as a receipt -> Receipt or None
 
     def before_op(self, store, operation):
         """Strike if armed; a life that ended touches no flash."""
@@ -366,9 +366,9 @@ class Machine:
 
     def hears(self, payload):
         """Note a receipt that is about to reach the gateway, if it is genuine."""
-        if payload not in self._genuine:
-            self._genuine[payload] = _opened(payload, self.world.receipt_key.public_key())
-        found = self._genuine[payload]
+        if payload not in self.genuine:
+            self.genuine[payload] = _opened(payload, self.world.receipt_key.public_key())
+        found = self.genuine[payload]
         if found is None:
             return
         journal = self.life.writer.journal if self.life else None

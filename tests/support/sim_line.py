@@ -1,4 +1,7 @@
-"""A broker behind a thin line: every byte takes its time, in the order in which it was sent."""
+"""A broker behind a thin line: every byte takes its time, in the order in which it was sent.
+
+    broker = ThinBroker(yard, bytes_s)      in place of sim_broker.Broker
+"""
 
 import asyncio
 

@@ -1,16 +1,17 @@
-"""What is global around a simulated day: log, jitter, and constants turned into knobs."""
+"""What is global around a simulated day: log, jitter, and constants turned into knobs.
+
+    with knobs(seed, style): ...            around a day of sim_world
+"""
 
 import contextlib
 import logging
 import random
 from unittest import mock
 
-from fleet.store import writer as fleet_store
 from gateway.delivery import evidence_lane
 from gateway.polling import poller
 from gateway.storage import retention, writer
 from tests.support import sim_gateway
-from tests.support.sim_fleet import Epochs
 
 SMALL_FLASH = {"fine": 5 << 10, "coarse": 4 << 10}     # room for some ten batches
 
@@ -59,7 +60,6 @@ def knobs(seed, style):
         mock.patch.object(writer, "SETTLE_S", style.look_s),
         mock.patch.object(evidence_lane, "IDLE_S", style.look_s),
         mock.patch.object(poller, "WAIT_S_MAX", 60.0),
-        mock.patch.object(fleet_store, "secrets", Epochs()),
         mock.patch.object(retention, "RESERVE_BYTES", 8 << 10),
         mock.patch.object(sim_gateway, "KEEP_BYTES",
                           SMALL_FLASH[style.name] if trims(seed) else 1 << 30),

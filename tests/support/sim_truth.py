@@ -14,7 +14,7 @@ from gateway.core.reading import CLOCK_UNKNOWN, utc_ms
 from gateway.core.record import GAP, is_event
 from gateway.storage.restart import inflate
 from tests.support import sim_coarse
-from tests.support.columns_by_the_book import decode as by_the_book
+from tests.support.columns_from_docs import decode as decode_by_the_docs
 
 READ_TWICE = 8                  # one batch in so many is decoded by the book as well
 ORIGIN_S = sim_coarse.ORIGIN_MS // 1000     # virtual second 0
@@ -116,7 +116,7 @@ class Witness:
 
     def _read_twice(self, content, schema, records):
         body = inflate(content.body, batch.INFLATED_MAX) if content.codec else content.body
-        if by_the_book(schema, content.first_seq, cbor.decode(body, 1)[1]) != records:
+        if decode_by_the_docs(schema, content.first_seq, cbor.decode(body, 1)[1]) != records:
             self._fail("I6", f"batch {content.number}: the decoder by the book reads otherwise")
 
     def _fits(self, content):

@@ -181,7 +181,10 @@ class World:
         if leaf == "up":
             self.note("publish", len(payload))
             self._window_holds()
-            self.machine.witness.published(payload)
+            if self.fleet.epoch_of(payload) is None:
+                self.machine.witness.published(payload)
+            elif self.machine.genuine.get(payload) is None:
+                self.fail("I2", "a receipt on the wire that the fleet never gave")
         elif leaf == "receipt":
             self.fleet.said(payload)
             self.receipts_sent.append(payload)
@@ -189,11 +192,16 @@ class World:
     def _on_deliver(self, client, topic, payload):
         if topic.endswith("/receipt"):
             self.machine.hears(payload)
-            if self._late is not None and self.fleet.epoch_of(payload) == self.fleet.epoch:
+            if self._late is not None and self._is_newer(payload, self._late):
                 late, self._late = self._late, None     # the ended epoch's last word arrives
                 self.broker.route(topic, late)
         elif topic.endswith("/live"):
             self.live_s = self.now()
+
+    def _is_newer(self, payload, late):
+        """Return whether a receipt is of a later epoch than another one."""
+        epochs = [self.fleet.epoch_of(one) for one in (payload, late)]
+        return None not in epochs and epochs[0] > epochs[1]
 
     def _window_holds(self):
         under_way = len(self.machine.life.uplink.outbox.under_way())
@@ -250,8 +258,9 @@ class World:
             if self.restore_next and self.fleet.backup is not None:
                 self.restore_next, self.restored = False, True
                 self._late = self.receipts_sent[-1] if self.receipts_sent else None
-                self.fleet.restore()
-                self.note("fleet-restored")
+                kind = chance.choice(("restore", "copy", "snapshot"))
+                self.fleet.restore(kind)
+                self.note("fleet-restored", kind)
 
     async def _story(self, until_s):
         await self.faults.run(until_s)
@@ -323,7 +332,7 @@ class World:
     def _counts(self):
         return {"boots": self.machine.lives, "cuts": self.machine.cuts,
                 "crashes": self.fleet.crashes, "batches": len(self.machine.witness.batches),
-                "coarse": len(self.machine.witness.rules), "epochs": self.fleet.epoch - 1001,
+                "coarse": len(self.machine.witness.rules), "epochs": self.fleet.epochs - 1,
                 **self.fleet.outcomes,
                 "quarters": self.quarters, "same_quarters": self.same_quarters,
                 "undated_holes": self.undated_holes,

@@ -1,7 +1,7 @@
 """A board's journal on LittleFS: the power goes at every operation of the flash chip.
 
 The interpreter of the boards runs the product's journal and store on its own LittleFS, over
-NOR flash in RAM (tests/support/board_cuts.py); at each operation once before it and once in
+NOR flash in RAM (tests/support/board_power_cuts.py); at each operation once before it and once in
 the middle of it.
 """
 
@@ -14,7 +14,7 @@ import pytest
 from tests.support.parts import need
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "tests" / "support" / "board_cuts.py"
+SCRIPT = ROOT / "tests" / "support" / "board_power_cuts.py"
 OPERATIONS_MIN = 1500
 
 

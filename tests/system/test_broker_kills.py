@@ -33,7 +33,7 @@ from tests.gateway.delivery.test_uplink import (
     until,
 )
 from tests.support import one_site as enrol
-from tests.support.writer_desk import Desk
+from tests.support.writer_setup import WriterSetup
 
 KILLS = 50
 WITHIN_S = 0.05             # a kill comes so long after something went out, at most
@@ -49,11 +49,11 @@ class Place:
         home = make_site(folder, port)
         self.data = folder / "fleet"
         enrol.enrol(home, self.data, datetime.datetime.now(datetime.UTC))
-        self._enrol_key_of_the_desk()
+        self._enrol_key_of_the_gateway()
         self.broker = Broker("mosquitto", home, log)
-        self.desk = Desk(folder, clock=Clock(Scale(60, ORIGIN_MS, 0)))
+        self.setup = WriterSetup(folder, clock=Clock(Scale(60, ORIGIN_MS, 0)))
         chosen = settings_of(home, port)
-        self.uplink = Uplink(CABINET, chosen, self.desk.writer,
+        self.uplink = Uplink(CABINET, chosen, self.setup.writer,
                              Verifier.load(chosen.receipt_key), QUICK)
         configured = fleet_settings.load(self.data)
         self.store = fleet_store.Store(self.data)
@@ -61,7 +61,7 @@ class Place:
             self.store, Registry(self.data).find,
             fleet_settings.receipt_key(configured.receipt_key), lambda: ORIGIN_MS), LiveTable())
 
-    def _enrol_key_of_the_desk(self):
+    def _enrol_key_of_the_gateway(self):
         entry = self.data / "registry" / f"{CABINET}.json"
         signer = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
         entry.write_text(json.dumps(json.loads(entry.read_text()) | {
@@ -70,8 +70,8 @@ class Place:
     async def seal(self):
         """Make batches for ever."""
         for count in range(1 << 30):
-            self.desk.journal.append_scan(self.desk.clock.ticks_ms(), 0, (count, 1))
-            assert self.desk.writer.seal()
+            self.setup.journal.append_scan(self.setup.clock.ticks_ms(), 0, (count, 1))
+            assert self.setup.writer.seal()
             await asyncio.sleep(BATCH_S)
 
     @contextlib.asynccontextmanager
@@ -87,7 +87,7 @@ class Place:
             await asyncio.gather(*tasks, return_exceptions=True)
             self.broker.stop()
             self.store.close()
-            self.desk.store.close()
+            self.setup.store.close()
 
     def stored(self):
         """Return [(number, sealed bytes)] of what the fleet has committed."""
@@ -124,7 +124,7 @@ async def test_a_broker_killed_fifty_times_while_sending_loses_nothing(tmp_path,
                 hits += await kill_while_sending(place, chance)
             sealing.cancel()
             assert await place.uplink.drained(60)
-            journal = place.desk.journal
+            journal = place.setup.journal
             sealed = [(number, journal.read_batch(number)) for number in journal.batch_numbers()]
             assert place.stored() == sealed and len(sealed) > KILLS
             assert place.uplink.outbox.acknowledged_seq == journal.sealed_seq

@@ -8,7 +8,7 @@ import pytest
 from gateway.core import record
 from gateway.core.evidence import downsampled
 from gateway.core.journal import downsample
-from tests.support.coarse_cuts import (
+from tests.support.downsampling_cuts import (
     filled,
     make_coarser,
     open_on,
@@ -18,15 +18,15 @@ from tests.support.coarse_cuts import (
     snapshots,
     verify,
 )
-from tests.support.coarse_mutants import (
+from tests.support.downsampling_mutants import (
     coarse_batches_not_synced,
     coarse_replaces_what_it_does_not_name,
     originals_deleted_first,
 )
 from tests.support.journal_world import SEALER, Violated
-from tests.support.matrix import faults
 from tests.support.memory_store import MemoryStore
-from tests.support.power_loss import DAMAGE
+from tests.support.power_cut_images import DAMAGE
+from tests.support.power_cut_matrix import faults
 
 PARTS = 8
 SIZES = ((12, 4), (30, 6), (46, 9))         # (batches, scans in each): three fillings

@@ -22,11 +22,11 @@ from gateway.delivery import evidence_lane, uplink
 from gateway.storage import writer
 from gateway.timekeeping import clock
 from tests.support import sim_gateway, sim_world
-from tests.support.coarse_mutants import (
+from tests.support.downsampling_mutants import (
     coarse_replaces_what_it_does_not_name,
     originals_deleted_first,
 )
-from tests.support.stored import change
+from tests.support.fleet_rows import change
 
 # Generous: a time-out would be taken for a mistake that was found.
 pytestmark = pytest.mark.timeout(1800)
@@ -55,8 +55,8 @@ def puback_counts_as_a_receipt(patch):
 def cursor_ahead_of_the_receipt(patch):
     """Any receipt moves the cursor over all that is sealed."""
     real = writer.Writer.receipt
-    patch.setattr(writer.Writer, "receipt", lambda self, seq, epoch:
-                  real(self, self.journal.sealed_seq, epoch))
+    patch.setattr(writer.Writer, "receipt", lambda self, seq, epoch, *sealed:
+                  real(self, self.journal.sealed_seq, epoch, *sealed))
 
 
 def receipt_signature_not_checked(patch):

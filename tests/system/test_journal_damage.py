@@ -8,7 +8,8 @@ import pytest
 from gateway.core import record
 from gateway.core.evidence import batch
 from gateway.core.journal import segment
-from tests.support.bad_flash import (
+from tests.support.cached_decoding import cached_decoding
+from tests.support.damaged_flash import (
     flips,
     hold_despite_loss,
     image_of,
@@ -21,7 +22,6 @@ from tests.support.bad_flash import (
 )
 from tests.support.journal_world import SEALER, World, open_journal
 from tests.support.memory_store import SECTOR, Fault, MemoryStore
-from tests.support.quick import quick
 from tests.support.uncommitted import uncommitted
 
 SKIPPED = 1 << 20
@@ -121,7 +121,7 @@ def test_random_flips_anywhere_are_never_wrong_and_never_silent():
     world = short_life(MemoryStore())
     image, promise, chance = image_of(world), world.promise(), random.Random(7)
     gone = []
-    with quick():
+    with cached_decoding():
         for _ in range(300):
             name = chance.choice(sorted(image))
             data = bytearray(image[name])
@@ -134,7 +134,7 @@ def test_frames_swapped_doubled_or_moved_and_bursts_are_never_wrong_and_never_si
     world = short_life(MemoryStore())
     image, promise, chance = image_of(world), world.promise(), random.Random(11)
     done = Counter()
-    with quick():
+    with cached_decoding():
         for _ in range(300):
             kind, damaged = misplaced(image, chance)
             done[kind, hold_despite_loss(MemoryStore(damaged), promise) > 0] += 1
@@ -183,7 +183,7 @@ def test_every_bit_of_a_journal_of_64_kib_flipped_is_detected_or_harmless(capsys
             world.seal()
     image, bits, harmless = image_of(world), 0, 0
     assert sum(len(data) for data in image.values()) >= 65536
-    with quick():
+    with cached_decoding():
         for name in sorted(image):
             truth = meaning(name, image[name])
             for _, damaged in flips(image[name]):

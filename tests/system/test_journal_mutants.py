@@ -9,9 +9,10 @@ from gateway.core.codec import frame
 from gateway.core.errors import StoreError
 from gateway.core.evidence import batch
 from gateway.core.journal import batch_files, cursor, journal, recovery, segment, tail
+from tests.support.cached_decoding import cached_decoding
 from tests.support.journal_world import Violated
-from tests.support.matrix import play
 from tests.support.memory_store import EIO, Fault, MemoryStore
+from tests.support.power_cut_matrix import play
 from tests.support.power_cuts import (
     big_batches,
     life,
@@ -25,7 +26,6 @@ from tests.support.power_cuts import (
     snapshots,
     two_hours,
 )
-from tests.support.quick import quick
 
 
 def no_sync_of_commits(patch):
@@ -229,7 +229,7 @@ MUTANTS = (
 
 def hunt():
     """Run every kind of case until something is wrong; return how many there were."""
-    with quick():
+    with cached_decoding():
         taken = snapshots(two_hours)
         operations = len(taken) - 1         # the last one stands behind them all
         errors = [Fault(first, times, EIO) for first in range(operations)

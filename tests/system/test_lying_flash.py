@@ -13,7 +13,7 @@ import pytest
 from fleet.store import incidents
 from gateway.core import record
 from gateway.core.journal.batch_files import parse_name
-from tests.support.lying_site import Site
+from tests.support.lying_flash_site import Site
 from tests.support.memory_store import LIES_MAX
 
 DECLARING = (record.GAP, record.TORN, record.IO_ERROR, record.ALARM)

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from gateway.core.codec import frame
-from tests.support.matrix import KINDS, SOAK, faults, play, run_all, soak
 from tests.support.memory_store import EIO, Fault
+from tests.support.power_cut_matrix import KINDS, SOAK, faults, play, run_all, soak
 from tests.support.power_cuts import (
     big_batches,
     frames_of,

@@ -7,7 +7,7 @@ say what a disk may do, this asks what one does.
 import pytest
 
 from tests.support.journal_world import Violated
-from tests.support.kills import Forgetful, Killer
+from tests.support.process_kills import Forgetful, Killer
 
 SEED = 20261126
 

@@ -1,6 +1,7 @@
 """The cursor: what was acknowledged and what was sealed, in two slots written in turn.
 
-In this file: 128 bytes to a Mark and back, and the rule which file is written next.
+In this file: 128 bytes to a Mark and back, the fleet's newest receipt behind it (what proves to
+a fleet that lost data what it acknowledged), and the rule which file is written next.
 The cursor may lag behind the truth (the fleet is idempotent), it never leads: a mark is
 written after the receipt or the batch, and one half-written slot leaves the other one whole.
 That it names the last batch keeps number, sequence and chain when that file goes bad.
@@ -21,6 +22,8 @@ SLOT_BYTES = 128
 MAGIC = b"WPC2"
 _FORM = ">4sQ16sIQQQIQ32s"      # magic generation journal boot seq epoch utc, last batch
 _BODY_BYTES = 100
+FILE_BYTES = 512            # one sector: the mark, then length (2), receipt, crc32 of both
+RECEIPT_MAX = FILE_BYTES - SLOT_BYTES - 6
 
 # boot: highest boot number known.  seq: acknowledged up to here.  epoch: of the fleet's
 # store.  utc_ms: of the receipt, information only.  number, sealed_seq, chain: the last batch
@@ -45,6 +48,24 @@ def decode(data: bytes) -> Mark | None:
     return Mark(*struct.unpack(_FORM, data[:_BODY_BYTES])[1:])
 
 
+def encode_receipt(receipt: bytes) -> bytes:
+    """Return the bytes behind a mark for a sealed receipt; b"" or one too long is none."""
+    if not 0 < len(receipt) <= RECEIPT_MAX:
+        return bytes(2)
+    body = len(receipt).to_bytes(2, "big") + receipt
+    return body + crc32(body).to_bytes(4, "big")
+
+
+def decode_receipt(data: bytes) -> bytes:
+    """Return the sealed receipt in the bytes behind a mark, b"" if there is none or it is torn."""
+    length = int.from_bytes(data[:2], "big")
+    body = data[:2 + length]
+    if not 0 < length <= RECEIPT_MAX or (
+            crc32(body).to_bytes(4, "big") != data[2 + length:6 + length]):
+        return b""
+    return body[2:]
+
+
 def is_slot(name: str) -> bool:
     """Return True if a file name is that of a cursor slot: c0, c1, c2 ..."""
     return len(name) > 1 and name[0] == "c" and name[1:].isdigit()
@@ -54,7 +75,8 @@ class Cursor:
     """What the fleet has acknowledged, and two slot files that keep it.
 
     seq, epoch: acknowledged.  marked_seq: how much of it is durable: only that may be trimmed.
-    A slot whose write or sync failed is given up.
+    receipt: the sealed receipt that said so, b"" if it is not known.  A slot whose write or sync
+    failed is given up.
     """
 
     def __init__(self, store: "FileStore", names: "Iterable[str]") -> None:
@@ -64,6 +86,8 @@ class Cursor:
         self._slots: list[tuple[int, str]] = []
         self._next_name = 0
         self.marks: list[Mark] = []                 # all valid marks found, of any journal
+        # Generation of a mark -> the receipt behind it.
+        self._receipts: dict[int, bytes] = {}
         for name in names:
             if is_slot(name):
                 self._next_name = max(self._next_name, int(name[1:]) + 1)
@@ -71,6 +95,7 @@ class Cursor:
         self._slots = sorted(self._slots)[-2:]
         self._generation = max([g for g, _ in self._slots] + [0])
         self.seq = self.marked_seq = self.epoch = self._utc_ms = 0
+        self.receipt = b""
 
     def best(self, journal_id: bytes) -> Mark | None:
         """Return the newest Mark of a journal, or None: then everything is sent again."""
@@ -82,8 +107,11 @@ class Cursor:
         if mark is not None:
             self.seq = self.marked_seq = mark.seq
             self.epoch, self._utc_ms = mark.epoch, mark.utc_ms
+            mine = sorted([one for one in self.marks if one.journal_id == mark.journal_id])
+            for one in mine:
+                self.receipt = self._receipts[one.generation] or self.receipt
 
-    def move(self, seq: int, epoch: int, utc_ms: int | None) -> bool:
+    def move(self, seq: int, epoch: int, utc_ms: int | None, receipt: bytes = b"") -> bool:
         """Take a newer acknowledgement; return False for an older one.  A lower sequence needs a
         higher epoch."""
         if epoch < self.epoch or epoch == self.epoch and seq < self.seq:
@@ -92,6 +120,7 @@ class Cursor:
             self.marked_seq = min(self.marked_seq, seq)
         self.seq, self.epoch = seq, epoch
         self._utc_ms = max(utc_ms or 0, 0)
+        self.receipt = receipt or self.receipt
         return True
 
     def write(self, journal_id: bytes, boot: int, sealed: tuple[int, int, bytes]) -> None:
@@ -106,7 +135,7 @@ class Cursor:
             self._make()
         name = self._slots[0][1]
         self._slots = self._slots[1:]           # given up, unless all of this succeeds
-        self._store.write(name, 0, encode(mark))
+        self._store.write(name, 0, encode(mark) + encode_receipt(self.receipt))
         self._store.sync(name)
         self._slots.append((self._generation, name))
         self.marked_seq = self.seq
@@ -116,7 +145,7 @@ class Cursor:
         self._next_name += 1
         self._store.create(name)
         try:
-            self._store.write(name, 0, bytes(SLOT_BYTES))
+            self._store.write(name, 0, bytes(FILE_BYTES))
             self._store.sync(name)
             self._store.sync_dir()
         except StoreError:
@@ -132,9 +161,11 @@ class Cursor:
 
     def _look(self, name: str) -> None:
         try:
-            mark = decode(self._store.read(name, 0, SLOT_BYTES))
+            data = self._store.read(name, 0, FILE_BYTES)
         except StoreError:
             return                              # unreadable: never written again
+        mark = decode(data[:SLOT_BYTES])
         if mark is not None:
             self.marks.append(mark)
+            self._receipts[mark.generation] = decode_receipt(data[SLOT_BYTES:])
         self._slots.append((mark.generation if mark else 0, name))

@@ -109,6 +109,11 @@ class Journal:
         return self._cursor.epoch
 
     @property
+    def receipt(self) -> bytes:
+        """The sealed receipt behind the cursor, b"" if it is not known."""
+        return self._cursor.receipt
+
+    @property
     def clock_state(self) -> "ClockState":
         """The reading.ClockState that new records carry."""
         return self._buffer.context.clock
@@ -228,14 +233,15 @@ class Journal:
         """
         return self._unsealed.records()
 
-    def acknowledge(self, seq: int, now_ms: int, epoch: int | None = None) -> bool:
+    def acknowledge(self, seq: int, now_ms: int, epoch: int | None = None,
+                    receipt: bytes = b"") -> bool:
         """Move the cursor to what a receipt says; a lower seq needs a higher fleet epoch.
 
         Returns True when the mark is durable.  now_ms: UTC, kept as information.
         """
         if seq > self._sealed.last_seq:
             raise Bug("journal: acknowledged %d, sealed %d" % (seq, self._sealed.last_seq))
-        if not self._cursor.move(seq, self.epoch if epoch is None else epoch, now_ms):
+        if not self._cursor.move(seq, self.epoch if epoch is None else epoch, now_ms, receipt):
             return False
         return self._write_mark()
 

@@ -40,6 +40,55 @@ AdvanceResult = NamedTuple("AdvanceResult", [
     ("status", int), ("seq", int), ("epoch", int), ("missing", "tuple[int, int] | None")])
 
 
+class Turns:
+    """Whose turn it is when batches go out in vain.
+
+    rounds: how many passed without a receipt.  last: the highest number of them: those after it
+    come next.
+    """
+
+    def __init__(self) -> None:
+        """Everything is to come."""
+        self.rounds = self.last = 0
+
+    def in_vain(self, number: int) -> None:
+        """Note the highest number of a round; a first one may be a lost message."""
+        self.rounds += 1
+        self.last = max(self.last, number) if self.rounds > 1 else 0
+
+
+class Unreadable:
+    """Batches that cannot be sent, as number -> True.
+
+    changed: their bytes rotted, named to the operator.  later: flash would not read them; asked
+    again.
+    """
+
+    def __init__(self, wait_ms: int) -> None:
+        """wait_ms: until flash is asked again."""
+        self.changed: dict[int, bool] = {}
+        self.later: dict[int, bool] = {}
+        self._wait_ms = wait_ms
+        self._since_ms: int | None = None
+
+    def holds(self, number: int) -> bool:
+        """Return True if a batch cannot be sent, for now or for good."""
+        return number in self.changed or number in self.later
+
+    def numbers(self) -> list[int]:
+        """Return all of them."""
+        return list(self.changed) + list(self.later)
+
+    def forgive(self, now_ms: int) -> None:
+        """Ask flash again, wait_ms after it failed: a cold or busy card may answer then."""
+        if not self.later:
+            return
+        if self._since_ms is None:
+            self._since_ms = now_ms
+        elif now_ms - self._since_ms >= self._wait_ms:
+            self.later, self._since_ms = {}, None
+
+
 class Outbox:
     """Window over the batches of one journal.
 
@@ -55,13 +104,15 @@ class Outbox:
         self.acknowledged_seq, self.epoch = journal.acknowledged_seq, journal.epoch
         self._under_way: dict[int, int] = {}        # number -> time it went out, ms
         self._covered = 0           # a number up to which all batches are acknowledged
-        # number -> True: bytes changed, named to the operator; and: flash would not read it, asked
-        # again.
-        self._skipped: dict[int, bool] = {}
-        self._later: dict[int, bool] = {}
-        self._later_since_ms: int | None = None
+        self._bad = Unreadable(resend_ms)
         # How often in a row the same receipt did not fit.
         self._refused: tuple[int, tuple[int, int, bytes] | None] = (0, None)
+        self._turns = Turns()
+        # Numbers up to here were deleted: they are no holes.  A store that began empty asked for
+        # them before the start.
+        numbers = journal.batch_numbers()
+        begun = self.epoch and not self.acknowledged_seq and len(numbers)
+        self._deleted = journal.first_number(numbers[0]) - 1 if begun else 0
 
     @property
     def divided(self) -> bool:
@@ -69,19 +120,29 @@ class Outbox:
         return begins_journal(self._refused[0])
 
     def next_batch(self) -> int | None:
-        """Return the oldest number that is neither acknowledged nor under way, or None.
+        """Return the number that is to go out next, or None.
 
+        That is the oldest which is neither acknowledged nor under way; but beside the oldest of
+        all, those go first that came after what was in vain, so that all get their turn.
         None as well while the window is full.  A batch whose bytes changed is left out, one
         that flash would not read until expire() has been called for resend_ms.
         """
         if len(self._under_way) >= self._window:
             return None
+        oldest = True
+        fallback = None
         for number in self.unacknowledged():
-            known = (number in self._under_way or number in self._later
-                     or number in self._skipped)
-            if not known and self._info(number) is not None:
-                return number
-        return None
+            had_turn = number <= self._turns.last and not oldest
+            if had_turn and fallback is not None or self._info(number) is None:
+                continue
+            if number not in self._under_way:
+                if not had_turn:
+                    return number
+                fallback = number
+            oldest = False
+        if fallback is not None:
+            self._turns.last = 0
+        return fallback
 
     def under_way(self) -> list[int]:
         """Return the numbers that went out and that no receipt has covered yet."""
@@ -90,7 +151,7 @@ class Outbox:
     def waiting(self) -> int:
         """Return how many batches no receipt has covered yet, those under way included."""
         numbers = self.unacknowledged()
-        return len(numbers) - len([one for one in self._skipped if one in numbers])
+        return len(numbers) - len([one for one in self._bad.changed if one in numbers])
 
     def waits(self, number: int) -> bool:
         """Return True if a batch is still there and no receipt covers it."""
@@ -102,7 +163,7 @@ class Outbox:
     def left_out(self) -> list[int]:
         """Return the numbers left out, for now or for good, ascending: those that flash would
         not read, those whose bytes changed, those whose file is gone."""
-        return sorted(list(self._skipped) + list(self._later) + self._gone())
+        return sorted(self._bad.numbers() + self._gone())
 
     def _gone(self) -> list[int]:
         """Return the numbers above the mark without a file: flash forgot their names."""
@@ -111,7 +172,7 @@ class Outbox:
         at = self._first_after(numbers, self.acknowledged_seq)
         if at == 0 and self.acknowledged_seq:
             return gone                 # the last one that is covered is not here: who knows
-        expected = numbers[at - 1] + 1 if at else 1
+        expected = numbers[at - 1] + 1 if at else self._deleted + 1
         for number in numbers[at:]:
             first = self.journal.first_number(number)
             gone += range(expected, min(first, expected + GONE_MAX))
@@ -128,21 +189,25 @@ class Outbox:
                        if now_ms - at >= self._resend_ms])
         for number in late:
             self._under_way.pop(number)
-        self._forgive(now_ms)
+        if late:
+            self._turns.in_vain(late[-1])
+        self._bad.forgive(now_ms)
         return late
-
-    def _forgive(self, now_ms: int) -> None:
-        """Ask flash again, resend_ms after it failed: a cold or busy card may answer then."""
-        if not self._later:
-            return
-        if self._later_since_ms is None:
-            self._later_since_ms = now_ms
-        elif now_ms - self._later_since_ms >= self._resend_ms:
-            self._later, self._later_since_ms = {}, None
 
     def link_lost(self) -> None:
         """Forget what was under way: without the link its receipt may never come."""
         self._under_way = {}
+
+    def start_over(self) -> None:
+        """Offer everything again from the oldest: the fleet was away, and is back."""
+        self._under_way, self._turns = {}, Turns()
+
+    def behind(self, receipt: "Receipt") -> bool:
+        """Return whether a receipt of this journal says less than one before it: it is an old
+        one, or the fleet lost data and has to be shown the newest."""
+        return (receipt.device == self.device
+                and receipt.journal_id == self.journal.journal_id
+                and (receipt.epoch, receipt.low_water) < (self.epoch, self.acknowledged_seq))
 
     def receipt(self, receipt: "Receipt") -> AdvanceResult:
         """Return the AdvanceResult of a receipt whose signature was verified."""
@@ -150,12 +215,14 @@ class Outbox:
         self._count(status, (receipt.epoch, receipt.low_water, receipt.chain))
         if status in (ADVANCED, REWOUND):
             self.acknowledged_seq, self.epoch = receipt.low_water, receipt.epoch
+            self._turns.rounds = 0
             if status == REWOUND:
                 self._covered = 0
             self._settle()
         if status == REWOUND:
-            self._under_way = {}
+            self.start_over()
             missing = self._missing()
+            self._deleted = (self.deleted() or (0, 0))[1]
         return AdvanceResult(status, self.acknowledged_seq, self.epoch, missing)
 
     def _count(self, status: int, said: tuple[int, int, bytes]) -> None:
@@ -260,14 +327,14 @@ class Outbox:
 
     def _info(self, number: int) -> "Info | None":
         """Return a batch's info, or None if it cannot be read, for now or for good."""
-        if number in self._skipped or number in self._later:
+        if self._bad.holds(number):
             return None
         try:
             return self.journal.batch_info(number)
         except Corrupt:
-            self._skipped[number] = True
+            self._bad.changed[number] = True
         except StoreError:
-            self._later[number] = True
+            self._bad.later[number] = True
         return None
 
     def _settle(self) -> None:
@@ -287,6 +354,15 @@ class Outbox:
                 return self.acknowledged_seq + 1, info[0] - 1
             return None
         return None
+
+    def deleted(self) -> tuple[int, int] | None:
+        """Return the numbers (first, last) before the oldest batch here, None if there are none
+        or the fleet asks for none of them; it may hold the first ones."""
+        numbers = self.journal.batch_numbers()
+        if not len(numbers) or self._first_after(numbers, self.acknowledged_seq):
+            return None
+        last = self.journal.first_number(numbers[0]) - 1
+        return (1, last) if last else None
 
 
 def _index_above(numbers: "Sequence[int]", number: int) -> int:

@@ -112,12 +112,13 @@ class CursorSchedule:
 
     def __init__(self) -> None:
         self.sequence = self.epoch = 0
+        self.sealed = b""                       # the receipt, as it came
         self._receipts = 0                      # since the cursor moved
         self._moved_s: "float | None" = None
 
-    def receipt(self, sequence: int, epoch: int) -> None:
-        """Note that the fleet holds everything up to a sequence."""
-        self.sequence, self.epoch = sequence, epoch
+    def receipt(self, sequence: int, epoch: int, sealed: bytes = b"") -> None:
+        """Note that the fleet holds everything up to a sequence; sealed: the receipt itself."""
+        self.sequence, self.epoch, self.sealed = sequence, epoch, sealed
         self._receipts += 1
 
     def due(self, now_s: "float", stopping: bool) -> bool:
@@ -132,4 +133,4 @@ class CursorSchedule:
 
     def discard(self) -> None:
         """Drop receipts of a journal that has ended."""
-        self._receipts = 0
+        self._receipts, self.sealed = 0, b""

@@ -22,7 +22,7 @@ from tests.support.cabinets import (
     make_fleet,
     request_of,
 )
-from tests.support.documented import keys
+from tests.support.documented_keys import keys
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from gateway.core import record
 from gateway.core.evidence import downsampled, receipt
 from gateway.core.journal.downsampled_files import CoarseBatches
 from tests.fleet.maker import ORIGIN_MS, SCHEMA, PaperGateway
-from tests.support.coarse_world import coarse_of, shelf_of, until_rule
+from tests.support.downsampled_batches import coarse_of, stored_batches, until_rule
 from tests.support.evidence_world import checked
 
 BATCHES = 30                    # quarter hours; 22 of them may be made coarser, 16 + 6
@@ -95,7 +95,7 @@ def received(folder, gateway, messages):
 
 def coarser(gateway, sealed, rule=downsampled.QUARTERS):
     """Return all messages that a gateway sends after it made room, oldest first."""
-    _, batches = shelf_of(gateway, sealed)
+    _, batches = stored_batches(gateway, sealed)
     until_rule(gateway, batches, rule)
     assert {one.rule for one in coarse_of(batches).values()} == {rule}
     return [batches.read(number) for number in batches.numbers()]
@@ -163,7 +163,7 @@ def test_the_low_water_mark_stands_inside_a_coarsened_batch_that_is_not_here_yet
     gateway, sealed = shop
     desk, _, outcomes = received(tmp_path, gateway, sealed[:3])
     low = receipt.open_sealed(outcomes[-1].receipt)[1]
-    _, batches = shelf_of(gateway, sealed)
+    _, batches = stored_batches(gateway, sealed)
     until_rule(gateway, batches, downsampled.QUARTERS)
     assert batches.chain_at(batches.numbers()[0], low.low_water) == low.chain
     assert batches.chain_at(batches.numbers()[0], low.low_water - 1) is None
@@ -215,7 +215,7 @@ def test_an_older_store_learns_of_coarsened_batches(tmp_path, shop):
 
 def test_what_does_not_free_a_quarter_of_its_room_is_left_as_it_is(shop):
     gateway, sealed = shop
-    _, batches = shelf_of(gateway, sealed, CoarseBatches)
+    _, batches = stored_batches(gateway, sealed, CoarseBatches)
     done = until_rule(gateway, batches, downsampled.ENDS)
     assert [one.rule for one in done] == [downsampled.QUARTERS] * 2      # a block is a block
     assert batches.held_bytes() == 4096 * len(batches.numbers())

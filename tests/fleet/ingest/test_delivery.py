@@ -15,7 +15,7 @@ from fleet.web.snapshot import EMPTY
 from gateway.core import record
 from gateway.core.evidence import batch, chain, handover, receipt
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
-from tests.support.stored import rows
+from tests.support.fleet_rows import rows
 
 SHORT_S = 60
 

@@ -11,7 +11,7 @@ from fleet.store.reader import Reader
 from gateway.core import record
 from gateway.core.reading import CLOCK_UNKNOWN, ClockState
 from tests.fleet.maker import ORIGIN_MS, SCHEMA, UNCERTAINTY_MS, PaperGateway
-from tests.support.documented import keys, keys_in
+from tests.support.documented_keys import keys, keys_in
 
 HOUR = "2026-06-01T0{}:00:00Z"
 MIDNIGHT, TWO = HOUR.format(0), HOUR.format(2)

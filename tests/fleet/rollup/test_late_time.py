@@ -9,7 +9,7 @@ from gateway.core import record
 from gateway.core.interval import QUARTER_MS
 from gateway.core.reading import CLOCK_GNSS, CLOCK_NTP, CLOCK_UNKNOWN, ClockState
 from tests.fleet.maker import ORIGIN_MS, SCHEMA, STEP_MS, PaperGateway
-from tests.support.stored import rows
+from tests.support.fleet_rows import rows
 
 UNKNOWN = ClockState(CLOCK_UNKNOWN, 0, 0, 0)
 QUARTER_S = 900

@@ -21,7 +21,7 @@ def mark(*batches, lost=(), since=None):
     """Return the mark over some stored batches."""
     stored = {one.number: one for one in batches}
     return low_water.advanced(since or low_water.beginning("shop-1", JOURNAL), stored.get,
-                              lambda number: number in lost)
+                              lambda number: number if number in lost else 0)
 
 
 def test_nothing_stored_is_nothing_promised():

@@ -16,7 +16,7 @@ from fleet.store.reader import Reader
 from fleet.store.writer import REFUSED_MAX, Store
 from gateway.core.evidence import receipt
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
-from tests.support.stored import change, rows
+from tests.support.fleet_rows import change, rows
 
 ROOT = Path(__file__).resolve().parents[3]
 # Admits what it is given and dies by SIGKILL at the named moment of the second batch.

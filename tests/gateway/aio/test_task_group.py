@@ -11,7 +11,7 @@ from gateway.aio.task_group import together as of_the_fleet
 from gateway.aio.task_group import together as of_the_gateway
 from gateway.delivery.uplink import Uplink
 from tests.gateway.delivery.test_uplink import CABINET, settings_of
-from tests.support.writer_desk import Desk
+from tests.support.writer_setup import WriterSetup
 
 BOTH = pytest.mark.parametrize("together", [of_the_gateway, of_the_fleet])
 
@@ -105,7 +105,7 @@ class Forgetful:
 
 def an_uplink(folder):
     """Return the gateway's door to the broker."""
-    return Uplink(CABINET, settings_of(folder, 1), Desk(folder).writer, None)
+    return Uplink(CABINET, settings_of(folder, 1), WriterSetup(folder).writer, None)
 
 
 def a_receiver(_folder):

@@ -20,7 +20,7 @@ from tests.support.cabinet_folder import (
     make_folder,
     private_pem,
 )
-from tests.support.documented import keys, keys_in
+from tests.support.documented_keys import keys, keys_in
 
 # what stands in the example -> what a hasty hand makes of it, and what the report must say.
 # The line is that of the first text that replaced it.

@@ -34,7 +34,7 @@ from gateway.tls import tls_context
 from tests.support import one_site as create
 from tests.support.cabinet_folder import EXAMPLE
 from tests.support.parts import need, need_module
-from tests.support.writer_desk import Desk
+from tests.support.writer_setup import WriterSetup
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 NOW = datetime.datetime.now(datetime.UTC)
@@ -159,66 +159,66 @@ async def until(condition, limit_s=15.0):
 
 @contextlib.asynccontextmanager
 async def bench(folder, kind, **changes):
-    """Give (desk, uplink, fleet, broker) with everything running."""
+    """Give (setup, uplink, fleet, broker) with everything running."""
     port = free_port()
     home = make_site(folder, port)
     with (folder / "broker.log").open("wb") as log:
         broker = Broker(kind, home, log)
         broker.start()
         clock = Clock(Scale(60, 1_780_272_000_000, 0))
-        desk = Desk(folder, clock=clock)
+        setup = WriterSetup(folder, clock=clock)
         settings = settings_of(home, port, **changes)
-        uplink = Uplink(CABINET, settings, desk.writer, Verifier.load(settings.receipt_key),
+        uplink = Uplink(CABINET, settings, setup.writer, Verifier.load(settings.receipt_key),
                         QUICK)
         fleet = Fleet(home, port)
         tasks = [asyncio.create_task(job) for job in
-                 (desk.writer.run(), uplink.run(figures=lambda: desk.figures()), fleet.run())]
+                 (setup.writer.run(), uplink.run(figures=lambda: setup.figures()), fleet.run())]
         try:
-            yield desk, uplink, fleet, broker
+            yield setup, uplink, fleet, broker
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             broker.stop()
-            desk.store.close()
+            setup.store.close()
 
 
-async def feed_and_seal(desk, scans=20):
+async def feed_and_seal(setup, scans=20):
     """Make one more batch."""
     for count in range(scans):
-        await desk.writer.put(Scan(0, desk.clock.ticks_ms(), (count, 1)))
+        await setup.writer.put(Scan(0, setup.clock.ticks_ms(), (count, 1)))
     await asyncio.sleep(0.05)
-    desk.writer.take()
-    assert desk.writer.seal()
+    setup.writer.take()
+    assert setup.writer.seal()
 
 
 @pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])
 async def test_batches_travel_through_an_outage_and_only_receipts_acknowledge(tmp_path, kind):
-    async with bench(tmp_path, kind) as (desk, uplink, fleet, broker):
+    async with bench(tmp_path, kind) as (setup, uplink, fleet, broker):
         fleet.giving = False
-        await feed_and_seal(desk)
-        await until(lambda: len(fleet.batches) == len(desk.journal.batch_numbers()))
+        await feed_and_seal(setup)
+        await until(lambda: len(fleet.batches) == len(setup.journal.batch_numbers()))
         assert uplink.outbox.acknowledged_seq == 0          # PUBACK is no receipt
         broker.stop()
         await until(lambda: uplink.state == "offline")
-        await feed_and_seal(desk)
+        await feed_and_seal(setup)
         fleet.giving = True
         broker.start()
         assert await uplink.drained(15)
-        assert fleet.batches == [desk.journal.read_batch(number)
-                                 for number in desk.journal.batch_numbers()]
-        assert uplink.outbox.acknowledged_seq == desk.journal.sealed_seq
-        desk.writer.stop()
-        desk.writer.finish()
-        assert desk.journal.acknowledged_seq == desk.journal.sealed_seq
+        assert fleet.batches == [setup.journal.read_batch(number)
+                                 for number in setup.journal.batch_numbers()]
+        assert uplink.outbox.acknowledged_seq == setup.journal.sealed_seq
+        setup.writer.stop()
+        setup.writer.finish()
+        assert setup.journal.acknowledged_seq == setup.journal.sealed_seq
         assert uplink.counts["connects"] == 2
 
 
 async def test_live_messages_travel_beside_and_a_large_one_is_left_out(tmp_path):
-    async with bench(tmp_path, "mosquitto") as (desk, uplink, fleet, _broker):
-        desk.figures = lambda: {"v": 1}
+    async with bench(tmp_path, "mosquitto") as (setup, uplink, fleet, _broker):
+        setup.figures = lambda: {"v": 1}
         await until(lambda: uplink.live.refresh() or len(fleet.live) >= 2)
-        desk.figures = lambda: {"v": "x" * 40_000}
+        setup.figures = lambda: {"v": "x" * 40_000}
         uplink.live.refresh()
         await asyncio.sleep(0.5)
         assert set(fleet.live) == {pack_live(b'{"v":1}')}
@@ -226,8 +226,8 @@ async def test_live_messages_travel_beside_and_a_large_one_is_left_out(tmp_path)
 
 
 async def test_without_news_a_live_message_waits_and_with_news_it_goes_at_once(tmp_path):
-    async with bench(tmp_path, "mosquitto") as (desk, uplink, fleet, _broker):
-        desk.figures = lambda: {"v": 1}
+    async with bench(tmp_path, "mosquitto") as (setup, uplink, fleet, _broker):
+        setup.figures = lambda: {"v": 1}
         await until(lambda: uplink.live.refresh() or len(fleet.live) >= 1)
         await asyncio.sleep(0.3)
         quiet = len(fleet.live)
@@ -248,13 +248,13 @@ async def test_a_broker_of_another_authority_is_refused_with_the_next_step(tmp_p
 async def test_receipts_that_are_wrong_change_nothing_and_raise_one_alarm_each(tmp_path):
     home = make_site(tmp_path, 1)
     fleet = Fleet(home, 1)
-    desk = Desk(tmp_path, clock=Clock(Scale(60, 1_780_272_000_000, 0)))
-    uplink = Uplink(CABINET, settings_of(home, 1), desk.writer,
+    setup = WriterSetup(tmp_path, clock=Clock(Scale(60, 1_780_272_000_000, 0)))
+    uplink = Uplink(CABINET, settings_of(home, 1), setup.writer,
                     Verifier.load(home / "fleet/receipt.pub"))
     uplink.session.connected()          # over which the receipts come
-    desk.writer.seal()
-    number = desk.journal.batch_numbers()[-1]
-    sign1, found = batch.open_sealed(desk.journal.read_batch(number))
+    setup.writer.seal()
+    number = setup.journal.batch_numbers()[-1]
+    sign1, found = batch.open_sealed(setup.journal.read_batch(number))
     stranger = Signer(Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
     good = receipts.open_sealed(fleet.receipt(found, sign1.payload))[1]
     for data in (
@@ -266,35 +266,36 @@ async def test_receipts_that_are_wrong_change_nothing_and_raise_one_alarm_each(t
             fleet.receipt(found, sign1.payload, device="cab-2")):
         await uplink.take_receipt(data)
         assert uplink.outbox.acknowledged_seq == 0
-    alarms = [item.body[0] for item in desk.writer.waiting.take()]
+    alarms = [item.body[0] for item in setup.writer.waiting.take()]
     assert alarms == ["receipt-refused", "receipt-fork", "receipt-ahead"]
     assert uplink.alarms == set(alarms)
     await uplink.take_receipt(fleet.receipt(found, sign1.payload))
     assert uplink.outbox.acknowledged_seq == found.last_seq
-    desk.store.close()
+    setup.store.close()
 
 
 async def test_a_fleet_that_insists_on_other_records_is_given_a_new_journal(tmp_path):
     home = make_site(tmp_path, 1)
-    fleet, desk = Fleet(home, 1), Desk(tmp_path, clock=Clock(Scale(60, 1_780_272_000_000, 0)))
-    desk.successor = lambda old, low_water: (succession.begin(
-        old, desk.opening(b"N" * 16), low_water), desk.writer.retention)
-    uplink = Uplink(CABINET, settings_of(home, 1), desk.writer,
+    fleet = Fleet(home, 1)
+    setup = WriterSetup(tmp_path, clock=Clock(Scale(60, 1_780_272_000_000, 0)))
+    setup.successor = lambda old, low_water: (succession.begin(
+        old, setup.opening(b"N" * 16), low_water), setup.writer.retention)
+    uplink = Uplink(CABINET, settings_of(home, 1), setup.writer,
                     Verifier.load(home / "fleet/receipt.pub"))
     uplink.session.connected()          # over which the receipts come
     for ticks_ms in (1000, 2000):
-        await desk.writer.put(Scan(0, ticks_ms, (ticks_ms, 5)))
-    desk.writer.take()
-    desk.writer.seal()
-    old = desk.journal
+        await setup.writer.put(Scan(0, ticks_ms, (ticks_ms, 5)))
+    setup.writer.take()
+    setup.writer.seal()
+    old = setup.journal
     sign1, found = batch.open_sealed(old.read_batch(old.batch_numbers()[-1]))
     ahead = fleet.receipt(found, sign1.payload, low_water=found.last_seq + 9)
     for _ in range(3):
-        desk.writer.step()
-        assert desk.writer.journal is old
+        setup.writer.step()
+        assert setup.writer.journal is old
         await uplink.take_receipt(ahead)
-    desk.writer.step()
-    new = desk.writer.journal
+    setup.writer.step()
+    new = setup.writer.journal
     assert (new.journal_id, new.boot) == (b"N" * 16, old.boot + 1)
     records = [item for number in new.batch_numbers()
                for item in batch.open_body(batch.open_sealed(new.read_batch(number))[1],
@@ -306,9 +307,9 @@ async def test_a_fleet_that_insists_on_other_records_is_given_a_new_journal(tmp_
     for _ in range(3):                                  # once per run: a lying fleet may not
         await uplink.take_receipt(fleet.receipt(found, sign1.payload, low_water=10 ** 6,
                                                 journal_id=new.journal_id))
-    desk.writer.step()
-    assert desk.writer.journal is new
-    desk.store.close()
+    setup.writer.step()
+    assert setup.writer.journal is new
+    setup.store.close()
 
 
 def test_foreign_errors_become_wait_or_look():

@@ -37,7 +37,7 @@ from tests.gateway.delivery.test_uplink import (
     settings_of,
     until,
 )
-from tests.support.writer_desk import Desk
+from tests.support.writer_setup import WriterSetup
 
 
 def restrict(broker, old, new):
@@ -51,32 +51,32 @@ def restrict(broker, old, new):
 
 
 async def test_a_killed_broker_costs_nothing_that_was_sealed(tmp_path):
-    async with bench(tmp_path, "mosquitto") as (desk, uplink, fleet, broker):
+    async with bench(tmp_path, "mosquitto") as (setup, uplink, fleet, broker):
         for _ in range(3):
             await until(lambda: uplink.state in ("online", "unanswered"))
-            await feed_and_seal(desk)
+            await feed_and_seal(setup)
             broker.process.kill()
             broker.process.wait(10)
             await until(lambda: uplink.state == "offline")
             broker.start()
         assert await uplink.drained(30)
-        assert {desk.journal.read_batch(n) for n in desk.journal.batch_numbers()} <= set(
+        assert {setup.journal.read_batch(n) for n in setup.journal.batch_numbers()} <= set(
             fleet.batches)
 
 
 async def test_a_frozen_broker_ends_the_session_in_bounded_time_and_nothing_is_lost(tmp_path):
-    async with bench(tmp_path, "mosquitto") as (desk, uplink, fleet, broker):
+    async with bench(tmp_path, "mosquitto") as (setup, uplink, fleet, broker):
         await until(lambda: uplink.state == "online" and uplink.outbox.waiting() == 0)
         broker.process.send_signal(signal.SIGSTOP)
         try:
-            await feed_and_seal(desk)
+            await feed_and_seal(setup)
             await until(lambda: uplink.state == "offline", QUICK.publish_s + 8)
             assert uplink.outbox.waiting() == 1
         finally:
             broker.process.send_signal(signal.SIGCONT)
         assert await uplink.drained(15)
-        assert uplink.outbox.acknowledged_seq == desk.journal.sealed_seq
-        assert fleet.batches[-1] == desk.journal.read_batch(desk.journal.batch_numbers()[-1])
+        assert uplink.outbox.acknowledged_seq == setup.journal.sealed_seq
+        assert fleet.batches[-1] == setup.journal.read_batch(setup.journal.batch_numbers()[-1])
 
 
 async def test_a_port_that_accepts_and_never_answers_is_offline_not_a_hang(tmp_path):
@@ -87,9 +87,9 @@ async def test_a_port_that_accepts_and_never_answers_is_offline_not_a_hang(tmp_p
     server = await asyncio.start_server(mute, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     home = make_site(tmp_path, port)
-    desk = Desk(tmp_path)
+    setup = WriterSetup(tmp_path)
     settings = settings_of(home, port)
-    uplink = Uplink(CABINET, settings, desk.writer, Verifier.load(settings.receipt_key), QUICK)
+    uplink = Uplink(CABINET, settings, setup.writer, Verifier.load(settings.receipt_key), QUICK)
     task = asyncio.create_task(uplink.run())
     try:
         await until(lambda: uplink.state == "offline", 10)
@@ -98,45 +98,45 @@ async def test_a_port_that_accepts_and_never_answers_is_offline_not_a_hang(tmp_p
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         server.close()
-        desk.store.close()
+        setup.store.close()
 
 
 async def test_an_access_list_that_drops_silently_is_told_and_the_cursor_stays(tmp_path):
-    async with bench(tmp_path, "mosquitto") as (desk, uplink, fleet, broker):
+    async with bench(tmp_path, "mosquitto") as (setup, uplink, fleet, broker):
         await until(lambda: uplink.state == "online")
-        restrict(broker, f"topic write wp/1/{CABINET}/up\n", "")
+        restrict(broker, "pattern write wp/1/%u/up\n", "")
         acknowledged = uplink.outbox.acknowledged_seq
-        await feed_and_seal(desk)                   # PUBACK comes, the batch goes nowhere
+        await feed_and_seal(setup)                   # PUBACK comes, the batch goes nowhere
         await until(lambda: uplink.state == "unanswered", 20)
         assert "the fleet acknowledges none; next:" in uplink.reason
         assert uplink.outbox.acknowledged_seq == acknowledged
         sent = uplink.counts["batches_sent"]
         await asyncio.sleep(1.0)                    # ever rarer: no flood of repeats
         assert uplink.counts["batches_sent"] - sent <= 1
-        restrict(broker, f"user {CABINET}\n",
-                 f"user {CABINET}\ntopic write wp/1/{CABINET}/up\n")
+        restrict(broker, "pattern write wp/1/%u/live\n",
+                 "pattern write wp/1/%u/up\npattern write wp/1/%u/live\n")
         assert await uplink.drained(20)
         assert uplink.state == "online" and len(fleet.batches) >= 1
 
 
 async def test_a_fleet_that_says_nothing_is_told_and_its_first_receipt_ends_that(tmp_path):
-    async with bench(tmp_path, "mosquitto") as (desk, uplink, fleet, _broker):
+    async with bench(tmp_path, "mosquitto") as (setup, uplink, fleet, _broker):
         fleet.giving = False                        # broker or fleet lies: PUBACK, no receipt
-        await feed_and_seal(desk)
+        await feed_and_seal(setup)
         await until(lambda: uplink.state == "unanswered", 20)
-        assert uplink.outbox.waiting() == len(desk.journal.batch_numbers())
+        assert uplink.outbox.waiting() == len(setup.journal.batch_numbers())
         fleet.giving = True
         assert await uplink.drained(20)
         assert uplink.state == "online" and not uplink.evidence.silence.unanswered
 
 
 async def test_receipts_that_the_broker_keeps_from_us_are_missed_and_told(tmp_path):
-    async with bench(tmp_path, "mosquitto") as (desk, uplink, fleet, broker):
+    async with bench(tmp_path, "mosquitto") as (setup, uplink, fleet, broker):
         await until(lambda: uplink.outbox.waiting() == 0)
-        restrict(broker, f"topic read wp/1/{CABINET}/receipt\n", "")
-        await feed_and_seal(desk)
+        restrict(broker, "pattern read wp/1/%u/receipt\n", "")
+        await feed_and_seal(setup)
         await until(lambda: uplink.state == "unanswered", 20)
-        assert desk.journal.read_batch(desk.journal.batch_numbers()[-1]) in fleet.batches
+        assert setup.journal.read_batch(setup.journal.batch_numbers()[-1]) in fleet.batches
         assert uplink.outbox.waiting() == 1         # it arrived, but nobody could say so
 
 
@@ -149,14 +149,14 @@ def test_a_subscription_the_broker_refuses_openly_needs_a_person():
 
 
 async def test_a_broker_with_no_room_for_a_batch_is_not_taken_for_a_fleet(tmp_path):
-    async with bench(tmp_path, "mosquitto") as (desk, uplink, _fleet, broker):
+    async with bench(tmp_path, "mosquitto") as (setup, uplink, _fleet, broker):
         await until(lambda: uplink.state == "online" and uplink.outbox.waiting() == 0)
         conf = broker.folder / "mosquitto.conf"
         broker.stop()
         conf.write_text(conf.read_text() + "message_size_limit 100\n")
         broker.start()
         before = uplink.outbox.acknowledged_seq
-        await feed_and_seal(desk)
+        await feed_and_seal(setup)
         await until(lambda: uplink.state in ("unanswered", "offline", "rejected")
                     and uplink.counts["connects"] >= 2, 20)
         await asyncio.sleep(1)
@@ -192,39 +192,39 @@ async def test_two_gateways_of_one_name_do_not_throw_each_other_out_in_a_storm(t
 
 
 async def test_a_batch_that_rots_on_flash_is_declared_lost_once_and_the_rest_goes_out(tmp_path):
-    async with bench(tmp_path, "mosquitto") as (desk, uplink, fleet, broker):
+    async with bench(tmp_path, "mosquitto") as (setup, uplink, fleet, broker):
         await until(lambda: uplink.state == "online" and uplink.outbox.waiting() == 0)
         broker.stop()
         await until(lambda: uplink.state == "offline")
-        await feed_and_seal(desk)
-        await feed_and_seal(desk)
-        bad, good = desk.journal.batch_numbers()[-2:]
+        await feed_and_seal(setup)
+        await feed_and_seal(setup)
+        bad, good = setup.journal.batch_numbers()[-2:]
         (file,) = (tmp_path / "journal").glob(f"b*-{bad:08x}-*")
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
         file.write_bytes(data)
         broker.start()
-        whole = desk.journal.read_batch(good)
+        whole = setup.journal.read_batch(good)
         await until(lambda: whole in fleet.batches)
         await until(lambda: uplink.evidence.lost == {bad})
-        await feed_and_seal(desk)
-        after = [number for number in desk.journal.batch_numbers() if number > good]
-        told = [record.body for number in after for record in desk.records(number)
+        await feed_and_seal(setup)
+        after = [number for number in setup.journal.batch_numbers() if number > good]
+        told = [record.body for number in after for record in setup.records(number)
                 if getattr(record, "kind", None) == ALARM and record.body[0] == "batch-lost"]
         assert told == [["batch-lost", str(bad)]]
 
 
 async def test_live_messages_stay_young_while_a_backlog_drains_under_the_cap(tmp_path):
-    async with bench(tmp_path, "mosquitto", cap_kbit_s=16, live_s=12) as (desk, uplink, fleet, b):
+    async with bench(tmp_path, "mosquitto", cap_kbit_s=16, live_s=12) as (setup, uplink, fleet, b):
         await until(lambda: uplink.state == "online" and uplink.outbox.waiting() == 0)
         b.stop()
         await until(lambda: uplink.state == "offline")
         for _ in range(12):
-            await feed_and_seal(desk, 2)
+            await feed_and_seal(setup, 2)
         fleet.live.clear()
         began_s, ages_s = uplink.clock.real_s(), []
         sent = sum(uplink.counts[key] for key in ("evidence_bytes", "live_bytes"))
-        desk.figures = lambda: {"at": uplink.clock.real_s(), "pad": "x" * 200}
+        setup.figures = lambda: {"at": uplink.clock.real_s(), "pad": "x" * 200}
         b.start()
 
         async def watch():
@@ -258,17 +258,17 @@ async def dated(tmp_path, made, clock):
     with (tmp_path / "broker.log").open("wb") as log:
         broker = Broker("mosquitto", home, log)
         broker.start()
-        desk = Desk(tmp_path, clock=clock)
+        setup = WriterSetup(tmp_path, clock=clock)
         settings = settings_of(home, port)
-        uplink = Uplink(CABINET, settings, desk.writer, Verifier.load(settings.receipt_key), QUICK)
+        uplink = Uplink(CABINET, settings, setup.writer, Verifier.load(settings.receipt_key), QUICK)
         task = asyncio.create_task(uplink.run())
         try:
-            yield desk, uplink, Fleet(home, port)
+            yield setup, uplink, Fleet(home, port)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             broker.stop()
-            desk.store.close()
+            setup.store.close()
 
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -284,11 +284,11 @@ async def test_without_a_clock_the_broker_is_reached_and_its_name_still_checked(
 
 async def test_what_expired_before_the_last_good_time_is_refused_without_a_clock(tmp_path):
     clock = unset_clock(0.0, floor_ms=int(NOW.timestamp() * 1000))
-    async with dated(tmp_path, LONG_AGO, clock) as (desk, uplink, _fleet):
+    async with dated(tmp_path, LONG_AGO, clock) as (setup, uplink, _fleet):
         await until(lambda: uplink.state == "rejected")
         assert "expired" in uplink.reason and uplink.counts["connects"] == 0
-        await feed_and_seal(desk)                   # and meanwhile everything is kept
-        assert desk.journal.sealed_seq == desk.journal.last_seq
+        await feed_and_seal(setup)                   # and meanwhile everything is kept
+        assert setup.journal.sealed_seq == setup.journal.last_seq
 
 
 def test_dates_are_judged_by_the_wall_with_a_clock_and_by_the_floor_without(tmp_path):

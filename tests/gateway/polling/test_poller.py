@@ -11,7 +11,7 @@ from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_ASKED, Absent, Scan
 from gateway.core.record import DEVICE, GAP
 from gateway.polling.poller import BusPoller, Line
 from gateway.polling.unit import LineBudget, Timeout
-from tests.support.gateway_fakes import (
+from tests.support.fake_bus import (
     FakeLink,
     FakeTransaction,
     garbage,

@@ -10,7 +10,7 @@ from gateway.service.health import (
     watch,
     write_status,
 )
-from tests.support.gateway_fakes import virtual_clock
+from tests.support.fake_bus import virtual_clock
 from tests.support.virtual_time import run
 
 

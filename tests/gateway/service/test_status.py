@@ -18,6 +18,12 @@ def test_each_trouble_has_its_word():
             ({"journal": {"state": "ok", "reserve": "spent"}}, "flash-full"),
             ({"uplink": {"state": "offline"}}, "uplink-offline"),
             ({"uplink": {"state": "rejected"}}, "uplink-rejected"),
+            ({"uplink": {"state": "online", "receipts_word": "fine"}}, "ok"),
+            ({"uplink": {"state": "online", "receipts_word": "catching-up"}}, "catching-up"),
+            ({"uplink": {"state": "online", "receipts_word": "receipt-overdue"}},
+             "receipt-overdue"),
+            ({"uplink": {"state": "offline", "receipts_word": "receipt-overdue"}},
+             "uplink-offline"),
             ({"uplink": {"state": "starting"}}, "starting"),
             ({"uplink": {"state": "online", "alarms": ["receipt-fork"]}}, "receipt-fork"),
             ({"uplink": {"state": "online", "alarms": ["receipt-ahead"]}}, "receipt-ahead"),
@@ -33,7 +39,8 @@ def test_troubles_add_up_worst_first():
 
 
 def test_the_exit_code_is_one_for_every_word_that_waiting_does_not_cure():
-    wait = {"ok", "starting", "uplink-offline", "uplink-unanswered", "clock-unknown"}
+    wait = {"ok", "starting", "uplink-offline", "uplink-unanswered", "catching-up",
+            "clock-unknown"}
     for word in status.NEXT:
         assert status.exit_code({"words": [word]}) == (0 if word in wait else 1), word
     assert status.exit_code({"words": ["uplink-offline", "device-lost"]}) == 1

@@ -16,7 +16,7 @@ from gateway.storage.restart import inflate
 from gateway.storage.retention import Limits, Room
 from tests.support import virtual_time
 from tests.support.memory_store import ENOSPC, Fault, MemoryStore
-from tests.support.writer_desk import Desk
+from tests.support.writer_setup import WriterSetup
 
 BLOCK = 4096
 SCHEMA = (Stream("meter", (Point(43, 0, ""), Point(14, 0, ""))),)
@@ -206,19 +206,19 @@ def test_limits_learn_the_configuration_that_a_batch_itself_holds():
 
 def test_the_writer_makes_room_while_it_writes_and_says_so_in_an_event(tmp_path):
     async def some_hours():
-        desk = Desk(tmp_path, keep_bytes=24 * BLOCK)
-        task = asyncio.create_task(desk.writer.run())
-        await desk.feed(10 * 3600, step_s=60)
-        desk.writer.stop()
+        setup = WriterSetup(tmp_path, keep_bytes=24 * BLOCK)
+        task = asyncio.create_task(setup.writer.run())
+        await setup.feed(10 * 3600, step_s=60)
+        setup.writer.stop()
         await task
-        return desk
+        return setup
 
-    desk = virtual_time.run(some_hours())
-    numbers = desk.journal.batch_numbers()
-    first = downsampled.open_any(desk.journal.read_batch(numbers[0]))[1]
+    setup = virtual_time.run(some_hours())
+    numbers = setup.journal.batch_numbers()
+    first = downsampled.open_any(setup.journal.read_batch(numbers[0]))[1]
     assert isinstance(first, downsampled.Coarse) and first.replaced[0].number == 1
     told = [item.body for number in numbers for item in downsampled.open_records(
-        downsampled.open_any(desk.journal.read_batch(number))[1], inflate)[1]
+        downsampled.open_any(setup.journal.read_batch(number))[1], inflate)[1]
         if record.is_event(item) and item.kind == record.COARSENED]
     link = first.replaced[-1].link
     assert told[0] == [first.first_seq, first.last_seq, downsampled.QUARTERS, link]

@@ -12,7 +12,7 @@ from gateway.core.reading import (
     CLOCK_UNKNOWN,
 )
 from gateway.timekeeping.clock import BUILD_FLOOR_MS, Clock, Scale, Sources, declared, rfc3339
-from tests.support.gateway_fakes import ORIGIN_S, virtual_clock
+from tests.support.fake_bus import ORIGIN_S, virtual_clock
 from tests.support.virtual_time import run
 
 

@@ -10,7 +10,7 @@ from gateway.core.codec import columns
 from gateway.core.reading import Absent
 from gateway.core.record import EventRecord, ScanRecord
 from tests.bench.load import SEEDS, Plan, day, schema_of
-from tests.support.columns_by_the_book import decode as by_the_book
+from tests.support.columns_from_docs import decode as decode_by_the_docs
 from tests.support.evidence_world import verifier
 
 CADENCES = {"1 s": (1, 60), "10 s": (10, 90), "60 s": (60, 15)}
@@ -39,7 +39,7 @@ def read_three_times(schema, records, auditor):
     """Hold encode, our decoder, the one by the book and the verifier's to one another."""
     data = columns.encode(schema, records)
     assert columns.decode(schema, records[0].seq, data) == records
-    assert by_the_book(schema, records[0].seq, data) == records
+    assert decode_by_the_docs(schema, records[0].seq, data) == records
     counted = auditor[0].Columns(columns.encode_schema(schema), data)
     found = auditor[1].Series(counted)
     for s in range(len(schema)):

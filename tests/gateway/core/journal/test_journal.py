@@ -280,3 +280,33 @@ def test_of_two_headers_that_differ_the_higher_generation_counts():
     half = len(old) // 2                # recycling, cut between its two copies
     found, _ = segment.find_header(old[:half] + new[half:] + bytes(1024))
     assert found.generation == 6
+
+
+def test_what_may_be_trimmed_is_what_the_cursor_says_durably():
+    store = MemoryStore()
+    journal = start(store)
+    for i in range(4):
+        journal.append_scan(i, 1, (i,))
+        journal.commit()
+        journal.seal(SEALER)
+    journal.acknowledge(journal.batch_info(1)[1], 0, 1)
+    store.fault = Fault(operation="sync")
+    assert not journal.acknowledge(journal.batch_info(3)[1], 0, 1)
+    store.fault = None
+    assert journal.trim(0) == [1] and list(journal.batch_numbers()) == [2, 3, 4]
+
+
+def test_a_new_epoch_with_a_lower_mark_keeps_what_it_asks_for_again():
+    store = MemoryStore()
+    journal = start(store)
+    for i in range(4):
+        journal.append_scan(i, 1, (i,))
+        journal.commit()
+        journal.seal(SEALER)
+    journal.acknowledge(journal.sealed_seq, 0, 1)
+    store.fault = Fault(operation="sync")
+    assert not journal.acknowledge(journal.batch_info(1)[1], 0, 2, b"the fleet's word")
+    store.fault = None
+    assert journal.trim(0) == [1]
+    journal.acknowledge(journal.batch_info(2)[1], 0, 2, b"the fleet's word")
+    assert start(store).receipt == b"the fleet's word"

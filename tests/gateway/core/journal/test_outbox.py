@@ -199,3 +199,80 @@ def test_of_hundreds_that_wait_only_a_few_are_looked_at():
         link = (number + 1).to_bytes(32, "big")
         assert box.receipt(receipt(10 * number + 10, link=link)).status == outbox.ADVANCED
     assert box.waiting() == 0 and journal.looks < 8 * 300
+
+
+def rounds(box, count):
+    """Return what goes out in each of some rounds that no receipt answers."""
+    found = []
+    for number in range(1, count + 1):
+        found.append(sent(box, 9))
+        box.expire(1000 + outbox.RESEND_MS)
+        assert box.under_way() == [], number
+    return found
+
+
+def test_the_same_batches_do_not_go_out_for_ever_while_others_wait():
+    found = rounds(outbox.Outbox(DEVICE, TenBatches(), window=4), 6)
+    assert found[:2] == [[1, 2, 3, 4]] * 2
+    assert found[2:5] == [[1, 5, 6, 7], [1, 8, 9, 10], [1, 2, 3, 4]]
+    assert {number for one in found for number in one} == set(range(1, 11))
+
+
+def test_a_lost_link_does_not_begin_the_turns_again():
+    box = outbox.Outbox(DEVICE, TenBatches(), window=4)
+    rounds(box, 2)
+    assert sent(box, 9) == [1, 5, 6, 7]
+    box.link_lost()
+    assert sent(box, 9) == [1, 5, 6, 7]
+
+
+def test_a_fleet_that_is_back_is_offered_everything_from_the_oldest():
+    box = outbox.Outbox(DEVICE, TenBatches(), window=4)
+    rounds(box, 3)
+    sent(box, 2)
+    box.start_over()
+    assert sent(box, 9) == [1, 2, 3, 4]
+
+
+def test_a_batch_across_a_hole_goes_out_once_and_is_covered_by_its_own_end():
+    journal = TenBatches()
+    journal.numbers = [1, 2, 6, 7]                  # 3 to 5: one downsampled batch that ends at 60
+    journal.first_number = lambda number: 3 if number == 6 else number
+    journal.batch_info = lambda number: (
+        21 if number == 6 else 10 * number - 9, 10 * number, bytes([number]) * 32)
+    box = outbox.Outbox(DEVICE, journal)
+    assert sent(box, 9) == [1, 2, 6, 7]
+    assert box.left_out() == []
+    assert box.receipt(receipt(20)).status == outbox.ADVANCED
+    assert box.waits(6) and box.under_way() == [6, 7]
+    assert box.receipt(receipt(60)).status == outbox.ADVANCED
+    assert not box.waits(6) and box.under_way() == [7]
+
+
+def test_a_receipt_that_says_less_than_the_newest_is_behind():
+    box = outbox.Outbox(DEVICE, TenBatches())
+    box.receipt(receipt(50, epoch=2))
+    for less in (receipt(40, epoch=2), receipt(60, epoch=1), receipt(50, epoch=1)):
+        assert box.behind(less)
+    for other in (receipt(50, epoch=2), receipt(60, epoch=2), receipt(0, epoch=3),
+                  receipt(40, epoch=2, device="other"), receipt(40, epoch=2, journal_id=b"K" * 16)):
+        assert not box.behind(other)
+
+
+def test_what_was_deleted_here_is_named_as_a_range_and_not_one_by_one():
+    journal = TenBatches()
+    journal.numbers, journal.acknowledged_seq, journal.epoch = [8, 9, 10], 80, 1
+    box = outbox.Outbox(DEVICE, journal)
+    assert box.receipt(receipt(0, epoch=2)).status == outbox.REWOUND
+    assert box.deleted() == (1, 7) and box.left_out() == []
+    assert sent(box, 9) == [8, 9, 10]
+    journal.acknowledged_seq, journal.epoch = 0, 2
+    assert outbox.Outbox(DEVICE, journal).left_out() == []
+    box.receipt(receipt(80, epoch=2))
+    assert box.deleted() is None
+
+
+def test_what_flash_forgot_before_any_receipt_is_still_named_one_by_one():
+    journal = TenBatches()
+    journal.numbers = [3, 4]
+    assert outbox.Outbox(DEVICE, journal).left_out() == [1, 2]

@@ -1,6 +1,6 @@
 """Power cuts of a board's journal on NOR flash, at every block operation; runs on MicroPython.
 
-    micropython -X heapsize=64M board_cuts.py ROOT FIRST STEP
+    micropython -X heapsize=64M board_power_cuts.py ROOT FIRST STEP
 
 LittleFS of the interpreter's own, over flash in RAM that keeps to the rules of NOR: erasing
 makes a block all ones, programming only clears bits.  One life is recorded operation by

@@ -1,4 +1,8 @@
-"""Batches of a paper gateway on a shelf, made coarser by the gateway's own code."""
+"""Batches of a paper gateway in a store in memory, made coarser by the gateway's own code.
+
+    _, batches = stored_batches(gateway, sealed)
+    until_rule(gateway, batches, downsampled.QUARTERS)
+"""
 
 from gateway.core.evidence import batch, downsampled
 from gateway.core.journal.downsampled_files import CoarseBatches, Coarsening
@@ -17,7 +21,7 @@ class EagerBatches(CoarseBatches):
         return True
 
 
-def shelf_of(gateway, sealed, kind=EagerBatches):
+def stored_batches(gateway, sealed, kind=EagerBatches):
     """Return (MemoryStore, CoarseBatches) that hold sealed batches, numbered from 1."""
     store = MemoryStore()
     batches = kind(store, gateway.journal_id, [])

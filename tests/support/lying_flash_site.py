@@ -1,5 +1,8 @@
 """A gateway with lying flash, and the real fleet: what one forgets, the other holds.
 
+    site = Site(folder)
+    site.power_cut({1, 2})                  the last two writes are gone
+
 The journal and the outbox are the product's, so are the fleet's desk and its SQLite store;
 batches and receipts are handed over without a broker.  Every reading is of a constant power, so
 the books are known by hand.  The witness knows what commits returned and what was admitted.

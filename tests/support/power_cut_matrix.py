@@ -3,7 +3,7 @@
 A case is a cut (or an error) that leaves an image of its own, a start on it with all promises
 held, and, but for errors, more records, a second cut and another start.  A job is a name from
 KINDS and one number, so that a failing job can be run again by hand:
-`python -m tests.support.matrix KIND NUMBER`.
+`python -m tests.support.power_cut_matrix KIND NUMBER`.
 """
 
 import multiprocessing
@@ -12,8 +12,8 @@ import sys
 from collections import Counter
 
 from tests.support import power_cuts as cuts
+from tests.support.cached_decoding import cached_decoding
 from tests.support.memory_store import EINTR, EIO, ENOSPC, EROFS, Fault
-from tests.support.quick import quick
 
 ERRORS = ((ENOSPC, False), (EIO, False), (EROFS, False), (EINTR, False), (ENOSPC, True),
           (EIO, True))          # True: half of a write is made before it fails
@@ -118,10 +118,11 @@ def play(job):
     name = kind.removeprefix(SOAKING)
     function = SOAK[name] if kind != name else KINDS[name][0]
     try:
-        with quick():
+        with cached_decoding():
             return name, function(number)
     except Exception as error:
-        error.add_note(f"to run it again: python -m tests.support.matrix '{kind}' {number}")
+        error.add_note("to run it again: python -m tests.support.power_cut_matrix "
+                       f"'{kind}' {number}")
         raise
 
 

@@ -1,4 +1,9 @@
-"""A bus, its units and a clock in virtual time, for the tests of the gateway's tasks."""
+"""A bus, its units and a clock in virtual time, for the tests of the gateway's tasks.
+
+    clock = virtual_clock()                 inside a running loop
+    link = FakeLink(clock, {0: lambda number: 5, 1: silent})
+    unit("meter", 0)                        a polling.Unit whose driver asks the link
+"""
 
 import asyncio
 

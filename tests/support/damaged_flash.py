@@ -1,5 +1,8 @@
 """Flash that lies or does not answer: bits that flipped, blocks that cannot be read.
 
+    gone = run_read_faults(3)               records lost, for each read of a start that failed
+    gone = hold_despite_loss(MemoryStore(damaged_image), world.promise())
+
 Unlike after a power cut, records may be lost here.  What is held: no wrong record, nothing
 twice, no sequence used a second time, every loss declared, and the journal runs.
 """

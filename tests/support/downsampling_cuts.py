@@ -1,5 +1,8 @@
 """Coarsening under power cuts and flash errors: what must be there at any moment.
 
+    image, truth = filled(batches, scans)
+    cases, rules = run_cuts(image, truth, seeds, DAMAGE)
+
 A journal of some hours is made coarser rule by rule on a MemoryStore.  Before each of its
 operations a snapshot is taken; each image that a cut can leave is started on and held against
 the truth: every batch is stood for exactly once, events and deciding counter readings are
@@ -25,9 +28,9 @@ from tests.support.journal_world import (
     nothing_escapes,
     opening,
 )
-from tests.support.matrix import faults
 from tests.support.memory_store import MemoryStore
-from tests.support.power_loss import DAMAGE, image_after_cut
+from tests.support.power_cut_images import DAMAGE, image_after_cut
+from tests.support.power_cut_matrix import faults
 
 QUARTER_MS = 900_000
 COUNTER = 1                         # point of stream 0 that counts

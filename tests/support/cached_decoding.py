@@ -1,5 +1,7 @@
 """Make pure functions remember their answers: the same bytes come back in a million cuts.
 
+    with cached_decoding(): ...
+
 Only leaves are wrapped, functions of nothing but what they are given; what decides about
 flash runs as it is.  What is wrapped is what stands there when the block begins, so that a
 planted mistake stays one.
@@ -19,7 +21,7 @@ LEAVES = ((segment, "cbor_decode"), (segment, "decode_block"), (segment, "_heade
 
 
 @contextmanager
-def quick():
+def cached_decoding():
     """Within this block pure functions are cached."""
     usual = [(room, name, getattr(room, name)) for room, name in LEAVES]
     for room, name, function in usual:

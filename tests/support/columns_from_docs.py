@@ -1,5 +1,7 @@
 """A second decoder of columns, written from docs/formats.md section 6 and nothing else.
 
+    records = decode(schema, first_seq, data)
+
 Slow, plain and trusting: it exists so that the first one is not its own judge.  Names follow the
 sections.  It shares with the product only the record types and the third-party cbor2.
 """

@@ -1,4 +1,9 @@
-"""A writer over a real journal in a folder, for the tests of writer and uplink."""
+"""A writer over a real journal in a folder, for the tests of writer and uplink.
+
+    made = WriterSetup(tmp_path)            inside a running loop
+    task = asyncio.create_task(made.writer.run())
+    await made.feed(60)
+"""
 
 import asyncio
 import itertools
@@ -16,7 +21,7 @@ from gateway.storage.retention import Limits, Room
 from gateway.storage.store import FlashStore
 from gateway.storage.succession import Succession
 from gateway.storage.writer import Rules, Witness, Writer
-from tests.support.gateway_fakes import virtual_clock
+from tests.support.fake_bus import virtual_clock
 
 SCHEMA = (Stream("meter", (Point(43, 0, ""), Point(14, 0, ""))),)
 
@@ -29,12 +34,12 @@ def open_journal(store, clock):
 
 
 def opening_of(clock, random16):
-    """Return the Opening of the desk's cabinet now."""
+    """Return the Opening of this cabinet now."""
     return Opening("cab-1", SCHEMA, bytes(32), b"\xa0", "test", random16, clock.state(),
                    clock.ticks_ms())
 
 
-class Desk:
+class WriterSetup:
     """A writer on a real store in a folder."""
 
     def __init__(self, folder, minutes=15, clock=None, keep_bytes=64 << 20, loss_window_s=10):

@@ -1,0 +1,48 @@
+"""A cabinet shows the fleet's own receipt: was more acknowledged than is stored here?
+
+Pure.  A store that was put back from a copy cannot know what it lacks; the receipt, signed with
+the fleet's own key, proves it.
+"""
+
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from fleet.formats.registry import key_id, verified
+from fleet.formats.values import Chain
+from gateway.core.errors import FormatError
+from gateway.core.evidence import receipt
+
+
+class Verdict(NamedTuple):
+    """What a shown receipt means.
+
+    raises: the epoch must rise, or the cabinet would not listen, or not send again.  lost:
+    (first, last) records that were acknowledged and are not stored, or None.
+    """
+
+    raises: bool
+    lost: tuple[int, int] | None
+
+
+def opened(message: bytes, sender: str, key: Ed25519PublicKey) -> receipt.Receipt | None:
+    """Return the receipt that a message of a cabinet is; None unless this fleet signed it for
+    that cabinet."""
+    if len(message) > receipt.RECEIPT_BYTES_MAX:
+        return None
+    try:
+        signed, shown = receipt.open_sealed(message)
+    except FormatError:
+        return None
+    public = key.public_bytes_raw()
+    if shown.device != sender or signed.kid != key_id(public) or not verified(
+            public, signed.signed, signed.signature):
+        return None
+    return shown
+
+
+def judge(shown: receipt.Receipt, epoch: int, held: Chain) -> Verdict:
+    """Return what a receipt means for a store that speaks in an epoch; held: the journal."""
+    lost = (held.low_water + 1, shown.low_water) if shown.low_water > held.low_water else None
+    raises = shown.epoch > epoch or shown.epoch == epoch and lost is not None
+    return Verdict(raises, lost)
