@@ -215,8 +215,8 @@ class TcpBurst:
     A refused read ends as None here: it is for the driver to ask it alone and hear why.
 
     TCP Modbus has no check sum, and an answer that was cut short takes its missing bytes from
-    the next one's header: so a BadFrame says that no read of the burst has a good result, and
-    after a silence is_sound() tells.
+    the next one's header, or from what is left of it: so no read of a burst that ended in an
+    error has a good result.
     """
 
     gap_ms = 0
@@ -236,7 +236,6 @@ class TcpBurst:
         self._open: dict[int, TcpRead] | None = None
         self.rest = b""
         self.heard = False
-        self._is_strange = False        # a frame came that no question here has the id of
 
     def describe(self) -> str:
         """Return the questions in words, for messages."""
@@ -276,11 +275,6 @@ class TcpBurst:
         self.result = tuple([read.result for read in self.reads])
         return True
 
-    def is_sound(self) -> bool:
-        """Return whether the results of a burst that ended in silence are good: nothing came
-        that could be the tail of a cut answer, and no answer lies inside another one."""
-        return not self.rest and not self._is_strange and self._holds_no_head()
-
     def _holds_no_head(self) -> bool:
         answers = b"".join([read.result or b"" for read in self.reads])
         for read in self.reads:
@@ -294,8 +288,6 @@ class TcpBurst:
             if frame[:2] == read.request[:2]:
                 if frame[TCP_HEAD:] != (read.result or b""):
                     raise BadFrame("%s: two answers that differ" % read.describe())
-                return
-        self._is_strange = True
 
     def _in_turn(self) -> bool:
         """Return True if all good answers stand there in the order of the questions, as nearly

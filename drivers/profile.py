@@ -37,10 +37,10 @@ MATURITIES = ("documented", "simulated", "bench", "field")
 GROUPS = ("journal", "commission")
 
 # How to reach the device.  buses: names of rows of links/registry.py.  min_gap_ms: silence it
-# wants before each request.
+# wants before each request.  answer_ms_max: how long it may take to answer, at most.
 Transport = NamedTuple("Transport", [
     ("buses", "tuple[str, ...]"), ("baud", int), ("bauds", "tuple[int, ...]"), ("parity", str),
-    ("stopbits", int), ("unit", int), ("port", int), ("min_gap_ms", int)])
+    ("stopbits", int), ("unit", int), ("port", int), ("min_gap_ms", int), ("answer_ms_max", int)])
 
 # A checked [[point]].  got: its keys with defaults; function: of [reading], 0 without one.
 PointRow = NamedTuple("PointRow", [
@@ -93,6 +93,7 @@ TOP: "Shape" = {
 TRANSPORT: "Shape" = {
     "buses": (list, REQUIRED), "baud": (int, 9600), "bauds": (list, ()), "parity": (str, "N"),
     "stopbits": (int, 1), "unit": (int, 1), "port": (int, 502), "min_gap_ms": (int, 0),
+    "answer_ms_max": (int, 2000),
     "source": (list, REQUIRED),
 }
 READING: "Shape" = {
@@ -179,8 +180,12 @@ def _transport(where: str, row: object, sources: "Row") -> Transport:
     _sources(where, got["source"], sources)
     one_of(where, "parity", got["parity"], ("N", "E", "O"))
     one_of(where, "stopbits", got["stopbits"], (1, 2))
+    if not 100 <= got["answer_ms_max"] <= 10_000:
+        raise ConfigError("%s: answer_ms_max = %d; allowed is 100..10000" % (
+            where, got["answer_ms_max"]))
     return Transport(tuple(got["buses"]), got["baud"], tuple(got["bauds"]), got["parity"],
-                     got["stopbits"], got["unit"], got["port"], got["min_gap_ms"])
+                     got["stopbits"], got["unit"], got["port"], got["min_gap_ms"],
+                     got["answer_ms_max"])
 
 
 def _limits(where: str, top: "Row", transport: Transport,

@@ -310,6 +310,7 @@ class ScrapeDriver:
             self._asked += [(name, row) for row in rows if row.item == "workload"]
         self._metrics = tuple([row.metric for _, row in self._asked])
         self._profile = made
+        self.answer_ms_max = made.transport.answer_ms_max
         self._wire = setup.wire
         self.points = tuple([
             Point(BY_NAME[row.measurand].id, exponent_of(row.measurand, setup), item)

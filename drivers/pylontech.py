@@ -10,7 +10,7 @@ Only questions exist here; the commands that switch a stack off or set it are no
 
 from drivers.register_driver import checked, exponent_of, reason_of
 from drivers.registers import divided
-from gateway.core.errors import BadFrame, Bug, DeviceError, Refused
+from gateway.core.errors import BadFrame, Bug, DeviceError, NoReply, Refused
 from gateway.core.measurand import BY_NAME
 from gateway.core.reading import NOT_IMPLEMENTED, Absent, Point
 from gateway.core.types import TYPE_CHECKING, NamedTuple
@@ -242,7 +242,9 @@ class StackDriver:
         self._names = [p.measurand for p in made.points
                        if setup.everything or p.group == "journal"]
         self._setup = setup
+        self.answer_ms_max = made.transport.answer_ms_max
         self._suspect = False
+        self._has_version = True        # until that question is met by silence
         self.points = tuple([
             Point(BY_NAME[n].id, exponent_of(n, setup), "") for n in self._names])
 
@@ -268,8 +270,11 @@ class StackDriver:
         return (yield from self._ask_modules())
 
     def _ask_modules(self) -> "Steps[tuple[Module, ...]]":
-        if self._suspect:
-            yield from self._ask(GET_VERSION, b"")
+        if self._suspect and self._has_version:
+            try:
+                yield from self._ask(GET_VERSION, b"")
+            except NoReply:             # some stacks answer analog values only
+                self._has_version = False
         info = yield from self._ask(GET_ANALOG, ALL_MODULES)
         count, modules = analog(info)
         if count != len(modules):

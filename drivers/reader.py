@@ -5,8 +5,8 @@ another length than the failed one, or a short probe of another length goes befo
 
 Several reads are one transaction where there are transaction ids (TCP) and the device wants no
 pause between them: a burst if the far end takes several questions (the bus says so), else each in
-turn.  When a burst falls silent, what was answered counts; after a damaged frame nothing of it
-does, for a cut answer is completed by the next one's header.  The unit is asked one at a time for
+turn.  When a burst fails nothing of it counts, for a cut answer is completed by what follows; of
+reads in turn that fall silent what was answered counts.  The unit is asked one at a time for
 the next polls: the far end may take one question only.  Reads in turn are asked one at a time again
 until the unit has answered: a gateway to a serial line may hand out late answers with new ids.
 """
@@ -33,6 +33,7 @@ class Asker:
         self._setup = setup
         self._gap_ms = gap_ms
         self._probe = probe
+        self._is_probe_silent = False
         # (function, count) of the last requests, which were sent together.
         self._last: "tuple[tuple[int, int], ...]" = ()
         self._suspect = False           # they failed: an answer may still come
@@ -69,12 +70,12 @@ class Asker:
             except (NoReply, BadFrame) as error:
                 self._broke_off(burst)
                 silent = isinstance(error, NoReply)
-                is_good = silent and burst.is_sound()
+                is_good = silent and burst.turns > 1 and burst.is_sound()
             except Refused as error:                # of reads in turn
                 silent = error.exception in UNIT_SILENT
             if is_good:
-                good = burst.result or _before_the_first_silence(burst)
-                cells[start:start + len(good)] = good
+                cells[start:start + len(burst.reads)] = burst.result or [
+                    read.result for read in burst.reads]
             if failed:
                 break
         return cells, silent
@@ -101,20 +102,38 @@ class Asker:
 
     def read(self, function: int, address: int, counts: tuple[int, ...]) -> "Steps[bytes]":
         """Yield the transactions for one span; return its cells (at least counts[0] long)."""
-        if self._suspect and self._probe and self._count(function, counts) is None:
-            yield from self._ask_probe(self._probe)
+        if self._suspect and self._count(function, counts) is None:
+            yield from self.probe()
         count = self._count(function, counts) or counts[0]
         return (yield from self._ask(function, address, count))
 
-    def _ask_probe(self, probe: tuple[int, int, tuple[int, ...]]) -> "Steps[None]":
-        function, address, counts = probe
+    def probe(self) -> "Steps[bool]":
+        """Ask the probe, if there is one of another length; return whether it was answered.
+
+        After a probe in vain the next one is left out: a device may be silent there only.
+        Raises NoReply and BadFrame.
+        """
+        if self._probe is None or self._is_probe_silent:
+            self._is_probe_silent = False
+            return False
+        function, address, counts = self._probe
         count = self._count(function, counts)
         if count is None:
-            return
+            return False
         try:
             yield from self._ask(function, address, count)
-        except Refused:
-            pass                        # a refusal is an answer, and the line is in step again
+        except NoReply:
+            self._is_probe_silent = True
+            raise
+        except Refused as error:        # a refusal is an answer, and the line is in step again
+            if error.exception in UNIT_SILENT:
+                raise
+        return True
+
+    def probe_at(self, address: int) -> None:
+        """Ask the probe at another address from now on."""
+        if self._probe is not None:
+            self._probe = self._probe[0], address, self._probe[2]
 
     def _count(self, function: int, counts: tuple[int, ...]) -> int | None:
         """Return the first count that none of the last requests had, or None."""
@@ -147,16 +166,3 @@ class Asker:
         made.gap_ms = self._gap_ms
         self._questions[wanted] = made
         return made
-
-
-def _before_the_first_silence(burst: "Burst") -> "list[bytes | None]":
-    """Return the results before the first read without one.
-
-    A gateway that gives late answers the next id makes an answer behind a missing one doubtful.
-    """
-    good: list[bytes | None] = []
-    for read in burst.reads:
-        if read.result is None:
-            break
-        good.append(read.result)
-    return good

@@ -1,16 +1,20 @@
 """The driver of a device whose values lie at fixed Modbus addresses (modbus profiles).
 
 A poll asks the planned spans in turn.  What the answers do to the plan:
-exception 2 or 3 on a span of several points: the span is split, and stays split; on a single
-point, or exception 1: the point is off; both are tried again after an hour of polls.
-Silence ends the poll: a dead unit costs one time-out.  A damaged frame is asked once more.
+exception 2, 3 or 4 on a span of several points: the span is split, and stays split; 2 or 3 on a
+single point, or exception 1: the point is off; both are tried again after an hour of polls.  Where
+nothing at all was answered the plan stays as it was: the device is not itself now.
+Silence ends the poll: a dead unit costs one time-out.  A span that was silent is asked last, and
+if it is silent again while others (or a short probe) are answered, it is split like a refused one:
+some devices say nothing instead of exception 2, or to reads above some length.
+A damaged frame is asked once more.
 How the unit is asked, so that a late answer fits nothing, stands in reader.py.
 """
 
 
 from drivers import modbus, planner, profile, registers
 from drivers.reader import Asker
-from gateway.core.errors import BadFrame, DeviceError, NoReply, Refused
+from gateway.core.errors import BadFrame, DeviceError, NoReply, OtherDevice, Refused
 from gateway.core.measurand import BY_NAME, COUNTER
 from gateway.core.reading import (
     BAD_FRAME,
@@ -137,6 +141,7 @@ class RegisterDriver:
     def __init__(self, made: profile.Profile, setup: "Setup") -> None:
         groups = profile.GROUPS if setup.everything else ("journal",)
         self._profile = made
+        self.answer_ms_max = made.transport.answer_ms_max
         self._places = [i for i, p in enumerate(made.points) if p.group in groups]
         self._order = {place: i for i, place in enumerate(self._places)}
         self.points = tuple([
@@ -165,6 +170,7 @@ class RegisterDriver:
         """Ask as planned, whatever was refused before."""
         self._take_up(self._planned)
         self._off: list[int] = []
+        self._doubts: "list[planner.Span]" = []     # silent when they were asked last
         self._polls = 0
 
     def _take_up(self, parts: list[Part]) -> None:
@@ -208,29 +214,75 @@ class RegisterDriver:
                 self._decode(values, part, cells)
         if silent:
             self._fill_all(values, todo, NO_REPLY)
+            for part in todo[:1]:
+                self._doubt(part.span)
         elif todo:
             kept = [part for part, cells in zip(self._parts, found) if cells is not None]
+            before = self._parts, list(self._off)
             self._take_up(kept + (yield from self._one_by_one(values, todo)))
+            if self._is_empty(values):
+                self._take_up(before[0])
+                self._off = before[1]
         return tuple(values)
+
+    def _is_empty(self, values: "list[Value]") -> bool:
+        """Return True if no point was answered, and not for silence, which changes no plan."""
+        for value in values:
+            if not isinstance(value, Absent) or value.reason not in (REFUSED, BAD_FRAME):
+                return False
+        return True
 
     def _one_by_one(self, values: "list[Value]", todo: list[Part]) -> "Steps[list[Part]]":
         """Ask parts alone and fill in what they give; return the parts to ask next time."""
-        kept = []
+        kept: list[Part]
+        kept, is_alive = [], len(todo) < len(self._parts)
+        if self._doubts:
+            todo = ([part for part in todo if part.span not in self._doubts]
+                    + [part for part in todo if part.span in self._doubts])
         while todo:
             part = todo.pop(0)
             try:
+                if self._doubts and not is_alive and part.span in self._doubts:
+                    is_alive = yield from self._asker.probe()
                 cells = yield from self._read(part.span)
             except DeviceError as error:
-                todo = self._after(error, part.span, todo)
-                kept += [] if self._is_changed(error) else [part]
                 self._fill(values, part, reason_of(error))
                 if self._is_silent(error):
                     self._fill_all(values, todo, NO_REPLY)
-                    kept, todo = kept + todo, []
+                    return kept + self._after_silence(part, is_alive) + todo
+                is_alive = is_alive or isinstance(error, Refused)
+                todo = self._after(error, part.span, todo)
+                kept += [] if self._is_changed(error, part.span) else [part]
                 continue
+            is_alive = True
+            if self._doubts and part.span in self._doubts:
+                self._doubts.remove(part.span)
             kept.append(part)
             self._decode(values, part, cells)
         return kept
+
+    def _doubt(self, span: planner.Span) -> None:
+        """Ask a span last from now on: it was silent."""
+        if span not in self._doubts:
+            self._doubts.append(span)
+
+    def _after_silence(self, part: Part, is_alive: bool) -> list[Part]:
+        """Return what to ask instead of a part that was silent; is_alive: others were answered."""
+        span = part.span
+        if not is_alive or span not in self._doubts:
+            self._doubt(span)
+            return [part]
+        self._doubts.remove(span)
+        if len(span.wanted) < 2:
+            self._off.append(span.wanted[0].key)
+            return []
+        pieces = [self._part(piece) for piece in planner.split(span, self._profile.limits)]
+        for piece in pieces:
+            self._doubt(piece.span)
+        if part in self._planned:       # for good: another try would cost a time-out an hour
+            place = self._planned.index(part)
+            self._planned = self._planned[:place] + pieces + self._planned[place + 1:]
+        return pieces
 
     def _read(self, span: planner.Span) -> "Steps[bytes]":
         """Ask a span, once more if the frame was damaged."""
@@ -240,15 +292,20 @@ class RegisterDriver:
             pass
         return (yield from self._asker.read(span.function, span.address, span.counts))
 
-    def _is_changed(self, error: DeviceError) -> bool:
-        return isinstance(error, Refused) and error.exception in (1, 2, 3)
+    def _is_changed(self, error: DeviceError, span: planner.Span) -> bool:
+        """Return True if the span is not asked as it is again; "device failure" may pass."""
+        if not isinstance(error, Refused):
+            return False
+        if error.exception == 4:
+            return len(span.counts) > 1 or len(span.wanted) > 1
+        return error.exception in (1, 2, 3)
 
     def _is_silent(self, error: DeviceError) -> bool:
         return reason_of(error) == NO_REPLY
 
     def _after(self, error: DeviceError, span: planner.Span, todo: list[Part]) -> list[Part]:
         """Return what is left to ask after a span failed; a refused point goes off."""
-        if not self._is_changed(error):
+        if not self._is_changed(error, span):
             return todo
         limits = self._profile.limits       # pieces are never stretched: over what, is in doubt
         if len(span.counts) > 1:
@@ -292,11 +349,13 @@ class RegisterDriver:
             counts = (registers.width(row.format),)
             try:
                 cells = yield from self._asker.read(row.function, row.address, counts)
-            except Refused:
+            except Refused as error:
+                if error.exception in modbus.UNIT_SILENT:
+                    raise NoReply(str(error))
                 continue
             number = registers.bits(cells, row.format)
             if row.expected is not None and number != row.expected:
-                raise BadFrame("%s is %d at address %d, expected %d: another device?" % (
+                raise OtherDevice("%s is %d at address %d, expected %d: another device?" % (
                     row.name, number, row.address, row.expected))
             found[row.name] = str(number)
         return found

@@ -10,7 +10,7 @@ sentinel in every poll; if they changed, the chain is walked anew.
 from drivers import modbus, profile, registers
 from drivers.reader import Asker
 from drivers.register_driver import checked, exponent_of, reason_of
-from gateway.core.errors import BadFrame, DeviceError, Refused
+from gateway.core.errors import BadFrame, DeviceError, NoReply, Refused
 from gateway.core.measurand import BY_NAME
 from gateway.core.reading import BAD_FRAME, NOT_ASKED, NOT_IMPLEMENTED, OUT_OF_RANGE, Absent, Point
 from gateway.core.types import TYPE_CHECKING, NamedTuple
@@ -120,10 +120,12 @@ class SunspecDriver:
         self._rows = rows
         self._names = names
         self._profile = made
+        self.answer_ms_max = made.transport.answer_ms_max
         self.points = tuple([Point(BY_NAME[n].id, exponent_of(n, setup), "") for n in names])
         self._asker = Asker(setup, made.transport.min_gap_ms,
                             (modbus.READ_HOLDING, BASES[0], (1, 2)))
         self.chain: "Chain | None" = None
+        self._bases: tuple[int, ...] = BASES    # the one to try first is first
 
     def poll(self) -> "Steps[Values]":
         """Yield transactions; return the values by position.  See driver.py."""
@@ -189,11 +191,16 @@ class SunspecDriver:
     def _walk(self) -> "Steps[Chain]":
         """Return the chain.  Raises BadFrame where there is none, or none that ends."""
         start = None
-        for base in BASES:
+        for base in self._bases:
+            self._asker.probe_at(base)
             try:
                 cells = yield from self._read(base, (2,))
             except Refused:
                 continue
+            except NoReply:             # silence ends this poll; the next one begins elsewhere
+                place = self._bases.index(base) + 1
+                self._bases = self._bases[place:] + self._bases[:place]
+                raise
             if cells == MARKER:
                 start = base + 2
                 break

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         """One device that can be polled: see driver.py."""
 
         points: tuple[Point, ...]
+        answer_ms_max: int
 
         def poll(self) -> Steps[Values]:
             """Yield transactions; return the values by position."""

@@ -26,7 +26,8 @@ from gateway.delivery.uplink import SILENT_S, Uplink
 from gateway.ledger.factors import factors
 from gateway.live import battery_checkpoint
 from gateway.live.figures import Board, Live, Moment, source_name
-from gateway.polling.poller import BusPoller, Line
+from gateway.polling.line import Line
+from gateway.polling.poller import BusPoller
 from gateway.polling.unit import Timeout, Unit
 from gateway.service import status as statuses
 from gateway.service.health import Notifier, cpu_s, rss_kib, watch, write_status
@@ -36,6 +37,7 @@ from gateway.storage import cpython_fast_paths, succession
 from gateway.storage.deflate import deflate
 from gateway.storage.restart import known_utc_ms, last_read_utc_ms
 from gateway.storage.retention import Limits, Room
+from gateway.storage.serials import Serials
 from gateway.storage.store import BLOCK_BYTES, FlashStore
 from gateway.storage.succession import Succession
 from gateway.storage.writer import Rules, Witness, Writer
@@ -101,8 +103,11 @@ class Gateway:
             Succession(successor))
 
     def _poller(self, bus: BusConfig, last_read: Mapping[str, int]) -> BusPoller:
+        serials = Serials(self.store).known
         units = [Unit(device.name, stream, self.cabinet.drivers[stream],
-                      Timeout(float(bus.timeout_s)))
+                      Timeout(float(bus.timeout_s),
+                              self.cabinet.drivers[stream].answer_ms_max / 1000),
+                      serial=serials.get(device.name, ""))
                  for stream, device in enumerate(self.cabinet.devices) if device.bus == bus.name]
         return BusPoller(Line(bus, self.clock, open_link), units, self.clock,
                          self.writer.waiting.put, last_read)
@@ -143,6 +148,7 @@ class Gateway:
             bus.cancel()
         self.writer.stop()
         await writer
+        Serials(self.store).keep(self._serials())
         drained = await self.uplink.drained(self.drain_s)
         self.writer.finish()
         LOG.info("stopped; %s", "the fleet has everything" if drained else
@@ -164,10 +170,16 @@ class Gateway:
 
     async def _statuses(self, beat: Beat) -> None:
         """Replace the status file every few seconds."""
+        serials = Serials(self.store)
         while True:
             write_status(self.cabinet.status_file, self.status("running"))
+            serials.keep(self._serials())
             beat()
             await pause(STATUS_S)
+
+    def _serials(self) -> dict[str, str]:
+        return {unit.name: unit.serial for poller in self.pollers.values()
+                for unit in poller.units}
 
     def _show(self, event: object) -> None:
         """Show what is durable now."""

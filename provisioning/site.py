@@ -9,7 +9,7 @@ What install.py adds once the fleet has answered:
 
     keys/      tls.crt               CN = cabinet
     ca/        ca.crt                the fleet's authority
-    fleet/     receipt.pub           checks receipts and the downlink
+    fleet/     receipt.pub           checks receipts and answers
 """
 
 import datetime

@@ -17,10 +17,14 @@ def names() -> list[str]:
     return sorted(_files())
 
 
-@functools.cache
 def _files() -> dict[str, Path]:
     """Return the file of each profile by stem; the folders below FOLDER are kinds of devices."""
-    return {path.stem: path for path in FOLDER.glob("*/*.toml")}
+    return _files_below(FOLDER)
+
+
+@functools.cache
+def _files_below(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in folder.rglob("*.toml")}
 
 
 @functools.cache

@@ -16,6 +16,8 @@ from gateway.core.schema import STREAMS_MAX, is_int
 
 EARLY_MS_MAX = 1 << 32      # a clock that began at 1970 may place an earlier event before that
 ERRNO_MAX = 65535
+READINGS_MAX = 256          # of a meter-swap: counters of one device
+READING_MAX = (1 << 64) - 1
 
 Entry = tuple[str, Callable[[object], bool]]    # (what it is, True if a value can be that)
 
@@ -37,6 +39,14 @@ def _time(what: str) -> Entry:
         value is None or is_int(value, -EARLY_MS_MAX, UTC_MS_MAX))
 
 
+def _is_readings(value: object) -> bool:
+    """Return whether a value is a list of [position, old end or null, new start or null]."""
+    return isinstance(value, list) and len(value) <= READINGS_MAX and all(
+        isinstance(one, list) and len(one) >= 3 and is_int(one[0], 0, SEQ_MAX)
+        and all(number is None or is_int(number, 0, READING_MAX) for number in one[1:3])
+        for one in value)
+
+
 BODIES: dict[int, tuple[Entry, ...]] = {
     record.BOOT: (_text("why"), _text("software"), _number("unclean", 0, 1),
                   _number("last sequence", 0, SEQ_MAX)),
@@ -55,6 +65,10 @@ BODIES: dict[int, tuple[Entry, ...]] = {
     record.STOP: (_text("why"),),
     record.ALARM: (_text("name"), _text("detail")),
     record.DEVICE: (_number("stream", 0, STREAMS_MAX - 1), _text("state"), _text("detail")),
+    record.METER_SWAP: (_number("stream", 0, STREAMS_MAX - 1), _text("old serial"),
+                        _text("new serial"), ("readings as a list", _is_readings)),
+    record.DOWNLINK: (_number("number", 1, SEQ_MAX), _text("action"), _text("outcome"),
+                      _text("detail")),
 }
 
 

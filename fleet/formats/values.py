@@ -63,6 +63,9 @@ class Opened(NamedTuple):
     cells: tuple[Cell, ...] | None = None
 
 
+CLOCK_STEP_MS = 1000        # a clock that was moved by less was slewed
+
+
 class BatchClock(NamedTuple):
     """What puts the ticks of a batch into UTC.
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from fleet.formats import downsampled, envelope, site_descriptor, timetext
 from fleet.formats.timetext import DAY_MS
-from fleet.formats.values import AnyBatch, Opened, Record
+from fleet.formats.values import CLOCK_STEP_MS, AnyBatch, Opened, Record
 from fleet.rollup import reduce
 from fleet.store import incidents
 from fleet.store.rollup_tables import NOT_BOOKED
@@ -28,7 +28,6 @@ WAITING_MAX = 50            # batches reduced late in one admission: bounds its 
 # A clock that is carried back to records before it was set: a crystal in the cold is off by up
 # to 250 ppm (docs/design.md, time), a kernel that slews by up to 500 ppm.
 CARRIED_PPM = 500
-STEP_MS_MIN = 1000          # a clock that was moved by less was slewed
 LOST_ALARM = "batch-lost"   # body of the ALARM: [LOST_ALARM, number of the batch, or FIRST-LAST]
 LOST_NUMBERS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")
 # What content from outside may raise in arithmetic that was written for content from us.
@@ -158,7 +157,7 @@ class Booking:
         """Say where the wall clock was set: time that is missing from the books, or twice."""
         before_ms = self._tables.clock_before(batch_id)
         offset_ms = clock.anchor_utc_ms - clock.anchor_ticks_ms
-        if before_ms is None or abs(offset_ms - before_ms) < STEP_MS_MIN:
+        if before_ms is None or abs(offset_ms - before_ms) < CLOCK_STEP_MS:
             return
         shift_s = (offset_ms - before_ms) / 1000
         self._note(incidents.CLOCK_SET, batch, batch.number, "the cabinet's clock was set "

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fleet.errors import ReportError
 from fleet.formats import event_bodies
-from fleet.formats.values import BatchClock, CounterPart
+from fleet.formats.values import CLOCK_STEP_MS, BatchClock, CounterPart
 from fleet.store import damage
 from fleet.store.connection import FILE, connect
 from fleet.store.incidents import Incident, Incidents
@@ -177,7 +177,8 @@ class Reader:
             "AND quarter_ms >= ?3), ?3)", (channel, from_ms, to_ms))]
         there = in_order(found)
         between = [one for older, newer in pairwise(there)
-                   if older.clock.boot == newer.clock.boot and older.clock != newer.clock
+                   if older.clock.boot == newer.clock.boot
+                   and abs(newer.clock.offset_ms - older.clock.offset_ms) >= CLOCK_STEP_MS
                    for one in self._parts_between(channel, older, newer)]
         return in_order({*there, *between}) if between else there
 

@@ -1,6 +1,6 @@
 """Whether a certificate is one that this cabinet can use: its own key, name and authority.
 
-For an answer to be installed and a renewal over the downlink; a start lets OpenSSL judge.
+For an answer to be installed; a start lets OpenSSL judge.
 """
 
 import datetime

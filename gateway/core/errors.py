@@ -46,6 +46,12 @@ class BadFrame(DeviceError):
     code = "bad-frame"
 
 
+class OtherDevice(BadFrame):
+    """The device says that it is another one than the profile's: none of its values count."""
+
+    code = "other-device"
+
+
 class Refused(DeviceError):
     """The device answered with an exception; `exception` is its Modbus code or its like."""
 

@@ -48,10 +48,11 @@ class Uplink:
                  keep_bytes: int) -> None:
         """keys: (kid, (x, y)) of the fleet's receipt key.  keep_bytes: of batches on flash."""
         self._device, self._writer, self._clock = device, writer, clock
-        self._keys, self._keep_bytes = keys, keep_bytes
+        self._settings = keys, keep_bytes
         self.state = table.STARTING
         self._outbox = box.Outbox(device, writer.journal, WINDOW, RESEND_MS)
         self._waiting: list[bytes] = []
+        self._newest = b""          # the newest receipt that moved the mark, sealed
         self._heard_ms = 0
         self._say: Any = None
         self._client: Any = None
@@ -156,13 +157,13 @@ class Uplink:
         except FormatError:
             self.counts["refused"] += 1
             return False
-        steps, good = verify_steps(self._keys[1], message.signed, message.signature), False
+        steps, good = verify_steps(self._settings[0][1], message.signed, message.signature), False
         try:
             while True:
                 next(steps)
                 await asyncio.sleep_ms(0)  # type: ignore[attr-defined]
         except StopIteration as stop:
-            good = stop.value and message.kid == self._keys[0]
+            good = stop.value and message.kid == self._settings[0][0]
         if not good:
             self.counts["refused"] += 1
             return False
@@ -175,13 +176,14 @@ class Uplink:
         if result.status in (box.ADVANCED, box.REWOUND):
             self.counts["receipts"] += 1
             self.state = table.next_state(self.state, table.ANSWERED)
-            journal.acknowledge(result.seq, self._clock.utc_ms(), result.epoch, data)
-            journal.trim(self._keep_bytes)
+            journal.acknowledge(result.seq, self._clock.utc_ms(), result.epoch)
+            self._newest = data             # in RAM: a full flash has no block for it
+            journal.trim(self._settings[1])
             deleted = self._outbox.deleted() if result.status == box.REWOUND else None
             if deleted:
                 self._writer.event(self._clock.ticks_ms(), ALARM, ["batch-lost", "%d-%d" % deleted])
         elif result.status in (box.AHEAD, box.FORK):
             self._say("receipt %s: low water %d" % (
                 "ahead" if result.status == box.AHEAD else "fork", receipt.low_water))
-        elif behind and journal.receipt:        # the fleet lost data: its own word proves it
-            await self._post(journal.receipt)
+        elif behind and self._newest:           # the fleet lost data: its own word proves it
+            await self._post(self._newest)

@@ -10,23 +10,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from drivers.types import Driver
+    from gateway.core.reading import Values
 
-TIMEOUT_S_MIN, TIMEOUT_S_MAX = 0.1, 2.0     # clamp(4 x p95, 100 ms, 2 s)
+TIMEOUT_S_MIN, TIMEOUT_S_MAX = 0.1, 10.0
+ANSWER_S_USUAL = 2.0            # longest wait where the profile says nothing
 LATENCIES_KEPT = 64
 LATENCIES_NEEDED = 8            # below this the configured first guess holds
 BACKOFF_S_MAX = 60              # 1, 2, 4 .. 60 s
 LOST_AFTER = 2                  # silent scans in a row before a unit counts as lost
 REPORT_MS_MIN = 60_000          # a flapping unit makes at most one event a minute
-DEAD_SHARE_MAX = 0.05           # of the line, for all dead units together
-WINDOW_S = 60.0                 # ... within any such span of real time
+RETRY_EARNED = 6                # answered scans after which one lost answer is asked again at once
 
 
 class Timeout:
-    """The time-out of one unit, learned from its own replies, in real seconds."""
+    """The time-out of one unit, lengthened by its own replies, in real seconds.
 
-    def __init__(self, first_s: float) -> None:
-        """first_s: used until enough replies were seen."""
-        self.value_s = min(max(first_s, TIMEOUT_S_MIN), TIMEOUT_S_MAX)
+    What is configured is the floor: adaptation only lengthens, up to what the profile says that
+    the device may need.
+    """
+
+    def __init__(self, floor_s: float, longest_s: float = ANSWER_S_USUAL) -> None:
+        """floor_s: as configured.  longest_s: the profile's; the longer one is the ceiling."""
+        self.floor_s = min(max(floor_s, TIMEOUT_S_MIN), TIMEOUT_S_MAX)
+        self.longest_s = min(max(self.floor_s, longest_s), TIMEOUT_S_MAX)
+        self.value_s = self.floor_s
         self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._count = 0
 
@@ -37,44 +44,14 @@ class Timeout:
         if self._count % LATENCIES_NEEDED == 0:
             ordered = sorted(self._latencies)
             p95 = ordered[(len(ordered) * 95 - 1) // 100]
-            self.value_s = min(max(4 * p95, TIMEOUT_S_MIN), TIMEOUT_S_MAX)
+            self.value_s = min(max(4 * p95, self.floor_s), self.longest_s)
 
     def widen(self) -> float:
         """Double the value after a silence (slower is not dead); return how much it grew."""
-        before_s, self.value_s = self.value_s, min(2 * self.value_s, TIMEOUT_S_MAX)
+        before_s, self.value_s = self.value_s, min(2 * self.value_s, self.longest_s)
         self._latencies.clear()
         self._count = 0
         return self.value_s - before_s
-
-
-class LineBudget:
-    """How much of a line the failing units took lately; says whether one more try fits."""
-
-    def __init__(self) -> None:
-        """Start with nothing spent."""
-        self._spent: deque[tuple[float, float]] = deque()
-
-    def spend(self, now_s: float, cost_s: float) -> None:
-        """Note real seconds of line time that gave no answer, ending at now_s."""
-        self._forget(now_s)
-        self._spent.append((now_s, cost_s))
-
-    def allows(self, now_s: float, expected_s: float) -> bool:
-        """Return whether another failure of expected_s keeps the share over any minute.
-
-        One try is always allowed in an otherwise quiet minute, whatever it costs: a unit
-        that can never be asked could never come back.
-        """
-        self._forget(now_s)
-        if not self._spent:
-            return True
-        total = sum(cost for _, cost in self._spent) + expected_s
-        return total <= DEAD_SHARE_MAX * WINDOW_S
-
-    def _forget(self, now_s: float) -> None:
-        # An entry counts until no minute that still runs can hold any part of it.
-        while self._spent and self._spent[0][0] <= now_s - WINDOW_S:
-            self._spent.popleft()
 
 
 @dataclass(slots=True)
@@ -88,8 +65,14 @@ class Unit:
     failures: int = 0               # silent scans in a row
     probe_at_ms: int = 0            # ticks; before this it is not asked while failing
     cost_s: float = 0.0             # what its next failure is expected to cost the line
+    asked_s: float = 0.0            # real; when it was asked last
+    good: int = RETRY_EARNED        # answered scans since its last free retry, at most so many
     identified: bool = False
+    identity_due_ms: int = -1       # ticks; from then on it is asked again what it is
+    identity_tries: int = 0         # in vain, in a row
+    wrong: str = ""                 # why its values are not recorded: another device
     serial: str = ""
+    last: "Values" = ()             # of its last recorded scan
     reported: str = "new"           # the state last told in an event
     reported_ms: int = -REPORT_MS_MIN
     last_error: str = ""
@@ -97,11 +80,13 @@ class Unit:
 
     @property
     def state(self) -> str:
-        """Return new, ok, silent (may be a lost reply) or lost."""
+        """Return new, ok, silent (may be a lost reply), lost or wrong (another device)."""
         if self.failures >= LOST_AFTER:
             return "lost"
         if self.failures:
             return "silent"
+        if self.wrong:
+            return "wrong"
         return "ok" if self.identified else "new"
 
     def count(self, what: str) -> None:
@@ -109,21 +94,22 @@ class Unit:
         self.counts[what] = self.counts.get(what, 0) + 1
 
     def failed(self, ticks_ms: int, cost_s: float) -> None:
-        """Note a scan without any answer: probe ever more rarely, 1, 2, 4 .. 60 s.
+        """Note a scan without any value: probe ever more rarely, 1, 2, 4 .. 60 s.
 
         cost_s: real seconds of line time that the next such scan would take.
         """
+        if self.failures == 1:
+            self.good = 0               # this was the free retry, or the budget's
         self.failures += 1
         self.cost_s = cost_s
         backoff_s = min(2 ** min(self.failures - 1, 6), BACKOFF_S_MAX)
         self.probe_at_ms = ticks_ms + backoff_s * 1000
 
-    def answered(self) -> bool:
-        """Note a scan with an answer; return whether the unit was failing or new."""
-        back = self.failures > 0 or not self.identified
-        self.failures = 0
-        self.probe_at_ms = 0
-        return back
+    def answered(self) -> None:
+        """Note a scan with a value."""
+        if self.failures or self.good < RETRY_EARNED:
+            self.good = 0 if self.failures else self.good + 1
+            self.failures = self.probe_at_ms = 0
 
     def due(self, ticks_ms: int) -> bool:
         """Return whether the back-off lets it be asked now."""

@@ -22,6 +22,8 @@ NEXT = {
     "not-running": "start it: systemctl start wattproof-gateway",
     "not-responding": "look at journalctl -u wattproof-gateway; the watchdog restarts it",
     "device-lost": "check the named devices: power, address, wiring",
+    "device-wrong": "another device answers than the profile says, nothing of it is recorded: "
+                    "check profile, address and wiring",
     "bus-fault": "check the named ports and cables",
     "uplink-offline": "wait, data are safe on flash; if it lasts: network and broker",
     "uplink-unanswered": "wait, data are safe on flash; if it lasts: fleet, broker's access list",
@@ -68,6 +70,8 @@ def words(status: Status) -> list[str]:
         found.append("bus-fault")
     if any(device.get("state") == "lost" for device in status.get("devices", ())):
         found.append("device-lost")
+    if any(device.get("state") == "wrong" for device in status.get("devices", ())):
+        found.append("device-wrong")
     if status.get("clock", {}).get("source") == "unknown":
         found.append("clock-unknown")
     if not found and uplink == "starting":

@@ -132,18 +132,6 @@ def test_an_answer_inside_another_one_ends_the_burst():
     raises_bad_frame(made, first + second + third[:-len(second)] + second)
 
 
-def test_a_burst_is_sound_after_a_silence_only_if_no_answer_was_cut():
-    made = burst(((100, 20), (200, 2), (300, 2)))
-    first, second, third = [good(read) for read in made.reads]
-    assert not made.feed(first + second) and made.is_sound()
-    made.again()
-    assert not made.feed(first[:-13] + second + third) and not made.is_sound()
-    made.again()
-    assert not made.feed(first + second[:-1]) and not made.is_sound()
-    made.again()
-    assert not made.feed(first + frame(999, b"\x04\x04" + bytes(4))) and not made.is_sound()
-
-
 def raises_bad_frame(made, data):
     try:
         made.feed(data)

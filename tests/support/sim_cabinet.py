@@ -69,6 +69,8 @@ class Process:
 class PaperMeter:
     """A driver that answers with 34 whole numbers: powers that wander, counters that rise."""
 
+    answer_ms_max = 2000
+
     def __init__(self, stream, points):
         self.points, self._stream = points, stream
 

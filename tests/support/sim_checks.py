@@ -146,8 +146,8 @@ def _coarse_energy_is_the_same(world):
     every batch as it was sealed (I8); where less than quarter hours was kept, the ends are."""
     witness, fleet = world.machine.witness, world.fleet
     described = site_descriptor.parse(world.machine.descriptor)
-    held = [witness.contents[sha256(row[0]).digest()] for row in fleet.rows(
-        "SELECT sealed FROM batches WHERE device = ? AND whole IS NULL", NAME)]
+    held = [(witness.contents[sha256(sealed).digest()], source) for sealed, source in fleet.rows(
+        "SELECT sealed, source FROM batches WHERE device = ? AND whole IS NULL", NAME)]
     thinned_ms = sim_coarse.thinned_ms(witness.batches, held)
     twin = fleet.twin([known.data for _, known in sorted(witness.batches.items())])
     of_twin, of_fleet = (sim_coarse.energies(link, NAME, described)

@@ -7,7 +7,7 @@ of a twin that got every batch as it was sealed.
 from gateway.core import interval
 from gateway.core.evidence import downsampled
 from gateway.core.journal.downsampled_files import CoarseBatches
-from gateway.core.reading import CLOCK_UNKNOWN, NOT_KEPT, Absent, utc_ms
+from gateway.core.reading import NOT_KEPT, Absent, utc_ms
 from gateway.core.record import is_event
 from gateway.ledger import counter_limits
 from gateway.storage.restart import inflate
@@ -127,13 +127,14 @@ def energies(link, device, described):
     return found
 
 
-def thinned_ms(batches, contents):
+def thinned_ms(batches, placed):
     """Return the quarter hours (ms) in or beside which only hours or ends were kept, or quarter
-    hours of ticks, which a later clock cuts elsewhere."""
+    hours of ticks or of a clock that the fleet replaced by a better one of the boot, which cuts
+    elsewhere.  placed: (content, source of the clock that it was rolled up with)."""
     found = set()
-    for content in contents:
+    for content, source in placed:
         if not isinstance(content, downsampled.Coarse) or (
-                content.rule < downsampled.HOURS and content.clock.source != CLOCK_UNKNOWN):
+                content.rule < downsampled.HOURS and source == content.clock.source):
             continue
         for one in content.replaced:
             known = batches[one.number]

@@ -205,8 +205,9 @@ class Fleet:
         for name in (fleet_store.FILE + "-wal", fleet_store.FILE + "-shm"):
             (self.data / name).unlink(missing_ok=True)
         shutil.copy(self.backup, self.data / fleet_store.FILE)
-        if kind == "snapshot":
-            shutil.copy(self.data / "backup.epoch", self.data / epoch.FILE)
+        if kind == "snapshot":          # it is back in the epoch it had, until a cabinet proves
+            shutil.copy(self.data / "backup.epoch", self.data / epoch.FILE)     # a later one
+            self.epoch = epoch.EpochFile(self.data).read().epoch
 
     def contiguous(self):
         """Return (low water, chain value) of what is committed, worked out from the rows."""

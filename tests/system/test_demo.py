@@ -102,14 +102,15 @@ def test_a_week_of_the_shop(tmp_path):
 
 
 def processes_of(folder: Path) -> list[str]:
-    """Return the command lines of all processes that name a folder."""
+    """Return the command lines of all processes that name a folder or run in it."""
     lines = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
-            lines.append(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            lines.append((line, str((entry / "cwd").readlink())))
         except OSError:
             continue                                    # it has just ended
-    return [line for line in lines if str(folder) in line]
+    return [line for line, place in lines if str(folder) in line or place.startswith(str(folder))]
 
 
 @pytest.mark.proof

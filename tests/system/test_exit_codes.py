@@ -181,9 +181,12 @@ def test_a_full_disk_behind_stdout_is_an_error_and_no_traceback():
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback():
+    # What a shell starts in the background ignores SIGINT, and so would its children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "simulator", "world", "--hours", "9000", "--csv"], cwd=ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     assert process.stdout.readline().startswith("utc,")     # it is at work
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)

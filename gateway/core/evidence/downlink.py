@@ -1,7 +1,8 @@
 """Downlink: what a fleet tells one cabinet, signed like a receipt and obeyed at most once.
 
-Everything that a fleet ever changes in a cabinet comes this way: a renewed certificate now,
-factor sets and configuration later.  Receipts do not: they change nothing but the cursor.
+Everything that a fleet changes in a cabinet is to come this way: renewed certificates, factor
+sets, configuration.  Receipts do not: they change nothing but the cursor.  The format only: no
+room sends or obeys one yet (issue 11 H, renewal).
 """
 
 

@@ -8,6 +8,7 @@ from fleet.store import incidents
 from fleet.store.reader import Reader, opened
 from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, ClockState
 from tests.fleet.maker import ORIGIN_MS
+from tests.support.work import work_of
 
 HOUR_MS = 3_600_000
 LAST_S = 8 * 3600 - 10          # ticks of the last of eight hours' readings
@@ -126,3 +127,14 @@ def test_what_a_real_time_clock_placed_moves_when_the_network_tells_the_time(
     assert not any(reader.scans("shop-1", start, start + 900_000) for start in wrong)
     assert reader.scans("shop-1", ORIGIN_MS, ORIGIN_MS + 900_000)
     assert incidents.PLACED in [one.kind for one in reader.incidents("shop-1")]
+
+
+def test_a_slewed_clock_costs_a_report_nothing(desk, gateway, tmp_path):
+    """Each batch of a disciplined clock lies some milliseconds elsewhere: no parts are missing."""
+    deliver(desk, gateway, [(10, at()), *((1, at(5 * n)) for n in range(10))])
+    with opened(tmp_path) as reader:
+        channel = reader.channels("shop-1")[0].id
+        steady, slewed = (
+            work_of(reader.counter_parts, channel, from_ms, from_ms + HOUR_MS)[0]
+            for from_ms in (ORIGIN_MS + HOUR_MS // 2, ORIGIN_MS + 7 * HOUR_MS // 2))
+    assert 0 < slewed <= 1.1 * steady

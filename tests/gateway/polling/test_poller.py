@@ -10,7 +10,8 @@ from gateway.core.event import Event
 from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_ASKED, Absent, Scan
 from gateway.core.record import DEVICE, GAP
 from gateway.polling.poller import BusPoller, Line
-from gateway.polling.unit import LineBudget, Timeout
+from gateway.polling.retry import LineBudget
+from gateway.polling.unit import Timeout
 from tests.support.fake_bus import (
     FakeLink,
     FakeTransaction,
@@ -95,7 +96,7 @@ def test_a_scaled_clock_polls_in_scaled_time():
 @pytest.mark.parametrize("turns", [1, 5])
 def test_the_time_out_is_learned_of_one_turn_of_a_transaction(monkeypatch, turns):
     monkeypatch.setattr(FakeTransaction, "turns", turns)
-    made = bench(65, {0: lambda n: 7}, reply_s=0.2 * turns)
+    made = bench(65, {0: lambda n: 7}, timeout_s=0.3, reply_s=0.2 * turns)
     assert made.units[0].timeout.value_s == pytest.approx(0.8)      # four times the latency
 
 
@@ -105,6 +106,7 @@ def test_a_dead_unit_costs_the_line_at_most_a_twentieth_of_any_minute(timeout_s,
     answers = {0: lambda n: 7, 1: silent, 2: lambda n: 9}
     made = bench(600, answers, interval_ms, timeout_s=timeout_s, drain_s=0.5)
     spans = [(start, end) for unit_no, start, end in made.link.spans if unit_no == 1]
+    spans = spans[2:]               # a lost answer is asked again at once; then it is dead
     assert len(spans) >= 5                                          # it is not given up
     for start, end in spans:
         for window in (start, end - 60):                            # the worst minutes
@@ -232,18 +234,32 @@ def test_slots_a_slow_bus_could_not_reach_are_declared_not_invented():
 
 
 def test_the_time_out_follows_the_units_own_latency_within_its_bounds():
-    timeout = Timeout(1.0)
+    timeout = Timeout(0.15)
     for _ in range(8):
         timeout.learn(0.05)
     assert timeout.value_s == pytest.approx(0.2)
     for _ in range(64):
         timeout.learn(0.001)
-    assert timeout.value_s == 0.1
+    assert timeout.value_s == 0.15                  # what is configured is the floor
     timeout.widen()
-    assert timeout.value_s == 0.2
+    assert timeout.value_s == 0.3
     for _ in range(8):
         timeout.learn(3.0)
     assert timeout.value_s == 2.0
+
+
+@pytest.mark.parametrize(("configured_s", "profile_s", "floor_s", "ceiling_s"), [
+    (5.0, 2.0, 5.0, 5.0), (0.5, 6.0, 0.5, 6.0), (0.05, 0.05, 0.1, 0.1), (1.0, 60.0, 1.0, 10.0)])
+def test_a_time_out_is_never_shorter_than_configured_nor_longer_than_the_profile_says(
+        configured_s, profile_s, floor_s, ceiling_s):
+    timeout = Timeout(configured_s, profile_s)
+    assert timeout.value_s == floor_s
+    for _ in range(64):
+        timeout.learn(0.001)
+    assert timeout.value_s == floor_s
+    for _ in range(10):
+        timeout.widen()
+    assert timeout.value_s == ceiling_s
 
 
 def test_the_budget_forgets_after_a_minute_and_always_allows_one_try():
