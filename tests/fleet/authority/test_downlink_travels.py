@@ -33,7 +33,7 @@ from tests.gateway.delivery.test_uplink import (
 )
 from tests.support import one_site
 from tests.support.cabinets import make_fleet
-from tests.support.writer_desk import Desk
+from tests.support.writer_setup import WriterSetup
 
 ORIGIN_MS = 1_780_272_000_000
 
@@ -51,7 +51,7 @@ async def both_ends(folder, home, port):
     """Run uplink and receiver; yield the writer's desk and the fleet's folder."""
     data = home / one_site.FLEET
     enrol_key_of_the_desk(data)
-    desk = Desk(folder, clock=Clock(Scale(60, ORIGIN_MS, 0)))
+    desk = WriterSetup(folder, clock=Clock(Scale(60, ORIGIN_MS, 0)))
     chosen = settings_of(home, port)
     uplink = Uplink(CABINET, chosen, desk.writer, Verifier.load(chosen.receipt_key), QUICK)
     configured, store = fleet_settings.load(data), Store(data)

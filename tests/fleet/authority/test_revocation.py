@@ -12,7 +12,7 @@ from fleet.ingest.live_table import LiveTable
 from gateway.core.errors import UnknownDevice
 from tests.fleet.maker import PaperGateway, live
 from tests.support.cabinets import NOW, enrol, fleet, later, make_cabinet, make_fleet
-from tests.support.documented import keys
+from tests.support.documented_keys import keys
 
 
 @pytest.fixture
