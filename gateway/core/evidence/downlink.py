@@ -22,7 +22,7 @@ ACTION_CHARS_MAX = 20
 
 RENEW = "renew"                 # body: DER of the cabinet's new certificate, for the same key
 AUTHORITY = "authority"         # body: DER of the authority's new certificate, for its same key
-RECEIPT_KEY = "receipt-key"     # body: the fleet's next receipt key, 32 bytes; section 22
+RECEIPT_KEY = "receipt-key"     # body: the fleet's next receipt key, 32 bytes (docs/formats.md)
 
 # Outcomes, as the event says them (record.DOWNLINK).
 DONE = "done"
