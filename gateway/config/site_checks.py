@@ -3,13 +3,16 @@
 Each mistake says what is allowed and what to do next; none stops the others.
 """
 
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from gateway.config.parse import Document, Values
 from gateway.config.values import COMPUTE_PROFILE
 
-TCP_PORT = 502                          # of Modbus, where a bus says none
+TCP_PORT, HTTP_PORT = 502, 80           # where a bus says none
 SUPPLY_ROLES = ("grid", "pv", "battery", "genset")
 
 
@@ -17,7 +20,6 @@ def check_site(document: Document, values: Values, folder: Path) -> None:
     """Add every mistake that the devices of a site make together to the document."""
     _check_hosts(document, values)
     _check_ports(document, values, folder)
-    _check_name(document, values, folder)
     _check_meters(document, values)
     _check_grid(document, values)
 
@@ -28,56 +30,71 @@ def _check_hosts(document: Document, values: Values) -> None:
     places += [(("bus", index, "host"), bus.get("host"))
                for index, bus in enumerate(values.get("bus", ()))]
     for path, host in places:
-        bare = (host or "").partition("://")[2] or (host or "")
-        if host and (bare != host or "/" in host or host.count(":") == 1):
-            name = bare.split("/")[0].split(":")[0]
+        name = bare_host(host or "")
+        if name != (host or ""):
             document.fault(path, f'"{host}" is more than a host; allowed: a name or an address '
-                                 f'without scheme, port and path; next: write host = "{name}"'
+                                 f'without scheme, user, port and path; next: write host = "{name}"'
                                  " and the port as port = ...")
+
+
+def bare_host(text: str) -> str:
+    """Return the name or address in a text, without scheme, user, port, path and brackets."""
+    rest = text.partition("://")[2] or text
+    rest = rest.split("/")[0].rpartition("@")[2]
+    if rest.startswith("["):
+        return rest[1:].partition("]")[0]
+    return rest.split(":")[0] if rest.count(":") == 1 else rest     # more: an IPv6 address
 
 
 def _check_ports(document: Document, values: Values, folder: Path) -> None:
     seen: dict[tuple[str, ...], str] = {}
     for index, bus in enumerate(values.get("bus", ())):
         key, place = _port(bus, folder)
-        if place is None:
+        if not place:
             continue
         if place in seen:
-            document.fault(("bus", index, key), f'{" port ".join(place[1:])} already belongs to '
-                           f'bus "{seen[place]}"; allowed: one bus for a port, for two would take '
+            name = " port ".join(place[1:]) if key == "host" else bus[key]
+            document.fault(("bus", index, key), f'{name} already belongs to bus '
+                           f'"{seen[place]}"; allowed: one bus for a port, for two would take '
                            f"each other's answers; next: put its devices on \"{seen[place]}\"")
         seen.setdefault(place, bus.get("name") or "?")
 
 
-def _port(bus: Values, folder: Path) -> tuple[str, tuple[str, ...] | None]:
-    """Return (key that names it, the port that a bus holds open); None if it has none."""
+def _port(bus: Values, folder: Path) -> tuple[str, tuple[str, ...]]:
+    """Return (the key that names it, what is the same for two buses at one far end)."""
     if bus.get("transport") == "serial" and bus.get("tty"):
-        return "tty", ("serial", str((folder / bus["tty"]).resolve()))
+        return "tty", ("serial", _line(folder / bus["tty"]))
     if bus.get("transport") == "tcp" and bus.get("host"):
-        return "host", ("tcp", bus["host"].lower(), str(bus.get("port") or TCP_PORT))
+        return "host", ("tcp", _host(bus["host"]), str(bus.get("port") or TCP_PORT))
     if bus.get("transport") == "http" and bus.get("url"):
-        return "url", ("http", bus["url"].rstrip("/"))
-    return "", None
+        return "url", _page(bus["url"])
+    return "", ()
 
 
-def _check_name(document: Document, values: Values, folder: Path) -> None:
-    written = values.get("uplink", {}).get("certificate")
-    cabinet = values.get("site", {}).get("cabinet")
-    if not written or not cabinet:
-        return
-    from cryptography import x509  # only for who checks a configuration
-    from cryptography.x509.oid import NameOID
+def _line(tty: Path) -> str:
+    """Return what identifies a serial line under any of its names (link, by-id, second node)."""
     try:
-        certificate = x509.load_pem_x509_certificate((folder / written).read_bytes())
-    except (OSError, ValueError):
-        return                          # the file is told of elsewhere
-    names = [one.value for one in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    if names != [cabinet]:
-        of_it = ", ".join(map(repr, names)) or "nobody"
-        document.fault(("site", "cabinet"), f'"{cabinet}" is not the name in {folder / written}, '
-                       f"which is made for {of_it}; allowed: the certificate's name, for the "
-                       "broker lets no other publish; next: write that name, or request a "
-                       f'certificate for "{cabinet}"')
+        found = os.stat(tty)
+    except OSError:
+        return str(tty.resolve())           # not there now: the name is all there is
+    if stat.S_ISCHR(found.st_mode):
+        return f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+    return str(tty.resolve())
+
+
+def _host(name: str) -> str:
+    lower = name.lower().rstrip(".")
+    return "127.0.0.1" if lower in ("localhost", "::1") else lower
+
+
+def _page(url: str) -> tuple[str, ...]:
+    parts = urlsplit(url)
+    try:
+        port = parts.port or HTTP_PORT
+    except ValueError:
+        return ()                           # the url itself is a mistake
+    path = parts.path.rstrip("/") or "/metrics"
+    return ("http", _host(parts.hostname or ""), str(port), path)
 
 
 def _check_meters(document: Document, values: Values) -> None:
@@ -96,10 +113,21 @@ def _check_meters(document: Document, values: Values) -> None:
         taken.setdefault(meter, node.get("name") or "?")
         if devices.get(meter, {}).get("role") in SUPPLY_ROLES:
             document.fault(("device", index, "meter"), _not_a_meter_of_nodes(devices, meter))
+    _check_feeds(document, values, devices)
+
+
+def _check_feeds(document: Document, values: Values, devices: dict[str, Values]) -> None:
     for index, device in enumerate(values.get("device", ())):
+        name = device.get("name") or "?"
         if device.get("feeds") and device.get("role") in SUPPLY_ROLES:
-            document.fault(("device", index, "feeds"),
-                           _not_a_meter_of_nodes(devices, device.get("name") or "?"))
+            document.fault(("device", index, "feeds"), _not_a_meter_of_nodes(devices, name))
+            continue
+        for node in device.get("feeds") or ():
+            other = devices.get(node, {}).get("meter")
+            if other and other != name:
+                document.fault(("device", index, "feeds"), f'node "{node}" names "{other}" as '
+                               "its meter; allowed: one meter for a node; next: write the same "
+                               "meter in both places")
 
 
 def _not_a_meter_of_nodes(devices: dict[str, Values], meter: str) -> str:

@@ -1,5 +1,7 @@
 """cabinet.toml: what is right is built, and every mistake is told with line and hint."""
 
+import os
+import pty
 from decimal import Decimal
 
 import cbor2
@@ -67,10 +69,12 @@ MISTAKES = (
     ('host = "localhost"', 'host = "mqtts://localhost"', 'next: write host = "localhost"'),
     ('host = "localhost"', 'host = "localhost:8883"', 'next: write host = "localhost"'),
     ('host = "127.0.0.1"', 'host = "tcp://127.0.0.1/1"', 'next: write host = "127.0.0.1"'),
+    ('host = "localhost"', 'host = "mqtts://cab@[fe80::1]:8883/x"', 'next: write host = "fe80::1"'),
     ('meter = "node-2-meter"', 'meter = "node-1-meter"',
      'already meters node "node-1"; allowed: one node for a meter'),
     ('meter = "node-2-meter"', 'meter = "grid"',
      'has role grid and meters more than nodes; allowed: a meter with role it, here: node-1-meter'),
+    ('feeds = ["node-2"]', 'feeds = ["node-1"]', 'node "node-1" names "node-1-meter" as its meter'),
     ('role = "grid"\nrated_w = 17000', 'role = "grid"\nfeeds = ["node-1"]\nrated_w = 17000',
      "device.feeds: \"grid\" has role grid"),
     ('directory = "journal"', 'directory = "cabinet.toml"', "is not a folder; next: move that"),
@@ -156,6 +160,20 @@ def test_a_site_without_a_grid_meter_says_that_it_is_off_grid(tmp_path):
         found = config.check(make_folder(folder, content), FakeCatalogue())
         assert [hint in one.text and 5 <= one.line <= 9 for one in found] == (
             [True] if hint else []), found
+
+
+def test_a_serial_line_is_one_line_under_each_of_its_names(tmp_path):
+    master, slave = pty.openpty()
+    text = EXAMPLE.read_text().replace('tty = "bus/rtu-1"', f'tty = "{os.ttyname(slave)}"').replace(
+        'tty = "bus/rtu-2"', 'tty = "by-id/usb-adapter"')
+    path = make_folder(tmp_path, text)
+    (tmp_path / "by-id").mkdir()
+    (tmp_path / "by-id/usb-adapter").symlink_to(os.ttyname(slave))
+    found = config.check(path, FakeCatalogue())
+    os.close(master)
+    os.close(slave)
+    assert ['by-id/usb-adapter already belongs to bus "rtu-1"' in one.text for one in found] == [
+        True]
 
 
 def test_two_tcp_buses_share_no_port_whether_it_is_written_or_not(tmp_path):
