@@ -46,7 +46,8 @@ def load(path: Path, site_id: str | None = None) -> Table:
     _check_site(site, path)
     _check_references(parts, path)
     for bus in parts["bus"]:
-        _anchor_tty(bus, path.resolve().parent)
+        _anchor(bus, "tty", path.resolve().parent)
+    _anchor(parts.get("factors", {}), "file", path.resolve().parent)
     return parts
 
 
@@ -146,7 +147,7 @@ def _unique_names(rows: list[Table], table: str, path: Path) -> list[str]:
     return names
 
 
-def _anchor_tty(bus: Table, folder: Path) -> None:
-    """Make a serial device's relative path absolute: cabinet.toml lies in another folder."""
-    if isinstance(bus.get("tty"), str):
-        bus["tty"] = str(folder / bus["tty"])
+def _anchor(table: Table, key: str, folder: Path) -> None:
+    """Make a relative path absolute: cabinet.toml lies in another folder."""
+    if isinstance(table.get(key), str):
+        table[key] = str(folder / table[key])

@@ -255,6 +255,8 @@ def day(snapshot: Snapshot) -> Day | None:
     notes = [say(f"day.factors_{kind}", id=factors["id"])]
     if today["energy_wh"].get("battery_discharge") is not None:
         notes.insert(0, say("day.battery"))
+    if factors["configured_sha256"] not in (None, factors["sha256"]):
+        notes.append(say("day.other_factors", id=factors["configured_id"]))
     if today["evidence"]["simulated"]:
         notes.insert(0, say("report.simulated"))
     return Day(say("day.span", from_time=today["from"][:16].replace("T", " "),
