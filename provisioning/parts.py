@@ -114,7 +114,7 @@ def _check_site(site: Table, path: Path) -> None:
         if not isinstance(site[key], str) or not NAME.fullmatch(site[key]):
             raise ConfigError(f"{path}: [site] {key} = {site[key]!r}: 3 to 40 characters "
                               "out of a-z, 0-9 and '-' (it becomes a certificate's name)")
-    if site["cabinet"] in ("fleet", "broker"):
+    if site["cabinet"] in ("fleet", "broker", "authority"):
         raise ConfigError(f"{path}: [site] cabinet may not be {site['cabinet']!r}: "
                           "that name belongs to another certificate")
     try:
