@@ -64,7 +64,7 @@ def site_view(name, snapshot=EMPTY):
 def test_a_hostile_name_is_text_on_every_page(name):
     for make in (lambda name: page.site_page(site_view(name)),
                  lambda name: page.live_part(site_view(name)._replace(figures=None)),
-                 lambda name: page.sites_page([(site_view(name).id, "live")]),
+                 lambda name: page.sites_page([(site_view(name).cabinet, "live")]),
                  lambda name: page.charts_part(EMPTY._replace(why=name)), page.message_page):
         check_harmless(make(name), make("plain"))
 
