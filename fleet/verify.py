@@ -80,7 +80,7 @@ def journal(reader: StoreReader, cabinet: EnrolledCabinet, row: JournalRow,
     records = count = last_seq = last_number = 0
     first_seq, chain_hash = 0, chain.start(cabinet.id, row.journal)
     before = b""                        # a downsampled batch comes once for each of its places
-    told = _Told(reader, cabinet, row.journal)
+    declared = _DeclaredLost(reader, cabinet, row.journal)
     for number, sealed in reader.sealed(cabinet.id, row.journal, numbers):
         found = list(_batch_faults(cabinet, row.journal, number, sealed,
                                    numbers is None and sealed != before))
@@ -91,7 +91,7 @@ def journal(reader: StoreReader, cabinet: EnrolledCabinet, row: JournalRow,
             if numbers is not None and number == numbers[0]:
                 last_seq, chain_hash = batch.first_seq - 1, batch.prev
             found += [one for one in _order_faults(batch, last_seq, chain_hash)
-                      if one[0] != MISSING or not told.lost(last_number + 1, number - 1)]
+                      if one[0] != MISSING or not declared.lost(last_number + 1, number - 1)]
         faults += [EvidenceFault(cabinet.id, name, *one) for one in found]
         if position is None:
             continue
@@ -107,7 +107,7 @@ def journal(reader: StoreReader, cabinet: EnrolledCabinet, row: JournalRow,
     return CheckedJournal(cabinet.id, name, records, count, first_seq, last_seq, low_water, faults)
 
 
-class _Told:
+class _DeclaredLost:
     """Which batches of a journal its cabinet has declared lost: what the batches say, not what was
     once concluded from them."""
 
@@ -127,11 +127,11 @@ class _Told:
 
     def _read(self) -> Iterator[tuple[int, int]]:
         """Yield the ranges in the batches that the incidents say have an alarm of this kind."""
-        for seq in {note.first_seq for note in self._reader.incidents(self._cabinet.cabinet)
+        for seq in {note.first_seq for note in self._reader.incidents(self._cabinet.id)
                     if note.kind in (DECLARED_LOST, UNHELD) and note.journal == self._journal_id}:
             with suppress(FormatError):         # it is named as unreadable where it stands
                 yield from _lost_in(self._reader.holding(
-                    self._cabinet.cabinet, self._journal_id, seq))
+                    self._cabinet.id, self._journal_id, seq))
 
 
 def _lost_in(sealed: bytes) -> Iterator[tuple[int, int]]:

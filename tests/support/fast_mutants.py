@@ -138,20 +138,20 @@ OURS = (
            "shown.epoch > epoch or shown.epoch == epoch and lost is not None",
            "shown.epoch > epoch", "fleet/ingest/test_shown_receipt.py"),
     Mutant("anybody may show a receipt", "fleet/ingest/shown_receipt.py",
-           "shown.device != sender or ", "", "fleet/ingest/test_shown_receipt.py"),
+           "shown.cabinet != sender or ", "", "fleet/ingest/test_shown_receipt.py"),
     Mutant("the low-water mark passes a missing batch", "fleet/store/low_water.py",
            "        if last < number:\n            return mark\n",
            "        if last < number and stored(number + 1) is None:\n            return mark\n"
            "        last = max(last, number)\n", "fleet/store/test_low_water.py"),
     Mutant("the low-water mark does not compare links", "fleet/store/low_water.py",
-           "(lost or batch.prev == mark.link)", "True", "fleet/store/test_low_water.py"),
+           "(lost or batch.prev == mark.chain_hash)", "True", "fleet/store/test_low_water.py"),
     Mutant("a batch number is declared lost by itself", "fleet/rollup/rollup.py",
            "        if last >= batch.number:\n            return\n", "", "fleet/ingest"),
     # Admission.
     Mutant("an overlap is admitted", "fleet/ingest/admission.py",
            "    if held.overlap is not None:", "    if False:", "fleet/ingest/test_admission.py"),
     Mutant("the link to the batch behind is not compared", "fleet/ingest/admission.py",
-           "        if after.prev != opened.link:", "        if False:", "fleet/ingest"),
+           "        if after.prev != opened.chain_hash:", "        if False:", "fleet/ingest"),
     Mutant("a journal may begin with any link", "fleet/ingest/admission.py",
            "    if 1 in (batch.first_seq, batch.number) and batch.prev",
            "    if 0 in (batch.first_seq, batch.number) and batch.prev", "fleet/ingest"),
@@ -159,9 +159,9 @@ OURS = (
            "        if (around.before is None and batch.number > 1\n",
            "        if (around.before is None and batch.number < 1\n", "fleet/ingest"),
     Mutant("an old key signs outside of its journal", "fleet/formats/registry.py",
-           "    return device.public if kid == device.kid else None\n",
-           "    return next((one.public for one in device.previous if one.kid == kid),\n"
-           "                device.public if kid == device.kid else None)\n", "fleet/formats"),
+           "    return cabinet.public if kid == cabinet.kid else None\n",
+           "    return next((one.public for one in cabinet.previous if one.kid == kid),\n"
+           "                cabinet.public if kid == cabinet.kid else None)\n", "fleet/formats"),
     # Clock states.
     Mutant("a real-time clock is as good as a synced one", "fleet/rollup/rollup.py",
            "        if believed and own.source > CLOCK_RTC:", "        if believed:",
