@@ -13,7 +13,7 @@ from fleet import verify
 from fleet.errors import ReportError
 from fleet.formats.registry import Device
 from fleet.formats.timetext import rfc3339
-from fleet.reporting import factor_choice, period
+from fleet.reporting import above_limit, factor_choice, period
 from fleet.reporting.content import Evidence, Gap, Report, Section, Slot
 from fleet.rollup import config_history
 from fleet.rollup.config_history import History
@@ -73,7 +73,8 @@ def build(reader: Reader, question: Question) -> Report:
                            "configured_sha256": descriptor.get("factor_sha256")}
     content |= {"site": device.site, "name": device.name, "cabinet": device.device,
                 "timezone": device.timezone, "meters": found.meters,
-                "notes": [*simulated, *_factor_notes(chosen, history), *content["notes"],
+                "notes": [*simulated, *above_limit.notes(found.meters),
+                          *_factor_notes(chosen, history), *content["notes"],
                           *history.notes()],
                 "evidence": evidence,
                 "slots": _slots(descriptor, found.intervals, pinned, options)}
