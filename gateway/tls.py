@@ -46,17 +46,17 @@ class _Socket(ssl.SSLSocket):
         try:
             return super().recv(buflen, flags)
         except ssl.SSLError as error:
-            if isinstance(self.context, Context) and "ALERT" in str(error):
+            if isinstance(self.context, TlsContext) and "ALERT" in str(error):
                 self.context.alert = str(error)
             raise
 
     def do_handshake(self, block: bool = False) -> None:
         super().do_handshake(block)
-        if isinstance(self.context, Context):
+        if isinstance(self.context, TlsContext):
             self.context.judge(self.getpeercert() or {})
 
 
-class Context(ssl.SSLContext):
+class TlsContext(ssl.SSLContext):
     """A TLS context; floor_ms: UTC it is at least, or None: the wall clock is good.  alert: what
     the other end said when it ended a connection, empty if nothing."""
 
@@ -87,12 +87,12 @@ def date_ms(text: str) -> int:
     return int(date.timestamp()) * 1000
 
 
-def tls_context(files: TlsFiles, floor_ms: int | None = None) -> Context:
+def tls_context(files: TlsFiles, floor_ms: int | None = None) -> TlsContext:
     """Return the context of mutual TLS 1.2 or newer; raises ConfigError naming the files.
 
-    floor_ms: see Context.
+    floor_ms: see TlsContext.
     """
-    context = Context(ssl.PROTOCOL_TLS_CLIENT)      # checks certificate and name
+    context = TlsContext(ssl.PROTOCOL_TLS_CLIENT)      # checks certificate and name
     try:
         context.load_verify_locations(cafile=str(files.ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -24,10 +24,10 @@ import aiomqtt
 
 from fleet.authority import downlink
 from fleet.settings import receipt_key
-from fleet.store.reader import opened
+from fleet.store.reader import open_reader
 from gateway.core.evidence import downlink as messages
 from gateway.core.record import ALARM
-from gateway.signer import Signer
+from gateway.signer import EvidenceSigner
 from simulator.demo.processes import free_port
 from tests.support.cabinets import PARTS
 from tests.support.parts import need
@@ -133,15 +133,15 @@ class Site:
 
     def alarms(self, cabinet: str) -> list[str]:
         """Return the texts of a cabinet's downlink alarms, out of the fleet's evidence."""
-        with opened(self.data) as reader:
+        with open_reader(self.data) as reader:
             return [body[1] for body in reader.event_bodies(cabinet, ALARM)
                     if body[0] == "downlink-refused"]
 
-    def signer(self) -> Signer:
+    def signer(self) -> EvidenceSigner:
         """Return the fleet's receipt key."""
-        return Signer(receipt_key(self.data / "keys/receipt.key"))
+        return EvidenceSigner(receipt_key(self.data / "keys/receipt.key"))
 
-    def message(self, number: int, signer: Signer | None = None, **changes) -> bytes:
+    def message(self, number: int, signer: EvidenceSigner | None = None, **changes) -> bytes:
         """Return a signed message; without changes it is for shop-1 and does nothing known."""
         now_ms = int(time.time() * 1000)
         parts = {"cabinet": "shop-1", "number": number, "issued_utc_ms": now_ms,

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.authority import downlink
-from gateway.signer import Signer, Verifier
+from gateway.signer import EvidenceSigner, Verifier
 from tests.support.authority_site import Site
 from tests.support.parts import need
 
@@ -67,7 +67,7 @@ async def test_a_cabinet_is_renewed_while_it_runs_and_obeys_nothing_that_is_not_
 
     # Whoever holds the fleet's certificate, but not its receipt key, changes nothing.
     made.stop("serve")
-    stranger = Signer(Ed25519PrivateKey.generate())
+    stranger = EvidenceSigner(Ed25519PrivateKey.generate())
     await made.send_down(b"garbage", made.message(floor + 9, stranger),
                          made.message(floor + 9, cabinet="shop-2"), genuine,
                          made.message(floor + 9, expires_utc_ms=1_780_272_000_000))
