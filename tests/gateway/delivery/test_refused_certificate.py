@@ -1,13 +1,13 @@
 """A broker that refuses this cabinet's certificate needs a person: waiting cures nothing."""
 
 import asyncio
-import datetime
 
 from fleet.authority import revocation
 from gateway.delivery.uplink import Uplink
 from gateway.signer import Verifier
 from tests.gateway.delivery.test_uplink import (
     CABINET,
+    NOW,
     QUICK,
     Broker,
     free_port,
@@ -22,7 +22,7 @@ from tests.support.writer_setup import WriterSetup
 async def test_a_revoked_certificate_is_rejected_with_its_reason_though_tls_tells_it_late(tmp_path):
     port = free_port()
     home = make_site(tmp_path, port)
-    assert revocation.revoke(home / one_site.FLEET, CABINET, datetime.datetime.now(datetime.UTC))
+    assert revocation.revoke(home / one_site.FLEET, CABINET, NOW)
     settings, setup = settings_of(home, port), WriterSetup(tmp_path)
     uplink = Uplink(CABINET, settings, setup.writer, Verifier.load(settings.receipt_key), QUICK)
     with (tmp_path / "broker.log").open("wb") as log:
