@@ -9,7 +9,7 @@ from fleet.texts import Texts, say
 
 FLEET = Path(__file__).resolve().parents[2] / "fleet"
 # Groups whose ids come from a state, a role or a code of ours.
-BY_CODE = ("age", "carbon", "device_reason", "clock_source", "compute", "day", "energy", "incident",
+BY_CODE = ("age", "carbon", "clock_source", "compute", "day", "device_reason", "energy", "incident",
            "incident_next", "journal_state", "method", "proof.refused", "role", "state",
            "chart", "tile")
 
