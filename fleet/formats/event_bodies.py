@@ -69,13 +69,18 @@ BODIES: dict[int, tuple[Entry, ...]] = {
                         _text("new serial"), ("readings as a list", _is_readings)),
 }
 
+# What later versions have added behind them.
+ADDED: dict[int, tuple[Entry, ...]] = {
+    record.METER_SWAP: (_number("ticks of the old end", 0, TICKS_MS_MAX),),
+}
+
 
 def fault(kind: int, body: list[object]) -> str | None:
     """Return what is wrong with the body of an event, None if it is as the format says."""
     entries = BODIES.get(kind, ())
     if len(body) < len(entries):
         return f"{len(body)} entries, expected {len(entries)}"
-    for (what, fits), value in zip(entries, body, strict=False):
+    for (what, fits), value in zip(entries + ADDED.get(kind, ()), body, strict=False):
         if not fits(value):
             return f"expected {what}"
     return None

@@ -35,6 +35,23 @@ class JournalRange(TypedDict):
 Gap = TypedDict("Gap", {"device": str | None, "from": str | None, "to": str, "reason": str})
 
 
+class Register(TypedDict):
+    """What a register read last before a swap and first after it, in its unit; None: not read."""
+
+    measurand: str
+    item: str
+    unit: str
+    old_end: float | None
+    new_start: float | None
+
+
+# Another serial number that answered.  from: last reading of the old device, None if not known;
+# to: first one of the new device.
+Swap = TypedDict("Swap", {
+    "device": str, "old_serial": str, "new_serial": str, "from": str | None, "to": str,
+    "registers": list[Register]})
+
+
 class Evidence(TypedDict):
     """What stands behind a report, checked when it was made."""
 
@@ -92,5 +109,6 @@ class Report(_Times):
     methods: Section
     notes: list[str]
     meters: list[MeterRow]
+    meter_swaps: list[Swap]
     evidence: Evidence
     slots: list[Slot]

@@ -4,12 +4,15 @@ The same report gives the same bytes: no time of printing, no random names.
 """
 
 from fleet.reporting import rendering, text
-from fleet.reporting.content import Report
+from fleet.reporting.content import Register, Report
 from fleet.reporting.report_charts import charts
 from fleet.texts import say
 
 QUALITIES = ("measured", "estimated", "missing")
 FACTORS = ("scope", "basis", "zone")
+
+NO_REGISTER: Register = {"measurand": text.NONE, "item": "", "unit": "", "old_end": None,
+                         "new_start": None}
 
 Row = tuple[str, ...]
 
@@ -21,7 +24,7 @@ def render(report: Report) -> str:
         "compute": _compute(report), "charts": charts(report["slots"], report["timezone"]),
         "workloads": _workloads(report), "meters": _meters(report),
         "quality": _quality(report), "evidence": _evidence(report),
-        "method": _method(report), "gaps": _gaps(report)})
+        "method": _method(report), "swaps": _swaps(report), "gaps": _gaps(report)})
 
 
 def _energy(report: Report) -> list[Row]:
@@ -87,6 +90,14 @@ def _gaps(report: Report) -> list[Row]:
     return [(gap["device"] or say("report.whole_cabinet"),
              gap["from"] or say("report.start_unknown"), gap["to"], gap["reason"])
             for gap in report["evidence"]["gap_list"]]
+
+
+def _swaps(report: Report) -> list[Row]:
+    return [(swap["device"], swap["old_serial"], swap["new_serial"],
+             swap["from"] or say("report.start_unknown"), swap["to"], one["measurand"],
+             text.figure(one["old_end"], 3, one["unit"]), text.figure(one["new_start"], 3,
+                                                                      one["unit"]))
+            for swap in report["meter_swaps"] for one in swap["registers"] or [NO_REGISTER]]
 
 
 def _method(report: Report) -> list[Row]:

@@ -5,12 +5,15 @@ become the ledger's intervals.  Beside them: what each meter counted, with its b
 """
 
 import dataclasses
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from fleet.formats.values import CounterPart
-from fleet.reporting import meters
-from fleet.reporting.content import MeterRow
+from fleet.formats.values import CounterPart, MeterSwap
+from fleet.reporting import meters, runs
+from fleet.reporting.content import MeterRow, Swap
+from fleet.reporting.runs import Run
+from fleet.reporting.swaps import Swaps
 from fleet.rollup.config_history import History
 from fleet.store.reader import ChannelRow, GapRow, Reader
 from gateway.core import interval
@@ -28,19 +31,13 @@ Amounts = dict[int, dict[tuple[str, str, str], assemble.Amount]]
 
 
 class Period(NamedTuple):
-    """What a period comes to: an interval for each quarter hour, and a row for each meter."""
+    """What a period comes to: an interval for each quarter hour, and a row for each meter and
+    for each swap of one; swaps: also those around the period."""
 
     intervals: list[SiteInterval]
     meters: list[MeterRow]
-
-
-class Run(NamedTuple):
-    """Parts of one counter under configurations that agree about it; worth: of a count, in the
-    measurand's unit, role: of the device."""
-
-    worth: float
-    role: str | None
-    parts: list[meters.Placed]
+    swaps: list[MeterSwap]
+    swap_rows: list[Swap]
 
 
 def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: int) -> Period:
@@ -48,6 +45,8 @@ def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: in
     amounts: Amounts = {start: {} for start in range(from_ms, to_ms, QUARTER_MS)}
     rows: list[MeterRow] = []
     uncertainty_ms = reader.uncertainty_ms(cabinet, from_ms, to_ms)
+    swaps = reader.meter_swaps(cabinet, from_ms, to_ms)
+    told = Swaps(swaps, from_ms, to_ms)
     for channel in reader.channels(cabinet):
         known = BY_ID.get(channel.measurand)
         if known is None:
@@ -56,39 +55,34 @@ def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: in
             _add_means(reader, channel, known.name, amounts)
             continue
         found = []
-        for run in _runs(reader.counter_parts(channel.id, from_ms, to_ms), channel, history):
-            deltas = meters.rebuild(run.parts)
-            _add_deltas(channel, known.name, deltas, run.worth, amounts)
-            found.append((run.role, meters.metered([one.part for one in run.parts], deltas, (
-                from_ms, to_ms), uncertainty_ms, run.worth)))
+        parts = reader.counter_parts(channel.id, from_ms, to_ms)
+        for run in _runs(parts, channel, history, swaps):
+            told.note(channel, run)
+            deltas = meters.rebuild(run)
+            _add_deltas(channel, run, deltas, amounts)
+            found.append((run.terms.role, meters.metered(
+                run, deltas, (from_ms, to_ms), uncertainty_ms)))
         if known.name in ENERGY and not channel.item:
             rows += _meter_rows(channel, known.name, found)
     whole = history.whole()
     intervals = [_interval(descriptor, whole, start, amounts[start])
                  for start, descriptor in history.by_quarter()]
-    return Period(intervals, rows)
+    return Period(intervals, rows, swaps, told.rows())
 
 
-def _runs(found: list[CounterPart], channel: ChannelRow,
-          history: History) -> list[Run]:
-    """Return a counter's parts in runs over which its worth and its role stay the same.
-
-    Nothing is claimed from one run to the next: what an advance between two readings under
-    different ratios is worth, nobody knows.
-    """
-    unit, runs = BY_ID[channel.measurand].unit, list[Run]()
-    agreed = {digest: (
+def _runs(parts: list[CounterPart], channel: ChannelRow, history: History,
+          swaps: Sequence[MeterSwap]) -> list[Run]:
+    """Return a counter's parts in runs over which its register, worth and role stay the same."""
+    unit, counter = BY_ID[channel.measurand].unit, channel[2:]
+    mine = [(swap, swap.ends.get(counter, (None, None))) for swap in swaps
+            if swap.device == channel.stream]
+    agreed = {digest: runs.Terms(
         _worth(history.of(digest), channel, unit),
         counter_limits.device(history.of(digest), channel.stream).get("role"),
         counter_limits.rules_for(
             history.of(digest), channel.stream, channel.measurand, channel.exponent))
-        for digest in {one.config for one in found}}
-    for one in found:
-        worth, role, rules = agreed[one.config]
-        if not runs or runs[-1][:2] != (worth, role):
-            runs.append(Run(worth, role, []))
-        runs[-1].parts.append(meters.Placed(one.part, rules, one.clock))
-    return runs
+        for digest in {one.config for one in parts} | {swap.config for swap, _ in mine}}
+    return runs.runs(parts, agreed, mine)
 
 
 def _interval(descriptor: Descriptor, whole: Descriptor, start: int,
@@ -112,15 +106,26 @@ def _worth(descriptor: Descriptor, channel: ChannelRow, unit: str) -> float:
     return float(Decimal(1).scaleb(channel.exponent))
 
 
-def _add_deltas(channel: ChannelRow, name: str, deltas: list[interval.Delta], worth: float,
+def _add_deltas(channel: ChannelRow, run: Run, deltas: list[interval.Delta],
                 amounts: Amounts) -> None:
-    key = (channel.stream, channel.item, name)
+    """Add a run's quarter hours; what is counted on both sides of a swap adds up."""
+    key = (channel.stream, channel.item, BY_ID[channel.measurand].name)
     for delta in deltas:
         held = amounts.get(delta.start_ms)
         if held is None:
             continue
-        value = None if delta.delta_milli is None else delta.delta_milli * worth / meters.MILLI
-        held[key] = assemble.Amount(value, delta.quality)
+        value = None if delta.delta_milli is None else (
+            delta.delta_milli * run.terms.worth / meters.MILLI)
+        found = assemble.Amount(value, delta.quality)
+        before = held.get(key) if run.old_ms is not None else None
+        held[key] = found if before is None else _added(before, found)
+
+
+def _added(one: assemble.Amount, other: assemble.Amount) -> assemble.Amount:
+    """Return what two registers counted in a quarter hour; missing wins."""
+    if one.value is None or other.value is None:
+        return assemble.Amount(None, interval.MISSING)
+    return assemble.Amount(one.value + other.value, max(one.quality, other.quality))
 
 
 def _add_means(reader: Reader, channel: ChannelRow, name: str, amounts: Amounts) -> None:
@@ -142,12 +147,14 @@ def _meter_rows(channel: ChannelRow, name: str,
     return rows
 
 
-def coverage(reader: Reader, cabinet: str, history: History) -> float:
+def coverage(reader: Reader, cabinet: str, history: History,
+             swaps: Sequence[MeterSwap] = ()) -> float:
     """Return the share of expected scans of a period that are stored or declared missing.
 
     Expected: every device once in each poll interval, since the cabinet was first started.
     Declared: a GAP event that names the device, or all of them, stands for as many polls as
-    can fall into the time it overlaps.
+    can fall into the time it overlaps.  The time between the registers of a swap is not covered,
+    whatever was read or declared in it.
     """
     since, shares, weights = reader.commissioned_ms(cabinet), 0.0, 0
     for start, to_ms, descriptor in history.stretches():
@@ -159,9 +166,13 @@ def coverage(reader: Reader, cabinet: str, history: History) -> float:
         declared = [_declared(gap, history, (from_ms, to_ms), period_ms)
                     for gap in reader.gaps(cabinet, from_ms, to_ms)]
         for entry in descriptor["devices"]:
-            polls = sum(count for name, count in declared if name in (None, entry["name"]))
-            shares += min(stored.get(entry["name"], 0) + polls, expected) / expected * (
-                to_ms - from_ms)
+            name = str(entry["name"])
+            polls = sum(count for device, count in declared if device in (None, name))
+            unknown = sum(_overlap(
+                swap.utc_ms - period_ms if swap.old_ms is None else swap.old_ms, swap.utc_ms,
+                (from_ms, to_ms), period_ms) for swap in swaps if swap.device == name)
+            covered = min(stored.get(name, 0) + polls, expected) - unknown
+            shares += max(covered, 0) / expected * (to_ms - from_ms)
             weights += to_ms - from_ms
     return shares / weights if weights else 0.0
 
@@ -180,5 +191,9 @@ def _declared(gap: GapRow, history: History, period: tuple[int, int],
     """Return (device or None for all, polls) of a declared gap within a period."""
     start = gap.utc_ms if gap.from_ms is None else gap.from_ms
     end = gap.utc_ms if gap.to_ms is None else gap.to_ms
-    overlap_ms = max(min(end, period[1]) - max(start, period[0]), 0)
-    return stream_of(gap, history), -(-overlap_ms // period_ms)
+    return stream_of(gap, history), _overlap(start, end, period, period_ms)
+
+
+def _overlap(start: int, end: int, period: tuple[int, int], period_ms: int) -> int:
+    """Return how many polls can fall into the part of a time that lies in a period."""
+    return -(-max(min(end, period[1]) - max(start, period[0]), 0) // period_ms)

@@ -13,8 +13,9 @@ from fleet import verify
 from fleet.errors import ReportError
 from fleet.formats.registry import Device
 from fleet.formats.timetext import rfc3339
-from fleet.reporting import period
+from fleet.reporting import period, swaps
 from fleet.reporting.content import Evidence, Gap, Report, Section, Slot
+from fleet.reporting.period import Period
 from fleet.rollup import config_history
 from fleet.rollup.config_history import History
 from fleet.store.reader import GapRow, Reader
@@ -67,11 +68,13 @@ def build(reader: Reader, question: Question) -> Report:
     pinned = factors.load(question.factors or descriptor.get("factor_set") or DEFAULT_FACTORS)
     options = Options(from_ms, to_ms, opening=_opening(reader, question, pinned))
     content = statement.build_statement(descriptor, found.intervals, pinned, options)
-    evidence = _evidence(reader, question, history)
+    evidence = _evidence(reader, question, history, found)
     simulated = [say("report.simulated")] if evidence["simulated"] else []
     content |= {"site": device.site, "name": device.name, "cabinet": device.device,
                 "timezone": device.timezone, "meters": found.meters,
-                "notes": [*simulated, *content["notes"], *history.notes()],
+                "meter_swaps": found.swap_rows,
+                "notes": [*simulated, *content["notes"], *swaps.notes(found.swap_rows),
+                          *history.notes()],
                 "evidence": evidence,
                 "slots": _slots(descriptor, found.intervals, pinned, options)}
     return cast(Report, content)
@@ -119,20 +122,21 @@ def _opening(reader: Reader, question: Question,
     return books.closing
 
 
-def _evidence(reader: Reader, question: Question, history: History) -> Evidence:
+def _evidence(reader: Reader, question: Question, history: History, found: Period) -> Evidence:
     device, from_ms, to_ms = question.device, question.from_ms, question.to_ms
     records, batches = reader.evidence(device.device, from_ms, to_ms)
-    gaps = reader.gaps(device.device, from_ms, to_ms)
+    gaps = swaps.gaps(found.swap_rows)
+    gaps += [_gap(history, gap) for gap in reader.gaps(device.device, from_ms, to_ms)]
     checked = verify.period(reader, device, from_ms, to_ms)
     wrong = [fault for one in checked for fault in one.faults]
     faults = [f"{fault.device}: {fault.what}" for fault in wrong]
     return {
         "records": records, "batches": batches, "gaps": len(gaps), "chain_ok": not faults,
-        "coverage": period.coverage(reader, device.device, history),
+        "coverage": period.coverage(reader, device.device, history, found.swaps),
         "faults": faults[:GAPS_LISTED_MAX],
         "fault_codes": sorted({fault.code for fault in wrong}),
         "refused": reader.refused(device.device),
-        "gap_list": [_gap(history, gap) for gap in gaps[:GAPS_LISTED_MAX]],
+        "gap_list": gaps[:GAPS_LISTED_MAX],
         "clock_uncertainty_s": reader.uncertainty_ms(device.device, from_ms, to_ms) / 1000,
         "simulated": reader.simulated(device.device, from_ms, to_ms),
         "journals": [{"journal": one.journal, "first_seq": one.first_seq,

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from fleet.formats.registry import Device
 from fleet.ingest.live_table import LiveFigures, rows, section
-from fleet.reporting import text
+from fleet.reporting import swaps, text
 from fleet.reporting.charts import meter
 from fleet.texts import say
 from fleet.web import proof
@@ -251,6 +251,7 @@ def day(snapshot: Snapshot) -> Day | None:
     notes = [say(f"day.factors_{kind}", id=factors["id"])]
     if today["energy_wh"].get("battery_discharge") is not None:
         notes.insert(0, say("day.battery"))
+    notes += swaps.notes(today["meter_swaps"])
     if today["evidence"]["simulated"]:
         notes.insert(0, say("report.simulated"))
     return Day(say("day.span", from_time=today["from"][:16].replace("T", " "),

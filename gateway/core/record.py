@@ -40,7 +40,7 @@ COARSENED = 8       # [first_seq, last_seq, rule, hash of what was replaced]
 STOP = 9            # [why]
 ALARM = 10          # [name, detail]
 DEVICE = 11         # [stream, state, detail]
-METER_SWAP = 12     # [stream, old serial, new serial, [[position, old end, new start], ...]]
+METER_SWAP = 12     # [stream, old serial, new serial, [[position, old end, new start], ...], ticks]
 
 EVENT_NAMES = {
     BOOT: "boot", GAP: "gap", TORN: "torn", CLOCK: "clock", CONFIG: "config",

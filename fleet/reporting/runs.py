@@ -1,0 +1,130 @@
+"""A counter's readings in runs, within which they follow each other.  Pure.
+
+Nothing is counted from one run to the next: what an advance between two readings under
+different ratios is worth, nobody knows, and two registers have no difference.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from fleet.formats.values import BatchClock, CounterPart, MeterSwap
+from gateway.core import interval
+
+READING_MAX = 1 << 64
+Reading = tuple[int, int]
+Place = tuple[int, tuple[bytes, int], int]      # in the order in which readings were made
+Ends = tuple[int | None, int | None]            # last of the old register, first of the new
+
+
+class Terms(NamedTuple):
+    """What a configuration says of a counter; worth: of a count, in the measurand's unit."""
+
+    worth: float
+    role: str | None
+    rules: interval.Rules
+
+
+class Point(NamedTuple):
+    """A reading; broken: an impossible step lies in its part."""
+
+    utc_ms: int
+    value: int
+    clock: BatchClock
+    terms: Terms
+    broken: bool
+
+
+class Run(NamedTuple):
+    """Readings of one register under one worth and role.
+
+    began_by, ended_by: the swaps at its ends.  old_ms: of the last reading of the device that
+    this one replaced, None if there is none.  new_ms: of the first reading of the one that
+    replaced it.
+    """
+
+    points: Sequence[Point]
+    began_by: MeterSwap | None = None
+    old_ms: int | None = None
+    ended_by: MeterSwap | None = None
+    new_ms: int | None = None
+
+    @property
+    def terms(self) -> Terms:
+        """The worth and role of all readings; the rules are those of the first."""
+        return self.points[0].terms
+
+
+class _Begin(NamedTuple):
+    swap: MeterSwap | None
+    old_ms: int | None
+
+
+class Order:
+    """The order in which readings were made: boots by their first time, each by its ticks."""
+
+    def __init__(self, points: Iterable[Point], swaps: Iterable[MeterSwap]) -> None:
+        self._since: dict[object, int] = {}
+        for point in points:
+            boot = point.clock.boot
+            self._since[boot] = min(self._since.get(boot, point.utc_ms), point.utc_ms)
+        for swap in swaps:
+            self._since.setdefault(swap.clock.boot, swap.utc_ms)
+
+    def place(self, clock: BatchClock, utc_ms: int) -> Place:
+        """Return the place of a time under a clock."""
+        return self._since[clock.boot], clock.boot, utc_ms - clock.offset_ms
+
+
+def runs(parts: Iterable[CounterPart], terms: Mapping[bytes, Terms],
+         swaps: Sequence[tuple[MeterSwap, Ends]] = ()) -> list[Run]:
+    """Return the Runs of a counter's parts.
+
+    terms: by hash of the configuration.  swaps: of its device, with what its registers read.
+    """
+    points = {Point(*end, one.clock, terms[one.config], bool(one.part.broken)) for one in parts
+              for end in ((one.part.first_ms, one.part.first), (one.part.last_ms, one.part.last))}
+    order = Order(points, [swap for swap, _ in swaps])
+    placed = {one: (*order.place(one.clock, one.utc_ms), one.value) for one in points}
+    rows = sorted(points, key=lambda one: (placed[one], one.broken))
+    found: list[Run] = []
+    for run in _pieces(rows, [placed[one] for one in rows], order,
+                       [(swap, ends, terms[swap.config]) for swap, ends in swaps]):
+        found += _alike(run)
+    return found
+
+
+def _pieces(points: list[Point], places: Sequence[tuple[object, ...]], order: Order,
+            swaps: Sequence[tuple[MeterSwap, Ends, Terms]]) -> list[Run]:
+    """Return the readings between swaps; a swap without a reading after it changes nothing."""
+    found, begin, head, began = list[Run](), 0, list[Point](), _Begin(None, None)
+    for swap, (old, new), terms in sorted(
+            swaps, key=lambda one: order.place(one[0].clock, one[0].utc_ms)):
+        at = bisect_left(places, (*order.place(swap.clock, swap.utc_ms), -1))
+        if at == len(points):
+            break
+        end = at if swap.old_ms is None else bisect_right(
+            places, (*order.place(swap.clock, swap.old_ms), READING_MAX), hi=at)
+        piece = head + points[begin:end]
+        if old is not None:
+            end_ms = swap.utc_ms - terms.rules.slack_ms if swap.old_ms is None else swap.old_ms
+            piece.append(Point(end_ms, old, swap.clock, piece[-1].terms if piece else terms,
+                               False))
+        head = [] if new is None else [Point(swap.utc_ms, new, swap.clock, terms, False)]
+        if piece:
+            found.append(Run(piece, *began, swap, (head or points[at:])[0].utc_ms))
+        began, begin = _Begin(swap, piece[-1].utc_ms if piece else None), at
+    rest = head + points[begin:]
+    return [*found, Run(rest, *began)] if rest else found
+
+
+def _alike(run: Run) -> list[Run]:
+    """Return a run in those of one worth and role."""
+    points, found, begin = run.points, list[Run](), 0
+    for index in range(1, len(points) + 1):
+        if index == len(points) or points[index].terms[:2] != points[begin].terms[:2]:
+            first = (run.began_by, run.old_ms) if begin == 0 else (None, None)
+            last = (run.ended_by, run.new_ms) if index == len(points) else (None, None)
+            found.append(Run(points[begin:index], *first, *last))
+            begin = index
+    return found
