@@ -18,6 +18,7 @@ Entry = dict[str, Any]
 
 # What a descriptor may say at all.
 ENTRIES_MAX, TEXT_CHARS_MAX, DAY_S = 1024, 200, 86_400
+BYTES_MAX, SERIAL_CHARS_MAX, UNIT_MAX = 8000, 64, 65_535
 NUMBER = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
 SET = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -35,6 +36,9 @@ def parse(data: bytes) -> Descriptor:
     _need(_is_whole(found.get("interval_s"), 1, DAY_S), "interval_s must be a whole number from 1")
     _need(SET.fullmatch(str(found.get("factor_set", "x"))) is not None,
           "factor_set must be the name of a set, without a path")
+    for entry in _maps(found.get("buses"), "buses"):
+        _need(_is_text(entry.get("name")) and _is_text(entry.get("address", "")),
+              "every bus has a name, and its address is a text")
     devices = _maps(found.get("devices"), "devices")
     for entry in devices:
         _check_device(entry)
@@ -59,8 +63,12 @@ def held(data: bytes) -> Descriptor:
 def _check_device(entry: Entry) -> None:
     _need(_is_text(entry.get("name")), "every device is a map with a name")
     place = f"device {entry['name']!r}: "
-    for key in ("kind", "role"):
+    for key in ("kind", "role", "bus", "path", "serial"):
         _need(entry.get(key) is None or _is_text(entry[key]), f"{place}{key} must be a text")
+    _need(len(entry.get("serial") or "") <= SERIAL_CHARS_MAX,
+          f"{place}serial must have at most {SERIAL_CHARS_MAX} characters")
+    _need(entry.get("unit") is None or _is_whole(entry["unit"], 0, UNIT_MAX),
+          f"{place}unit must be a whole number from 0 to {UNIT_MAX}")
     _need(entry.get("rated_w") is None or _is_whole(entry["rated_w"], 0, 10**9),
           f"{place}rated_w must be a whole number from 0")
     if entry.get("ct_ratio") is not None:

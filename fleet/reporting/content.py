@@ -35,7 +35,7 @@ class JournalRange(TypedDict):
 Gap = TypedDict("Gap", {"device": str | None, "from": str | None, "to": str, "reason": str})
 
 
-class Register(TypedDict):
+class SwapRegister(TypedDict):
     """What a register read last before a swap and first after it, in its unit; None: not read."""
 
     measurand: str
@@ -47,9 +47,9 @@ class Register(TypedDict):
 
 # Another serial number that answered.  from: last reading of the old device, None if not known;
 # to: first one of the new device.
-Swap = TypedDict("Swap", {
+SwapRow = TypedDict("SwapRow", {
     "device": str, "old_serial": str, "new_serial": str, "from": str | None, "to": str,
-    "registers": list[Register]})
+    "registers": list[SwapRegister]})
 
 
 class Evidence(TypedDict):
@@ -109,6 +109,6 @@ class Report(_Times):
     methods: Section
     notes: list[str]
     meters: list[MeterRow]
-    meter_swaps: list[Swap]
+    meter_swaps: list[SwapRow]
     evidence: Evidence
     slots: list[Slot]

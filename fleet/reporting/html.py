@@ -4,14 +4,14 @@ The same report gives the same bytes: no time of printing, no random names.
 """
 
 from fleet.reporting import rendering, text
-from fleet.reporting.content import Register, Report
+from fleet.reporting.content import Report, SwapRegister
 from fleet.reporting.report_charts import charts
 from fleet.texts import say
 
 QUALITIES = ("measured", "estimated", "missing")
 FACTORS = ("scope", "basis", "zone")
 
-NO_REGISTER: Register = {"measurand": text.NONE, "item": "", "unit": "", "old_end": None,
+NO_REGISTER: SwapRegister = {"measurand": text.NONE, "item": "", "unit": "", "old_end": None,
                          "new_start": None}
 
 Row = tuple[str, ...]

@@ -8,7 +8,7 @@ interpolation at either end, and by the power there times the clock's uncertaint
 from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
-from fleet.reporting.runs import Point, Reading, Run
+from fleet.reporting.runs import CounterRun, Reading, RunPoint
 from gateway.core import counter, interval
 
 MILLI = counter.MILLI
@@ -28,7 +28,7 @@ class Boundary(NamedTuple):
     bound_counts: float
 
 
-def rebuild(run: Run) -> list[interval.Delta]:
+def rebuild(run: CounterRun) -> list[interval.Delta]:
     """Return the Deltas of a run, one for each quarter hour.
 
     As interval.rebuild does, but each reading has the rules of its own configuration (a step
@@ -52,7 +52,8 @@ def rebuild(run: Run) -> list[interval.Delta]:
     return interval.merge(closed + track.leave() if run.new_ms is not None else closed)
 
 
-def _follow(track: interval.CounterTrack, before: Point, point: Point) -> list[interval.Delta]:
+def _follow(track: interval.CounterTrack, before: RunPoint,
+            point: RunPoint) -> list[interval.Delta]:
     """Prepare a track for the next reading when the clock of the two is not the same."""
     if _cannot_follow(before, point):
         return track.begin_again(point.utc_ms, point.value)
@@ -62,7 +63,7 @@ def _follow(track: interval.CounterTrack, before: Point, point: Point) -> list[i
     return track.set_clock(before.utc_ms + shift_ms) if same_boot and not slewed else []
 
 
-def _cannot_follow(before: Point, point: Point) -> bool:
+def _cannot_follow(before: RunPoint, point: RunPoint) -> bool:
     """Whether two readings of different boots are out of order: their distance is unknown."""
     return point.clock.boot != before.clock.boot and point.utc_ms <= before.utc_ms
 
@@ -95,7 +96,7 @@ def _slope(readings: Sequence[Reading], at_ms: int) -> float:
     return max(slopes, default=0.0)
 
 
-def metered(run: Run, deltas: Iterable[interval.Delta], period: tuple[int, int],
+def metered(run: CounterRun, deltas: Iterable[interval.Delta], period: tuple[int, int],
             uncertainty_ms: int) -> Metered | None:
     """Return the energy of a period [from_ms, to_ms) of a run, with its bound; None when no
     quarter hour of it is known.
@@ -116,7 +117,7 @@ def metered(run: Run, deltas: Iterable[interval.Delta], period: tuple[int, int],
                    (bound + unknown_counts(run, known)) * worth_wh)
 
 
-def unknown_counts(run: Run, known: Container[int]) -> int:
+def unknown_counts(run: CounterRun, known: Container[int]) -> int:
     """Return the most that was counted beside a swap, unread, in known quarter hours."""
     ends_ms = []
     last_ms, first_ms = run.points[-1].utc_ms, run.points[0].utc_ms

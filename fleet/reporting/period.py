@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from fleet.formats.values import CounterPart, MeterSwap
 from fleet.reporting import meters, runs
-from fleet.reporting.content import MeterRow, Swap
-from fleet.reporting.runs import Run
+from fleet.reporting.content import MeterRow, SwapRow
+from fleet.reporting.runs import CounterRun
 from fleet.reporting.swaps import Swaps
 from fleet.rollup.config_history import History
 from fleet.store.reader import ChannelRow, GapRow, Reader
@@ -37,7 +37,7 @@ class Period(NamedTuple):
     intervals: list[SiteInterval]
     meters: list[MeterRow]
     swaps: list[MeterSwap]
-    swap_rows: list[Swap]
+    swap_rows: list[SwapRow]
 
 
 def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: int) -> Period:
@@ -71,7 +71,7 @@ def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: in
 
 
 def _runs(parts: list[CounterPart], channel: ChannelRow, history: History,
-          swaps: Sequence[MeterSwap]) -> list[Run]:
+          swaps: Sequence[MeterSwap]) -> list[CounterRun]:
     """Return a counter's parts in runs over which its register, worth and role stay the same."""
     unit, counter = BY_ID[channel.measurand].unit, channel[2:]
     mine = [(swap, swap.ends.get(counter, (None, None))) for swap in swaps
@@ -106,7 +106,7 @@ def _worth(descriptor: Descriptor, channel: ChannelRow, unit: str) -> float:
     return float(Decimal(1).scaleb(channel.exponent))
 
 
-def _add_deltas(channel: ChannelRow, run: Run, deltas: list[interval.Delta],
+def _add_deltas(channel: ChannelRow, run: CounterRun, deltas: list[interval.Delta],
                 amounts: Amounts) -> None:
     """Add a run's quarter hours; what is counted on both sides of a swap adds up."""
     key = (channel.stream, channel.item, BY_ID[channel.measurand].name)

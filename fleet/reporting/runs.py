@@ -25,7 +25,7 @@ class Terms(NamedTuple):
     rules: interval.Rules
 
 
-class Point(NamedTuple):
+class RunPoint(NamedTuple):
     """A reading; broken: an impossible step lies in its part."""
 
     utc_ms: int
@@ -35,7 +35,7 @@ class Point(NamedTuple):
     broken: bool
 
 
-class Run(NamedTuple):
+class CounterRun(NamedTuple):
     """Readings of one register under one worth and role.
 
     began_by, ended_by: the swaps at its ends.  old_ms: of the last reading of the device that
@@ -43,7 +43,7 @@ class Run(NamedTuple):
     replaced it.
     """
 
-    points: Sequence[Point]
+    points: Sequence[RunPoint]
     began_by: MeterSwap | None = None
     old_ms: int | None = None
     ended_by: MeterSwap | None = None
@@ -60,10 +60,10 @@ class _Begin(NamedTuple):
     old_ms: int | None
 
 
-class Order:
+class ReadingOrder:
     """The order in which readings were made: boots by their first time, each by its ticks."""
 
-    def __init__(self, points: Iterable[Point], swaps: Iterable[MeterSwap]) -> None:
+    def __init__(self, points: Iterable[RunPoint], swaps: Iterable[MeterSwap]) -> None:
         self._since: dict[object, int] = {}
         for point in points:
             boot = point.clock.boot
@@ -77,27 +77,27 @@ class Order:
 
 
 def runs(parts: Iterable[CounterPart], terms: Mapping[bytes, Terms],
-         swaps: Sequence[tuple[MeterSwap, Ends]] = ()) -> list[Run]:
+         swaps: Sequence[tuple[MeterSwap, Ends]] = ()) -> list[CounterRun]:
     """Return the Runs of a counter's parts.
 
     terms: by hash of the configuration.  swaps: of its device, with what its registers read.
     """
-    points = {Point(*end, one.clock, terms[one.config], bool(one.part.broken)) for one in parts
+    points = {RunPoint(*end, one.clock, terms[one.config], bool(one.part.broken)) for one in parts
               for end in ((one.part.first_ms, one.part.first), (one.part.last_ms, one.part.last))}
-    order = Order(points, [swap for swap, _ in swaps])
+    order = ReadingOrder(points, [swap for swap, _ in swaps])
     placed = {one: (*order.place(one.clock, one.utc_ms), one.value) for one in points}
     rows = sorted(points, key=lambda one: (placed[one], one.broken))
-    found: list[Run] = []
+    found: list[CounterRun] = []
     for run in _pieces(rows, [placed[one] for one in rows], order,
                        [(swap, ends, terms[swap.config]) for swap, ends in swaps]):
         found += _alike(run)
     return found
 
 
-def _pieces(points: list[Point], places: Sequence[tuple[object, ...]], order: Order,
-            swaps: Sequence[tuple[MeterSwap, Ends, Terms]]) -> list[Run]:
+def _pieces(points: list[RunPoint], places: Sequence[tuple[object, ...]], order: ReadingOrder,
+            swaps: Sequence[tuple[MeterSwap, Ends, Terms]]) -> list[CounterRun]:
     """Return the readings between swaps; a swap without a reading after it changes nothing."""
-    found, begin, head, began = list[Run](), 0, list[Point](), _Begin(None, None)
+    found, begin, head, began = list[CounterRun](), 0, list[RunPoint](), _Begin(None, None)
     for swap, (old, new), terms in sorted(
             swaps, key=lambda one: order.place(one[0].clock, one[0].utc_ms)):
         at = bisect_left(places, (*order.place(swap.clock, swap.utc_ms), -1))
@@ -108,23 +108,23 @@ def _pieces(points: list[Point], places: Sequence[tuple[object, ...]], order: Or
         piece = head + points[begin:end]
         if old is not None:
             end_ms = swap.utc_ms - terms.rules.slack_ms if swap.old_ms is None else swap.old_ms
-            piece.append(Point(end_ms, old, swap.clock, piece[-1].terms if piece else terms,
+            piece.append(RunPoint(end_ms, old, swap.clock, piece[-1].terms if piece else terms,
                                False))
-        head = [] if new is None else [Point(swap.utc_ms, new, swap.clock, terms, False)]
+        head = [] if new is None else [RunPoint(swap.utc_ms, new, swap.clock, terms, False)]
         if piece:
-            found.append(Run(piece, *began, swap, (head or points[at:])[0].utc_ms))
+            found.append(CounterRun(piece, *began, swap, (head or points[at:])[0].utc_ms))
         began, begin = _Begin(swap, piece[-1].utc_ms if piece else None), at
     rest = head + points[begin:]
-    return [*found, Run(rest, *began)] if rest else found
+    return [*found, CounterRun(rest, *began)] if rest else found
 
 
-def _alike(run: Run) -> list[Run]:
+def _alike(run: CounterRun) -> list[CounterRun]:
     """Return a run in those of one worth and role."""
-    points, found, begin = run.points, list[Run](), 0
+    points, found, begin = run.points, list[CounterRun](), 0
     for index in range(1, len(points) + 1):
         if index == len(points) or points[index].terms[:2] != points[begin].terms[:2]:
             first = (run.began_by, run.old_ms) if begin == 0 else (None, None)
             last = (run.ended_by, run.new_ms) if index == len(points) else (None, None)
-            found.append(Run(points[begin:index], *first, *last))
+            found.append(CounterRun(points[begin:index], *first, *last))
             begin = index
     return found

@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from fleet.formats.timetext import rfc3339
 from fleet.formats.values import MeterSwap
-from fleet.reporting.content import Gap, Register, Swap
-from fleet.reporting.runs import Run
+from fleet.reporting.content import Gap, SwapRegister, SwapRow
+from fleet.reporting.runs import CounterRun
 from fleet.store.reader import ChannelRow
 from fleet.texts import say
 from gateway.core.measurand import BY_ID
@@ -23,9 +23,9 @@ class _Entry:
 
     def __init__(self, swap: MeterSwap) -> None:
         self.swap, self.old_ms = swap, swap.old_ms
-        self.registers: dict[tuple[str, str], Register] = {}
+        self.registers: dict[tuple[str, str], SwapRegister] = {}
 
-    def register(self, channel: ChannelRow) -> Register:
+    def register(self, channel: ChannelRow) -> SwapRegister:
         """Return the row of a register, made when first asked for."""
         known = BY_ID[channel.measurand]
         return self.registers.setdefault((known.name, channel.item), {
@@ -40,7 +40,7 @@ class Swaps:
         self._period = from_ms, to_ms
         self._entries = {id(swap): _Entry(swap) for swap in found}
 
-    def note(self, channel: ChannelRow, run: Run) -> None:
+    def note(self, channel: ChannelRow, run: CounterRun) -> None:
         """Take the readings with which a run of a channel ends or begins at a swap."""
         if run.ended_by is not None:
             entry, last = self._entries[id(run.ended_by)], run.points[-1]
@@ -50,7 +50,7 @@ class Swaps:
             entry = self._entries[id(run.began_by)]
             entry.register(channel)["new_start"] = _shown(run.points[0].value, channel)
 
-    def rows(self) -> list[Swap]:
+    def rows(self) -> list[SwapRow]:
         """Return the swaps that touch the period, by time; of very many the newest."""
         from_ms, to_ms = self._period
         return [_row(one) for one in self._entries.values() if one.swap.utc_ms >= from_ms and (
@@ -62,21 +62,21 @@ def _shown(value: int, channel: ChannelRow) -> float:
     return float(value * Decimal(1).scaleb(channel.exponent))
 
 
-def _row(one: _Entry) -> Swap:
+def _row(one: _Entry) -> SwapRow:
     swap, registers = one.swap, one.registers
     return {"device": swap.device, "old_serial": swap.old_serial, "new_serial": swap.new_serial,
             "from": None if one.old_ms is None else rfc3339(one.old_ms),
             "to": rfc3339(swap.utc_ms), "registers": [registers[key] for key in sorted(registers)]}
 
 
-def gaps(rows: Iterable[Swap]) -> list[Gap]:
+def gaps(rows: Iterable[SwapRow]) -> list[Gap]:
     """Return the stretches between two registers, of which nothing is known."""
     return [{"device": row["device"], "from": row["from"], "to": row["to"],
              "reason": say("report.swap_gap", old=row["old_serial"], new=row["new_serial"])}
             for row in rows]
 
 
-def notes(rows: list[Swap]) -> list[str]:
+def notes(rows: list[SwapRow]) -> list[str]:
     """Return what a reader of the figures must know of the swaps."""
     told = [say("report.swap_note", device=row["device"], old=row["old_serial"],
                 new=row["new_serial"], from_time=row["from"] or say("report.start_unknown"),

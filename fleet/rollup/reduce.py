@@ -62,8 +62,8 @@ def reduce_records(schema: tuple[Stream, ...], records: Iterable[Record], clock:
         else:
             scans.setdefault(item.stream, []).append((at, item.values))
     for stream, rows in scans.items():
-        _reduce_stream(reduction, Scans(schema[stream], stream, rows, sorted(swaps.get(stream, ()))),
-                       descriptor)
+        one = Scans(schema[stream], stream, rows, sorted(swaps.get(stream, ())))
+        _reduce_stream(reduction, one, descriptor)
     return reduction
 
 

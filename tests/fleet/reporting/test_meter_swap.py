@@ -175,3 +175,12 @@ def test_the_report_names_both_serial_numbers_times_and_readings(tmp_path):
     assert "100\u202f238.000\u202fWh" in page and "Old register at its end" in page
     later = built(tmp_path, ORIGIN_MS + 2 * QUARTER_MS)
     assert later["meter_swaps"] == [] and "Meter swaps" not in html.render(later)
+
+
+@pytest.mark.parametrize("old_s", [890, 1190])
+@pytest.mark.parametrize("at_s", [1200, 1800, 2710])
+@pytest.mark.parametrize("start", STARTS)
+def test_the_offline_recount_agrees(start, at_s, old_s, tmp_path):
+    key = fleet_of(tmp_path, swapped(start_wh=STARTS[start], old_s=old_s, at_s_swap=at_s), 6)
+    found = forge.checked(forge.bundle(tmp_path, "shop", key, (ORIGIN_MS, ORIGIN_MS + HOUR_MS)))
+    assert found.faults == []
