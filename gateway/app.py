@@ -63,14 +63,12 @@ class Gateway:
             cabinet.uplink.receipt_key)
         tls_context(cabinet.uplink)                 # stop now if the files do not fit
         self.store = FlashStore(cabinet.journal.directory)
-        self._configured, cabinet = cabinet.config_hash.hex(), with_serials(
-            cabinet, Serials(self.store).known)
-        self.cabinet = cabinet
+        self.cabinet = cabinet = with_serials(cabinet, Serials(self.store).known)
         board = Board(cabinet)
         self.clock = Clock(cabinet.scale, floor_ms=known_utc_ms(self.store),
                            temperature_c=board.temperature_c)
         self.live = Live(cabinet, factors.load(cabinet.factors), battery_checkpoint.read(
-            cabinet.status_file, self._configured, self.clock.state(),
+            cabinet.status_file, cabinet.configured_hash.hex(), self.clock.state(),
             self.clock.ticks_ms()), board)
         journal = Journal.open(self.store, self._opening(), batches=CoarseBatches)
         self.writer = self._writer(journal, Sealer(
@@ -214,7 +212,7 @@ class Gateway:
             "v": 1, "state": state, "pid": os.getpid(), "software": SOFTWARE,
             "written_unix_s": round(self.clock.unix_s(), 3),
             "cabinet": self.cabinet.site.cabinet, "config": self.cabinet.config_hash.hex(),
-            "configured": self._configured,
+            "configured": self.cabinet.configured_hash.hex(),
             "clock": {"utc": rfc3339(self.clock.utc_ms()) if known else None,
                       "source": source_name(clock),
                       "uncertainty_s": clock.uncertainty_ms / 1000},
@@ -241,9 +239,9 @@ class Gateway:
         return status
 
     def _unit(self, unit: Unit) -> dict[str, object]:
-        return {"name": unit.name, "state": unit.state, "serial": unit.serial,
-                "timeout_s": round(unit.timeout.value_s, 3), "error": unit.last_error,
-                "counts": unit.counts}
+        return {"name": unit.name, "state": unit.state, "trouble": unit.trouble,
+                "serial": unit.serial, "timeout_s": round(unit.timeout.value_s, 3),
+                "error": unit.last_error, "counts": unit.counts}
 
 
 async def run(cabinet: Cabinet, witness: Path | None = None) -> None:

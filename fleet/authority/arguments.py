@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.aio import cli
 
-NAMES = ("init", "enrol")
+NAMES = ("init", "enrol", "renew", "revoke")
 
 
 def add_to(add: Callable[..., cli.Parser]) -> None:
@@ -34,7 +34,13 @@ def add_to(add: Callable[..., cli.Parser]) -> None:
                         help="the answer (default: beside the request, CABINET.answer)")
     joined.add_argument("--handover", type=Path, metavar="FILE",
                         help="statement of the old board's key, when a board was replaced")
-    for command in (made, joined):
+    renewed = add("renew", "send a cabinet a new certificate over the downlink",
+                  "  wattproof-fleet renew shop-1 --data FLEET")
+    gone = add("revoke", "shut a cabinet out: its evidence and its certificates are refused",
+               "  wattproof-fleet revoke shop-1 --data FLEET")
+    for command in (renewed, gone):
+        command.add_argument("cabinet", metavar="CABINET", help="its name")
+    for command in (made, joined, renewed, gone):
         command.add_argument("--now", type=_time, metavar="RFC3339",
                              help="time from which certificates are valid (default: now)")
 

@@ -1,4 +1,4 @@
-"""What the authority's commands do: init, enrol."""
+"""What the authority's commands do: init, enrol, renew, revoke."""
 
 import argparse
 import datetime
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 
-from fleet import clock
+from fleet import clock, settings
+from fleet.authority import downlink, revocation, setup
 from fleet.authority import enrol as enrolments
-from fleet.authority import setup
 from gateway.aio import cli
 from gateway.core.errors import ConfigError
 from gateway.core.evidence import enrolment
@@ -47,6 +47,27 @@ def enrol(arguments: argparse.Namespace) -> int:
     return cli.FINE
 
 
+def renew(arguments: argparse.Namespace) -> int:
+    """Leave a renewed certificate in a cabinet's downlink."""
+    key = settings.receipt_key(settings.load(arguments.data).receipt_key)
+    number = downlink.renew(arguments.data, key, arguments.cabinet, _moment(arguments))
+    cli.show(arguments, {"cabinet": arguments.cabinet, "number": number}, [
+        f"{arguments.cabinet}: a new certificate waits in the downlink, number {number}; "
+        "`fleet serve` sends it, and an event of the cabinet says what became of it"])
+    return cli.FINE
+
+
+def revoke(arguments: argparse.Namespace) -> int:
+    """Shut a cabinet out."""
+    signed = revocation.revoke(arguments.data, arguments.cabinet, _moment(arguments))
+    cli.show(arguments, {"cabinet": arguments.cabinet, "list_signed": signed}, [
+        f"{arguments.cabinet} is revoked: the fleet takes nothing from it any more",
+        f"next: restart the broker, it reads {arguments.data / setup.REVOKED} then" if signed else
+        "the broker still lets it in: the authority's key is not here; next: bring it back and "
+        "run this again"])
+    return cli.FINE if signed else cli.PERSON
+
+
 def fingerprint(data: Path) -> str:
     """Return what people compare of the fleet's receipt key."""
     path = data / "keys/receipt.pub"
@@ -73,4 +94,4 @@ def _moment(arguments: argparse.Namespace) -> datetime.datetime:
     return given or clock.now()
 
 
-RUN = {"init": init, "enrol": enrol}
+RUN = {"init": init, "enrol": enrol, "renew": renew, "revoke": revoke}

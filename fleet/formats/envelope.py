@@ -87,6 +87,8 @@ def _signed(sealed: bytes, find: Find, sender: str) -> tuple[Envelope, Opened]:
     device = find(batch.device)
     if device is None:
         raise UnknownDevice(f"{name}: not enrolled; next: python -m fleet enrol")
+    if device.revoked:
+        raise UnknownDevice(f"{name}: this cabinet was revoked at {device.revoked}")
     if batch.device != sender:
         raise UnknownDevice(f"{name}: came on the topic of {_shown(sender)}")
     public = key_for(device, message.kid, batch.journal_id)

@@ -70,6 +70,8 @@ BODIES: dict[int, tuple[Entry, ...]] = {
                         _text("old serial", SERIAL_CHARS_MAX),
                         _text("new serial", SERIAL_CHARS_MAX),
                         ("readings as a list", _is_readings)),
+    record.DOWNLINK: (_number("number", 1, SEQ_MAX), _text("action"), _text("outcome"),
+                      _text("detail")),
 }
 
 # What later versions have added behind them.

@@ -6,16 +6,16 @@ again.  Its body was checked when it was admitted.
 
 import sqlite3
 from collections.abc import Iterator
-from typing import Any
 
 from fleet.formats import envelope, event_bodies
 from fleet.formats.values import BatchClock, MeterSwap
 from gateway.core import record
 from gateway.core.codec import cbor
 from gateway.core.errors import BadSchema
-from gateway.core.reading import Stream
+from gateway.core.reading import Point, Stream
 
 Schema = tuple[Stream, ...]
+Ends = dict[tuple[str, int, int], tuple[int | None, int | None]]    # as in MeterSwap
 
 # The batch that holds an event, and for a place of a coarsened one the row with its bytes.
 ROWS = ("SELECT e.utc_ms, e.body, b.journal, b.boot, coalesce(w.config, b.config), "
@@ -32,14 +32,17 @@ def between(connection: sqlite3.Connection, cabinet: str, from_ms: int,
     opened: tuple[int, Schema] = (0, ())
     for utc_ms, raw, journal, boot, config, offset_ms, sealed, batch_id in connection.execute(
             ROWS, (cabinet, record.METER_SWAP, from_ms, to_ms)):
-        body: list[Any] = cbor.decode(raw)
+        body = cbor.decode(raw)
         if offset_ms is None or event_bodies.fault(record.METER_SWAP, body) is not None:
             continue                    # waits for a better clock, or older than that check
         if opened[0] != batch_id:
             opened = batch_id, _schema(sealed)
-        clock = BatchClock((bytes(journal), boot), offset_ms)
-        if body[0] < len(opened[1]):
-            yield _swap(body, opened[1], bytes(config), (clock, utc_ms))
+        stream, old, new, readings, *ticks_ms = body
+        if stream < len(opened[1]):
+            device, points = opened[1][stream]
+            yield MeterSwap(device, old, new, bytes(config),
+                            BatchClock((bytes(journal), boot), offset_ms), utc_ms,
+                            ticks_ms[0] + offset_ms if ticks_ms else None, _ends(readings, points))
 
 
 def _schema(sealed: bytes) -> Schema:
@@ -50,11 +53,7 @@ def _schema(sealed: bytes) -> Schema:
         return ()
 
 
-def _swap(body: list[Any], schema: Schema, config: bytes,
-          at: tuple[BatchClock, int]) -> MeterSwap:
-    stream, old, new, readings, *more = body
-    device, points = schema[stream]
-    ends = {(points[one[0]].item, points[one[0]].measurand, points[one[0]].exponent):
-            (one[1], one[2]) for one in readings if one[0] < len(points)}
-    old_ms = more[0] + at[0].offset_ms if more else None
-    return MeterSwap(device, str(old), str(new), config, *at, old_ms, ends)
+def _ends(readings: list[list[int]], points: tuple[Point, ...]) -> Ends:
+    """Return what was read of each counter on both sides."""
+    return {(points[position].item, points[position].measurand, points[position].exponent):
+            (old, new) for position, old, new, *_ in readings if position < len(points)}

@@ -114,7 +114,8 @@ def _complete(document: Document, cabinet: Cabinet, catalogue: DriverCatalogue) 
                                     f"{wiring_bytes(encoded)} for buses and addresses; at most "
                                     f"{DESCRIPTOR_BYTES_MAX} fit one event: use fewer devices "
                                     "or shorter names")
-    return replace(full, descriptor=encoded, config_hash=hash_of(encoded))
+    return replace(full, descriptor=encoded, config_hash=hash_of(encoded),
+                   configured_hash=hash_of(encoded))
 
 
 def _installed() -> DriverCatalogue:

@@ -1,8 +1,7 @@
 """Downlink: what a fleet tells one cabinet, signed like a receipt and obeyed at most once.
 
-Everything that a fleet changes in a cabinet is to come this way: renewed certificates, factor
-sets, configuration.  Receipts do not: they change nothing but the cursor.  The format only: no
-room sends or obeys one yet (issue 11 H, renewal).
+Everything that a fleet changes in a cabinet comes this way: renewed certificates, later factor
+sets and configuration.  Receipts do not: they change nothing but the cursor.
 """
 
 
