@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from fleet.formats.values import CounterPart, MeterSwap
-from fleet.reporting import meters, runs
+from fleet.reporting import above_limit, meters, runs
 from fleet.reporting.content import MeterRow, SwapRow
 from fleet.reporting.runs import CounterRun
 from fleet.reporting.swaps import Swaps
@@ -54,7 +54,7 @@ def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: in
         if known.kind != COUNTER:
             _add_means(reader, channel, known.name, amounts)
             continue
-        found = []
+        found, aside = [], dict[str | None, float]()
         parts = reader.counter_parts(channel.id, from_ms, to_ms)
         for run in _runs(parts, channel, history, swaps):
             told.note(channel, run)
@@ -62,8 +62,13 @@ def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: in
             _add_deltas(channel, run, deltas, amounts)
             found.append((run.terms.role, meters.metered(
                 run, deltas, (from_ms, to_ms), uncertainty_ms)))
+            held = above_limit.of_run(run.points, (from_ms, to_ms))
+            role = run.terms.role
+            aside[role] = aside.get(role, 0.0) + held.counts * run.terms.worth
         if known.name in ENERGY and not channel.item:
-            rows += _meter_rows(channel, known.name, found)
+            rated = counter_limits.device(history.whole(), channel.stream).get("rated_w")
+            rows += [row | {"set_aside_wh": aside[row["role"]], "rated_w": rated or None}
+                     for row in _meter_rows(channel, known.name, found)]
     whole = history.whole()
     intervals = [_interval(descriptor, whole, start, amounts[start])
                  for start, descriptor in history.by_quarter()]
@@ -143,7 +148,8 @@ def _meter_rows(channel: ChannelRow, name: str,
         known = [one for held, one in found if held == role and one is not None]
         rows.append({"device": channel.stream, "measurand": name, "role": role,
                      "energy_wh": sum(one.energy_wh for one in known) if known else None,
-                     "bound_wh": sum(one.bound_wh for one in known) if known else None})
+                     "bound_wh": sum(one.bound_wh for one in known) if known else None,
+                     "set_aside_wh": 0.0, "rated_w": None})
     return rows
 
 

@@ -34,6 +34,11 @@ class RunPoint(NamedTuple):
     terms: Terms
     broken: bool
 
+    @property
+    def rules(self) -> interval.Rules:
+        """The rules of its configuration."""
+        return self.terms.rules
+
 
 class CounterRun(NamedTuple):
     """Readings of one register under one worth and role.
