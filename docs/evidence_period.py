@@ -175,7 +175,7 @@ class Period:
         for one in used:
             for key, more in one.data["parts"].items():
                 parts[key] += more
-        # One that a whole batch and a coarsened one both hold is one.
+        # One that a whole batch and a downsampled one both hold is one.
         told = {one[:8]: one for batch in used for one in batch.data["swaps"]}
         self.swaps = sorted(told.values(), key=lambda one: (one.ms, one.device))
         self.meters, shares, self.slack = {}, defaultdict(dict), defaultdict(float)

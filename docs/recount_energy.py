@@ -223,7 +223,8 @@ def swaps_of(batch, boot, offset):
 
 
 def with_cells(batch, times):
-    """Return {stream: ticks} of scans, of a coarsened batch also those that its cells stand for."""
+    """Return {stream: ticks} of scans, of a downsampled batch also those that its cells stand
+    for."""
     if batch.cells is None:
         return times
     cells = Series(batch.cells[0])

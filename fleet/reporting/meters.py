@@ -14,7 +14,7 @@ from gateway.core import counter, interval
 MILLI = counter.MILLI
 
 
-class Metered(NamedTuple):
+class MeteredEnergy(NamedTuple):
     """The energy of a meter in a period; |error| <= bound_wh."""
 
     energy_wh: float
@@ -97,7 +97,7 @@ def _slope(readings: Sequence[Reading], at_ms: int) -> float:
 
 
 def metered(run: CounterRun, deltas: Iterable[interval.Delta], period: tuple[int, int],
-            uncertainty_ms: int) -> Metered | None:
+            uncertainty_ms: int) -> MeteredEnergy | None:
     """Return the energy of a period [from_ms, to_ms) of a run, with its bound; None when no
     quarter hour of it is known.
 
@@ -112,9 +112,9 @@ def metered(run: CounterRun, deltas: Iterable[interval.Delta], period: tuple[int
     edges = [boundary(readings, at, uncertainty_ms)
              for at in (min(known), max(known) + interval.QUARTER_MS)]
     bound = sum(edge.bound_counts for edge in edges if edge is not None) + 2
-    worth_wh = run.terms.worth
-    return Metered(sum(known.values()) * worth_wh / MILLI,
-                   (bound + unknown_counts(run, known)) * worth_wh)
+    wh_per_count = run.terms.worth
+    return MeteredEnergy(sum(known.values()) * wh_per_count / MILLI,
+                         (bound + unknown_counts(run, known)) * wh_per_count)
 
 
 def unknown_counts(run: CounterRun, known: Container[int]) -> int:

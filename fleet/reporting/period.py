@@ -14,8 +14,8 @@ from fleet.reporting import above_limit, meters, runs
 from fleet.reporting.content import MeterRow, SwapRow
 from fleet.reporting.runs import CounterRun
 from fleet.reporting.swaps import Swaps
-from fleet.rollup.config_history import History
-from fleet.store.reader import ChannelRow, GapRow, Reader
+from fleet.rollup.config_history import ConfigHistory
+from fleet.store.reader import ChannelRow, GapRow, StoreReader
 from gateway.core import interval
 from gateway.core.measurand import BY_ID, COUNTER
 from gateway.ledger import assemble, counter_limits
@@ -27,10 +27,10 @@ SOC = "state_of_charge"
 # Counters by which a meter is compared with other books, and the energy role each feeds.
 ENERGY = {name for _, names in assemble.SOURCES.values() for name in names}
 
-Amounts = dict[int, dict[tuple[str, str, str], assemble.Amount]]
+AmountsByQuarter = dict[int, dict[tuple[str, str, str], assemble.Amount]]
 
 
-class Period(NamedTuple):
+class PeriodData(NamedTuple):
     """What a period comes to: an interval for each quarter hour, and a row for each meter and
     for each swap of one; swaps: also those around the period."""
 
@@ -40,9 +40,10 @@ class Period(NamedTuple):
     swap_rows: list[SwapRow]
 
 
-def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: int) -> Period:
-    """Return the Period of a cabinet from from_ms to to_ms (multiples of a quarter hour)."""
-    amounts: Amounts = {start: {} for start in range(from_ms, to_ms, QUARTER_MS)}
+def load(reader: StoreReader, cabinet: str, history: ConfigHistory, from_ms: int,
+         to_ms: int) -> PeriodData:
+    """Return the PeriodData of a cabinet from from_ms to to_ms (multiples of a quarter hour)."""
+    amounts: AmountsByQuarter = {start: {} for start in range(from_ms, to_ms, QUARTER_MS)}
     rows: list[MeterRow] = []
     uncertainty_ms = reader.uncertainty_ms(cabinet, from_ms, to_ms)
     swaps = reader.meter_swaps(cabinet, from_ms, to_ms)
@@ -64,7 +65,7 @@ def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: in
                 run, deltas, (from_ms, to_ms), uncertainty_ms)))
             held = above_limit.of_run(run.points, (from_ms, to_ms))
             role = run.terms.role
-            aside[role] = aside.get(role, 0.0) + held.counts * run.terms.worth
+            aside[role] = aside.get(role, 0.0) + held.counts * run.terms.value_per_count
         if known.name in ENERGY and not channel.item:
             rated = counter_limits.device(history.whole(), channel.stream).get("rated_w")
             rows += [row | {"set_aside_wh": aside[row["role"]], "rated_w": rated or None}
@@ -72,22 +73,22 @@ def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: in
     whole = history.whole()
     intervals = [_interval(descriptor, whole, start, amounts[start])
                  for start, descriptor in history.by_quarter()]
-    return Period(intervals, rows, swaps, told.rows())
+    return PeriodData(intervals, rows, swaps, told.rows())
 
 
-def _runs(parts: list[CounterPart], channel: ChannelRow, history: History,
+def _runs(parts: list[CounterPart], channel: ChannelRow, history: ConfigHistory,
           swaps: Sequence[MeterSwap]) -> list[CounterRun]:
     """Return a counter's parts in runs over which its register, worth and role stay the same."""
     unit, counter = BY_ID[channel.measurand].unit, channel[2:]
     mine = [(swap, swap.ends.get(counter, (None, None))) for swap in swaps
             if swap.device == channel.stream]
-    agreed = {digest: runs.Terms(
-        _worth(history.of(digest), channel, unit),
+    agreements = {digest: runs.Terms(
+        _value_per_count(history.of(digest), channel, unit),
         counter_limits.device(history.of(digest), channel.stream).get("role"),
         counter_limits.rules_for(
             history.of(digest), channel.stream, channel.measurand, channel.exponent))
         for digest in {one.config for one in parts} | {swap.config for swap, _ in mine}}
-    return runs.runs(parts, agreed, mine)
+    return runs.runs(parts, agreements, mine)
 
 
 def _interval(descriptor: Descriptor, whole: Descriptor, start: int,
@@ -103,16 +104,16 @@ def _interval(descriptor: Descriptor, whole: Descriptor, start: int,
         quality={**made.quality, **dict.fromkeys(absent, interval.MEASURED)})
 
 
-def _worth(descriptor: Descriptor, channel: ChannelRow, unit: str) -> float:
+def _value_per_count(descriptor: Descriptor, channel: ChannelRow, unit: str) -> float:
     """Return what one count is worth in the measurand's unit."""
     if unit == "Wh":
         device = counter_limits.device(descriptor, channel.stream)
-        return counter_limits.worth_wh(device, channel.exponent)
+        return counter_limits.wh_per_count(device, channel.exponent)
     return float(Decimal(1).scaleb(channel.exponent))
 
 
 def _add_deltas(channel: ChannelRow, run: CounterRun, deltas: list[interval.Delta],
-                amounts: Amounts) -> None:
+                amounts: AmountsByQuarter) -> None:
     """Add a run's quarter hours; what is counted on both sides of a swap adds up."""
     key = (channel.stream, channel.item, BY_ID[channel.measurand].name)
     for delta in deltas:
@@ -120,7 +121,7 @@ def _add_deltas(channel: ChannelRow, run: CounterRun, deltas: list[interval.Delt
         if held is None:
             continue
         value = None if delta.delta_milli is None else (
-            delta.delta_milli * run.terms.worth / meters.MILLI)
+            delta.delta_milli * run.terms.value_per_count / meters.MILLI)
         found = assemble.Amount(value, delta.quality)
         before = held.get(key) if run.old_ms is not None else None
         held[key] = found if before is None else _added(before, found)
@@ -133,7 +134,8 @@ def _added(one: assemble.Amount, other: assemble.Amount) -> assemble.Amount:
     return assemble.Amount(one.value + other.value, max(one.quality, other.quality))
 
 
-def _add_means(reader: Reader, channel: ChannelRow, name: str, amounts: Amounts) -> None:
+def _add_means(reader: StoreReader, channel: ChannelRow, name: str,
+               amounts: AmountsByQuarter) -> None:
     step = float(Decimal(1).scaleb(channel.exponent))
     for start, row in reader.means(channel.id, min(amounts), max(amounts) + QUARTER_MS).items():
         value = row.last if name == SOC else row.mean
@@ -141,7 +143,7 @@ def _add_means(reader: Reader, channel: ChannelRow, name: str, amounts: Amounts)
 
 
 def _meter_rows(channel: ChannelRow, name: str,
-                found: list[tuple[str | None, meters.Metered | None]]) -> list[MeterRow]:
+                found: list[tuple[str | None, meters.MeteredEnergy | None]]) -> list[MeterRow]:
     """Return a counter's row for each role it had; runs of one role add up."""
     rows: list[MeterRow] = []
     for role in dict.fromkeys(role for role, _ in found):
@@ -153,7 +155,7 @@ def _meter_rows(channel: ChannelRow, name: str,
     return rows
 
 
-def coverage(reader: Reader, cabinet: str, history: History,
+def coverage(reader: StoreReader, cabinet: str, history: ConfigHistory,
              swaps: Sequence[MeterSwap] = ()) -> float:
     """Return the share of expected scans of a period that are stored or declared missing.
 
@@ -163,7 +165,7 @@ def coverage(reader: Reader, cabinet: str, history: History,
     whatever was read or declared in it.
     """
     since, shares, weights = reader.commissioned_ms(cabinet), 0.0, 0
-    for start, to_ms, descriptor in history.stretches():
+    for start, to_ms, descriptor in history.spans():
         from_ms, period_ms = max(start, since), counter_limits.interval_ms(descriptor)
         expected = (to_ms - from_ms) // period_ms
         if expected <= 0:
@@ -183,7 +185,7 @@ def coverage(reader: Reader, cabinet: str, history: History,
     return shares / weights if weights else 0.0
 
 
-def stream_of(gap: GapRow, history: History) -> str | None:
+def stream_of(gap: GapRow, history: ConfigHistory) -> str | None:
     """Return the device that a gap names under its own configuration; None: all."""
     try:
         devices = history.of(gap.config)["devices"] if gap.config is not None else ()
@@ -192,7 +194,7 @@ def stream_of(gap: GapRow, history: History) -> str | None:
     return str(devices[gap.stream]["name"]) if 0 <= gap.stream < len(devices) else None
 
 
-def _declared(gap: GapRow, history: History, period: tuple[int, int],
+def _declared(gap: GapRow, history: ConfigHistory, period: tuple[int, int],
               period_ms: int) -> tuple[str | None, int]:
     """Return (device or None for all, polls) of a declared gap within a period."""
     start = gap.utc_ms if gap.from_ms is None else gap.from_ms

@@ -13,7 +13,7 @@ from gateway.core import interval
 
 READING_MAX = 1 << 64
 Reading = tuple[int, int]
-Place = tuple[int, tuple[bytes, int], int]      # in the order in which readings were made
+BatchPosition = tuple[int, tuple[bytes, int], int]      # in the order in which readings were made
 Ends = tuple[int | None, int | None]            # last of the old register, first of the new
 
 
@@ -22,7 +22,7 @@ class Terms(NamedTuple):
 
     worth: float
     role: str | None
-    rules: interval.Rules
+    rules: interval.CounterRules
 
 
 class RunPoint(NamedTuple):
@@ -35,7 +35,7 @@ class RunPoint(NamedTuple):
     broken: bool
 
     @property
-    def rules(self) -> interval.Rules:
+    def rules(self) -> interval.CounterRules:
         """The rules of its configuration."""
         return self.terms.rules
 
@@ -43,7 +43,7 @@ class RunPoint(NamedTuple):
 class CounterRun(NamedTuple):
     """Readings of one register under one worth and role.
 
-    began_by, ended_by: the swaps at its ends.  old_ms: of the last reading of the device that
+    began_by, ended_by: the swaps at its ends.  old_ms: of the last reading of the cabinet that
     this one replaced, None if there is none.  new_ms: of the first reading of the one that
     replaced it.
     """
@@ -76,7 +76,7 @@ class ReadingOrder:
         for swap in swaps:
             self._since.setdefault(swap.clock.boot, swap.utc_ms)
 
-    def place(self, clock: BatchClock, utc_ms: int) -> Place:
+    def position(self, clock: BatchClock, utc_ms: int) -> BatchPosition:
         """Return the place of a time under a clock."""
         return self._since[clock.boot], clock.boot, utc_ms - clock.offset_ms
 
@@ -85,12 +85,12 @@ def runs(parts: Iterable[CounterPart], terms: Mapping[bytes, Terms],
          swaps: Sequence[tuple[MeterSwap, Ends]] = ()) -> list[CounterRun]:
     """Return the Runs of a counter's parts.
 
-    terms: by hash of the configuration.  swaps: of its device, with what its registers read.
+    terms: by hash of the configuration.  swaps: of its cabinet, with what its registers read.
     """
     points = {RunPoint(*end, one.clock, terms[one.config], bool(one.part.broken)) for one in parts
               for end in ((one.part.first_ms, one.part.first), (one.part.last_ms, one.part.last))}
     order = ReadingOrder(points, [swap for swap, _ in swaps])
-    placed = {one: (*order.place(one.clock, one.utc_ms), one.value) for one in points}
+    placed = {one: (*order.position(one.clock, one.utc_ms), one.value) for one in points}
     rows = sorted(points, key=lambda one: (placed[one], one.broken))
     found: list[CounterRun] = []
     for run in _pieces(rows, [placed[one] for one in rows], order,
@@ -99,17 +99,17 @@ def runs(parts: Iterable[CounterPart], terms: Mapping[bytes, Terms],
     return found
 
 
-def _pieces(points: list[RunPoint], places: Sequence[tuple[object, ...]], order: ReadingOrder,
+def _pieces(points: list[RunPoint], positions: Sequence[tuple[object, ...]], order: ReadingOrder,
             swaps: Sequence[tuple[MeterSwap, Ends, Terms]]) -> list[CounterRun]:
     """Return the readings between swaps; a swap without a reading after it changes nothing."""
     found, begin, head, began = list[CounterRun](), 0, list[RunPoint](), _Begin(None, None)
     for swap, (old, new), terms in sorted(
-            swaps, key=lambda one: order.place(one[0].clock, one[0].utc_ms)):
-        at = bisect_left(places, (*order.place(swap.clock, swap.utc_ms), -1))
+            swaps, key=lambda one: order.position(one[0].clock, one[0].utc_ms)):
+        at = bisect_left(positions, (*order.position(swap.clock, swap.utc_ms), -1))
         if at == len(points):
             break
         end = at if swap.old_ms is None else bisect_right(
-            places, (*order.place(swap.clock, swap.old_ms), READING_MAX), hi=at)
+            positions, (*order.position(swap.clock, swap.old_ms), READING_MAX), hi=at)
         piece = head + points[begin:end]
         if old is not None:
             end_ms = swap.utc_ms - terms.rules.slack_ms if swap.old_ms is None else swap.old_ms

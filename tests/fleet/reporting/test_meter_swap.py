@@ -6,7 +6,7 @@ import pytest
 
 from fleet.formats.registry import Registry
 from fleet.reporting import html, report
-from fleet.store.reader import opened
+from fleet.store.reader import open_reader
 from gateway.core import record
 from gateway.core.reading import CLOCK_NTP, ClockState
 from tests.fleet.maker import ORIGIN_MS, START_WH, PaperGateway, values
@@ -67,9 +67,9 @@ def fleet_of(tmp_path, gateway, batches=5):
 
 
 def built(data, from_ms=ORIGIN_MS, to_ms=ORIGIN_MS + HOUR_MS):
-    device = report.device_of(Registry(data).sites(), "shop")
-    with opened(data) as reader:
-        return report.build(reader, report.Question(device, None, from_ms, to_ms))
+    device = report.cabinet_of(Registry(data).sites(), "shop")
+    with open_reader(data) as reader:
+        return report.build(reader, report.ReportRequest(device, None, from_ms, to_ms))
 
 
 def grid(found):
