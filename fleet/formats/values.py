@@ -85,15 +85,15 @@ class CounterPart(NamedTuple):
 
 
 class MeterSwap(NamedTuple):
-    """Another serial number that answered at a cabinet's address.
+    """Another serial number that answered at a device's address.
 
-    config, clock: of the batch with the event.  utc_ms: from here on the new cabinet was read.
+    config, clock: of the batch with the event.  utc_ms: from here on the new device was read.
     old_ms: up to here the old one was; None in events of the first version, which have its last
     reading without a time.  ends: {(item, measurand, exponent) of a counter: (last reading of
     the old register, first one of the new), None where it was not read}.
     """
 
-    cabinet: str
+    device: str
     old_serial: str
     new_serial: str
     config: bytes

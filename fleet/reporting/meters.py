@@ -112,7 +112,7 @@ def metered(run: CounterRun, deltas: Iterable[interval.Delta], period: tuple[int
     edges = [boundary(readings, at, uncertainty_ms)
              for at in (min(known), max(known) + interval.QUARTER_MS)]
     bound = sum(edge.bound_counts for edge in edges if edge is not None) + 2
-    wh_per_count = run.terms.worth
+    wh_per_count = run.terms.value_per_count
     return MeteredEnergy(sum(known.values()) * wh_per_count / MILLI,
                          (bound + unknown_counts(run, known)) * wh_per_count)
 

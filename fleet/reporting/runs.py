@@ -18,9 +18,9 @@ Ends = tuple[int | None, int | None]            # last of the old register, firs
 
 
 class Terms(NamedTuple):
-    """What a configuration says of a counter; worth: of a count, in the measurand's unit."""
+    """What a configuration says of a counter; value_per_count: in the measurand's unit."""
 
-    worth: float
+    value_per_count: float
     role: str | None
     rules: interval.CounterRules
 
@@ -43,7 +43,7 @@ class RunPoint(NamedTuple):
 class CounterRun(NamedTuple):
     """Readings of one register under one worth and role.
 
-    began_by, ended_by: the swaps at its ends.  old_ms: of the last reading of the cabinet that
+    began_by, ended_by: the swaps at its ends.  old_ms: of the last reading of the device that
     this one replaced, None if there is none.  new_ms: of the first reading of the one that
     replaced it.
     """
@@ -85,7 +85,7 @@ def runs(parts: Iterable[CounterPart], terms: Mapping[bytes, Terms],
          swaps: Sequence[tuple[MeterSwap, Ends]] = ()) -> list[CounterRun]:
     """Return the Runs of a counter's parts.
 
-    terms: by hash of the configuration.  swaps: of its cabinet, with what its registers read.
+    terms: by hash of the configuration.  swaps: of its device, with what its registers read.
     """
     points = {RunPoint(*end, one.clock, terms[one.config], bool(one.part.broken)) for one in parts
               for end in ((one.part.first_ms, one.part.first), (one.part.last_ms, one.part.last))}

@@ -64,7 +64,7 @@ def _shown(value: int, channel: ChannelRow) -> float:
 
 def _row(one: _Entry) -> SwapRow:
     swap, registers = one.swap, one.registers
-    return {"device": swap.cabinet, "old_serial": swap.old_serial, "new_serial": swap.new_serial,
+    return {"device": swap.device, "old_serial": swap.old_serial, "new_serial": swap.new_serial,
             "from": None if one.old_ms is None else rfc3339(one.old_ms),
             "to": rfc3339(swap.utc_ms), "registers": [registers[key] for key in sorted(registers)]}
 
@@ -78,7 +78,7 @@ def gaps(rows: Iterable[SwapRow]) -> list[Gap]:
 
 def notes(rows: list[SwapRow]) -> list[str]:
     """Return what a reader of the figures must know of the swaps."""
-    told = [say("report.swap_note", cabinet=row["device"], old=row["old_serial"],
+    told = [say("report.swap_note", device=row["device"], old=row["old_serial"],
                 new=row["new_serial"], from_time=row["from"] or say("report.start_unknown"),
                 to_time=row["to"]) for row in rows[-NOTES_MAX:]]
     more = len(rows) - len(told)

@@ -20,11 +20,10 @@ Ends = dict[tuple[str, int, int], tuple[int | None, int | None]]    # as in Mete
 # The batch that holds an event, and for a place of a downsampled one the row with its bytes.
 ROWS = ("SELECT e.utc_ms, e.body, b.journal, b.boot, coalesce(w.config, b.config), "
         "coalesce(w.offset_ms, b.offset_ms), coalesce(w.sealed, b.sealed), b.id FROM events e "
-        "JOIN batches b ON b.device = e.device AND b.journal = e.journal AND b.first_seq = "
+        "JOIN batches b ON b.cabinet = e.cabinet AND b.journal = e.journal AND b.first_seq = "
         "(SELECT max(first_seq) FROM batches c WHERE c.cabinet = e.cabinet AND c.journal = "
-        "e.journal "
-        "AND c.first_seq <= e.seq) LEFT JOIN batches w ON w.id = b.whole WHERE e.device = ? "
-        "AND e.kind = ? AND e.utc_ms BETWEEN ? AND ? ORDER BY e.utc_ms, e.seq")
+        "e.journal AND c.first_seq <= e.seq) LEFT JOIN batches w ON w.id = b.whole "
+        "WHERE e.cabinet = ? AND e.kind = ? AND e.utc_ms BETWEEN ? AND ? ORDER BY e.utc_ms, e.seq")
 
 
 def between(connection: sqlite3.Connection, cabinet: str, from_ms: int,
@@ -40,8 +39,8 @@ def between(connection: sqlite3.Connection, cabinet: str, from_ms: int,
             opened = batch_id, _schema(sealed)
         stream, old, new, readings, *ticks_ms = body
         if stream < len(opened[1]):
-            cabinet, points = opened[1][stream]
-            yield MeterSwap(cabinet, old, new, bytes(config),
+            device, points = opened[1][stream]
+            yield MeterSwap(device, old, new, bytes(config),
                             BatchClock((bytes(journal), boot), offset_ms), utc_ms,
                             ticks_ms[0] + offset_ms if ticks_ms else None, _ends(readings, points))
 

@@ -76,8 +76,8 @@ def _bus(values: Values, folder: Path) -> BusConfig:
     return BusConfig(**bus)
 
 
-def schema_of(devices: tuple[DeviceSettings, ...], drivers: "tuple[Driver, ...]") -> tuple[Stream,
-                                                                                           ...]:
+def schema_of(devices: tuple[DeviceSettings, ...],
+              drivers: "tuple[Driver, ...]") -> tuple[Stream, ...]:
     """Return the schema: one Stream per device, in the order of the file."""
     return tuple(Stream(device.name, tuple(driver.points))
                  for device, driver in zip(devices, drivers, strict=True))
