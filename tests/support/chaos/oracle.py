@@ -40,8 +40,8 @@ def declared(incidents, journal, hole):
                    for one in mine)
     named = set()
     for one in mine:
-        if one["kind"] in LOST_KINDS and one["place"] != "more":
-            ends = [int(part) for part in one["place"].split("-")]
+        if one["kind"] in LOST_KINDS and one["position"] != "more":
+            ends = [int(part) for part in one["position"].split("-")]
             named.update(range(ends[0], ends[-1] + 1))
     return named.issuperset(numbers)
 
