@@ -54,9 +54,7 @@ OUTSIDER = (
            "            or self._receipts >= CURSOR_RECEIPTS or stopping)",
            "            or self._receipts >= CURSOR_RECEIPTS)", POLICY),
     Mutant("the cursor is not moved once more after the drain", "gateway/storage/writer.py",
-           '        """Write the cursor once more, after the uplink has drained."""\n'
-           "        self._move_cursor()\n",
-           '        """Write the cursor once more, after the uplink has drained."""\n',
+           "        self._move_cursor()\n        return is_late\n", "        return is_late\n",
            "gateway/storage/test_writer.py"),
     Mutant("after a silence nothing is offered again", "gateway/delivery/receipts.py",
            "            evidence.outbox.start_over()\n", "", "gateway/delivery/test_receipts.py"),
@@ -203,7 +201,7 @@ OURS = (
            "x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])",
            "x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])", "fleet/authority"),
     Mutant("renewal is due at half of a life", "fleet/authority/certificates.py",
-           "3 * (now - begin) >= 2 * (end - begin)", "2 * (now - begin) >= (end - begin)",
+           "    return begin + (end - begin) * 2 / 3\n", "    return begin + (end - begin) / 2\n",
            "fleet/authority"),
     Mutant("anybody's request is enrolled", "fleet/authority/enrol.py",
            "    if message.kid != key_id(request.public) or not verified(\n"
