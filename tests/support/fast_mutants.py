@@ -72,7 +72,7 @@ OUTSIDER = (
            '"(clocks.source > ?9) AND (excluded.anchor_ticks_ms, excluded.number) > "',
            "fleet/rollup/test_late_time.py"),
     Mutant("idle energy above what was metered", "gateway/ledger/compute/compute.py",
-           "    idle_wh = min(energy_wh, idle_wh)\n", "", "gateway/ledger/test_statement.py"),
+           "    idle_wh = min(energy_wh, idle_wh)\n", "", "gateway/ledger/compute"),
     Mutant("the authority may make another authority", "fleet/authority/certificates.py",
            "path_length=0)", "path_length=1)", "fleet/authority"),
 )
@@ -179,10 +179,10 @@ OURS = (
     # Ledger.
     Mutant("reservations beyond the cores are not shared", "gateway/ledger/compute/compute.py",
            "    bottom = max(whole, sum(held.values()))\n", "    bottom = whole\n",
-           "gateway/ledger/test_statement.py"),
+           "gateway/ledger/compute"),
     Mutant("dynamic energy by reservation", "gateway/ledger/compute/compute.py",
            "for n, s in use.items()}\n    idle =", "for n, s in shares.items()}\n    idle =",
-           "gateway/ledger/test_statement.py"),
+           "gateway/ledger/compute"),
     Mutant("a missing amount counts as zero in a sum", "gateway/ledger/assemble.py",
            "    if len(values) < len(found):\n        return None, MISSING\n", "",
            "gateway/ledger fleet/reporting"),
