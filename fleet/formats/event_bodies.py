@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from fleet.formats.values import Record
-from gateway.core import record
+from gateway.core.codec import record
+from gateway.core.codec.record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX
+from gateway.core.codec.schema import STREAMS_MAX, is_int
 from gateway.core.errors import BadSchema
 from gateway.core.evidence.batch import NUMBER_MAX, UNCERTAINTY_MS_MAX, UTC_MS_MAX
-from gateway.core.record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX
-from gateway.core.schema import STREAMS_MAX, is_int
 
 EARLY_MS_MAX = 1 << 32      # a clock that began at 1970 may place an earlier event before that
 ERRNO_MAX = 65535

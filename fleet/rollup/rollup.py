@@ -18,7 +18,7 @@ from fleet.rollup import reduce
 from fleet.store import incidents
 from fleet.store.rollup_tables import NOT_ROLLED_UP
 from fleet.store.writer import EvidenceStore
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import AdmissionError, BadSchema
 from gateway.core.evidence import batch as batches
 from gateway.core.interval import QUARTER_MS

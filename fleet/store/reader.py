@@ -14,8 +14,8 @@ from fleet.store import damage, meter_swaps
 from fleet.store.connection import FILE, VERSION, connect
 from fleet.store.incidents import Incident, Incidents
 from fleet.texts import say
-from gateway.core import interval, record
-from gateway.core.codec import cbor
+from gateway.core import interval
+from gateway.core.codec import cbor, record
 from gateway.core.reading import CLOCK_SIMULATED
 
 UNREADABLE_GAP = "the event says neither which device nor from when to when"

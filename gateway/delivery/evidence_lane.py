@@ -7,10 +7,10 @@ goes out.
 import logging
 
 from gateway.aio.wakeup import Wakeup
+from gateway.core.codec.record import ALARM, CONFIG
 from gateway.core.errors import Corrupt, JournalError
 from gateway.core.event import Event, JournalBegun, Sealed
 from gateway.core.journal.outbox import Outbox
-from gateway.core.record import ALARM, CONFIG
 from gateway.delivery import rate_limit
 from gateway.delivery.publisher import Publisher
 from gateway.delivery.session import Session

@@ -9,8 +9,7 @@ The caller commits before it publishes: only what durable_seq covers may leave t
 """
 
 
-from gateway.core import record
-from gateway.core.codec import columns
+from gateway.core.codec import columns, record
 from gateway.core.codec.column_block import joined
 from gateway.core.errors import Bug, JournalError, StoreError
 from gateway.core.evidence import batch, chain
@@ -25,11 +24,11 @@ from gateway.core.types import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from gateway.core.codec.record import Record
     from gateway.core.journal.buffer import PendingFrame
     from gateway.core.journal.frame_search import Declared
     from gateway.core.journal.recovery import Recovered
     from gateway.core.reading import ClockState, Schema, Values
-    from gateway.core.record import Record
     from gateway.core.types import Compress, FileStore, Sign
 
 SCRUB_BATCHES = 6           # per seal: 30 days of quarter hours are read within a week

@@ -13,7 +13,7 @@ from fleet.store import incidents
 from fleet.store.reader import StoreReader
 from fleet.web import proof
 from fleet.web.snapshot import EMPTY
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.evidence import batch, chain, handover, receipt
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
 from tests.support.fleet_rows import rows
