@@ -115,8 +115,8 @@ class Killed(Exception):
 
 
 def test_a_segment_file_that_a_killed_process_made_is_durable_before_records_stand_in_it():
-    def kill(_store, operation):
-        if operation == "sync_dir":
+    def kill(store, operation):
+        if operation == "sync_dir" and store.list():
             raise Killed()
     store = MemoryStore(None, kill)
     journal = start(store)
