@@ -55,7 +55,8 @@ def _chart(draw: Callable[[str, Axis, Sequence[Layer]], Markup], title: str, uni
     title, unit = say(f"chart.{title}"), say(f"chart.{unit}")
     svg = draw(say("chart.label", title=title, unit=unit, timezone=timezone_of(axis)), axis, layers)
     shade = [Layer(say("chart.unknown"), "unknown", ())] if 'class="unknown"' in svg else []
-    return Chart(title, unit, [*layers, *shade], svg)
+    known = any(value is not None for layer in layers for value in layer.values)
+    return Chart(title, unit, [*layers, *shade] if known else [], svg)
 
 
 def timezone_of(axis: Axis) -> str:

@@ -79,6 +79,7 @@ class ComputePanel(NamedTuple):
     """The panel of nodes, battery and climate, values as the live message has them."""
 
     nodes: list[NodeRow]
+    no_nodes: str
     soc: object
     has_battery: bool
     soc_bar: Markup
@@ -256,7 +257,10 @@ def compute(view: PageView) -> ComputePanel:
     climate = [_climate(one) for one in rows(view.figures, "climate")]
     roles = metered(view)
     has_battery = roles is None or "battery" in roles or text.is_number(soc)
-    return ComputePanel([_node(node) for node in rows(view.figures, "nodes")], soc,
+    today = view.snapshot.today
+    no_nodes = say("report.no_nodes" if today is not None and not today["nodes"] else
+                   "live.no_nodes")
+    return ComputePanel([_node(node) for node in rows(view.figures, "nodes")], no_nodes, soc,
                    has_battery, _bar("battery", soc), battery.get("stored_wh"),
                    carbon.get("battery_g_per_kwh"), climate)
 

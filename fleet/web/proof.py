@@ -14,7 +14,7 @@ GOOD, WATCH, BAD = "good", "watch", "bad"
 COVERAGE_GOOD, COVERAGE_WATCH = 0.995, 0.95
 
 # The lines that say whether what is here can be trusted; the others say how much is here.
-PROVING = ("store", "unbroken", "limits", "refused", "journals")
+PROVING = ("store", "unbroken", "refused", "journals")
 
 
 class ProofLine(NamedTuple):
@@ -91,12 +91,13 @@ def _chain(snapshot: Snapshot) -> ProofLine:
 def _gaps(snapshot: Snapshot) -> ProofLine:
     if snapshot.today is None:
         return _line("gaps", WATCH, say("proof.gaps.not_known"))
-    gaps = snapshot.today["evidence"]["gap_list"]
+    evidence = snapshot.today["evidence"]
+    gaps = evidence["gap_list"]
     if not gaps:
         return _line("gaps", GOOD, say("proof.gaps.none"))
     last = gaps[-1]
     return _line("gaps", WATCH, say.plural(
-        "proof.gaps.declared", len(gaps), where=last["device"] or say("proof.gaps.cabinet"),
+        "proof.gaps.declared", evidence.get("gaps", len(gaps)), where=last["device"] or say("proof.gaps.cabinet"),
         start=_clock_time(last["from"], snapshot) or say("proof.gaps.start_unknown"),
         end=_clock_time(last["to"], snapshot), reason=last["reason"]))
 

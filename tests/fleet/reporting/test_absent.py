@@ -6,7 +6,7 @@ import pytest
 
 from fleet.__main__ import main
 from fleet.formats.timetext import zone
-from fleet.reporting import charts
+from fleet.reporting import charts, report_charts
 from fleet.reporting.charts import Axis, Layer
 from gateway.core.reading import Absent
 from tests.fleet.maker import DESCRIPTOR, METERS, ORIGIN_MS, run_shop
@@ -84,3 +84,24 @@ def test_a_bin_with_an_unread_meter_is_shaded_and_one_that_is_not_over_is_not():
     assert drawn.split('class="unknown" d="')[1].split('"')[0].count("M") == 1
     whole = str(charts.stacked("x", axis, [Layer("a", "it", [1.0, 0.0, 2.0, None])]))
     assert "unknown" not in whole
+
+
+def test_a_generator_whose_fuel_nobody_reads_has_energy_and_no_grams(ingest, gateway, tmp_path):
+    devices = [one | {"role": "genset", "kind": "meter"} if one["name"] == "pv" else one
+               for one in DESCRIPTOR["devices"]]
+    run_shop(ingest, gateway, devices=devices)
+    found = ask(tmp_path)
+    assert found["energy_wh"]["genset"] == pytest.approx(2880) and found["energy_wh"]["pv"] is None
+    assert set(found["carbon_g"].values()) == {None}
+    assert found["renewable_share_it"] is None
+    shown = ask(tmp_path, "html").replace("\u202f", " ")
+    assert "Generator 2.88 kWh" in shown and "of which direct (fuel burned on site) –" in shown
+    assert "0.00 g" not in shown and "Solar" not in shown
+
+
+def test_a_chart_of_what_nobody_meters_says_so_and_draws_no_scale():
+    bins = [{"start": "2026-06-01T00:00:00Z", "end": "2026-06-01T00:15:00Z",
+             "energy_wh": {"grid_import": 3.0}, "grid_g_per_kwh": 363.0, "bus_g_per_kwh": None,
+             "g_per_core_hour": None}]
+    drawn = str(report_charts.charts(bins, "UTC"))
+    assert drawn.count("<svg") == 2 and drawn.count("Nothing is metered here") == 2
