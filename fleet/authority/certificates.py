@@ -22,7 +22,7 @@ AUTHORITY_DAYS, LEAF_DAYS = 7300, 1825
 GRACE = datetime.timedelta(days=1)
 FLEET, BROKER = "fleet", "broker"       # names of the fleet's own certificates
 
-PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+FleetPrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 PublicKey = ec.EllipticCurvePublicKey
 
 
@@ -38,7 +38,7 @@ def new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def private_pem(key: PrivateKey) -> bytes:
+def private_pem(key: FleetPrivateKey) -> bytes:
     """Return a private key as unencrypted PKCS#8 PEM: the file's mode 0600 protects it."""
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
                              serialization.NoEncryption())
@@ -125,8 +125,13 @@ def revocations(issuer: Authority, serials: Sequence[int],
 
 def renewal_due(certificate: x509.Certificate, now: datetime.datetime) -> bool:
     """Return whether two thirds of a certificate's life are over."""
+    return now >= renewal_at(certificate)
+
+
+def renewal_at(certificate: x509.Certificate) -> datetime.datetime:
+    """Return the moment at which two thirds of a certificate's life are over."""
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return 3 * (now - begin) >= 2 * (end - begin)
+    return begin + (end - begin) * 2 / 3
 
 
 def common_name(subject: x509.Name) -> str:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from fleet.formats import timetext
 from fleet.formats.registry import EnrolledCabinet
-from fleet.ingest.live_table import LiveFigures, rows, section
+from fleet.ingest.live_table import LiveValues, rows, section
 from fleet.reporting import swaps, text
 from fleet.reporting.charts import meter
 from fleet.texts import say
@@ -27,7 +27,7 @@ class PageView(NamedTuple):
 
     cabinet: EnrolledCabinet
     snapshot: Snapshot
-    figures: LiveFigures | None
+    figures: LiveValues | None
     age_s: float | None
     arrived_ms: int | None
     receipt_age_s: float | None
@@ -191,7 +191,7 @@ def metered(view: PageView) -> frozenset[str] | None:
         DEVICE_ROLE[energy] for energy in today["quality_by_role"])
 
 
-def flows(power_w: LiveFigures,
+def flows(power_w: LiveValues,
           roles: frozenset[str] | None = None) -> tuple[PowerFlow, PowerFlow]:
     """Return (sources, sinks) as (role, W or None), from the signed powers of a live message.
 
@@ -265,7 +265,7 @@ def compute(view: PageView) -> ComputePanel:
                    carbon.get("battery_g_per_kwh"), climate)
 
 
-def _climate(row: LiveFigures) -> str:
+def _climate(row: LiveValues) -> str:
     temperature, humidity = row.get("temperature_c"), row.get("humidity")
     if not text.is_number(temperature) and not text.is_number(humidity):
         return say("live.climate_unknown", name=row.get("name"))
@@ -273,7 +273,7 @@ def _climate(row: LiveFigures) -> str:
                humidity=text.figure(humidity, 0, "%"))
 
 
-def _node(node: LiveFigures) -> NodeRow:
+def _node(node: LiveValues) -> NodeRow:
     busy = node.get("cpu_share")
     return NodeRow(str(node.get("name")), node.get("power_w"), node.get("cores"), busy,
                 _bar("it", busy), node.get("tasks_running"), node.get("tasks_per_min"))
@@ -318,7 +318,7 @@ def devices(view: PageView) -> Devices | None:
     return Devices(heading, [_cabinet(row) for row in found])
 
 
-def _cabinet(row: LiveFigures) -> DeviceRow:
+def _cabinet(row: LiveValues) -> DeviceRow:
     name, age = str(row.get("name")), text.age(row.get("age_s"))
     if row.get("ok") is True:
         return DeviceRow(proof.GOOD, name, age)

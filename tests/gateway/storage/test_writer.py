@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
+from gateway.core.codec.record import ALARM, BOOT, CLOCK, DEVICE, STOP, ScanRecord
 from gateway.core.event import Committed, Event
 from gateway.core.evidence import batch
+from gateway.core.journal.cursor import Cursor
 from gateway.core.reading import CLOCK_GNSS, CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Scan
-from gateway.core.record import ALARM, BOOT, CLOCK, DEVICE, STOP, ScanRecord
 from tests.support.fake_bus import virtual_clock
 from tests.support.virtual_time import run
 from tests.support.writer_setup import WriterSetup
@@ -177,6 +178,33 @@ def test_after_a_restart_the_records_of_the_boot_before_are_sealed_first(tmp_pat
     with_writer(tmp_path, script)
 
 
+def test_an_alarm_after_the_stop_is_durable_and_the_next_start_is_a_clean_one(tmp_path):
+    """The uplink drains after the writer's STOP, and what it finds may be an alarm."""
+    async def script(setup):
+        await setup.feed(20)
+    setup = with_writer(tmp_path, script)
+    assert setup.writer.finish() is False
+
+    async def late():
+        await setup.writer.put(Event(setup.clock.ticks_ms(), ALARM, ["clone", "late"]))
+        assert setup.writer.finish() is True
+        assert setup.writer.finish() is False
+    run(late())
+    assert setup.journal.durable_seq == setup.journal.sealed_seq == setup.journal.last_seq
+    newest = setup.records(setup.journal.batch_numbers()[-1])
+    assert [item.kind for item in newest] == [ALARM, STOP]
+    setup.store.close()
+
+    async def again():
+        return WriterSetup(tmp_path, clock=setup.clock)
+    setup = run(again())
+    assert setup.writer.seal()
+    boots = [item.body for number in setup.journal.batch_numbers() for item in setup.records(number)
+             if getattr(item, "kind", None) == BOOT]
+    assert [body[2] for body in boots] == [0, 0]        # none came after an unclean end
+    setup.store.close()
+
+
 def test_input_queue_is_bounded_and_makes_the_poller_wait(tmp_path):
     async def go():
         setup = WriterSetup(tmp_path)
@@ -211,3 +239,15 @@ def test_failing_flash_does_not_end_the_writer_and_heals(tmp_path):
         assert setup.journal.state == "ok"
         assert setup.journal.durable_seq >= setup.journal.last_seq - 1
     with_writer(tmp_path, script)
+
+
+def test_what_was_receipted_while_the_uplink_drained_is_in_the_cursor_after_a_stop(tmp_path):
+    async def script(setup):
+        await setup.feed(1000)
+    setup = with_writer(tmp_path, script)
+    sealed_seq = setup.journal.sealed_seq
+    assert (setup.journal.acknowledged_seq, sealed_seq > 100) == (0, True)
+    setup.writer.receipt(sealed_seq, 1, b"the fleet's word")
+    assert setup.writer.finish() is False
+    again = Cursor(setup.store, setup.store.list()).best(setup.journal.journal_id)
+    assert (again.seq, again.epoch) == (sealed_seq, 1)
