@@ -28,8 +28,8 @@ def zone(name: str) -> ZoneInfo:
 
 def local(utc_ms: int, name: str) -> str:
     """Return a time as people at a site read it, to the second and with the zone's name."""
-    place = zone(name)
-    return f"{datetime.fromtimestamp(utc_ms / 1000, place):%Y-%m-%d %H:%M:%S} {place.key}"
+    chosen = zone(name)
+    return f"{datetime.fromtimestamp(utc_ms / 1000, chosen):%Y-%m-%d %H:%M:%S} {chosen.key}"
 
 
 def rfc3339(utc_ms: int) -> str:

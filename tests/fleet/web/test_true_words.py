@@ -8,7 +8,7 @@ import pytest
 from fleet.formats.registry import Registry
 from fleet.web import page, panels, proof
 from fleet.web.snapshot import Snapshots
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.reading import Absent
 from tests.fleet.maker import DESCRIPTOR, figures, run_shop
 from tests.fleet.web.test_web import text_of
