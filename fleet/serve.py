@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import signal
 import socket
 from pathlib import Path
 
@@ -63,8 +64,16 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
+def _hang_up() -> None:
+    """Go on: what can be read again is read without being told."""
+    logging.getLogger("fleet").info(
+        "SIGHUP: nothing to do; the registry is read when it changes, certificate and authority at "
+        "each connection; fleet.toml and the receipt key at a start only")
+
+
 async def _all(receiver: Receiver, watch: Watch, server: uvicorn.Server,
                listener: socket.socket) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _hang_up)
     receiving, watching = (asyncio.create_task(one.run()) for one in (receiver, watch))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     done, _ = await asyncio.wait({receiving, serving}, return_when=asyncio.FIRST_COMPLETED)

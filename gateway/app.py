@@ -20,6 +20,7 @@ from gateway.core.event import Committed, JournalBegun
 from gateway.core.evidence.batch import CODEC_DEFLATE
 from gateway.core.journal.downsampled_files import CoarseBatches
 from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.successor import Standby
 from gateway.core.reading import CLOCK_UNKNOWN
 from gateway.delivery.live_lane import LIVE_S_MIN
 from gateway.delivery.uplink import SILENT_S, Uplink
@@ -29,12 +30,14 @@ from gateway.live.figures import Board, Live, Moment, source_name
 from gateway.polling.line import Line
 from gateway.polling.poller import BusPoller
 from gateway.polling.unit import Timeout, Unit
+from gateway.service import liveness, stopping
 from gateway.service import status as statuses
 from gateway.service.health import Notifier, cpu_s, rss_kib, watch, write_status
 from gateway.service.receipt_age import ReceiptAge
 from gateway.signer import Signer, Verifier
 from gateway.storage import cpython_fast_paths, succession
 from gateway.storage.deflate import deflate
+from gateway.storage.probe import probe
 from gateway.storage.restart import known_utc_ms, last_read_utc_ms
 from gateway.storage.retention import Limits, Room
 from gateway.storage.serials import Serials
@@ -62,14 +65,17 @@ class Gateway:
             cabinet.uplink.receipt_key)
         tls_context(cabinet.uplink)                 # stop now if the files do not fit
         self.cabinet, self.store = cabinet, FlashStore(cabinet.journal.directory)
+        for fault in probe(cabinet.journal.directory):
+            LOG.error("%s; the gateway runs all the same and keeps records in memory", fault)
         board = Board(cabinet)
         self.clock = Clock(cabinet.scale, floor_ms=known_utc_ms(self.store),
                            temperature_c=board.temperature_c)
         self.live = Live(cabinet, factors.load(cabinet.factors), battery_checkpoint.read(
             cabinet.status_file, cabinet.config_hash.hex(), self.clock.state(),
             self.clock.ticks_ms()), board)
-        journal = Journal.open(self.store, self._opening(), batches=CoarseBatches)
-        self.writer = self._writer(journal, Sealer(
+        standby = Standby(self.store, self._opening(), CoarseBatches)
+        journal = standby.open()
+        self.writer = self._writer(journal, standby, Sealer(
             signer.kid, signer.sign, deflate, CODEC_DEFLATE))
         self.writer.subscribe(Witness(witness).note)
         self.writer.subscribe(self._show)
@@ -88,7 +94,7 @@ class Gateway:
             cabinet.site.cabinet, cabinet.schema, cabinet.config_hash, cabinet.descriptor,
             SOFTWARE, lambda: os.urandom(16), self.clock.state(), self.clock.ticks_ms())
 
-    def _writer(self, journal: Journal, sealer: Sealer) -> Writer:
+    def _writer(self, journal: Journal, standby: Standby, sealer: Sealer) -> Writer:
         settings = self.cabinet.journal
         known = Limits(self.cabinet.config_hash, self.cabinet.descriptor)
 
@@ -98,9 +104,24 @@ class Gateway:
         def successor(old: Journal, low_water: int) -> tuple[Journal, Room]:
             new = succession.begin(old, self._opening(), low_water)
             return new, retention(new)
+
+        def go_on(waiting: Journal) -> tuple[Journal, Room] | None:
+            found = standby.go_on(waiting)
+            if found is None:
+                return None
+            self._declare_absences(found)
+            return found, retention(found)
         return Writer(journal, self.clock, Rules(
             settings.loss_window_s, settings.batch_minutes, sealer), retention(journal),
-            Succession(successor))
+            Succession(successor, go_on))
+
+    def _declare_absences(self, journal: Journal) -> None:
+        """Declare in a journal that could not be read at the start what is declared there."""
+        self.clock.raise_floor(known_utc_ms(self.store))
+        last_read = last_read_utc_ms(journal)
+        for poller in self.pollers.values():
+            for event in poller.absences(last_read):
+                journal.append_event(event.ticks_ms, event.kind, event.body)
 
     def _poller(self, bus: BusConfig, last_read: Mapping[str, int]) -> BusPoller:
         serials = Serials(self.store).known
@@ -112,11 +133,13 @@ class Gateway:
         return BusPoller(Line(bus, self.clock, open_link), units, self.clock,
                          self.writer.waiting.put, last_read)
 
-    async def run(self) -> None:
-        """Run until SIGTERM or SIGINT; then stop in order, nothing committed is lost."""
+    async def run(self) -> stopping.Stopped:
+        """Run until SIGTERM or SIGINT; then stop in order, nothing committed is lost.  SIGHUP lets
+        the uplink read its files again."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self.uplink.read_files_again)
         interval_ms = self.cabinet.journal.interval_s * 1000
         async with asyncio.TaskGroup() as group:
             # A crash of the writer ends the process: evidence has no second owner.
@@ -132,12 +155,14 @@ class Gateway:
             LOG.info("%s runs: %d devices on %d buses, boot %d", self.cabinet.site.cabinet,
                      len(self.cabinet.devices), len(buses), self.writer.journal.boot)
             await self.stop.wait()
-            await self._stop(buses, writer)
+            stopped = await self._stop(buses, writer)
             for service in services:
                 service.cancel()
         self.store.close()
+        return stopped
 
-    async def _stop(self, buses: list[asyncio.Task[None]], writer: asyncio.Task[None]) -> None:
+    async def _stop(self, buses: list[asyncio.Task[None]],
+                    writer: asyncio.Task[None]) -> stopping.Stopped:
         """Stop polling, commit and seal, then give the uplink a while to hand it over."""
         LOG.info("stopping: polling ends, then commit, seal and drain")
         self.notifier.send("STOPPING=1")
@@ -149,11 +174,13 @@ class Gateway:
         self.writer.stop()
         await writer
         Serials(self.store).keep(self._serials())
-        drained = await self.uplink.drained(self.drain_s)
+        await self.uplink.drained(self.drain_s)
         self.writer.finish()
-        LOG.info("stopped; %s", "the fleet has everything" if drained else
-                 f"{self.uplink.outbox.waiting()} batches wait on flash for the next start")
+        outbox = self.uplink.outbox
+        stopped = stopping.ended(self.writer.journal, outbox.acknowledged_seq, outbox.waiting())
+        LOG.log(logging.ERROR if stopped.lost else logging.INFO, "%s", stopping.text(stopped))
         write_status(self.cabinet.status_file, self.status("stopped"))
+        return stopped
 
     def _keep(self, group: asyncio.TaskGroup, service: Service) -> asyncio.Task[None]:
         """Start a task that a crash does not end; from now on it must beat."""
@@ -187,7 +214,7 @@ class Gateway:
         if isinstance(event, Committed):
             self.live.board.take(event.scans)
         elif isinstance(event, JournalBegun):
-            self._receipt_age.begin()
+            self._receipt_age.begin(event.recovered_seq)
 
     def message(self) -> dict[str, object]:
         """Return the live message of now."""
@@ -207,8 +234,9 @@ class Gateway:
         counts, clock = self.store.counts(), self.clock.state()
         known = clock.source != CLOCK_UNKNOWN
         status: dict[str, object] = {
-            "v": 1, "state": state, "pid": os.getpid(), "software": SOFTWARE,
-            "written_unix_s": round(self.clock.unix_s(), 3),
+            "v": 1, "state": state, "pid": os.getpid(), "process_mark": liveness.mark(os.getpid()),
+            "software": SOFTWARE, "written_unix_s": round(self.clock.unix_s(), 3),
+            "written_up_s": round(self.clock.real_s(), 3),
             "cabinet": self.cabinet.site.cabinet, "config": self.cabinet.config_hash.hex(),
             "clock": {"utc": rfc3339(self.clock.utc_ms()) if known else None,
                       "source": source_name(clock),
@@ -241,8 +269,8 @@ class Gateway:
                 "counts": unit.counts}
 
 
-async def run(cabinet: Cabinet, witness: Path | None = None) -> None:
-    """Build and run a gateway until it is asked to stop."""
+async def run(cabinet: Cabinet, witness: Path | None = None) -> stopping.Stopped:
+    """Build and run a gateway until it is asked to stop; return how it ended."""
     cpython_fast_paths.use()
     gateway = Gateway(cabinet, witness)
     # What was built lives as long as the process, and scans hold no cycles: a collector that
@@ -250,4 +278,4 @@ async def run(cabinet: Cabinet, witness: Path | None = None) -> None:
     gc.collect()                    # what building left in circles would stay for ever
     gc.freeze()
     gc.set_threshold(*COLLECT)
-    await gateway.run()
+    return await gateway.run()

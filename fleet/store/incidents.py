@@ -92,6 +92,11 @@ class Incidents:
         ranges = [[int(part) for part in place.split("-")] for (place,) in rows]
         return max((one[-1] for one in ranges if one[0] <= number <= one[-1]), default=0)
 
+    def settle(self, device: str, journal: bytes, number: int) -> None:
+        """Withdraw that a batch was lost: it came after all."""
+        self._link.execute("DELETE FROM incidents WHERE device = ? AND journal = ? AND kind = ? "
+                           "AND place = ?", (device, journal, LOST, str(number)))
+
     def disputed(self, device: str, journal: bytes) -> bool:
         """Return whether somebody else has spoken for this journal with the device's key."""
         return self._link.execute(

@@ -152,6 +152,19 @@ class Store:
              received_ms, WAITS if whole is None else BOOKED, whole))
         return int(cursor.lastrowid or 0)
 
+    def not_stored(self, device: str, journal: bytes, first: int,
+                   last: int) -> list[tuple[int, int]]:
+        """Return which of the batches first to last are not stored: (first, last) of each run."""
+        rows = self._link.execute(
+            "SELECT number FROM batches WHERE device = ? AND journal = ? "
+            "AND number BETWEEN ? AND ? ORDER BY number", (device, journal, first, last))
+        missing, next_number = [], first
+        for (number,) in rows:
+            if number > next_number:
+                missing.append((next_number, number - 1))
+            next_number = number + 1
+        return missing + ([(next_number, last)] if next_number <= last else [])
+
     def numbers(self, batch_id: int) -> list[int]:
         """Return the numbers that came with a stored batch."""
         return [row[0] for row in self._link.execute(

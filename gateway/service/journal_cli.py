@@ -60,8 +60,9 @@ def _export(arguments: argparse.Namespace, _cabinet: Cabinet, view: View) -> int
 
 
 def _doctor(arguments: argparse.Namespace, cabinet: Cabinet, view: View) -> int:
-    now_s = system_sources().wall()
-    found = inspect.doctor(view, _public(cabinet), status.read(cabinet, now_s),
+    sources = system_sources()
+    now_s = sources.wall()
+    found = inspect.doctor(view, _public(cabinet), status.read(cabinet, now_s, sources.monotonic()),
                            datetime.fromtimestamp(now_s, UTC))
     cli.show(arguments, found, _doctors_words(found))
     return 1 if found["faults"] else 0

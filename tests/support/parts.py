@@ -32,6 +32,7 @@ _HINTS = {
     "mkfs.ext4": "apt-get install e2fsprogs",
     "mount": "apt-get install mount",
     "umount": "apt-get install mount",
+    "setpriv": "apt-get install util-linux",
 }
 
 

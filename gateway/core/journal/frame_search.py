@@ -169,8 +169,17 @@ class Search:
                 return self.store.read(name, 0, self.store.size(name))
             except StoreError as error:
                 failed = error
-        self.events.append((record.IO_ERROR, ["read " + name, failed.errno, str(failed)[:200]]))
+        self.note(name, failed)
         return None
+
+    @property
+    def refusals(self) -> "list[tuple[int, str]]":
+        """What could not be read: (errno, text) of each failure."""
+        return [(body[1], body[2]) for kind, body in self.events if kind == record.IO_ERROR]
+
+    def note(self, name: str, error: StoreError) -> None:
+        """Declare a file that could not be read."""
+        self.events.append((record.IO_ERROR, ["read " + name, error.errno, str(error)[:200]]))
 
 
 def records_of(tail_files: tail.Tail, piece: Piece) -> "list[Record] | None":

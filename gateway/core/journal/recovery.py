@@ -1,8 +1,9 @@
 """What a journal directory says after a start: which records are there, what was lost.
 
-In this file: slots, cursor and batches of one directory to one Recovered.  It only reads,
-and whatever it finds, it lets the journal run: what cannot be read is declared and left in
-place.  Not here: frames (frame_search.py) and what goes on from there (journal.py).
+In this file: slots, cursor and batches of one directory to one Recovered.  It only reads.
+Whatever is broken, it lets the journal run: what cannot be read is declared and left in place.
+What is whole and only refused now (policy.START) is waited for: `Unreadable`.  Not here: frames
+(frame_search.py) and what goes on from there (journal.py).
 
 A valid batch wins: tail records up to its last sequence are dropped.  What can be read need
 not be on the medium: after a failed sync the kernel calls lost pages clean, and the process
@@ -12,9 +13,9 @@ but for a batch that a later write (cursor or segment header) names.
 
 
 from gateway.core import record
-from gateway.core.errors import StoreError, WattproofError
+from gateway.core.errors import StoreError, Unreadable, WattproofError
 from gateway.core.evidence import batch, chain
-from gateway.core.journal import cursor, segment, tail
+from gateway.core.journal import cursor, policy, segment, tail
 from gateway.core.journal.batch_files import TRAILER_BYTES, Batches, parse_name, prefix_of
 from gateway.core.journal.frame_search import SKIP, Search
 from gateway.core.types import TYPE_CHECKING, NamedTuple
@@ -47,7 +48,8 @@ def recover(
         segment_bytes: int,
         batch_files: "Callable[[FileStore, bytes, Iterable[str]], Batches]" = Batches,
 ) -> Recovered:
-    """Return the Recovered of a store.  Raises StoreError if it cannot even be listed.
+    """Return the Recovered of a store.  Raises StoreError if it cannot even be listed, Unreadable
+    if files of it have to be waited for.
 
     new_journal_id: callable for 16 random bytes, used if there is no journal of the device.
     batch_files: journal_batches.Batches or its heir.
@@ -55,12 +57,17 @@ def recover(
     names = store.list()
     search, marks = Search(store), cursor.Cursor(store, names)
     slots = search.slots(names)
-    journal_id = _choose(store, device, slots, names) or new_journal_id()
+    chosen = _choose(search, device, slots, names)
+    if chosen is None:
+        _wait_or_go_on(search.refusals + [(one.errno, str(one)) for one in marks.failed], False)
+    journal_id = chosen or new_journal_id()
     mine = [slot for slot in slots if _is_mine(slot, device, journal_id)]
     batches = batch_files(store, journal_id, names)
     mark = marks.best(journal_id)
     known = _known(mine, mark, device, journal_id)
     sealed, unsure = _sealed(search, batches, known)
+    if chosen is not None:
+        _wait_or_go_on(search.refusals, True)
     writer = _writer(store, (device, journal_id), slots, mine, segment_bytes)
     expected = (unsure.last_seq if unsure else sealed.last_seq) + 1
     for slot in mine:
@@ -88,7 +95,15 @@ def _is_mine(slot: "Slot", device: str, journal_id: bytes) -> bool | None:
     return header and header.device == device and header.journal_id == journal_id
 
 
-def _choose(store: "FileStore", device: str, slots: "list[Slot]",
+def _wait_or_go_on(refusals: "list[tuple[int, str]]", known: bool) -> None:
+    """Raise Unreadable if a start has to wait for a file.  known: the journal's id is."""
+    if policy.start_step(known, [errno for errno, _ in refusals]) != policy.WAIT:
+        return
+    whole = [one for one in refusals if one[0] in policy.WHOLE] or refusals
+    raise Unreadable(whole[0][1], whole[0][0])
+
+
+def _choose(search: Search, device: str, slots: "list[Slot]",
             names: "Iterable[str]") -> bytes | None:
     """Return the id of the device's newest journal here, or None."""
     known: list[tuple[int, int, bytes]]
@@ -98,16 +113,21 @@ def _choose(store: "FileStore", device: str, slots: "list[Slot]",
         return max(known)[2]
     for name in reversed(sorted(names)):    # every segment is gone: ask the batches
         if parse_name(name):
-            journal_id = _id_of_batch(store, name, device)
+            journal_id = _id_of_batch(search, name, device)
             if journal_id:
                 return journal_id
+            if search.refusals and search.refusals[-1][0] in policy.WHOLE:
+                break                   # the start waits for it; thousands of others are no news
     return None
 
 
-def _id_of_batch(store: "FileStore", name: str, device: str) -> bytes | None:
+def _id_of_batch(search: Search, name: str, device: str) -> bytes | None:
     try:
-        data = store.read(name, 0, store.size(name))
+        data = search.store.read(name, 0, search.store.size(name))
         content = batch.open_sealed(data[:-TRAILER_BYTES])[1]
+    except StoreError as error:
+        search.note(name, error)
+        return None
     except WattproofError:
         return None
     return content.journal_id if content.device == device else None
@@ -134,8 +154,7 @@ def _sealed(search: Search, batches: Batches,
     whole = batches.last_whole(best.number)
     for number, error in batches.failures:
         if isinstance(error, StoreError):
-            body = ["read batch %d" % number, error.errno, str(error)[:200]]
-            search.events.append((record.IO_ERROR, body))
+            search.note("batch %d" % number, error)
             if number > best.number:
                 search.skip += SKIP     # its records should stand in the tail, too: be sure
     if whole is None:
