@@ -46,6 +46,7 @@ def parser() -> cli.Parser:
                  "  wattproof-fleet serve --data FLEET")
     server.add_argument("--port", type=int, default=8080, metavar="PORT",
                         help="port of the page (default 8080)")
+    add("check", "list every mistake in fleet.toml", "  wattproof-fleet check --data FLEET")
     reporter = add("report", "account a period of a site",
                    f"  wattproof-fleet report {PERIOD} \\\n"
                    "      --format html --out report.html")
@@ -115,6 +116,7 @@ def _runner(name: str) -> Callable[[argparse.Namespace], int]:
             return of_authority.RUN[name](arguments)
         from fleet import commands
         return {"serve": commands.serve, "report": commands.report, "verify": commands.verify,
+                "check": commands.check,
                 "evidence": commands.evidence, "tree-head": commands.tree_head,
                 "backup": commands.backup, "restore": commands.restore}[name](arguments)
     return run

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import functools
 import logging
 import signal
 import socket
@@ -11,15 +12,19 @@ from pathlib import Path
 import uvicorn
 
 from fleet import clock, settings
+from fleet.authority import rotation
+from fleet.authority.downlink import Acknowledged, Sender, acknowledgements
 from fleet.formats.registry import Registry
 from fleet.ingest.ingest import Desk
 from fleet.ingest.live_table import LiveTable
 from fleet.ingest.receiver import Receiver
 from fleet.store import backup, damage
+from fleet.store.reader import opened
 from fleet.store.watch import Watch
 from fleet.store.writer import Store
 from fleet.web import app, connections
 from gateway.core.errors import ConfigError
+from gateway.core.record import DOWNLINK
 
 HOST = "127.0.0.1"          # the page has no log-in: it is for this machine, or a proxy's
 STOP_S = 2                  # open event streams are cut this long after a stop
@@ -31,8 +36,12 @@ def run(data: Path, port: int) -> None:
     key = settings.receipt_key(configured.receipt_key)
     listener = listen(port)
     with backup.lock(data), damage.named(data):
-        registry, live, store = Registry(data), LiveTable(), Store(data)
-        receiver = Receiver(configured, Desk(store, registry.find, key, clock.utc_ms), live)
+        registry, store = Registry(data), Store(data)
+        live = LiveTable(registry.refuses)
+        desk = Desk(store, registry.find, key, clock.utc_ms)
+        desk.receipt_keys += rotation.former(configured.receipt_key)
+        receiver = Receiver(configured, desk, live,
+                            Sender(data, key, functools.partial(told_by, data)))
         watch = Watch(data)
         web = app.make(app.Desk(data, registry, live, receiver, configured.factors,
                                 configured.page_hosts, watch))
@@ -69,6 +78,12 @@ def _hang_up() -> None:
     logging.getLogger("fleet").info(
         "SIGHUP: nothing to do; the registry is read when it changes, certificate and authority at "
         "each connection; fleet.toml and the receipt key at a start only")
+
+
+def told_by(data: Path, cabinet: str) -> dict[int, Acknowledged]:
+    """Return what a cabinet's evidence says became of the messages it was sent."""
+    with opened(data) as reader:
+        return acknowledgements(reader.event_bodies(cabinet, DOWNLINK))
 
 
 async def _all(receiver: Receiver, watch: Watch, server: uvicorn.Server,

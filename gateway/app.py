@@ -212,7 +212,7 @@ class Gateway:
         """Show what is durable now."""
         self._receipt_age.note(event, self.clock.real_s())
         if isinstance(event, Committed):
-            self.live.board.take(event.scans)
+            self.live.take(event.scans)
         elif isinstance(event, JournalBegun):
             self._receipt_age.begin(event.recovered_seq)
 
@@ -258,15 +258,16 @@ class Gateway:
                         for unit in poller.units],
             "process": {"rss_kib": rss_kib(), "cpu_s": round(cpu_s(), 3),
                         "up_s": round(self.clock.real_s() - self._receipt_age.began_s, 1)},
+            "above_limit": self.live.limits.status(),
             "stalled": self.progress.stalled(), "battery": self.live.carried(),
         }
         status["words"] = statuses.words(status)
         return status
 
     def _unit(self, unit: Unit) -> dict[str, object]:
-        return {"name": unit.name, "state": unit.state, "serial": unit.serial,
-                "timeout_s": round(unit.timeout.value_s, 3), "error": unit.last_error,
-                "counts": unit.counts}
+        return {"name": unit.name, "state": unit.state, "trouble": unit.trouble,
+                "serial": unit.serial, "timeout_s": round(unit.timeout.value_s, 3),
+                "error": unit.last_error, "counts": unit.counts}
 
 
 async def run(cabinet: Cabinet, witness: Path | None = None) -> stopping.Stopped:

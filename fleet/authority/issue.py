@@ -54,6 +54,14 @@ def issued(data: Path, cabinet: str) -> list[x509.Certificate]:
                   key=lambda one: (one.not_valid_before_utc, one.not_valid_after_utc))
 
 
+def key_of(certificate: x509.Certificate) -> certificates.PublicKey:
+    """Return the public key of a certificate that was issued here."""
+    key = certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise ConfigError(f"certificate {certificate.serial_number:x}: not a P-256 key")
+    return key
+
+
 def new(data: Path, cabinet: str, public: certificates.PublicKey,
         now: datetime.datetime) -> x509.Certificate:
     """Return a new certificate of a cabinet for its key, kept on disk."""

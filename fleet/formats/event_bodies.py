@@ -67,6 +67,8 @@ BODIES: dict[int, tuple[Entry, ...]] = {
     record.DEVICE: (_number("stream", 0, STREAMS_MAX - 1), _text("state"), _text("detail")),
     record.METER_SWAP: (_number("stream", 0, STREAMS_MAX - 1), _text("old serial"),
                         _text("new serial"), ("readings as a list", _is_readings)),
+    record.DOWNLINK: (_number("number", 1, SEQ_MAX), _text("action"), _text("outcome"),
+                      _text("detail")),
 }
 
 

@@ -32,7 +32,7 @@ class Device(NamedTuple):
     """An enrolled gateway.
 
     kid: 8 bytes.  public: 32 raw Ed25519 bytes, of the key that signs now.  previous: the keys
-    of boards that were replaced.
+    of boards that were replaced.  revoked: since when (RFC 3339), nothing more is taken from it.
     """
 
     device: str
@@ -42,6 +42,7 @@ class Device(NamedTuple):
     kid: bytes
     public: bytes
     previous: tuple[Previous, ...] = ()
+    revoked: str = ""
 
 
 def registry_file(data: Path, device: Device) -> Path:
@@ -107,6 +108,11 @@ class Registry:
                 return None
         return self._devices.get(device)
 
+    def refuses(self, device: str) -> bool:
+        """Return whether a cabinet is revoked."""
+        found = self.find(device)
+        return found is not None and bool(found.revoked)
+
     def _changed(self, held: Device) -> bool:
         """Whether an entry's file was replaced or withdrawn since it was read."""
         name = f"{held.device}.json"
@@ -129,7 +135,8 @@ def _device(file: Path) -> Device:
         entry = json.loads(file.read_text(encoding="utf-8"))
         device = Device(entry["device"], entry["site"], entry.get("name", entry["site"]),
                         entry.get("timezone", "UTC"), bytes.fromhex(entry["kid_hex"]),
-                        bytes.fromhex(entry["evidence_key_hex"]), _previous(entry))
+                        bytes.fromhex(entry["evidence_key_hex"]), _previous(entry),
+                        str(entry.get("revoked", "")))
         Ed25519PublicKey.from_public_bytes(device.public)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{file}: not a registry entry ({error!r}); enrol the site again: "

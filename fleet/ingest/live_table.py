@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import zlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.core.live_dictionary import FORMAT, MESSAGE_BYTES_MAX, WORDS
@@ -60,14 +61,16 @@ def rows(figures: LiveFigures | None, name: str) -> list[LiveFigures]:
 class LiveTable:
     """One Live per gateway, and a way to wait for the next change."""
 
-    def __init__(self) -> None:
+    def __init__(self, refuses: Callable[[str], bool] = lambda _cabinet: False) -> None:
+        """refuses: whether nothing is taken from a cabinet any more (it is revoked)."""
+        self._refuses = refuses
         self._rows: dict[str, Live] = {}
         self._changed = asyncio.Event()
         self.refused = 0
 
     def take(self, sender: str, payload: bytes, arrived_s: float, arrived_ms: int) -> bool:
         """Keep a gateway's message if it is one; return whether it was."""
-        figures = parse(payload, sender)
+        figures = None if self._refuses(sender) else parse(payload, sender)
         if figures is None or (sender not in self._rows and len(self._rows) >= DEVICES_MAX):
             self.refused += 1
             return False

@@ -20,6 +20,7 @@ import aiomqtt
 from paho.mqtt.reasoncodes import ReasonCode
 
 from fleet import clock
+from fleet.authority.downlink import LOOK_S, Sender
 from fleet.ingest.ingest import Desk, Message
 from fleet.ingest.live_table import LiveTable
 from fleet.settings import Settings
@@ -73,8 +74,11 @@ def _code(granted: int | ReasonCode) -> int:
 class Receiver:
     """Keeps a connection to the broker and feeds the desk with what waits."""
 
-    def __init__(self, settings: Settings, desk: Desk, live: LiveTable) -> None:
+    def __init__(self, settings: Settings, desk: Desk, live: LiveTable,
+                 downlink: Sender | None = None) -> None:
+        """downlink: says which message each cabinet is to have; None: nothing is sent."""
         self._settings, self._desk, self._live = settings, desk, live
+        self._downlink, self.look_s = downlink, LOOK_S
         # One thread owns the store's connection: the page stays alive while it commits.
         self._thread = ThreadPoolExecutor(1, "admission")
         self.connected = False
@@ -127,7 +131,8 @@ class Receiver:
             for device, receipt in await self._on_thread(self._desk.receipts):
                 await self._publish(client, device, receipt)
             waiting: asyncio.Queue[Message] = asyncio.Queue(QUEUE_MAX)
-            await together(self._hear(client, waiting), self._admit(client, waiting))
+            await together(self._hear(client, waiting), self._admit(client, waiting),
+                           self._send_down(client))
 
     async def _hear(self, client: aiomqtt.Client, waiting: asyncio.Queue[Message]) -> None:
         """Sort what comes; while `waiting` is full, the client's own queue fills."""
@@ -148,6 +153,19 @@ class Receiver:
                 messages.append(waiting.get_nowait())
             await self._take(client, messages)
             self._live.notify()
+
+    async def _send_down(self, client: aiomqtt.Client) -> None:
+        """Keep each cabinet's message in its retained topic; an empty one withdraws it."""
+        published: dict[str, bytes] = {}
+        while self._downlink is not None:
+            current = await asyncio.to_thread(self._downlink.current, clock.now())
+            for cabinet, message in current.items():
+                if published.get(cabinet) != message:
+                    await client.publish(f"wp/1/{cabinet}/down", message, qos=1, retain=True)
+                    heed_stop()
+            published = current
+            await asyncio.sleep(self.look_s)
+        await asyncio.Event().wait()
 
     async def _take(self, client: aiomqtt.Client, messages: Sequence[Message]) -> None:
         try:

@@ -110,7 +110,7 @@ class Reader:
 
     def __init__(self, data: Path) -> None:
         """Raises ReportError when there is no store yet."""
-        path = data / FILE
+        self.data, path = data, data / FILE
         if not path.is_file():
             raise ReportError(say("refusal.no_store", path=path, data=data))
         with damage.named(data):
@@ -257,6 +257,12 @@ class Reader:
         return [gap for gap in gaps
                 if (gap.utc_ms if gap.from_ms is None else gap.from_ms) < to_ms
                 and (gap.utc_ms if gap.to_ms is None else gap.to_ms) > from_ms]
+
+    def event_bodies(self, device: str, kind: int) -> list[list[object]]:
+        """Return the bodies of a cabinet's events of one kind, oldest first."""
+        rows = self._link.execute("SELECT body FROM events WHERE device = ? AND kind = ? "
+                                  "ORDER BY utc_ms, seq", (device, kind))
+        return [list(cbor.decode(body)) for body, in rows]
 
     def journals(self, device: str) -> list[JournalRow]:
         """Return how each journal of a cabinet stands, in order of arrival."""

@@ -41,11 +41,12 @@ STOP = 9            # [why]
 ALARM = 10          # [name, detail]
 DEVICE = 11         # [stream, state, detail]
 METER_SWAP = 12     # [stream, old serial, new serial, [[position, old end, new start], ...]]
+DOWNLINK = 13       # [number, action, outcome, detail]: what became of a message of the fleet
 
 EVENT_NAMES = {
     BOOT: "boot", GAP: "gap", TORN: "torn", CLOCK: "clock", CONFIG: "config",
     IO_ERROR: "io-error", LOGIN: "login", COARSENED: "coarsened", STOP: "stop",
-    ALARM: "alarm", DEVICE: "device", METER_SWAP: "meter-swap",
+    ALARM: "alarm", DEVICE: "device", METER_SWAP: "meter-swap", DOWNLINK: "downlink",
 }
 
 BODY_BYTES_MAX = 8192       # encoded body of one event; a site descriptor is the largest

@@ -3,7 +3,7 @@
 Every connection is a new Client, since a used one would send old messages after new ones.
 Nothing here ends the service: no connection means waiting longer (jittered exponential
 back-off), a refusal is reported with its next step.  What goes out: evidence_lane.py and
-live_lane.py; what comes in: receipts.py.
+live_lane.py; what comes in: receipts.py and downlink.py.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from gateway.config.values import UplinkSettings
 from gateway.core.errors import ConfigError, Offline, UplinkError
 from gateway.core.journal.outbox import Outbox
 from gateway.delivery.broker_errors import FOREIGN, check_granted, translate
+from gateway.delivery.downlink import Downlink
 from gateway.delivery.evidence_lane import WINDOW, EvidenceLane
 from gateway.delivery.live_lane import Figures, LiveLane, no_figures
 from gateway.delivery.mqtt import Client, aiomqtt
@@ -59,6 +60,8 @@ class Uplink:
         self.evidence = EvidenceLane(cabinet, writer, self._patience.resend_ms)
         self.live = LiveLane(self.clock.seconds(settings.live_s))
         self._receipts = Receipts(verifier, writer, self.evidence, self.session)
+        self._downlink = Downlink(cabinet, settings, verifier, writer,
+                                  self._receipts.alarms)
         self._publisher = Publisher(
             cabinet, self._patience.publish_s,
             Pace(settings.cap_kbit_s, settings.backlog_percent, self.clock.real_s()), self.clock)
@@ -90,7 +93,7 @@ class Uplink:
     def counts(self) -> dict[str, int]:
         """Connections, batches, bytes and receipts since the start."""
         return {"connects": self.session.connects, **self.evidence.counts, **self.live.counts,
-                **self._receipts.counts}
+                **self._receipts.counts, **self._downlink.counts}
 
     async def run(self, beat: Beat = no_beat, figures: Figures = no_figures) -> None:
         """Keep connecting and sending until cancelled.  figures: gives the live message."""
@@ -134,9 +137,11 @@ class Uplink:
 
     async def _serve(self, figures: Figures, beat: Beat) -> None:
         async with self._client() as client:
-            topic = self._publisher.topic("receipt")
-            granted = await client.subscribe(topic, qos=1, timeout=self._patience.connect_s)
-            check_granted(granted or (), topic)
+            topic, down = self._publisher.topic("receipt"), self._publisher.topic("down")
+            granted = await client.subscribe([(topic, 1), (down, 1)],
+                                             timeout=self._patience.connect_s)
+            # A broker of a former version has no rule for the downlink: evidence goes on.
+            check_granted((granted or ())[:1], topic)
             heed_stop()
             self.session.connected()
             self._publisher.use(client, beat)
@@ -154,7 +159,11 @@ class Uplink:
 
     async def _receive(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
-            if isinstance(message.payload, bytes | bytearray):
+            if not isinstance(message.payload, bytes | bytearray):
+                continue
+            if message.topic.value.endswith("/down"):
+                await self._downlink.take(bytes(message.payload))
+            else:
                 await self.take_receipt(bytes(message.payload))
 
     async def _renewal(self) -> None:

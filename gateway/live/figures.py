@@ -6,7 +6,7 @@ is older than three intervals: missing is not zero and not the last value either
 """
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.config.values import Cabinet, Device
@@ -15,6 +15,7 @@ from gateway.core.codec import cbor
 from gateway.core.reading import (
     CLOCK_UNKNOWN,
     NO_REPLY,
+    NOT_ASKED,
     REASON_NAMES,
     Absent,
     ClockState,
@@ -29,6 +30,7 @@ from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.live import LiveNode, live_figures
 from gateway.ledger.site import SiteInterval, read_site
 from gateway.live.battery_checkpoint import keep
+from gateway.live.limit_watch import LimitWatch
 from gateway.timekeeping.clock import rfc3339
 from gateway.timekeeping.holdover import CRYSTAL
 
@@ -61,6 +63,7 @@ class Board:
         self.latest: dict[int, Scan] = {}
         self._before: dict[int, Scan] = {}
         self._good_ms: dict[int, int] = {}
+        self._why: dict[int, int] = {}      # of the newest scan for which it was asked in vain
         self._climates = [stream.device for stream in cabinet.schema
                           if {"temperature", "humidity"} <= _names(stream)]
 
@@ -72,6 +75,8 @@ class Board:
             self.latest[scan.stream] = scan
             if any(not isinstance(value, Absent) for value in scan.values):
                 self._good_ms[scan.stream] = scan.ticks_ms
+            else:
+                self._note_why(scan)
 
     def value(self, device: str, name: str, now_ms: int, item: str = "") -> float | None:
         """Return a value in its measurand's unit, CT ratio applied; None if not known now."""
@@ -106,9 +111,13 @@ class Board:
             return False, "stale", age_s
         if good_ms == scan.ticks_ms:
             return True, "", age_s
+        return False, REASON_NAMES.get(self._why.get(stream, NOT_ASKED), "unknown"), age_s
+
+    def _note_why(self, scan: Scan) -> None:
+        """Keep why a device gave nothing: that it is asked rarely since does not say it."""
         first = scan.values[0] if scan.values else Absent(NO_REPLY)
-        reason = first.reason if isinstance(first, Absent) else 0
-        return False, REASON_NAMES.get(reason, "unknown"), age_s
+        if isinstance(first, Absent) and first.reason != NOT_ASKED:
+            self._why[scan.stream] = first.reason
 
     def temperature_c(self, now_ms: int) -> float | None:
         """Return the air temperature furthest from a crystal's 25 degC, None if none is read."""
@@ -141,10 +150,15 @@ class Live:
         """factors: the pinned set of the site.  opening: the battery's content carried over a
         restart, None to assume it from the first state of charge.  board: of the cabinet."""
         self.cabinet, self.factors = cabinet, factors
-        self.board = board or Board(cabinet)
+        self.board, self.limits = board or Board(cabinet), LimitWatch(cabinet)
         self._site = read_site(cbor.decode(cabinet.descriptor))
         self._books = Books(self._site, factors, Options(opening=opening))
         self._booked_ms: int | None = None
+
+    def take(self, scans: Sequence[Scan]) -> None:
+        """Take committed scans, oldest first."""
+        self.board.take(scans)
+        self.limits.take(scans)
 
     def powers_w(self, now_ms: int) -> dict[str, float | None]:
         """Return power by role: grid import +, battery discharge +, sources and loads +.

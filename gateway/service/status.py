@@ -13,6 +13,7 @@ from typing import Any
 from gateway.config.values import Cabinet
 from gateway.core.journal.policy import READ_ONLY, UNREADABLE
 from gateway.live.battery_checkpoint import STATUS_BYTES_MAX
+from gateway.polling import trouble
 from gateway.service import liveness
 from gateway.service.receipt_age import FINE
 
@@ -32,8 +33,15 @@ NEXT = {
                     "python -m gateway check cabinet.toml says what the journal's folder needs",
     "not-responding": "look at journalctl -u wattproof-gateway; the watchdog restarts it",
     "device-lost": "check the named devices: power, address, wiring",
+    "device-refuses": "the named devices answer, but only refuse (their lines say how): check "
+                      "profile, address (unit, path) and the device's own settings",
+    "device-garbled": "answers of the named devices arrive damaged: check baud rate, parity, "
+                      "cable and termination, and that no address is used twice",
+    "device-empty": "the named devices answer without any value: check the profile",
     "device-wrong": "another device answers than the profile says, nothing of it is recorded: "
                     "check profile, address and wiring",
+    "rated-exceeded": "a meter counts more than its rated_w allows, and that energy is not "
+                      "counted: correct rated_w in cabinet.toml, or look at the named meter",
     "bus-fault": "check the named ports and cables",
     "uplink-offline": "wait, data are safe on flash; if it lasts: network and broker",
     "uplink-unanswered": "wait, data are safe on flash; if it lasts: fleet, broker's access list",
@@ -62,6 +70,9 @@ WAIT = frozenset({"ok", "starting", "uplink-offline", "uplink-unanswered", "catc
                   "clock-unknown"})
 BAD = frozenset(NEXT) - WAIT
 Status = Mapping[str, Any]      # as JSON: docs/operations.md explains the keys
+# how a device is lost (gateway/polling/trouble.py) -> word
+LOST_WORDS = {trouble.SILENT: "device-lost", trouble.REFUSES: "device-refuses",
+              trouble.GARBLED: "device-garbled", trouble.EMPTY: "device-empty"}
 ALARMS = ("receipt-fork", "receipt-ahead")      # of the uplink, until the next start
 
 
@@ -83,8 +94,12 @@ def words(status: Status) -> list[str]:
         found.append(status["uplink"]["receipts_word"])
     if any(bus.get("fault") for bus in status.get("buses", ())):
         found.append("bus-fault")
-    if any(device.get("state") == "lost" for device in status.get("devices", ())):
-        found.append("device-lost")
+    lost = {device.get("trouble") for device in status.get("devices", ())
+            if device.get("state") == "lost"}
+    found += [word for word in LOST_WORDS.values() if word in {
+        LOST_WORDS.get(str(trouble), "device-lost") for trouble in lost}]
+    if status.get("above_limit"):
+        found.append("rated-exceeded")
     if any(device.get("state") == "wrong" for device in status.get("devices", ())):
         found.append("device-wrong")
     if status.get("clock", {}).get("source") == "unknown":
@@ -213,6 +228,9 @@ def _details(status: Status) -> list[str]:
     lines += [f"bus       {bus['name']:<16} scans {bus['scans']:<8} skipped {bus['skipped']:<6} "
               f"missed {bus['missed_slots']:<5} crashes {bus['crashes']}  {bus['fault']}".rstrip()
               for bus in status["buses"]]
+    lines += [f"limit     {one['device']:<16} {one['set_aside_wh']:,.0f} Wh not counted: above "
+              f"rated_w = {one['rated_w']} W plus 5 %, at up to {one['power_w_max']:,} W"
+              for one in status.get("above_limit", ())]
     lines += [f"device    {device['name']:<16} {device['state']:<7} "
               f"{device['error']}".rstrip()[:100] for device in status["devices"]]
     return lines

@@ -259,3 +259,23 @@ class FlashStore:
         if error.errno == errno.EROFS:
             self.close()                # another file system may be mounted over this one by now
         return StoreError(f"{what} {self._path / name}: {error.strerror}", error.errno or 0)
+
+
+def replace_synced(path: Path, content: bytes) -> None:
+    """Replace a small file outside the journal; return when it is on the medium.
+
+    After a power cut the file is the old or the new one.  Raises OSError.
+    """
+    draft = path.with_name(path.name + ".new")
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        os.write(file, content)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    os.replace(draft, path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

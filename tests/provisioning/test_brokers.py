@@ -12,6 +12,7 @@ import sys
 import aiomqtt
 import pytest
 
+from fleet.__main__ import main as fleet
 from provisioning import parts
 from tests.provisioning.test_request import NOW, PARTS
 from tests.support import one_site as create
@@ -30,24 +31,38 @@ def free_port():
         return probe.getsockname()[1]
 
 
+@contextlib.contextmanager
+def broker(program, folder):
+    """Run a broker in the folder of a site's broker files."""
+    with (folder.parent / "broker.log").open("ab") as log:
+        process = subprocess.Popen(program, cwd=folder / "broker",
+                                   env={**os.environ, "PYTHONPATH": str(ROOT)},
+                                   stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
 @pytest.fixture(params=[MOSQUITTO, AMQTT], ids=["mosquitto", "amqtt"])
-def running(request, tmp_path):
-    """Yield (folder, port) of a site whose broker runs."""
+def made(request, tmp_path):
+    """Return (program, folder, port) of a site and its broker, which does not run yet."""
     program = [need("mosquitto"), *MOSQUITTO] if request.param is MOSQUITTO else AMQTT
     need_module("amqtt")
     port = free_port()
     text = PARTS.replace("18883", str(port)).replace("broker.example", "127.0.0.1")
     (tmp_path / "parts.toml").write_text(text)
     create.site(parts.load(tmp_path / "parts.toml"), tmp_path / "site", NOW)
-    with (tmp_path / "broker.log").open("wb") as log:
-        process = subprocess.Popen(program, cwd=tmp_path / "site/broker",
-                                   env={**os.environ, "PYTHONPATH": str(ROOT)},
-                                   stdout=log, stderr=log)
-    try:
-        yield tmp_path / "site", port
-    finally:
-        process.terminate()
-        process.wait(10)
+    return program, tmp_path / "site", port
+
+
+@pytest.fixture
+def running(made):
+    """Yield (folder, port) of a site whose broker runs."""
+    program, folder, port = made
+    with broker(program, folder):
+        yield folder, port
 
 
 NAMES = {"fleet/client": "fleet", "keys/tls": "shop-1", None: "nobody"}
@@ -65,11 +80,11 @@ def client(folder, port, name, identifier=None):
                           identifier=identifier or NAMES[name])
 
 
-async def connected(stack, folder, port, name):
+async def connected(stack, folder, port, name, identifier=None):
     """Return a client inside `stack` once the broker, which may still start, takes it."""
     for _ in range(80):
         with contextlib.suppress(aiomqtt.MqttError):
-            return await stack.enter_async_context(client(folder, port, name))
+            return await stack.enter_async_context(client(folder, port, name, identifier))
         await asyncio.sleep(0.1)
     raise AssertionError((folder.parent / "broker.log").read_text())
 
@@ -151,3 +166,25 @@ async def test_without_a_certificate_there_is_no_connection(running):
     with pytest.raises(aiomqtt.MqttError):
         async with client(folder, port, None):
             raise AssertionError("a stranger came in")
+
+
+async def publish(with_client, topic):
+    """Connect and publish once; raises MqttError if the broker does not take it."""
+    async with with_client as session:
+        await session.publish(topic, b"x", qos=1)
+
+
+async def test_a_revoked_cabinet_is_refused_and_the_others_are_not(made, tmp_path):
+    program, folder, port = made
+    second = make_cabinet(tmp_path / "second", cabinet="shop-2")
+    create.join(second, folder / create.FLEET, NOW)
+    with broker(program, folder):
+        async with contextlib.AsyncExitStack() as stack:
+            await connected(stack, second, port, "keys/tls", "shop-2")
+    assert fleet(["revoke", "shop-2", "--data", str(folder / create.FLEET)]) == 0
+    with broker(program, folder):
+        async with contextlib.AsyncExitStack() as stack:
+            await connected(stack, folder, port, "keys/tls")
+            await connected(stack, folder, port, "fleet/client")
+        with pytest.raises(aiomqtt.MqttError):
+            await publish(client(second, port, "keys/tls", "shop-2"), "wp/1/shop-2/up")

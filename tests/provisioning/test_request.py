@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from gateway.core.evidence import enrolment
+from gateway.ledger.factors import factors
 from provisioning.__main__ import main
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
@@ -121,6 +122,7 @@ def test_a_new_cabinet_replaces_no_key(site, capsys):
 
 def test_the_simulators_endpoints_make_a_site_too(tmp_path):
     (tmp_path / "endpoints.json").write_text(json.dumps({
+        "site": {"off_grid": True},
         "buses": [{"name": "pv", "transport": "tcp", "protocol": "modbus",
                    "host": "127.0.0.1", "port": 1502}],
         "devices": [{"name": "pv", "bus": "pv", "unit": 1, "profile": "sunspec-generic",
@@ -133,6 +135,16 @@ def test_the_simulators_endpoints_make_a_site_too(tmp_path):
     assert cabinet["site"]["cabinet"] == "corner-1"
     assert cabinet["clock"]["speed"] == 60
     assert "truth" not in cabinet and "ct_ratio" not in cabinet["device"][0]
+
+
+def test_a_factor_file_is_found_from_the_parts(tmp_path):
+    (tmp_path / "own.toml").write_text(
+        (factors.DATA / "de-2024-direct-duck-1.toml").read_text())
+    (tmp_path / "parts.toml").write_text(PARTS.replace(
+        'id = "de-2024-direct-duck-1"', 'file = "own.toml"'))
+    assert run("request", "--parts", tmp_path / "parts.toml", "--out", tmp_path / "site") == 0
+    written = tomllib.loads((tmp_path / "site/cabinet.toml").read_text())["factors"]["file"]
+    assert written == str(tmp_path / "own.toml")
 
 
 MISTAKES = (

@@ -1,8 +1,8 @@
 """A real gateway process on flash that is read-only, belongs to somebody else, or cannot be read.
 
-The disk is a tmpfs of its own, mounted read-only and writable again; files are given to another user
-and back while the gateway runs as one without root's rights over them.  Needs root.  What is promised: docs/operations.md,
-"Flash that is not written or read".
+The disk is a tmpfs of its own, mounted read-only and writable again; files are given to another
+user and back while the gateway runs as one without root's rights over them.  Needs root.  What is
+promised: docs/operations.md, "Flash that is not written or read".
 """
 
 import json

@@ -12,7 +12,7 @@ from gateway.core.record import (
 
 
 def test_event_kinds_have_the_numbers_that_stand_in_signed_batches():
-    assert sorted(EVENT_NAMES) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+    assert sorted(EVENT_NAMES) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
     assert EVENT_NAMES[1] == "boot" and EVENT_NAMES[2] == "gap" and EVENT_NAMES[8] == "coarsened"
 
 

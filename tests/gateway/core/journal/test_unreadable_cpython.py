@@ -1,6 +1,7 @@
 """A start whose files cannot be read for now: no journal begins, nothing is called lost.
 
-In memory, with the refusals of a store injected; real processes: tests/system/test_refused_flash.py.
+In memory, with the refusals of a store injected; with real processes: tests/system/
+test_refused_flash.py.
 """
 
 import itertools
