@@ -27,6 +27,7 @@ from gateway.delivery.uplink import SILENT_S, Uplink
 from gateway.ledger.factors import factors
 from gateway.live import battery_checkpoint
 from gateway.live.figures import Board, Live, Moment, source_name
+from gateway.polling import identity
 from gateway.polling.line import Line
 from gateway.polling.poller import BusPoller
 from gateway.polling.unit import Timeout, Unit
@@ -106,21 +107,23 @@ class Gateway:
             return new, retention(new)
 
         def go_on(waiting: Journal) -> tuple[Journal, Room] | None:
-            found = standby.go_on(waiting)
-            if found is None:
-                return None
-            self._declare_absences(found)
-            return found, retention(found)
+            found = standby.go_on(waiting, self._declare)
+            return None if found is None else (found, retention(found))
         return Writer(journal, self.clock, Rules(
             settings.loss_window_s, settings.batch_minutes, sealer), retention(journal),
             Succession(successor, go_on))
 
-    def _declare_absences(self, journal: Journal) -> None:
-        """Declare in a journal that could not be read at the start what is declared there."""
+    def _declare(self, journal: Journal) -> None:
+        """Declare in a journal that could not be read at the start what is declared there: each
+        device's absence, and meters that were exchanged meanwhile."""
         self.clock.raise_floor(known_utc_ms(self.store))
-        last_read = last_read_utc_ms(journal)
+        last_read, serials = last_read_utc_ms(journal), Serials(self.store).known
         for poller in self.pollers.values():
-            for event in poller.absences(last_read):
+            events = poller.absences(last_read)
+            for unit in poller.units:
+                events += identity.found_later(unit, serials.get(unit.name, ""))
+                unit.serial = unit.serial or serials.get(unit.name, "")
+            for event in events:
                 journal.append_event(event.ticks_ms, event.kind, event.body)
 
     def _poller(self, bus: BusConfig, last_read: Mapping[str, int]) -> BusPoller:

@@ -58,6 +58,11 @@ def tmpfs(place: Path, kib: int) -> Iterator[Path]:
         yield place
 
 
+def remount(place: Path, how: str) -> None:
+    """Mount what is mounted at a place another way: "ro" or "rw"."""
+    _run(need("mount"), "-o", f"remount,{how}", str(place))
+
+
 @contextmanager
 def _mounted(place: Path, *what: str) -> Iterator[None]:
     place.mkdir(exist_ok=True)

@@ -19,9 +19,10 @@ from gateway import app
 from gateway.aio.keep_alive import Progress
 from gateway.config.values import UplinkSettings
 from gateway.core.codec import cbor
-from gateway.core.errors import BadFrame, FormatError, NoReply
+from gateway.core.errors import BadFrame, FormatError, NoReply, StoreError
 from gateway.core.evidence import batch, receipt
 from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.successor import Standby
 from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Absent, Point, Scan, Stream
 from gateway.delivery.uplink import Uplink
 from gateway.polling.poller import BusPoller, Line
@@ -31,9 +32,10 @@ from gateway.signer import Signer, Verifier
 from gateway.storage.deflate import deflate
 from gateway.storage.restart import known_utc_ms, last_read_utc_ms
 from gateway.storage.retention import Limits, Room
+from gateway.storage.succession import Succession
 from gateway.storage.writer import Rules, Writer
 from gateway.timekeeping.clock import Clock, Sources
-from tests.support.memory_store import MemoryStore
+from tests.support.memory_store import EACCES, EROFS, MemoryStore
 from tests.support.power_cut_images import DAMAGE, image_after_cut
 from tests.support.sim_coarse import SimBatches
 from tests.support.sim_truth import ORIGIN_S, Witness
@@ -104,10 +106,23 @@ class Wall:
 
 
 class Flash(MemoryStore):
-    """MemoryStore as one life after the other holds it; life: who may use it now."""
+    """MemoryStore as one life after the other holds it; refused: by a mount or an owner, "write" or
+    "read" (which takes writing along)."""
 
     def __init__(self, machine, image):
         super().__init__(image, machine.before_op)
+        self._machine = machine
+
+    def read(self, name, offset, count):
+        """Read, unless that is refused."""
+        if self._machine.refused == "read":
+            raise StoreError(f"{name}: refused", EACCES)
+        return super().read(name, offset, count)
+
+    def _step(self, operation, name):
+        if self._machine.refused:
+            raise StoreError(f"{operation} {name}: refused", EROFS)
+        super()._step(operation, name)
 
     def close(self):
         """Nothing is open."""
@@ -120,17 +135,30 @@ class SimJournal(Journal):
         """Let a life's witness hear of everything from now on."""
         self.life, self.witness = life, life.machine.witness
         self.world, self.batches.life = life.world, life
+        self.held = []          # (number in RAM, scan, when): of a journal that waits for its files
 
     def append_scan(self, ticks_ms, stream, values):
         """Append and note."""
         seq = super().append_scan(ticks_ms, stream, values)
         if seq:
-            scan = Scan(stream, ticks_ms, tuple(values))
-            self.witness.scan(seq, scan, self.life.start_s + ticks_ms / 1000)
+            noted = seq, Scan(stream, ticks_ms, tuple(values)), self.life.start_s + ticks_ms / 1000
+            if self.is_waiting:
+                self.held.append(noted)
+            else:
+                self.witness.scan(*noted)
         return seq
+
+    def take_over(self, waiting):
+        """Take over what waited; its scans have their numbers only now."""
+        before = self.last_seq
+        super().take_over(waiting)
+        for seq, scan, at_s in self.life.writer.journal.held:
+            self.witness.scan(before + seq, scan, at_s)
 
     def commit(self):
         """Commit and note."""
+        if self.is_waiting:
+            return super().commit()
         self.world.point("commit.before", self.life)
         self.witness.appended = max(self.witness.appended, self.last_seq)
         durable = super().commit()
@@ -254,20 +282,37 @@ class Life(app.Gateway):
         self.start_s = self.world.now()
         self.store = machine.flash
         self.clock = Clock(None, machine.wall.sources(), known_utc_ms(self.store))
-        journal = SimJournal.open(self.store, Opening(
+        self.standby = Standby(self.store, Opening(
             NAME, SCHEMA, machine.config_hash, machine.descriptor, app.SOFTWARE,
             machine.random16, self.clock.state(), self.clock.ticks_ms()),
-            SEGMENT_BYTES, RAM_BYTES, SimBatches)
-        machine.witness.recovered(journal)
-        journal.attach(self)
-        self.world.note("boot", journal.boot, journal.durable_seq, machine.wall.mode)
-        sealer = Sealer(machine.signer.kid, machine.signer.sign, deflate, batch.CODEC_DEFLATE)
-        self.room = Room(journal, self.store, KEEP_BYTES, sealer,
-                         Limits(machine.config_hash, machine.descriptor))
-        self.writer = Writer(journal, self.clock, Rules(10, 15, sealer), self.room)
+            SimBatches, SEGMENT_BYTES, RAM_BYTES)
+        journal = self.standby.open(SimJournal)
+        self._found(journal)
+        self.sealer = Sealer(machine.signer.kid, machine.signer.sign, deflate, batch.CODEC_DEFLATE)
+        self.writer = Writer(journal, self.clock, Rules(10, 15, self.sealer),
+                             self._retention(journal), Succession(None, self._go_on))
         self.uplink = SimUplink(NAME, machine.settings, self.writer, machine.verifier)
         self.uplink.life = self
         self._build(journal)
+
+    def _found(self, journal):
+        """Hold a start to what was promised, as soon as the files can be read."""
+        journal.attach(self)
+        if not journal.is_waiting:
+            self.machine.witness.recovered(journal)
+        self.world.note("boot", journal.boot, journal.durable_seq, self.machine.wall.mode)
+
+    def _go_on(self, waiting):
+        def declare(journal):
+            self._found(journal)
+            self._declare(journal)
+        found = self.standby.go_on(waiting, declare)
+        self.machine.went_on += found is not None
+        return found and (found, self._retention(found))
+
+    def _retention(self, journal):
+        return Room(journal, self.store, KEEP_BYTES, self.sealer,
+                    Limits(self.machine.config_hash, self.machine.descriptor))
 
     def _build(self, journal):
         bus = self.machine.bus
@@ -317,7 +362,8 @@ class Machine:
             journal=SimpleNamespace(interval_s=interval_s), status_file=folder / "status.json")
         self.flash = Flash(self, {})
         self.life, self.powered = None, True
-        self.lives = self.cuts = 0
+        self.lives = self.cuts = self.went_on = 0
+        self.refused = ""               # of the flash: "write" or "read"
         self.genuine = {}              # bytes that came as a receipt -> Receipt or None
 
     def before_op(self, store, operation):

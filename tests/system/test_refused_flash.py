@@ -137,11 +137,6 @@ def live_and_die(cabinet):
     return bytes.fromhex(journal_id), cabinet.witnessed()
 
 
-def mount(cabinet, how):
-    """Mount the journal's disk another way."""
-    subprocess.run([need("mount"), "-o", f"remount,{how}", str(cabinet.journal)], check=True)
-
-
 def held_to_everything(cabinet, journal_id, durable):
     """One journal, numbers without a hole or a second use, each device's absence declared once,
     nothing called lost."""
@@ -163,7 +158,7 @@ def held_to_everything(cabinet, journal_id, durable):
 def test_a_start_on_a_read_only_disk_goes_on_in_the_old_journal_and_writes_after_the_remount(
         cabinet):
     journal_id, durable = live_and_die(cabinet)
-    mount(cabinet, "ro")
+    loop_disk.remount(cabinet.journal, "ro")
     before = {path.name: path.read_bytes() for path in cabinet.journal.iterdir()}
     cabinet.start()
     cabinet.until(lambda: cabinet.status()["journal"]["unwritten"] > 100)
@@ -174,7 +169,7 @@ def test_a_start_on_a_read_only_disk_goes_on_in_the_old_journal_and_writes_after
     words, code = cabinet.told()
     assert "journal-read-only" in words and "ok" not in words and code == 1
     assert {path.name: path.read_bytes() for path in cabinet.journal.iterdir()} == before
-    mount(cabinet, "rw")
+    loop_disk.remount(cabinet.journal, "rw")
     cabinet.until(lambda: "flash takes records again" in cabinet.log.read_text())
     assert cabinet.end() == 0
     assert "journal-read-only" in held_to_everything(cabinet, journal_id, durable)
@@ -234,7 +229,7 @@ def test_a_cursor_that_cannot_be_read_only_means_that_everything_is_sent_again(c
 
 def test_records_that_flash_never_took_are_counted_at_the_stop_which_ends_with_code_1(cabinet):
     cabinet.give(OWN)
-    mount(cabinet, "ro")
+    loop_disk.remount(cabinet.journal, "ro")
     checked = cabinet.command("check", str(cabinet.path))
     assert checked.returncode == 1
     assert f"{cabinet.journal}: cannot be written: Read-only file system; next:" in checked.stderr

@@ -13,7 +13,7 @@ from gateway.core.codec.crc import crc32
 from gateway.core.errors import Corrupt, FormatError, JournalError, StoreError
 from gateway.core.evidence import batch, chain
 from gateway.core.journal.number_ranges import Runs
-from gateway.core.journal.policy import REFUSED
+from gateway.core.journal.policy import REFUSED, WHOLE
 from gateway.core.record import SEQ_MAX
 from gateway.core.types import TYPE_CHECKING
 
@@ -189,13 +189,20 @@ class Batches:
         ahead = list(numbers[at:at + count]) + list(numbers[:count])
         for number in ahead[:min(count, len(numbers))]:
             self._scrubbed = number
-            try:
-                self._read_patiently(number)
-            except JournalError:
-                if number not in self._damaged:
-                    self._damaged[number] = True
-                    bad.append(number)
+            if number not in self._damaged and self._is_bad(number):
+                self._damaged[number] = True
+                bad.append(number)
         return bad
+
+    def _is_bad(self, number: int) -> bool:
+        """Return whether a batch went bad; one that is refused now is whole."""
+        try:
+            self._read_patiently(number)
+        except StoreError as error:
+            return error.errno not in WHOLE
+        except JournalError:
+            return True
+        return False
 
     def held_bytes(self) -> int:
         """Return the bytes that the batches take on flash, in whole blocks."""

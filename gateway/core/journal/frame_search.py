@@ -15,6 +15,7 @@ from gateway.core.codec import columns, frame
 from gateway.core.codec.column_block import sheet_of
 from gateway.core.errors import FormatError, StoreError
 from gateway.core.journal import segment, tail
+from gateway.core.journal.policy import WHOLE
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -215,13 +216,18 @@ def bare(piece: Piece) -> Piece:
 
 
 def columns_of(tail_files: tail.Tail, piece: Piece) -> bytes | None:
-    """Return the columns of a Piece, None if they cannot be read."""
+    """Return the columns of a Piece, None if they cannot be read.  Raises StoreError for a file
+    that is whole and refused."""
     if piece.columns is not None:
         return piece.columns
     try:
         payload = tail_files.read(piece.place)
         return None if payload is None else segment.decode_block(payload).columns
-    except (StoreError, FormatError):
+    except StoreError as error:
+        if error.errno in WHOLE:
+            raise
+        return None
+    except FormatError:
         return None
 
 

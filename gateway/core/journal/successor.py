@@ -91,13 +91,16 @@ class Standby:
         except StoreError as error:
             return kind(self._opening, self._closed(error), self._sizes[1])
 
-    def go_on(self, waiting: Journal) -> Journal | None:
+    def go_on(self, waiting: Journal, declare: "Callable[[Journal], None] | None" = None
+              ) -> Journal | None:
         """Return the journal on the store with all that waited for it, None if it still cannot be
-        read.  waiting: must not be used any more then."""
+        read.  waiting: must not be used any more then.  declare: appends what comes before it."""
         try:
             journal = self._open(waiting.__class__)
         except StoreError:
             return None
+        if declare is not None:
+            declare(journal)
         journal.take_over(waiting.hand_over())
         return journal
 

@@ -12,7 +12,7 @@ from gateway.core import record
 from gateway.core.errors import Bug, StoreError, Unreadable
 from gateway.core.evidence import batch
 from gateway.core.evidence.receipt import Receipt
-from gateway.core.journal import policy
+from gateway.core.journal import frame_search, policy, unsealed
 from gateway.core.journal.batch_files import Batches
 from gateway.core.journal.journal import Journal
 from gateway.core.journal.outbox import Outbox
@@ -332,6 +332,44 @@ def test_a_full_disk_stays_a_full_disk():
     journal = standby(store).open()
     journal.commit()
     assert (journal.state, journal.is_waiting) == ("full", False)
+
+
+# Refused while it runs: nothing is called damaged or lost.
+
+def test_batches_that_are_refused_to_the_scrub_are_not_called_damaged():
+    world = life()
+    for errno, bad in ((EACCES, []), (EMFILE, []), (EIO, [1, 2])):
+        world.store.read_fault = Fault(errno=errno)
+        assert world.journal.scrub() == bad
+
+
+@pytest.mark.parametrize(("errno", "lost"), [(EACCES, 0), (EIO, 1)])
+def test_what_a_start_found_is_written_again_later_if_it_is_refused_now(errno, lost, monkeypatch):
+    monkeypatch.setattr(frame_search, "COLUMNS_BYTES", 0)       # a tail too long to keep in RAM
+    world = life()
+    store = again(world)
+    journal = open_journal(store)
+    store.read_fault = Fault(errno=errno)
+    for _ in range(10):
+        journal.commit()
+        journal.seal(SEALER)
+    assert (journal.stats()["lost_pieces"] > 0) == bool(lost)
+    store.read_fault = None
+    journal.commit()
+    kept = [item.seq for _, item in journal.replay() if item.seq <= len(world.appended)]
+    assert len(kept) == (0 if lost else len(world.appended) - world.journal.sealed_seq)
+
+
+@pytest.mark.parametrize(("errno", "lost"), [(EACCES, False), (EIO, True)])
+def test_a_piece_that_is_refused_to_the_seal_is_sealed_later(errno, lost, monkeypatch):
+    monkeypatch.setattr(unsealed, "KEPT_READINGS", 0)           # what is sealed is read from flash
+    world = life()
+    journal = world.journal
+    world.store.read_fault = Fault(errno=errno)
+    for _ in range(10):
+        journal.seal(SEALER)
+    world.store.read_fault = None
+    assert (journal.stats()["lost_pieces"] > 0) == lost
 
 
 # The table.
