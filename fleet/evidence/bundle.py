@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from fleet.transparency.proofs import Signer
+from fleet.transparency.proofs import ReceiptSigner
 from gateway.core.codec import cbor, cose
 
 FORMAT = "wattproof-evidence-1"
@@ -34,7 +34,7 @@ class Subject(NamedTuple):
     simulated: bool = False
 
 
-class Papers(NamedTuple):
+class BundleContents(NamedTuple):
     """What stands in the contents as it is; heads: by size, consistency: of each head but the
     last."""
 
@@ -47,7 +47,7 @@ class Papers(NamedTuple):
     receipts: list[bytes]
 
 
-class Proven(NamedTuple):
+class ProvenBatch(NamedTuple):
     """One batch with its proof; about: (device, journal, number, first_seq, last_seq)."""
 
     about: tuple[str, bytes, int, int, int]
@@ -55,10 +55,11 @@ class Proven(NamedTuple):
     receipt: bytes
 
 
-def write(subject: Subject, papers: Papers, batches: Iterable[Proven], signer: Signer) -> bytes:
+def write(subject: Subject, papers: BundleContents, batches: Iterable[ProvenBatch],
+          signer: ReceiptSigner) -> bytes:
     """Return the bundle; the batches may come in any order.
 
-    Of one number the whole batch stands before a coarsened one that ends with it.
+    Of one number the whole batch stands before a downsampled one that ends with it.
     """
     ordered = sorted(batches, key=lambda one: (*one.about[:3], -one.about[3]))
     parts = [part for one in ordered for part in (one.sealed, one.receipt)]

@@ -15,7 +15,8 @@ def add_clocks(connection: sqlite3.Connection) -> None:
     for column in ("offset_ms", "source"):
         connection.execute(f"ALTER TABLE batches ADD COLUMN {column} INTEGER")
     connection.execute("ALTER TABLE clocks ADD COLUMN number INTEGER NOT NULL DEFAULT 0")
-    rows = connection.execute("SELECT id, sealed FROM batches WHERE reduced = 1 AND whole IS NULL")
+    rows = connection.execute(
+        "SELECT id, sealed FROM batches WHERE rolled_up = 1 AND whole IS NULL")
     for batch_id, sealed in rows.fetchall():
         clock = _own_clock(sealed) or _boot_clock(connection, batch_id)
         if clock is not None:
@@ -35,6 +36,6 @@ def _own_clock(sealed: bytes) -> ClockState | None:
 def _boot_clock(connection: sqlite3.Connection, batch_id: int) -> ClockState | None:
     row = connection.execute(
         "SELECT c.source, c.anchor_ticks_ms, c.anchor_utc_ms, c.uncertainty_ms FROM clocks c JOIN "
-        "batches b ON c.device = b.device AND c.journal = b.journal AND c.boot = b.boot "
+        "batches b ON c.cabinet = b.cabinet AND c.journal = b.journal AND c.boot = b.boot "
         "WHERE b.id = ?", (batch_id,)).fetchone()
     return ClockState(*row) if row else None

@@ -14,7 +14,7 @@ from gateway.core.event import Event
 from gateway.core.journal.outbox import Outbox
 from gateway.core.record import ALARM
 from gateway.storage.restart import BATCH_LOST, declared_lost, lost_in
-from gateway.storage.writer import Writer
+from gateway.storage.writer import JournalWriter
 
 LOG = logging.getLogger("wattproof.uplink")
 
@@ -22,7 +22,7 @@ LOG = logging.getLogger("wattproof.uplink")
 class LostBatches:
     """Of one journal.  declared: numbers that are known to be lost."""
 
-    def __init__(self, writer: Writer, outbox: Outbox) -> None:
+    def __init__(self, writer: JournalWriter, outbox: Outbox) -> None:
         """outbox: of the writer's journal."""
         self._writer, self._outbox = writer, outbox
         self.declared: set[int] = set()

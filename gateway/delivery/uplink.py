@@ -1,6 +1,6 @@
 """The uplink over MQTT: sealed batches up, signed receipts down, live figures beside them.
 
-Every connection is a new Client, since a used one would send old messages after new ones.
+Every connection is a new MqttClient, since a used one would send old messages after new ones.
 Nothing here ends the service: no connection means waiting longer (jittered exponential
 back-off), a refusal is reported with its next step.  What goes out: evidence_lane.py and
 live_lane.py; what comes in: receipts.py and downlink.py.
@@ -13,8 +13,8 @@ import socket
 from typing import NamedTuple
 
 from gateway.aio.keep_alive import Beat, Service, keep_alive, no_beat
-from gateway.aio.task_group import heed_stop, together
-from gateway.aio.wakeup import Flag
+from gateway.aio.task_group import raise_if_cancelled, run_until_first_failure
+from gateway.aio.wakeup import Wakeup
 from gateway.config.values import UplinkSettings
 from gateway.core.errors import ConfigError, Offline, UplinkError
 from gateway.core.journal.outbox import Outbox
@@ -22,13 +22,13 @@ from gateway.delivery.broker_errors import FOREIGN, check_granted, translate
 from gateway.delivery.downlink import Downlink
 from gateway.delivery.evidence_lane import WINDOW, EvidenceLane
 from gateway.delivery.live_lane import Figures, LiveLane, no_figures
-from gateway.delivery.mqtt import Client, aiomqtt
+from gateway.delivery.mqtt import MqttClient, aiomqtt
 from gateway.delivery.publisher import Publisher
 from gateway.delivery.rate_limit import Pace
 from gateway.delivery.receipts import Receipts
 from gateway.delivery.session import Session
 from gateway.signer import Verifier
-from gateway.storage.writer import Writer
+from gateway.storage.writer import JournalWriter
 from gateway.tls import tls_context
 
 LOG = logging.getLogger("wattproof.uplink")
@@ -51,7 +51,7 @@ class Patience(NamedTuple):
 class Uplink:
     """Keeps one connection to the broker and lets the lanes use it."""
 
-    def __init__(self, cabinet: str, settings: UplinkSettings, writer: Writer,
+    def __init__(self, cabinet: str, settings: UplinkSettings, writer: JournalWriter,
                  verifier: Verifier, patience: Patience | None = None) -> None:
         """cabinet: device id, also the name in the topics.  Nothing is connected yet."""
         self.settings, self.clock = settings, writer.clock
@@ -65,7 +65,7 @@ class Uplink:
         self._publisher = Publisher(
             cabinet, self._patience.publish_s,
             Pace(settings.cap_kbit_s, settings.backlog_percent, self.clock.real_s()), self.clock)
-        self._files_changed = Flag()
+        self._files_changed = Wakeup()
         writer.subscribe(self.evidence.note)
         writer.subscribe(self.live.note)
 
@@ -142,15 +142,16 @@ class Uplink:
                                              timeout=self._patience.connect_s)
             # A broker of a former version has no rule for the downlink: evidence goes on.
             check_granted((granted or ())[:1], topic)
-            heed_stop()
+            raise_if_cancelled()
             self.session.connected()
             self._publisher.use(client, beat)
             self._files_changed.clear()
-            await together(self._receive(client), self.evidence.run(self._publisher, self.session),
-                           self.live.run(self._publisher, figures), self._renewal())
+            await run_until_first_failure(self._receive(client),
+                                          self.evidence.run(self._publisher, self.session),
+                                          self.live.run(self._publisher, figures), self._renewal())
 
     def _client(self) -> aiomqtt.Client:
-        return Client(
+        return MqttClient(
             self.settings.host, self.settings.port, identifier=self._cabinet,
             tls_context=tls_context(self.settings, self.clock.certificate_floor_ms()),
             clean_session=True, timeout=self._patience.connect_s,
@@ -169,12 +170,12 @@ class Uplink:
     async def _renewal(self) -> None:
         """End the connection when its files are to be read again."""
         while not await self._files_changed.wait(SILENT_S):
-            heed_stop()
+            raise_if_cancelled()
         raise Offline("its files are read again")
 
     def _lost(self, error: Exception) -> None:
         """Note why there is no connection; a crash is raised on, to be logged."""
-        self.outbox.link_lost()
+        self.outbox.session_lost()
         if not isinstance(error, UplinkError):
             self.session.lost(Offline(f"crashed: {error}"))
             raise error

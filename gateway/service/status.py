@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.config.values import Cabinet
+from gateway.config.values import CabinetSettings
 from gateway.core.journal.policy import READ_ONLY, UNREADABLE
 from gateway.live.battery_checkpoint import STATUS_BYTES_MAX
 from gateway.polling import trouble
@@ -76,7 +76,7 @@ LOST_WORDS = {trouble.SILENT: "device-lost", trouble.REFUSES: "device-refuses",
 ALARMS = ("receipt-fork", "receipt-ahead")      # of the uplink, until the next start
 
 
-def words(status: Status) -> list[str]:
+def conditions(status: Status) -> list[str]:
     """Return the words that describe a status, worst first; ["ok"] if there is nothing."""
     journal = status.get("journal", {})
     if status.get("state") == "stopped":
@@ -120,7 +120,7 @@ def _flash_words(journal: Status) -> list[str]:
     return found + ["flash-full"] if journal.get("reserve") == "spent" else found
 
 
-def read(cabinet: Cabinet, unix_s: float, up_s: float | None = None,
+def read(cabinet: CabinetSettings, unix_s: float, up_s: float | None = None,
          proc: Path = liveness.PROC) -> Status:
     """Return the status of a cabinet; without a living process or a fresh file one that says why.
 
@@ -154,7 +154,7 @@ def _is_alive(status: Status, pid: int, proc: Path) -> bool:
     return bool(mark) and status.get("process_mark", mark) == mark
 
 
-def _without_file(cabinet: Cabinet, proc: Path, detail: str) -> dict[str, object]:
+def _without_file(cabinet: CabinetSettings, proc: Path, detail: str) -> dict[str, object]:
     """Return what can be said when no status file speaks for a living process."""
     pid = liveness.holder(cabinet.journal.directory, proc)
     if not pid:

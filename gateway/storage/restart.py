@@ -92,7 +92,7 @@ def lost_in(records: Iterable[ScanRecord | EventRecord]) -> set[str]:
 def _newest_batches(journal: Journal) -> Iterator[bytes]:
     """Yield sealed bytes, newest first: a life too short for a poll leaves events only.  Batches
     that cannot be read are left out; they do not count as looked at."""
-    waiting: bytes | None = journal.unsure_batch()
+    waiting: bytes | None = journal.unconfirmed_batch()
     if waiting is not None:
         yield waiting
     looked_at = 0

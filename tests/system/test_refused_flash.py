@@ -97,7 +97,7 @@ class Cabinet:
 
     def view(self):
         """Return the journal as it lies on flash."""
-        return inspect.look(self.journal, config.load(self.path).site.cabinet)
+        return inspect.open_view(self.journal, config.load(self.path).site.cabinet)
 
     def records(self):
         """Return (journal ids, every sealed record in order)."""

@@ -18,7 +18,7 @@ from gateway.core.journal import tail
 from gateway.core.journal.cursor import Cursor
 from gateway.core.journal.journal import RAM_BYTES, Journal
 from gateway.core.journal.recovery import Recovered
-from gateway.core.journal.segment import Sealed
+from gateway.core.journal.segment import SealedMark
 from gateway.core.journal.tail import SEGMENT_BYTES, Tail
 from gateway.core.types import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from gateway.core.journal.batch_files import Batches
     from gateway.core.journal.frame_search import Declared
-    from gateway.core.journal.journal import Opening
+    from gateway.core.journal.journal import JournalOpening
     from gateway.core.types import FileStore
 
 
@@ -77,7 +77,7 @@ class ClosedStore:
 class Standby:
     """Opens the journal of one store, now or later."""
 
-    def __init__(self, store: "FileStore", opening: "Opening",
+    def __init__(self, store: "FileStore", opening: "JournalOpening",
                  batches: "Callable[[FileStore, bytes, Iterable[str]], Batches]",
                  segment_bytes: int = SEGMENT_BYTES, ram_bytes: int = RAM_BYTES) -> None:
         """opening: of this start.  batches, segment_bytes, ram_bytes: as for Journal.open."""
@@ -109,18 +109,18 @@ class Standby:
 
     def _closed(self, error: StoreError) -> Recovered:
         """Return the Recovered of a store of which nothing can be known."""
-        store, nothing, device = ClosedStore(error), b"", self._opening.device
+        store, nothing, cabinet = ClosedStore(error), b"", self._opening.cabinet
         return Recovered(
             journal_id=nothing, boot=-1, last_seq=0,
-            sealed=Sealed(0, 0, chain.start(device, nothing)), config_hash=None, clean=True,
+            sealed=SealedMark(0, 0, chain.start(cabinet, nothing)), config_hash=None, clean=True,
             pieces=[], mark=None, cursor=Cursor(store, []),
             batches=self._batches(store, bytes(16), []),
-            tail=Tail(store, (device, nothing), 0, self._sizes[0]), unsure=None, events=[])
+            tail=Tail(store, (cabinet, nothing), 0, self._sizes[0]), unconfirmed=None, events=[])
 
 
-def open_beside(old: Journal, opening: "Opening", events: "list[Declared]",
-                batches: "Callable[[FileStore, bytes, Iterable[str]], Batches]",
-                segment_bytes: int) -> Journal:
+def open_successor(old: Journal, opening: "JournalOpening", events: "list[Declared]",
+                   batches: "Callable[[FileStore, bytes, Iterable[str]], Batches]",
+                   segment_bytes: int) -> Journal:
     """Return an empty Journal with a random id; nothing is written yet.  Raises StoreError.
 
     old: the Journal that ends.  events: list of (kind, body) to declare first.  batches,
@@ -128,13 +128,13 @@ def open_beside(old: Journal, opening: "Opening", events: "list[Declared]",
     """
     store, journal_id = old.batches.store, opening.random16()
     names = sorted(store.list())
-    writer = tail.Tail(store, (opening.device, journal_id), 0, segment_bytes)
+    writer = tail.Tail(store, (opening.cabinet, journal_id), 0, segment_bytes)
     for name in names:
-        if tail.is_slot(name):
+        if tail.is_segment_file(name):
             writer.reserve(name)
     found = Recovered(
         journal_id=journal_id, boot=old.boot, last_seq=0,
-        sealed=Sealed(0, 0, chain.start(opening.device, journal_id)), config_hash=None,
+        sealed=SealedMark(0, 0, chain.start(opening.cabinet, journal_id)), config_hash=None,
         clean=True, pieces=[], mark=None, cursor=Cursor(store, names),
-        batches=batches(store, journal_id, names), tail=writer, unsure=None, events=events)
+        batches=batches(store, journal_id, names), tail=writer, unconfirmed=None, events=events)
     return Journal(opening, found)

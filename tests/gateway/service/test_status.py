@@ -39,13 +39,14 @@ def test_each_trouble_has_its_word():
             ({"devices": [{"state": "lost", "trouble": "garbled"}]}, "device-garbled"),
             ({"devices": [{"state": "lost", "trouble": "empty"}]}, "device-empty"),
             ({"clock": {"source": "unknown"}}, "clock-unknown")):
-        assert status.words(FINE | change) == [word]
+        assert status.conditions(FINE | change) == [word]
 
 
 def test_a_stop_that_lost_records_says_so():
     stopped = FINE | {"state": "stopped", "journal": {"state": "read-only", "unwritten": 7}}
-    assert status.words(stopped) == ["stopped", "records-lost"]
-    assert status.words(FINE | {"state": "stopped", "journal": {"unwritten": 0}}) == ["stopped"]
+    assert status.conditions(stopped) == ["stopped", "records-lost"]
+    assert status.conditions(FINE
+                             | {"state": "stopped", "journal": {"unwritten": 0}}) == ["stopped"]
 
 
 def test_while_a_journal_cannot_be_read_nothing_is_said_of_what_the_fleet_has():
@@ -54,7 +55,8 @@ def test_while_a_journal_cannot_be_read_nothing_is_said_of_what_the_fleet_has():
 
 
 def test_troubles_add_up_worst_first():
-    both = status.words(FINE | {"uplink": {"state": "offline"}, "devices": [{"state": "lost"}]})
+    both = status.conditions(FINE
+                             | {"uplink": {"state": "offline"}, "devices": [{"state": "lost"}]})
     assert both == ["uplink-offline", "device-lost"]
 
 

@@ -362,7 +362,7 @@ def test_what_a_start_found_is_written_again_later_if_it_is_refused_now(errno, l
 
 @pytest.mark.parametrize(("errno", "lost"), [(EACCES, False), (EIO, True)])
 def test_a_piece_that_is_refused_to_the_seal_is_sealed_later(errno, lost, monkeypatch):
-    monkeypatch.setattr(unsealed, "KEPT_READINGS", 0)           # what is sealed is read from flash
+    monkeypatch.setattr(unsealed, "READINGS_IN_RAM_MAX", 0)  # what is sealed is read from flash
     world = life()
     journal = world.journal
     world.store.read_fault = Fault(errno=errno)
