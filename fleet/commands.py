@@ -184,7 +184,7 @@ def verify(arguments: argparse.Namespace) -> int:
     lines = [say("verify.journal", cabinet=one.cabinet, journal=one.journal, records=one.records,
                  first=one.first_seq, last=one.last_seq, batches=one.batches,
                  receipted=one.low_water) for one in checked]
-    lines += [say("verify.revoked", cabinet=one.cabinet, time=one.revoked)
+    lines += [say("verify.revoked", cabinet=one.id, time=one.revoked)
               for one in sites[arguments.site] if one.revoked]
     lines += [say("verify.note", cabinet=note.cabinet, journal=note.journal.hex(),
                   incident=describe_incident(note)) for note in notes]

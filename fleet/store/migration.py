@@ -6,6 +6,17 @@ from gateway.core.errors import WattproofError
 from gateway.core.evidence import downsampled
 from gateway.core.reading import CLOCK_UNKNOWN, ClockState
 
+RENAMED = (("device", "cabinet"), ("link", "chain_hash"), ("place", "position"),
+           ("reduced", "rolled_up"))
+
+
+def rename_columns(connection: sqlite3.Connection, table: str) -> None:
+    """Give the columns of a store before version 6 the names they have now."""
+    columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+    for old, new in RENAMED:
+        if old in columns:
+            connection.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+
 
 def add_clocks(connection: sqlite3.Connection) -> None:
     """Give each batch of a store before version 5 the clock it was rolled up with.

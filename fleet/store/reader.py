@@ -11,7 +11,7 @@ from fleet.errors import ReportError
 from fleet.formats import event_bodies
 from fleet.formats.values import CLOCK_STEP_MS, BatchClock, CounterPart
 from fleet.store import damage
-from fleet.store.connection import FILE, connect
+from fleet.store.connection import FILE, VERSION, connect
 from fleet.store.incidents import Incident, Incidents
 from fleet.texts import say
 from gateway.core import interval, record
@@ -117,6 +117,9 @@ class StoreReader:
             self._connection = connect(path, read_only=True)
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
             self._connection.execute("SELECT count(*) FROM meta")
+        if version < VERSION:
+            self._connection.close()
+            raise ReportError(say("refusal.older_store", path=path, data=data))
 
     def close(self) -> None:
         """Give the connection back."""
