@@ -19,11 +19,11 @@ from gateway import app
 from gateway.aio.keep_alive import Progress
 from gateway.config.values import UplinkSettings
 from gateway.core.codec import cbor
-from gateway.core.errors import BadFrame, FormatError, NoReply, StoreError
+from gateway.core.errors import BadFrame, FormatError, NoReply
 from gateway.core.evidence import batch, receipt
-from gateway.core.journal.journal import Journal, JournalOpening, Sealer
+from gateway.core.journal.journal import JournalOpening, Sealer
 from gateway.core.journal.successor import Standby
-from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Absent, Point, Scan, Stream
+from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Absent, Point, Stream
 from gateway.delivery.uplink import Uplink
 from gateway.polling.poller import BusLine, BusPoller
 from gateway.polling.unit import PolledUnit, Timeout
@@ -35,9 +35,9 @@ from gateway.storage.retention import CounterLimits, Retention
 from gateway.storage.succession import Succession
 from gateway.storage.writer import JournalWriter, WriteRules
 from gateway.timekeeping.clock import Clock, Sources
-from tests.support.memory_store import EACCES, EROFS, MemoryStore
 from tests.support.power_cut_images import DAMAGE, image_after_cut
 from tests.support.sim_coarse import SimBatches
+from tests.support.sim_journal import Flash, SimJournal
 from tests.support.sim_truth import ORIGIN_S, Witness
 
 NAME = "cab-1"
@@ -103,97 +103,6 @@ class Wall:
     def sources(self):
         """Return what gateway.clock reads."""
         return Sources(self.read, self._world.now, self.knowledge)
-
-
-class Flash(MemoryStore):
-    """MemoryStore as one life after the other holds it; refused: by a mount or an owner, "write" or
-    "read" (which takes writing along)."""
-
-    def __init__(self, machine, image):
-        super().__init__(image, machine.before_op)
-        self._machine = machine
-
-    def read(self, name, offset, count):
-        """Read, unless that is refused."""
-        if self._machine.refused == "read":
-            raise StoreError(f"{name}: refused", EACCES)
-        return super().read(name, offset, count)
-
-    def _step(self, operation, name):
-        if self._machine.refused:
-            raise StoreError(f"{operation} {name}: refused", EROFS)
-        super()._step(operation, name)
-
-    def close(self):
-        """Nothing is open."""
-
-
-class SimJournal(Journal):
-    """The real journal; each promise is told to the witness, each step is a place to fail."""
-
-    def attach(self, life):
-        """Let a life's witness hear of everything from now on."""
-        self.life, self.witness = life, life.machine.witness
-        self.world, self.batches.life = life.world, life
-        self.held = []          # (number in RAM, scan, when): of a journal that waits for its files
-
-    def append_scan(self, ticks_ms, stream, values):
-        """Append and note."""
-        seq = super().append_scan(ticks_ms, stream, values)
-        if seq:
-            noted = seq, Scan(stream, ticks_ms, tuple(values)), self.life.start_s + ticks_ms / 1000
-            if self.is_waiting:
-                self.held.append(noted)
-            else:
-                self.witness.scan(*noted)
-        return seq
-
-    def take_over(self, waiting):
-        """Take over what waited; its scans have their numbers only now."""
-        before = self.last_seq
-        super().take_over(waiting)
-        for seq, scan, at_s in self.life.writer.journal.held:
-            self.witness.scan(before + seq, scan, at_s)
-
-    def commit(self):
-        """Commit and note."""
-        if self.is_waiting:
-            return super().commit()
-        self.world.point("commit.before", self.life)
-        self.witness.appended = max(self.witness.appended, self.last_seq)
-        durable = super().commit()
-        self.witness.committed(self)
-        self.world.note("commit", durable)
-        self.world.point("commit.after", self.life)
-        return durable
-
-    def seal(self, sealer):
-        """Seal and note."""
-        self.world.point("seal.before", self.life)
-        number = super().seal(sealer)
-        if number is not None:
-            self.witness.sealed(number, self.read_batch(number))
-            self.world.sealed(number, self.sealed_seq)
-            self.world.point("seal.after", self.life)
-        return number
-
-    def acknowledge(self, seq, now_ms, epoch=None, receipt=b""):
-        """Move the cursor and hold it to the receipts."""
-        self.world.point("cursor.before", self.life)
-        moved = super().acknowledge(seq, now_ms, epoch, receipt)
-        self.witness.acknowledged(self)
-        self.world.note("cursor", self.acknowledged_seq, self.epoch)
-        self.world.point("cursor.after", self.life)
-        return moved
-
-    def trim(self, keep_bytes):
-        """Trim; nothing may go that no receipt covers."""
-        dropped = super().trim(keep_bytes)
-        for number in dropped:
-            last_seq = self.witness.batches[number].content.last_seq
-            if last_seq > self.witness.receipt_max:
-                self.world.fail("I1", f"batch {number} was deleted without a receipt")
-        return dropped
 
 
 class Transaction:

@@ -61,7 +61,8 @@ def test_a_living_process_with_a_fresh_file_says_what_it_wrote(cabinet, tmp_path
 
 
 @pytest.mark.parametrize(("processes", "why"), [
-    ([], "gone"), ([(77, 501, "S")], "another process has its number"), ([(77, 500, "Z")], "ended")])
+    ([], "gone"), ([(77, 501, "S")], "another process has its number"),
+    ([(77, 500, "Z")], "ended")])
 def test_a_process_that_is_gone_is_told_at_once_however_fresh_the_file(cabinet, tmp_path,
                                                                         processes, why):
     write(cabinet)
@@ -94,7 +95,8 @@ def test_without_a_file_the_lock_on_the_journal_says_that_a_gateway_runs(cabinet
     lock = lock_of(cabinet.journal.directory, 78)
     young = proc(tmp_path / "young", [(78, 99_000, "S")], [lock])
     assert told(cabinet, young)[0] == ["starting"]
-    old = proc(tmp_path / "old", [(78, 500, "S")], ["2: POSIX  ADVISORY  READ 1 08:01:7 0 EOF", lock])
+    other = "2: POSIX  ADVISORY  READ 1 08:01:7 0 EOF"
+    old = proc(tmp_path / "old", [(78, 500, "S")], [other, lock])
     words, detail = told(cabinet, old)
     assert words == ["status-not-written"] and "process 78 has the journal open" in detail
     write(cabinet)                              # the file of the run before

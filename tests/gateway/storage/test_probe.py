@@ -27,8 +27,8 @@ def test_a_folder_that_is_not_there_yet_is_not_made(tmp_path):
 def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "a").write_text("")
     (fault,) = probe(tmp_path / "a" / "journal")
-    assert fault == f"journal folder {tmp_path / 'a'}: is no folder; next: move the file away that " \
-                    "stands on the way"
+    assert fault == (f"journal folder {tmp_path / 'a'}: is no folder; next: move the file away "
+                     "that stands on the way")
     assert any("Not a directory" in one for one in probe(tmp_path / "a"))
 
 
