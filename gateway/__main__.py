@@ -10,7 +10,7 @@ from pathlib import Path
 from gateway.aio import cli, log_limit
 from gateway.config import load as config
 from gateway.service import status
-from gateway.storage.probe import probe
+from gateway.storage.folder_check import folder_faults
 from gateway.timekeeping.clock import system_sources
 
 EXAMPLES = """\
@@ -115,7 +115,7 @@ def _check(arguments: argparse.Namespace) -> int:
             cli.say_error("wattproof-gateway", config.report(arguments.file, mistakes), "")
         return cli.PERSON
     cabinet = config.load(arguments.file)
-    faults = probe(cabinet.journal.directory)
+    faults = folder_faults(cabinet.journal.directory)
     if faults:
         if arguments.json:
             cli.show(arguments, {"file": str(arguments.file), "mistakes": [

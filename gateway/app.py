@@ -38,7 +38,7 @@ from gateway.service.receipt_age import ReceiptAge
 from gateway.signer import EvidenceSigner, Verifier
 from gateway.storage import cpython_fast_paths, succession
 from gateway.storage.deflate import deflate
-from gateway.storage.probe import probe
+from gateway.storage.folder_check import folder_faults
 from gateway.storage.restart import known_utc_ms, last_read_utc_ms
 from gateway.storage.retention import CounterLimits, Retention
 from gateway.storage.serials import Serials
@@ -66,7 +66,7 @@ class Gateway:
             cabinet.uplink.receipt_key)
         tls_context(cabinet.uplink)                 # stop now if the files do not fit
         self.cabinet, self.store = cabinet, FlashStore(cabinet.journal.directory)
-        for fault in probe(cabinet.journal.directory):
+        for fault in folder_faults(cabinet.journal.directory):
             LOG.error("%s; the gateway runs all the same and keeps records in memory", fault)
         latest_figures = LatestFigures(cabinet)
         self.clock = Clock(cabinet.scale, floor_ms=known_utc_ms(self.store),

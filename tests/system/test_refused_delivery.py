@@ -143,7 +143,7 @@ def test_a_batch_that_rotted_is_told_once_however_often_the_gateway_starts(tmp_p
         await cabinet.run(1)
         assert cabinet.lane.outbox.acknowledged_seq == cabinet.journal.sealed_seq
         lost, = [one for one in fleet.store.incidents.all(CABINET) if one.kind == LOST]
-        assert (lost.place, lost.count) == ("2", 1)
+        assert (lost.position, lost.count) == ("2", 1)
     world(tmp_path, story)
 
 

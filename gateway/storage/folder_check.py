@@ -1,6 +1,6 @@
 """Can this process keep a journal in a folder?  Tried, not guessed, and leaving nothing behind.
 
-    for fault in probe(Path("/var/lib/wattproof/journal")): ...
+    for fault in folder_faults(Path("/var/lib/wattproof/journal")): ...
 
 Works beside a running gateway: its one file has a name that no journal uses.
 """
@@ -26,7 +26,7 @@ NEXT = {
 }
 
 
-def probe(folder: Path) -> list[str]:
+def folder_faults(folder: Path) -> list[str]:
     """Return what keeps this process from using a journal's folder, each with the next step; []
     if nothing does."""
     try:
@@ -51,7 +51,7 @@ def _could_make(folder: Path) -> list[str]:
 
 def _tried(folder: Path) -> list[str]:
     """Make, write and delete a file; it is on the medium when the write returns."""
-    path = folder / f"probe-{os.getpid()}"
+    path = folder / f"check-{os.getpid()}"
     try:
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_DSYNC | os.O_CLOEXEC,
                          0o640)
