@@ -15,6 +15,7 @@ from pathlib import Path
 
 from drivers.links import BusConfig, open_link
 from gateway.aio.keep_alive import Beat, Progress, Service, keep_alive, pause
+from gateway.config.build import with_serials
 from gateway.config.values import CabinetSettings
 from gateway.core.event import Committed, JournalBegun
 from gateway.core.evidence.batch import CODEC_DEFLATE
@@ -65,14 +66,15 @@ class Gateway:
         signer, verifier = EvidenceSigner.load(cabinet.evidence_key), Verifier.load(
             cabinet.uplink.receipt_key)
         tls_context(cabinet.uplink)                 # stop now if the files do not fit
-        self.cabinet, self.store = cabinet, FlashStore(cabinet.journal.directory)
+        self.store = FlashStore(cabinet.journal.directory)
         for fault in folder_faults(cabinet.journal.directory):
             LOG.error("%s; the gateway runs all the same and keeps records in memory", fault)
+        self.cabinet = cabinet = with_serials(cabinet, Serials(self.store).known)
         latest_figures = LatestFigures(cabinet)
         self.clock = Clock(cabinet.scale, floor_ms=known_utc_ms(self.store),
                            temperature_c=latest_figures.temperature_c)
         self.live = LiveSite(cabinet, factors.load(cabinet.factors), battery_checkpoint.read(
-            cabinet.status_file, cabinet.config_hash.hex(), self.clock.state(),
+            cabinet.status_file, cabinet.configured_hash.hex(), self.clock.state(),
             self.clock.ticks_ms()), latest_figures)
         standby = Standby(self.store, self._opening(), DownsampledBatches)
         journal = standby.open()
@@ -97,9 +99,9 @@ class Gateway:
 
     def _writer(self, journal: Journal, standby: Standby, sealer: Sealer) -> JournalWriter:
         settings = self.cabinet.journal
-        known = CounterLimits(self.cabinet.config_hash, self.cabinet.descriptor)
 
         def retention(of: Journal) -> Retention:
+            known = CounterLimits(self.cabinet.config_hash, self.cabinet.descriptor)
             return Retention(of, self.store, settings.keep_mib * MIB, sealer, known)
 
         def successor(old: Journal, low_water: int) -> tuple[Journal, Retention]:
@@ -107,6 +109,8 @@ class Gateway:
             return new, retention(new)
 
         def go_on(waiting: Journal) -> tuple[Journal, Retention] | None:
+            self.cabinet = with_serials(self.cabinet, Serials(self.store).known)
+            standby.configure(self.cabinet.config_hash, self.cabinet.descriptor)
             found = standby.go_on(waiting, self._declare)
             return None if found is None else (found, retention(found))
         return JournalWriter(journal, self.clock, WriteRules(
@@ -178,7 +182,9 @@ class Gateway:
         await writer
         Serials(self.store).keep(self._serials())
         await self.uplink.drained(self.drain_s)
-        self.writer.finish()
+        if self.writer.finish():            # the uplink raised an alarm meanwhile
+            await self.uplink.drained(self.drain_s)
+            self.writer.finish()
         outbox = self.uplink.outbox
         stopped = stopping.ended(self.writer.journal, outbox.acknowledged_seq, outbox.waiting())
         LOG.log(logging.ERROR if stopped.lost else logging.INFO, "%s", stopping.text(stopped))
@@ -241,6 +247,7 @@ class Gateway:
             "software": SOFTWARE, "written_unix_s": round(self.clock.unix_s(), 3),
             "written_up_s": round(self.clock.real_s(), 3),
             "cabinet": self.cabinet.site.cabinet, "config": self.cabinet.config_hash.hex(),
+            "configured": self.cabinet.configured_hash.hex(),
             "clock": {"utc": rfc3339(self.clock.utc_ms()) if known else None,
                       "source": source_name(clock),
                       "uncertainty_s": clock.uncertainty_ms / 1000},

@@ -4,12 +4,15 @@ The same report gives the same bytes: no time of printing, no random names.
 """
 
 from fleet.reporting import above_limit, rendering, text
-from fleet.reporting.content import Report
+from fleet.reporting.content import Report, SwapRegister
 from fleet.reporting.report_charts import charts
 from fleet.texts import say
 
 QUALITIES = ("measured", "estimated", "missing")
 FACTORS = ("scope", "basis", "zone")
+
+NO_REGISTER: SwapRegister = {"measurand": text.NONE, "item": "", "unit": "", "old_end": None,
+                         "new_start": None}
 
 Row = tuple[str, ...]
 
@@ -22,7 +25,7 @@ def render(report: Report) -> str:
         "workloads": _workloads(report), "meters": _meters(report),
         "quality": _quality(report), "evidence": _evidence(report),
         "warnings": above_limit.notes(report["meters"]),
-        "method": _method(report), "gaps": _gaps(report)})
+        "method": _method(report), "swaps": _swaps(report), "gaps": _gaps(report)})
 
 
 def _energy(report: Report) -> list[Row]:
@@ -89,6 +92,14 @@ def _gaps(report: Report) -> list[Row]:
     return [(gap["device"] or say("report.whole_cabinet"),
              gap["from"] or say("report.start_unknown"), gap["to"], gap["reason"])
             for gap in report["evidence"]["gap_list"]]
+
+
+def _swaps(report: Report) -> list[Row]:
+    return [(swap["device"], swap["old_serial"], swap["new_serial"],
+             swap["from"] or say("report.start_unknown"), swap["to"], one["measurand"],
+             text.figure(one["old_end"], 3, one["unit"]), text.figure(one["new_start"], 3,
+                                                                      one["unit"]))
+            for swap in report["meter_swaps"] for one in swap["registers"] or [NO_REGISTER]]
 
 
 def _method(report: Report) -> list[Row]:

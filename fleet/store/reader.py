@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from fleet.errors import ReportError
 from fleet.formats import event_bodies
-from fleet.formats.values import CLOCK_STEP_MS, BatchClock, CounterPart
-from fleet.store import damage
+from fleet.formats.values import CLOCK_STEP_MS, BatchClock, CounterPart, MeterSwap
+from fleet.store import damage, meter_swaps
 from fleet.store.connection import FILE, VERSION, connect
 from fleet.store.incidents import Incident, Incidents
 from fleet.texts import say
@@ -197,6 +197,12 @@ class StoreReader:
             "BETWEEN ? AND ?", (channel, journal, boot, older.part.first_ms - older.clock.offset_ms,
                                 newer.part.first_ms - newer.clock.offset_ms))
         return [_counter_part(row) for row in rows]
+
+    def meter_swaps(self, cabinet: str, from_ms: int, to_ms: int) -> list[MeterSwap]:
+        """Return the meter swaps that decide a counter from from_ms to to_ms: those inside, and
+        as far around as readings are spread."""
+        return list(meter_swaps.between(self._connection, cabinet, from_ms - interval.SPREAD_MS_MAX,
+                                        to_ms + interval.SPREAD_MS_MAX))
 
     def means(self, channel: int, from_ms: int, to_ms: int) -> dict[int, MeanRow]:
         """Return a gauge by quarter hour."""

@@ -217,9 +217,14 @@ class JournalWriter:
         self._change_clock()
         return True
 
-    def finish(self) -> None:
-        """Write the cursor once more, after the uplink has drained."""
+    def finish(self) -> bool:
+        """Write what came after the STOP event, such as an alarm of the uplink, and the cursor;
+        return whether anything came, so that there is a batch more."""
+        is_late = len(self.waiting) > 0
+        if is_late:
+            self._close()
         self._move_cursor()
+        return is_late
 
     def _rest_s(self) -> float:
         """Return how long to sleep until something is due."""

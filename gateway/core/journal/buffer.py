@@ -135,7 +135,8 @@ class Buffer:
         return waiting + len(self._loose) + dropped
 
     def take_over(self, other: "Buffer") -> None:
-        """Append everything that waits in another buffer, under this one's boot and numbers.
+        """Append everything that waits in another buffer, under this one's boot, configuration and
+        numbers.
 
         other: of the same schema, numbered from 1; it must not be used any more.
         """
@@ -143,7 +144,7 @@ class Buffer:
         other.close_commit()
         before, self.last_seq = self.last_seq, self.last_seq + other.last_seq
         for entry in other.queue:
-            self._enqueue(_renumbered(entry, self.context.boot, before))
+            self._enqueue(_renumbered(entry, self.context, before))
         self.ticks_ms = max(self.ticks_ms, other.ticks_ms)
         self.gaps = other.gaps
 
@@ -238,10 +239,11 @@ class FlashState:
         self._buffer.event(self._buffer.ticks_ms, record.GAP, [-1, None, None, what])
 
 
-def _renumbered(entry: PendingFrame, boot: int, shift: int) -> PendingFrame:
-    """Return an PendingFrame of another boot, with numbers that much higher."""
+def _renumbered(entry: PendingFrame, to: "segment.RecordContext", shift: int) -> PendingFrame:
+    """Return a PendingFrame under the boot and configuration of a context, with numbers that much
+    higher."""
     block, old = segment.decode_block(entry.payload), entry.context
-    context = segment.RecordContext(boot, old.config_hash, old.schema, old.clock, old.software)
+    context = segment.RecordContext(to.boot, to.config_hash, old.schema, old.clock, old.software)
     return make_entry(
         context, entry.commit_seq + shift,
         (block.kind, entry.first_seq + shift, entry.last_seq + shift), entry.readings,

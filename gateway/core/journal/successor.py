@@ -16,7 +16,7 @@ from gateway.core.errors import StoreError
 from gateway.core.evidence import chain
 from gateway.core.journal import tail
 from gateway.core.journal.cursor import Cursor
-from gateway.core.journal.journal import RAM_BYTES, Journal
+from gateway.core.journal.journal import RAM_BYTES, Journal, JournalOpening
 from gateway.core.journal.recovery import Recovered
 from gateway.core.journal.segment import SealedMark
 from gateway.core.journal.tail import SEGMENT_BYTES, Tail
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from gateway.core.journal.batch_files import Batches
     from gateway.core.journal.frame_search import Declared
-    from gateway.core.journal.journal import JournalOpening
     from gateway.core.types import FileStore
 
 
@@ -77,7 +76,7 @@ class ClosedStore:
 class Standby:
     """Opens the journal of one store, now or later."""
 
-    def __init__(self, store: "FileStore", opening: "JournalOpening",
+    def __init__(self, store: "FileStore", opening: JournalOpening,
                  batches: "Callable[[FileStore, bytes, Iterable[str]], Batches]",
                  segment_bytes: int = SEGMENT_BYTES, ram_bytes: int = RAM_BYTES) -> None:
         """opening: of this start.  batches, segment_bytes, ram_bytes: as for Journal.open."""
@@ -90,6 +89,12 @@ class Standby:
             return self._open(kind)
         except StoreError as error:
             return kind(self._opening, self._closed(error), self._sizes[1])
+
+    def configure(self, config_hash: bytes, descriptor: bytes) -> None:
+        """Let the journal begin its boot with a descriptor of which more is known by now."""
+        old = self._opening
+        self._opening = JournalOpening(old.cabinet, old.schema, config_hash, descriptor,
+                                       old.software, old.random16, old.clock, old.ticks_ms)
 
     def go_on(self, waiting: Journal, declare: "Callable[[Journal], None] | None" = None
               ) -> Journal | None:
@@ -118,7 +123,7 @@ class Standby:
             tail=Tail(store, (cabinet, nothing), 0, self._sizes[0]), unconfirmed=None, events=[])
 
 
-def open_successor(old: Journal, opening: "JournalOpening", events: "list[Declared]",
+def open_successor(old: Journal, opening: JournalOpening, events: "list[Declared]",
                    batches: "Callable[[FileStore, bytes, Iterable[str]], Batches]",
                    segment_bytes: int) -> Journal:
     """Return an empty Journal with a random id; nothing is written yet.  Raises StoreError.

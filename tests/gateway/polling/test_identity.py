@@ -65,8 +65,10 @@ def test_an_exchanged_meter_is_said_before_its_first_values_within_an_hour(silen
     assert event.body[:3] == [0, "A1", "B2"]
     assert after.values == (9, 9)
     assert [0, "exchanged", "serial A1 became B2"] in made.events(DEVICE)
-    if silence_s:
-        assert event.body[3] == [[0, 5, 9]]         # the end of the old one, the start of the new
+    assert event.body[3] == [[0, 5, 9]]             # the end of the old one, the start of the new
+    # In a silence: its last reading.  Without one: when its serial number was read last, at the
+    # start, for whatever was read since may be of either.
+    assert event.body[4] == (good(made)[11].ticks_ms if silence_s else good(made)[0].ticks_ms)
 
 
 def test_a_meter_exchanged_while_the_gateway_was_off_is_said_at_the_start():
@@ -76,14 +78,14 @@ def test_a_meter_exchanged_while_the_gateway_was_off_is_said_at_the_start():
         await made.run_for(60)
         return made
     made = run(go())
-    assert made.events(METER_SWAP) == [[0, "A1", "B2", [[0, None, 5]]]]
+    assert made.events(METER_SWAP) == [[0, "A1", "B2", [[0, None, 5]], 0]]
     assert made.units[0].serial == "B2"
 
 
 def test_a_meter_exchanged_before_a_start_that_could_not_read_the_old_serial_is_said_later():
     made = line_of({0: meter("B2")}, (60, {}))          # nothing was known of it
     swap, told = found_later(made.units[0], "A1")
-    assert (swap.kind, swap.body) == (METER_SWAP, [0, "A1", "B2", [[0, None, None]]])
+    assert (swap.kind, swap.body) == (METER_SWAP, [0, "A1", "B2", [[0, None, None]], 0])
     assert (told.kind, told.body) == (DEVICE, [0, "exchanged", "serial A1 became B2"])
     assert swap.ticks_ms == 0                           # before its first scan
     for before in ("", "B2"):

@@ -144,6 +144,21 @@ def test_what_waited_is_one_boot_and_one_context_with_what_comes_after():
     assert len(batch.open_body(mine[0], inflate)[1]) == mine[0].last_seq - mine[0].first_seq + 1
 
 
+def test_what_was_learned_of_the_configuration_meanwhile_holds_for_the_whole_boot():
+    world = life()
+    store = again(world, read_fault=Fault(errno=EACCES))
+    opener = standby(store)
+    waiting = opener.open()
+    feed(waiting, 10)
+    store.read_fault = None
+    opener.configure(b"d" * 32, b"\xa1")
+    journal = opener.go_on(waiting)
+    journal.commit()
+    mine = [(context, item) for context, item in journal.replay() if context.boot == journal.boot]
+    assert {context.config_hash for context, _ in mine} == {b"d" * 32}
+    assert names_of([item for _, item in mine], record.CONFIG) == [[b"d" * 32, b"\xa1"]]
+
+
 def test_a_full_memory_drops_scans_and_declares_them_once_the_journal_is_there():
     world = life()
     store = again(world, read_fault=Fault(errno=EACCES))
