@@ -78,7 +78,7 @@ class StoreError(JournalError):
         self.errno = errno
 
 
-class Unreadable(StoreError):
+class JournalUnreadable(StoreError):
     """Files of a journal are there and cannot be read for now: wait, and begin no other journal."""
 
     code = "unreadable"

@@ -120,5 +120,9 @@ class EvidenceLane:
         if self.silence.unanswered:
             session.silent()
 
+    async def declare_lost(self, numbers: str) -> None:
+        """Put the alarm that batches are lost (a number, or FIRST-LAST)."""
+        await self._losses.declare(numbers)
+
     def _now_ms(self) -> int:
         return int(self._writer.clock.real_s() * 1000)

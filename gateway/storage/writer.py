@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway.aio.keep_alive import Beat, no_beat
+from gateway.core.codec.record import ALARM, CLOCK, DOWNSAMPLED, STOP
 from gateway.core.errors import StoreError
 from gateway.core.event import Committed, Event, JournalBegun, Sealed
 from gateway.core.journal import policy
 from gateway.core.journal.journal import Journal, Sealer
 from gateway.core.journal.outbox import Outbox
 from gateway.core.reading import Scan
-from gateway.core.record import ALARM, CLOCK, DOWNSAMPLED, STOP
 from gateway.storage.flash_trouble import FlashTrouble
 from gateway.storage.input_queue import WAITING_MAX, InputQueue
 from gateway.storage.retention import Retention

@@ -9,7 +9,7 @@ import asyncio
 import pytest
 
 from fleet.store.incidents import GAP, LOST, RESET, RESTORED, UNHELD
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import StoreError
 from gateway.core.evidence import batch
 from gateway.service import stopping

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from gateway.config import load as config
-from gateway.core import record
+from gateway.core.codec import record
+from gateway.core.codec.record import is_event
 from gateway.core.evidence import batch
-from gateway.core.record import is_event
 from gateway.storage import inspect
 from gateway.storage.restart import inflate
 from tests.gateway.test_app import make_cabinet

@@ -2,8 +2,8 @@
 
 In this file: slots, cursor and batches of one directory to one Recovered.  It only reads.
 Whatever is broken, it lets the journal run: what cannot be read is declared and left in place.
-What is whole and only refused now (policy.START) is waited for: `Unreadable`.  Not here: frames
-(frame_search.py) and what goes on from there (journal.py).
+What is whole and only refused now (policy.START) is waited for: `JournalUnreadable`.  Not here:
+frames (frame_search.py) and what goes on from there (journal.py).
 
 A valid batch wins: tail records up to its last sequence are dropped.  What can be read need
 not be on the medium: after a failed sync the kernel calls lost pages clean, and the process
@@ -12,8 +12,8 @@ but for a batch that a later write (cursor or segment header) names.
 """
 
 
-from gateway.core import record
-from gateway.core.errors import StoreError, Unreadable, WattproofError
+from gateway.core.codec import record
+from gateway.core.errors import JournalUnreadable, StoreError, WattproofError
 from gateway.core.evidence import batch, chain
 from gateway.core.journal import cursor, policy, segment, tail
 from gateway.core.journal.batch_files import TRAILER_BYTES, Batches, parse_name, prefix_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # A sealed batch whose file may not be durable.  chain_hash: chain value after it.  data: its bytes.
 UnconfirmedBatch = NamedTuple("UnconfirmedBatch", [
-    ("number", int), ("first_seq", int), ("last_seq", int), ("link", bytes), ("data", bytes)])
+    ("number", int), ("first_seq", int), ("last_seq", int), ("chain_hash", bytes), ("data", bytes)])
 
 # boot: highest ever seen.  sealed: segment.SealedMark.  config_hash: of the newest stored
 # records, None if none.  clean: the newest record is a STOP.  unconfirmed: the last batch if
@@ -49,8 +49,8 @@ def recover(
         segment_bytes: int,
         batch_files: "Callable[[FileStore, bytes, Iterable[str]], Batches]" = Batches,
 ) -> Recovered:
-    """Return the Recovered of a store.  Raises StoreError if it cannot even be listed, Unreadable
-    if files of it have to be waited for.
+    """Return the Recovered of a store.  Raises StoreError if it cannot even be listed,
+    JournalUnreadable if files of it have to be waited for.
 
     new_journal_id: callable for 16 random bytes, used if there is no journal of the cabinet.
     batch_files: journal_batches.Batches or its heir.
@@ -99,11 +99,11 @@ def _is_mine(segment_file: "SegmentFile", cabinet: str, journal_id: bytes) -> bo
 
 
 def _wait_or_go_on(refusals: "list[tuple[int, str]]", known: bool) -> None:
-    """Raise Unreadable if a start has to wait for a file.  known: the journal's id is."""
+    """Raise JournalUnreadable if a start has to wait for a file.  known: the journal's id is."""
     if policy.start_step(known, [errno for errno, _ in refusals]) != policy.WAIT:
         return
     whole = [one for one in refusals if one[0] in policy.WHOLE] or refusals
-    raise Unreadable(whole[0][1], whole[0][0])
+    raise JournalUnreadable(whole[0][1], whole[0][0])
 
 
 def _choose(search: Search, cabinet: str, segment_files: "list[SegmentFile]",

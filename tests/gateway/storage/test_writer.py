@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from gateway.core.codec.record import ALARM, BOOT, CLOCK, DEVICE, STOP, ScanRecord
 from gateway.core.event import Committed, Event
 from gateway.core.evidence import batch
 from gateway.core.reading import CLOCK_GNSS, CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Scan
-from gateway.core.record import ALARM, BOOT, CLOCK, DEVICE, STOP, ScanRecord
 from tests.support.fake_bus import virtual_clock
 from tests.support.virtual_time import run
 from tests.support.writer_setup import WriterSetup
