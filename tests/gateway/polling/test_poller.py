@@ -88,6 +88,26 @@ def test_every_unit_is_polled_once_per_interval_on_utc_slots_and_stamped_at_its_
     assert all(50 <= stamp % 10_000 <= 52 for stamp in stamps)     # when the first reply began
 
 
+@pytest.mark.parametrize("step_s", [0.4, 3.0, 4.9, -0.4, -3.0, -4.9, 600.0, -600.0])
+def test_after_a_step_or_slew_of_the_wall_clock_slots_lie_on_its_marks_again(step_s):
+    async def go():
+        made, stepped = Bench({0: lambda n: 7}), []
+        made.clock = made.poller.clock = made.link.clock = virtual_clock(
+            offset_s=lambda: step_s if stepped else 0.0)
+        task = asyncio.create_task(made.run_for(125))
+        await asyncio.sleep(34)
+        stepped.append(True)
+        made.clock.observe()                    # as the writer does every few seconds
+        await task
+        return made
+    made = run(go())
+    marks = [(scan.ticks_ms + made.clock.offset_ms()) % 10_000 for scan in made.scans(0)[5:]]
+    assert len(marks) >= 6 and all(50 <= mark <= 55 for mark in marks)
+    times = [scan.ticks_ms for scan in made.scans(0)]
+    assert all(5_000 <= after - before <= 15_000
+               for before, after in zip(times, times[1:], strict=False))
+
+
 def test_a_scaled_clock_polls_in_scaled_time():
     made = bench(1, {0: lambda n: 7}, speed=60, reply_s=0.001)
     assert len(made.scans(0)) == 6

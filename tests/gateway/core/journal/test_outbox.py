@@ -108,6 +108,16 @@ def test_a_new_epoch_sends_again_from_its_low_water():
     assert sent(box, 2) == [4, 5]
 
 
+def test_a_new_epoch_offers_at_once_also_what_was_under_way():
+    box = outbox.Outbox(DEVICE, TenBatches(), window=3)
+    box.receipt(receipt(60, epoch=1))
+    assert sent(box, 3) == [7, 8, 9] and box.next_batch() is None
+    assert box.receipt(receipt(60, epoch=2)).status == outbox.ADVANCED
+    assert box.under_way() == [7, 8, 9]             # that store lost nothing of these
+    assert box.receipt(receipt(40, epoch=3)).status == outbox.REWOUND
+    assert box.under_way() == [] and sent(box, 9) == [5, 6, 7]
+
+
 def test_a_new_epoch_names_what_was_deleted_here():
     journal = TenBatches()
     journal.numbers, journal.acknowledged_seq, journal.epoch = [8, 9, 10], 80, 1
