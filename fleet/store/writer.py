@@ -152,6 +152,19 @@ class EvidenceStore:
              received_ms, WAITING if whole is None else ROLLED_UP, whole))
         return int(cursor.lastrowid or 0)
 
+    def not_stored(self, cabinet: str, journal: bytes, first: int,
+                   last: int) -> list[tuple[int, int]]:
+        """Return which of the batches first to last are not stored: (first, last) of each run."""
+        rows = self._connection.execute(
+            "SELECT number FROM batches WHERE cabinet = ? AND journal = ? "
+            "AND number BETWEEN ? AND ? ORDER BY number", (cabinet, journal, first, last))
+        missing, next_number = [], first
+        for (number,) in rows:
+            if number > next_number:
+                missing.append((next_number, number - 1))
+            next_number = number + 1
+        return missing + ([(next_number, last)] if next_number <= last else [])
+
     def numbers(self, batch_id: int) -> list[int]:
         """Return the numbers that came with a stored batch."""
         return [row[0] for row in self._connection.execute(

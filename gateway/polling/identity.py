@@ -87,6 +87,19 @@ class Identity:
         return Event(ticks_ms, DEVICE, [unit.stream, state, _plain(detail)])
 
 
+def found_later(unit: PolledUnit, before: str) -> list[Event]:
+    """Return the events of an exchange before this boot whose old serial number could be read only
+    now: they come before the unit's first scan, and no reading of the old device is known."""
+    if not before or not unit.serial or unit.serial == before:
+        return []
+    positions = [position for position, point in enumerate(unit.driver.points)
+                 if BY_ID[point.measurand].kind == COUNTER][:COUNTERS_MAX]
+    body = [unit.stream, _plain(before), _plain(unit.serial),
+            [[position, None, None] for position in positions], 0]
+    return [Event(0, METER_SWAP, body), Event(0, DEVICE, [
+        unit.stream, "exchanged", _plain(f"serial {before} became {unit.serial}")])]
+
+
 def _readings(unit: PolledUnit, end: "Values", start: "Values") -> list[list[int | None]]:
     """Return [position, old end, new start] of each counter; None where it was not read."""
     found: list[list[int | None]] = []
