@@ -15,12 +15,11 @@ from fleet import clock
 from fleet.formats.values import Chain, Neighbour, OpenedBatch, RecordRange, StoredAround
 from fleet.store import damage, epoch, low_water, migration
 from fleet.store.connection import FILE, VERSION, connect
-from fleet.store.incidents import RESTORED, Incidents
+from fleet.store.incidents import DETAIL_CHARS_MAX, RESTORED, Incidents
 from fleet.store.rollup_tables import ROLLED_UP, WAITING, RollupTables
 from fleet.transparency.merkle_log import MerkleLog
 
 REFUSED_MAX = 1000          # refused batches that are told apart; older ones are only counted
-DETAIL_CHARS_MAX = 300
 SCHEMA = Path(__file__).with_name("schema.sql")
 OLDER_COPY = "the store was put back from a copy or a backup"
 
