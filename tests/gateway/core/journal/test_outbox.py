@@ -288,3 +288,19 @@ def test_what_flash_forgot_before_any_receipt_is_still_named_one_by_one():
     journal = TenBatches()
     journal.numbers = [3, 4]
     assert outbox.Outbox(DEVICE, journal).left_out() == [1, 2]
+
+
+def test_a_batch_that_a_receipt_covers_is_not_left_out_whatever_its_file_says():
+    journal = TenBatches()
+    journal.acknowledged_seq, journal.corrupt = 40, (1, 2, 4, 6, 10)
+    box = outbox.Outbox(DEVICE, journal)
+    while box.next_batch() is not None:
+        box.sent(box.next_batch(), 0)
+    assert box.left_out() == [6, 10]
+
+
+def test_what_is_rotten_up_to_the_last_is_covered_by_a_receipt_for_everything():
+    journal = TenBatches()
+    journal.acknowledged_seq, journal.corrupt = 100, (9, 10)
+    box = outbox.Outbox(DEVICE, journal)
+    assert (box.next_batch(), box.left_out(), box.waiting()) == (None, [], 0)
