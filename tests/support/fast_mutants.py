@@ -96,8 +96,8 @@ OURS = (
            "                    break\n            except", JOURNAL),
     Mutant("the seal moves on before the batch is durable", "gateway/core/journal/batch_files.py",
            "            self.store.sync(name)\n            self.store.sync_dir()\n"
-           "        except StoreError:\n            self._torn.append(name)",
-           "        except StoreError:\n            self._torn.append(name)", JOURNAL),
+           "        except StoreError as error:\n            if made",
+           "        except StoreError as error:\n            if made", JOURNAL),
     Mutant("the last batch is trimmed, too", "gateway/core/journal/batch_files.py",
            "while (len(self.numbers()) > 1 and", "while (len(self.numbers()) > 0 and", JOURNAL),
     Mutant("an older mark wins over a newer one", "gateway/core/journal/cursor.py",
@@ -147,7 +147,7 @@ OURS = (
     Mutant("the low-water mark does not compare links", "fleet/store/low_water.py",
            "(lost or batch.prev == mark.chain_hash)", "True", "fleet/store/test_low_water.py"),
     Mutant("a batch number is declared lost by itself", "fleet/rollup/rollup.py",
-           "        if last >= batch.number:\n            return\n", "", INGEST),
+           "        if high >= batch.number:\n            return\n", "", INGEST),
     # Admission.
     Mutant("an overlap is admitted", "fleet/ingest/admission.py",
            "    if held.overlap is not None:", "    if False:", "fleet/ingest/test_admission.py"),
