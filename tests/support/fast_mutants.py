@@ -24,7 +24,8 @@ CURSOR, OUTBOX, POLICY = (f"{JOURNAL}test_{name}.py" for name in ("cursor", "out
 OF_JOURNAL = f"{JOURNAL}test_journal.py"
 INGEST = "fleet/ingest/test_admission.py fleet/ingest/test_delivery.py"
 LATE_TIME = "fleet/rollup/test_late_time.py fleet/rollup/test_clock_recount.py"
-AUTHORITY, FORMATS = "fleet/authority/test_setup.py fleet/authority/test_enrol.py", "fleet/formats"
+AUTHORITY = "fleet/authority/test_setup.py fleet/authority/test_enrol.py"
+FORMATS = "fleet/formats/test_registry.py fleet/formats/test_site_descriptor.py"
 
 OUTSIDER = (
     Mutant("a cursor slot stays in use after it failed", "gateway/core/journal/cursor.py",
