@@ -227,7 +227,7 @@ OURS = (
     Mutant("fleet verify passes any hole", "fleet/verify.py",
            "        return first <= last <= covered\n", "        return True\n",
            "fleet/transparency/test_proofs.py"),
-    Mutant("fleet verify believes the note, not the batch", "fleet/verify.py",
+    Mutant("fleet verify lets a batch declare itself lost", "fleet/verify.py",
            "        if found and int(found[2] or found[1]) < batch.number:\n",
            "        if found:\n", "fleet/ingest/test_delivery.py"),
     Mutant("fleet verify checks no signature", "fleet/verify.py",
