@@ -15,6 +15,7 @@ from fleet.formats import downsampled, envelope, site_descriptor, timetext
 from fleet.formats.timetext import DAY_MS
 from fleet.formats.values import CLOCK_STEP_MS, AnyBatch, Opened, Record
 from fleet.rollup import reduce
+from fleet.rollup.rulings import Rulings
 from fleet.store import incidents
 from fleet.store.rollup_tables import NOT_BOOKED
 from fleet.store.writer import Store
@@ -40,6 +41,7 @@ class Booking:
 
     def __init__(self, store: Store, now_ms: Callable[[], int]) -> None:
         self._store, self._tables, self._now_ms = store, store.rollup, now_ms
+        self._rulings = Rulings(store, now_ms)
 
     def learn(self, opened: Opened) -> None:
         """Keep what other batches may be waiting for: descriptors, clocks, lost batches.
@@ -121,12 +123,13 @@ class Booking:
             return
         if opened.cells is not None:
             opened = downsampled.only(opened, self._store.numbers(batch_id))
+        opened = self._rulings.counted(batch_id, opened, clock)
         reduction = reduce.reduce_records(opened.schema, opened.records, clock,
                                           site_descriptor.held(descriptor))
         if opened.cells is not None:
             reduction = reduce.with_cells(reduction, opened.cells, clock)
         newest_ms = self._tables.newest_quarter_ms(batch.device)
-        self._tables.add_reduction(batch_id, opened, reduction, clock)
+        self._tables.add_reduction(batch_id, opened, reduction, (clock, self._now_ms()))
         self._note_step(batch_id, batch, clock)
         if clock != batch.clock:
             self._note(incidents.PLACED, batch, f"boot {batch.boot}", "records of boot "
@@ -171,7 +174,7 @@ class Booking:
         ahead_ms = clock.anchor_utc_ms + last - clock.anchor_ticks_ms - self._now_ms()
         if clock.source in (CLOCK_SIMULATED, CLOCK_UNKNOWN):
             return bool(clock.source == CLOCK_SIMULATED)
-        return bool(ahead_ms <= DAY_MS + clock.uncertainty_ms)
+        return bool(ahead_ms <= DAY_MS + min(clock.uncertainty_ms, DAY_MS))
 
     def _note(self, kind: str, batch: AnyBatch, place: object, detail: str) -> None:
         self._store.incidents.note(kind, batch, place, detail, self._now_ms())

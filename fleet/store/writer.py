@@ -19,9 +19,9 @@ from fleet.store.incidents import RESTORED, Incidents
 from fleet.store.rollup_tables import BOOKED, WAITS, RollupTables
 from fleet.transparency.merkle_log import Log
 
-# 2: the Merkle log, 3: incidents, 4: coarsened batches, 5: the clock of each batch; an older
-# store gets what it lacks.
-VERSION = 5
+# 2: the Merkle log, 3: incidents, 4: coarsened batches, 5: the clock of each batch, 6: which of
+# two journals counts, and figures of issued reports; an older store gets what it lacks.
+VERSION = 6
 REFUSED_MAX = 1000          # refused batches that are told apart; older ones are only counted
 DETAIL_CHARS_MAX = 300
 SCHEMA = Path(__file__).with_name("schema.sql")
@@ -79,9 +79,13 @@ class Store:
             self._link.execute("ALTER TABLE batches ADD COLUMN whole INTEGER")
         if columns and "offset_ms" not in columns:
             migration.add_clocks(self._link)
+        if columns and "ruled" not in columns:
+            migration.add_times(self._link)
         for statement in _statements(SCHEMA.read_text(encoding="utf-8")):
             if statement.split()[2] not in there:       # CREATE TABLE name, CREATE INDEX name
                 self._link.execute(statement)
+        if columns and "ruled" not in columns:
+            migration.add_journals(self._link)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
