@@ -133,7 +133,8 @@ class HttpGet:
         got = b"".join(self._parts)
         status, length = self._read_head(got[:end])
         if status != 200:
-            raise Refused("%s: HTTP status %d" % (self._name, status), status)
+            raise Refused("%s: HTTP status %d%s" % (
+                self._name, status, _meaning(status)), status)
         if length is not None and length > BODY_MAX:
             raise BadFrame("%s: %d bytes announced, limit %d" % (self._name, length, BODY_MAX))
         self._head = (status, length)
@@ -294,6 +295,16 @@ def _decoded(raw: bytes) -> str:
         return raw.decode()
     except UnicodeError:
         raise BadFrame("not UTF-8: %s" % _shown(raw))
+
+
+def _meaning(status: int) -> str:
+    if 300 <= status < 400:
+        return ", a redirect, which is not followed: give the address that it leads to"
+    if status in (401, 403):
+        return ", it asks for a login: let the gateway read without one"
+    if status == 404:
+        return ", no such page: check url and path"
+    return ", the exporter itself has trouble" if status >= 500 else ""
 
 
 def _shown(raw: bytes) -> str:

@@ -236,9 +236,9 @@ class Gateway:
         return status
 
     def _unit(self, unit: Unit) -> dict[str, object]:
-        return {"name": unit.name, "state": unit.state, "serial": unit.serial,
-                "timeout_s": round(unit.timeout.value_s, 3), "error": unit.last_error,
-                "counts": unit.counts}
+        return {"name": unit.name, "state": unit.state, "trouble": unit.trouble,
+                "serial": unit.serial, "timeout_s": round(unit.timeout.value_s, 3),
+                "error": unit.last_error, "counts": unit.counts}
 
 
 async def run(cabinet: Cabinet, witness: Path | None = None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import NameOID
 
 from gateway.aio.private_files import private_folder, replace, write_new
 from gateway.config import load as config
@@ -86,7 +87,7 @@ def _check(text: str, now: datetime.datetime) -> None:
     certificate comes with the fleet's answer."""
     with tempfile.TemporaryDirectory(prefix="wattproof-check-") as work:
         root = Path(work)
-        for name, content in _stand_ins(now).items():
+        for name, content in _stand_ins(now, tomllib.loads(text)["site"]["cabinet"]).items():
             (root / name).parent.mkdir(exist_ok=True)
             write_new(root / name, content, 0o600)
         (root / "cabinet.toml").write_text(text, encoding="utf-8")
@@ -97,10 +98,11 @@ def _check(text: str, now: datetime.datetime) -> None:
                           "made; next: correct them")
 
 
-def _stand_ins(now: datetime.datetime) -> dict[str, bytes]:
+def _stand_ins(now: datetime.datetime, cabinet: str) -> dict[str, bytes]:
     evidence, tls = identity.new_signing_key(), identity.new_tls_key()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cabinet)])
     certificate = (
-        x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(x509.Name([]))
+        x509.CertificateBuilder().subject_name(name).issuer_name(name)
         .public_key(tls.public_key()).serial_number(1).not_valid_before(now)
         .not_valid_after(now + datetime.timedelta(days=1)).sign(tls, hashes.SHA256())
         .public_bytes(serialization.Encoding.PEM))

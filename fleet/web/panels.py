@@ -273,5 +273,7 @@ def _device(row: LiveFigures) -> DeviceRow:
     name, age = str(row.get("name")), text.age(row.get("age_s"))
     if row.get("ok") is True:
         return DeviceRow(proof.GOOD, name, age)
-    reason = str(row.get("reason") or say("devices.no_answer"))
+    reason = say.named("device_reason", row.get("reason") or "no-reply")
+    if not text.is_number(row.get("age_s")):
+        return DeviceRow(proof.BAD, name, say("devices.never", reason=reason))
     return DeviceRow(proof.BAD, name, say("devices.last", reason=reason, age=age))

@@ -36,6 +36,15 @@ def usable(certificate_der: bytes, authority: x509.Certificate, key_pem: bytes, 
     return certificate
 
 
+def names_in(pem: bytes) -> list[str] | None:
+    """Return the common names in a certificate, None if it cannot be read."""
+    try:
+        subject = x509.load_pem_x509_certificate(pem).subject
+    except ValueError:
+        return None
+    return [str(one.value) for one in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+
+
 def parsed(der: bytes) -> x509.Certificate:
     """Return the certificate of DER bytes; raises ConfigError."""
     try:

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from drivers.links.registry import BY_PAIR, ROWS, BusRow
 from gateway.config.parse import Document, Values, nearest
+from gateway.config.site_checks import check_site
 from gateway.config.table import BAUDS
 from gateway.config.values import COMPUTE_PROFILE
 from gateway.core.errors import ConfigError
@@ -60,6 +61,7 @@ def check_all(document: Document, values: Values, folder: Path, catalogue: Catal
         _check_device(document, (("device", index), device), values, catalogue)
     _check_bauds(document, values, catalogue)
     _check_battery(document, values)
+    check_site(document, values, folder)
 
 
 def _check_zone(document: Document, values: Values) -> None:

@@ -35,11 +35,25 @@ def check_keys(document: Document, values: Values, folder: Path) -> None:
                             for name in ("ca", "certificate", "key"))
     if ca and certificate and key:
         _check_tls(document, ca, certificate, key)
+    if certificate:
+        _check_name(document, values, certificate)
 
 
 def _check_tls(document: Document, ca: Path, certificate: Path, key: Path) -> None:
     files = _Files(ca, certificate, key)
     _try(document, ("uplink", "certificate"), lambda: tls_context(files))
+
+
+def _check_name(document: Document, values: Values, certificate: Path) -> None:
+    from gateway.config.certificate import names_in  # some MiB that a start does without
+    cabinet = values.get("site", {}).get("cabinet")
+    names = names_in(certificate.read_bytes())
+    if not cabinet or names is None or names == [cabinet]:
+        return
+    document.fault(("site", "cabinet"), f'"{cabinet}" is not the name in {certificate}, which is '
+                   f"made for {', '.join(map(repr, names)) or 'nobody'}; allowed: the "
+                   "certificate's name, for the broker lets no other publish; next: write that "
+                   f'name, or request a certificate for "{cabinet}"')
 
 
 def _usable(values: Values, folder: Path, table: str, name: str) -> Path | None:

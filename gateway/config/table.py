@@ -40,6 +40,7 @@ TABLES: dict[str, tuple[Key, ...]] = {
         Key("name", "text", REQUIRED, 1, 80, meaning="site, as people name it"),
         Key("timezone", "text", "UTC", 1, 60, meaning="IANA zone, e.g. Europe/Berlin"),
         Key("cabinet", "id", REQUIRED, 3, 40, meaning="device id = TLS name = MQTT user"),
+        Key("off_grid", "bool", False, meaning="true: no grid meter, for there is no grid"),
     ),
     "journal": (
         Key("directory", "path", REQUIRED, meaning="folder of the journal, on flash"),

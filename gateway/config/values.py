@@ -27,6 +27,7 @@ class Site:
     name: str
     timezone: str
     cabinet: str
+    off_grid: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from gateway.core.codec import cbor
 from gateway.core.reading import (
     CLOCK_UNKNOWN,
     NO_REPLY,
+    NOT_ASKED,
     REASON_NAMES,
     Absent,
     ClockState,
@@ -61,6 +62,7 @@ class Board:
         self.latest: dict[int, Scan] = {}
         self._before: dict[int, Scan] = {}
         self._good_ms: dict[int, int] = {}
+        self._why: dict[int, int] = {}      # of the newest scan for which it was asked in vain
         self._climates = [stream.device for stream in cabinet.schema
                           if {"temperature", "humidity"} <= _names(stream)]
 
@@ -72,6 +74,8 @@ class Board:
             self.latest[scan.stream] = scan
             if any(not isinstance(value, Absent) for value in scan.values):
                 self._good_ms[scan.stream] = scan.ticks_ms
+            else:
+                self._note_why(scan)
 
     def value(self, device: str, name: str, now_ms: int, item: str = "") -> float | None:
         """Return a value in its measurand's unit, CT ratio applied; None if not known now."""
@@ -106,9 +110,13 @@ class Board:
             return False, "stale", age_s
         if good_ms == scan.ticks_ms:
             return True, "", age_s
+        return False, REASON_NAMES.get(self._why.get(stream, NOT_ASKED), "unknown"), age_s
+
+    def _note_why(self, scan: Scan) -> None:
+        """Keep why a device gave nothing: that it is asked rarely since does not say it."""
         first = scan.values[0] if scan.values else Absent(NO_REPLY)
-        reason = first.reason if isinstance(first, Absent) else 0
-        return False, REASON_NAMES.get(reason, "unknown"), age_s
+        if isinstance(first, Absent) and first.reason != NOT_ASKED:
+            self._why[scan.stream] = first.reason
 
     def temperature_c(self, now_ms: int) -> float | None:
         """Return the air temperature furthest from a crystal's 25 degC, None if none is read."""

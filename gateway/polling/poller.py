@@ -27,6 +27,7 @@ from gateway.core.record import GAP
 from gateway.polling.identity import Identity
 from gateway.polling.line import Line, Questions
 from gateway.polling.retry import LineBudget, may_ask
+from gateway.polling.trouble import NEXT, SILENT, told, trouble_of
 from gateway.polling.unit import Unit
 from gateway.timekeeping.clock import Clock
 
@@ -61,8 +62,8 @@ class BusPoller:
     @property
     def fault(self) -> str:
         """Why nothing on this bus answers, or an empty text."""
-        if not all(unit.state == "lost" for unit in self.units):
-            return ""
+        if not all(unit.state == "lost" and unit.trouble == SILENT for unit in self.units):
+            return ""                   # who refuses is there: no fault of port or cable
         return self.line.fault or (self.units[0].last_error if self.units else "")
 
     def service(self, name: str, interval_ms: int) -> Service:
@@ -115,17 +116,18 @@ class BusPoller:
             await self._put(scan)
         else:
             await self._put(scan)
-            self._failed(unit, questions, began_ms)
+            self._failed(unit, questions, began_ms, scan)
         if unit.state != unit.reported:
             await self._tell(unit)
 
-    def _failed(self, unit: Unit, questions: Questions, began_ms: int) -> None:
+    def _failed(self, unit: Unit, questions: Questions, began_ms: int, scan: Scan) -> None:
         """Note a scan without a value: an exception is no sign of life."""
         now_ms = self.clock.ticks_ms()
         cost_s = self.clock.seconds((now_ms - began_ms) / 1000)
         longer_s = unit.timeout.widen() if questions.is_silent else 0.0
         unit.failed(now_ms, cost_s + longer_s)
-        unit.last_error = str(questions.error or "every point is refused")
+        unit.trouble = trouble_of(questions.error, questions.is_silent, scan.values)
+        unit.last_error = told(unit.trouble, questions.error)
         self.budget.spend(self.clock.real_s(), cost_s)
 
     async def _identified(self, unit: Unit, scan: Scan) -> Scan:
@@ -161,8 +163,8 @@ class BusPoller:
     async def _tell(self, unit: Unit) -> None:
         state = unit.news(self.clock.ticks_ms())
         if state == "lost":
-            LOG.warning("%s: lost (%s); next: check its power, address and wiring",
-                        unit.name, unit.last_error)
+            LOG.warning("%s: lost (%s); next: %s", unit.name, unit.last_error,
+                        NEXT[unit.trouble])
         elif state == "wrong":
             LOG.warning("%s: another device answers (%s), nothing of it is recorded; next: check "
                         "profile, address and wiring", unit.name, unit.wrong)

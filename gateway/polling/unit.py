@@ -76,6 +76,7 @@ class Unit:
     reported: str = "new"           # the state last told in an event
     reported_ms: int = -REPORT_MS_MIN
     last_error: str = ""
+    trouble: str = ""               # while failing: a word of polling/trouble.py
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -110,6 +111,7 @@ class Unit:
         if self.failures or self.good < RETRY_EARNED:
             self.good = 0 if self.failures else self.good + 1
             self.failures = self.probe_at_ms = 0
+            self.trouble = ""
 
     def due(self, ticks_ms: int) -> bool:
         """Return whether the back-off lets it be asked now."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.config.values import Cabinet
 from gateway.live.battery_checkpoint import STATUS_BYTES_MAX
+from gateway.polling import trouble
 from gateway.service.receipt_age import FINE
 
 STALE_S = 30.0                  # the file is written every 10 s
@@ -22,6 +23,11 @@ NEXT = {
     "not-running": "start it: systemctl start wattproof-gateway",
     "not-responding": "look at journalctl -u wattproof-gateway; the watchdog restarts it",
     "device-lost": "check the named devices: power, address, wiring",
+    "device-refuses": "the named devices answer, but only refuse (their lines say how): check "
+                      "profile, address (unit, path) and the device's own settings",
+    "device-garbled": "answers of the named devices arrive damaged: check baud rate, parity, "
+                      "cable and termination, and that no address is used twice",
+    "device-empty": "the named devices answer without any value: check the profile",
     "device-wrong": "another device answers than the profile says, nothing of it is recorded: "
                     "check profile, address and wiring",
     "bus-fault": "check the named ports and cables",
@@ -45,6 +51,9 @@ WAIT = frozenset({"ok", "starting", "uplink-offline", "uplink-unanswered", "catc
                   "clock-unknown"})
 BAD = frozenset(NEXT) - WAIT
 Status = Mapping[str, Any]      # as JSON: docs/operations.md explains the keys
+# how a device is lost (gateway/polling/trouble.py) -> word
+LOST_WORDS = {trouble.SILENT: "device-lost", trouble.REFUSES: "device-refuses",
+              trouble.GARBLED: "device-garbled", trouble.EMPTY: "device-empty"}
 ALARMS = ("receipt-fork", "receipt-ahead")      # of the uplink, until the next start
 
 
@@ -68,8 +77,10 @@ def words(status: Status) -> list[str]:
         found.append(status["uplink"]["receipts_word"])
     if any(bus.get("fault") for bus in status.get("buses", ())):
         found.append("bus-fault")
-    if any(device.get("state") == "lost" for device in status.get("devices", ())):
-        found.append("device-lost")
+    lost = {device.get("trouble") for device in status.get("devices", ())
+            if device.get("state") == "lost"}
+    found += [word for word in LOST_WORDS.values() if word in {
+        LOST_WORDS.get(str(trouble), "device-lost") for trouble in lost}]
     if any(device.get("state") == "wrong" for device in status.get("devices", ())):
         found.append("device-wrong")
     if status.get("clock", {}).get("source") == "unknown":

@@ -41,7 +41,8 @@ profile = "eastron-sdm120"
 def cabinet(row):
     """Return the text of a cabinet.toml with one such bus and a device on it."""
     bus, device = CABINETS[row.name]
-    head = EXAMPLE.read_text().split("[[bus]]")[0]
+    head = EXAMPLE.read_text().split("[[bus]]")[0].replace(
+        "[journal]", "off_grid = true\n[journal]")
     return (f'{head}[[bus]]\nname = "bus"\ntransport = "{row.transport}"\n'
             f'protocol = "{row.protocol}"\n{bus}\n\n[[device]]\nname = "device"\nbus = "bus"\n'
             f"{device}\n{METER}")

@@ -121,6 +121,7 @@ def test_a_new_cabinet_replaces_no_key(site, capsys):
 
 def test_the_simulators_endpoints_make_a_site_too(tmp_path):
     (tmp_path / "endpoints.json").write_text(json.dumps({
+        "site": {"off_grid": True},
         "buses": [{"name": "pv", "transport": "tcp", "protocol": "modbus",
                    "host": "127.0.0.1", "port": 1502}],
         "devices": [{"name": "pv", "bus": "pv", "unit": 1, "profile": "sunspec-generic",

@@ -10,6 +10,7 @@ PARTS = """
 [site]
 id = "{site}"
 cabinet = "{cabinet}"
+off_grid = true
 [factors]
 id = "de-2024-direct-duck-1"
 [[bus]]

@@ -52,8 +52,21 @@ def test_the_live_page_shows_load_beside_power_and_where_it_comes_from(browser, 
     for words in ("Live", "1.90 g", "67 %", "node-1 360 W", "CPU of 32 cores 50 %",
                   "Tasks running 3", "Grid 720 W", "Solar (PV) 1.44 kW", "Into the battery 720 W",
                   "Cooling 180 W", "Lighting 360 W", "Other 360 W", "131 g/kWh",
-                  "1 of 9 devices does not answer", "no-reply, last 95 s ago"):
+                  "1 of 9 devices gives no values",
+                  "no answer: check power, address and wiring, last value 95 s ago"):
         assert words in shown, words
+
+
+@pytest.mark.parametrize(("reason", "age_s", "words"), [
+    ("refused", None, "refuses: check profile, address and the device's settings, no value yet"),
+    ("bad-frame", 7, "damaged answers: check baud rate, cable and termination, last value 7 s ago"),
+    ("not-implemented", None, "says that it has no such values: check the profile"),
+    ("a-new-reason", None, "a-new-reason, no value yet")])
+def test_a_device_without_values_is_named_with_what_it_does_instead(
+        browser, table, reason, age_s, words):
+    device = {"name": "bms", "ok": False, "reason": reason, "age_s": age_s}
+    table.take("shop-1", live(devices=[device]), clock_now(), 0)
+    assert words in text_of(browser.get("/").text).replace("\u202f", " ")
 
 
 def test_evidence_is_told_in_words(browser, table, desk, gateway):

@@ -1,5 +1,7 @@
 """cabinet.toml: what is right is built, and every mistake is told with line and hint."""
 
+import os
+import pty
 from decimal import Decimal
 
 import cbor2
@@ -58,6 +60,23 @@ MISTAKES = (
     ('meter_class = "B"', "meter_class = 1", "must be text in quotes"),
     ('bus = "bms"', 'bus = "pv"', 'does not live on a "modbus-tcp" bus'),
     ("rated_w = 17000", "rated_w = 17000\nct_ratio = 40", "device.ct_ratio: 40 needs ct_class"),
+    ('tty = "bus/rtu-2"', 'tty = "bus/rtu-1"', 'already belongs to bus "rtu-1"; allowed: one bus'),
+    ('tty = "bus/rtu-2"', 'tty = "./bus/../bus/rtu-1"', 'already belongs to bus "rtu-1"'),
+    ('url = "http://127.0.0.1:9102"', 'url = "http://127.0.0.1:9101/"',
+     'next: put its devices on "node-1"'),
+    ('cabinet = "cab-0001"', 'cabinet = "cab-0002"',
+     "made for 'cab-0001'; allowed: the certificate's name"),
+    ('host = "localhost"', 'host = "mqtts://localhost"', 'next: write host = "localhost"'),
+    ('host = "localhost"', 'host = "localhost:8883"', 'next: write host = "localhost"'),
+    ('host = "127.0.0.1"', 'host = "tcp://127.0.0.1/1"', 'next: write host = "127.0.0.1"'),
+    ('host = "localhost"', 'host = "mqtts://cab@[fe80::1]:8883/x"', 'next: write host = "fe80::1"'),
+    ('meter = "node-2-meter"', 'meter = "node-1-meter"',
+     'already meters node "node-1"; allowed: one node for a meter'),
+    ('meter = "node-2-meter"', 'meter = "grid"',
+     'has role grid and meters more than nodes; allowed: a meter with role it, here: node-1-meter'),
+    ('feeds = ["node-2"]', 'feeds = ["node-1"]', 'node "node-1" names "node-1-meter" as its meter'),
+    ('role = "grid"\nrated_w = 17000', 'role = "grid"\nfeeds = ["node-1"]\nrated_w = 17000',
+     "device.feeds: \"grid\" has role grid"),
     ('directory = "journal"', 'directory = "cabinet.toml"', "is not a folder; next: move that"),
     ('directory = "journal"', 'directory = "no/such/journal"', "mkdir -p"),
 )
@@ -126,6 +145,47 @@ def test_each_mistake_names_its_line_and_what_to_write_instead(tmp_path, right, 
     assert found, config.check(path, FakeCatalogue())
     first = text[: text.index(right)].count("\n") + 1
     assert first - 10 <= found[0].line <= first + max(wrong.count("\n"), 1)
+
+
+def test_a_site_without_a_grid_meter_says_that_it_is_off_grid(tmp_path):
+    text = EXAMPLE.read_text()
+    none = text.replace('role = "grid"\nrated_w = 17000\n', "")
+    cases = ((none, "off_grid = true; next: give the meter at the grid"),
+             (text.replace('id = "shop-1"', 'id = "shop-1"\noff_grid = true', 1),
+              "site.off_grid: is true, but a device has role grid"),
+             (none.replace('id = "shop-1"', 'id = "shop-1"\noff_grid = true', 1), None))
+    for number, (content, hint) in enumerate(cases):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found = config.check(make_folder(folder, content), FakeCatalogue())
+        assert [hint in one.text and 5 <= one.line <= 9 for one in found] == (
+            [True] if hint else []), found
+
+
+def test_a_serial_line_is_one_line_under_each_of_its_names(tmp_path):
+    master, slave = pty.openpty()
+    text = EXAMPLE.read_text().replace('tty = "bus/rtu-1"', f'tty = "{os.ttyname(slave)}"').replace(
+        'tty = "bus/rtu-2"', 'tty = "by-id/usb-adapter"')
+    path = make_folder(tmp_path, text)
+    (tmp_path / "by-id").mkdir()
+    (tmp_path / "by-id/usb-adapter").symlink_to(os.ttyname(slave))
+    found = config.check(path, FakeCatalogue())
+    os.close(master)
+    os.close(slave)
+    assert ['by-id/usb-adapter already belongs to bus "rtu-1"' in one.text for one in found] == [
+        True]
+
+
+def test_two_tcp_buses_share_no_port_whether_it_is_written_or_not(tmp_path):
+    second = ('\n[[bus]]\nname = "pv-2"\ntransport = "tcp"\nprotocol = "modbus"\n'
+              'host = "127.0.0.1"\nport = {}\n')
+    for port, is_told in ((1502, True), (1503, False)):
+        folder = tmp_path / str(port)
+        folder.mkdir()
+        text = EXAMPLE.read_text() + second.format(port)
+        found = [one.text for one in config.check(make_folder(folder, text), FakeCatalogue())]
+        assert [('127.0.0.1 port 1502 already belongs to bus "pv"' in one) for one in found] == (
+            [True] if is_told else [])
 
 
 def test_all_mistakes_of_a_file_are_listed_at_once_and_in_order(tmp_path):

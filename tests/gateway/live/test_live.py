@@ -11,7 +11,7 @@ from fleet.ingest.live_table import unpack
 from gateway.config import load as config
 from gateway.core import measurand
 from gateway.core.live_dictionary import WORDS
-from gateway.core.reading import CLOCK_NTP, Absent, ClockState, Scan
+from gateway.core.reading import CLOCK_NTP, NOT_ASKED, REFUSED, Absent, ClockState, Scan
 from gateway.delivery.live_codec import pack_live
 from gateway.ledger.factors import factors
 from gateway.ledger.flows.inventory import Inventory
@@ -119,6 +119,15 @@ def test_what_was_not_read_is_null_and_never_the_last_value(live):
     cooling = next(d for d in said["devices"] if d["name"] == "cooling")
     assert (cooling["ok"], cooling["reason"]) == (False, "not-implemented")
     assert cooling["age_s"] == (stale_ms - 1000) // 1000
+
+
+def test_a_device_that_is_asked_rarely_keeps_the_reason_why(live):
+    stream = [one.device for one in live.cabinet.schema].index("cooling")
+    points = len(live.cabinet.schema[stream].points)
+    for ticks_ms, reason in ((1000, REFUSED), (2000, NOT_ASKED)):
+        live.board.take([Scan(stream, ticks_ms, (Absent(reason),) * points)])
+    cooling = next(d for d in message(live, 2500)["devices"] if d["name"] == "cooling")
+    assert (cooling["ok"], cooling["reason"], cooling["age_s"]) == (False, "refused", None)
 
 
 def test_one_unread_meter_makes_its_role_unknown(live):
