@@ -13,13 +13,14 @@ from fleet import clock, settings
 from fleet import serve as server
 from fleet import verify as verifier
 from fleet.errors import ReportError
+from fleet.evidence import bundle, timestamp
 from fleet.evidence import evidence as bundles
-from fleet.evidence import timestamp
 from fleet.formats.registry import Registry, registry_file
 from fleet.formats.timetext import parse_day, parse_quarter
-from fleet.reporting import html
+from fleet.reporting import changes, html
 from fleet.reporting import report as reports
-from fleet.reporting.text import describe_incident
+from fleet.reporting.text import describe_incident, describe_overlap, overlap
+from fleet.rollup import overlaps, precedence
 from fleet.store import backup as backups
 from fleet.store import damage
 from fleet.store.reader import opened
@@ -48,6 +49,7 @@ def report(arguments: argparse.Namespace) -> int:
     device = reports.device_of(Registry(arguments.data).sites(), arguments.site)
     with opened(arguments.data) as reader:
         content = reports.build(reader, reports.Question(device, _factors(arguments), *times))
+        changes.keep(arguments.data, reader, content, clock.utc_ms())
     if arguments.format == "html":
         text = html.render(content)
     else:
@@ -71,6 +73,7 @@ def evidence(arguments: argparse.Namespace) -> int:
         question = reports.Question(device, _factors(arguments), *times)
         data = bundles.build(reader, question, registry_file(arguments.data, device), key,
                              [one.read_bytes() for one in arguments.head])
+        changes.keep(arguments.data, reader, bundle.statement(data), clock.utc_ms())
     arguments.out.write_bytes(data)
     cli.show(arguments, {"file": str(arguments.out), "bytes": len(data)}, [
         f"{arguments.out}: {len(data):,} bytes; check it on any machine: "
@@ -152,11 +155,17 @@ def verify(arguments: argparse.Namespace) -> int:
         checked = verifier.site(reader, sites[arguments.site])
         notes = [one for device in sites[arguments.site]
                  for one in reader.incidents(device.device)]
+        rivals = [(device.device, one) for device in sites[arguments.site] for one in
+                  overlaps.of_period(reader, device.device, 0, precedence.FOREVER_MS)
+                  if not one.seam]
     if not checked:
         raise ReportError(say("verify.nothing", site=arguments.site))
     faults = [fault for one in checked for fault in one.faults]
     wrong = bool(faults or changed)
-    content = {"ok": not wrong, "store": changed, "journals": [
+    waits = bool(overlaps.undecided(one for _, one in rivals))
+    content = {"ok": not wrong and not waits, "set_aside": [
+        {"device": device, **overlap(one)} for device, one in rivals],
+        "store": changed, "journals": [
         {**one._asdict(), "faults": [fault.what for fault in one.faults]} for one in checked],
         "incidents": [dataclasses.asdict(one) | {"journal": one.journal.hex()}
                       for one in notes]}
@@ -167,8 +176,10 @@ def verify(arguments: argparse.Namespace) -> int:
                   incident=describe_incident(note)) for note in notes]
     lines += [say("verify.wrong", device=fault.device, journal=fault.journal, what=fault.what)
               for fault in faults]
+    lines += [say("verify.overlap_decided" if one.decision else "verify.overlap", device=device,
+                  overlap=describe_overlap(overlap(one))) for device, one in rivals]
     if changed:
         lines += _store_lines(arguments, changed)
-    lines.append(say("verify.bad" if wrong else "verify.good"))
+    lines.append(say("verify.bad" if wrong else "verify.open" if waits else "verify.good"))
     cli.show(arguments, content, lines)
-    return cli.PERSON if wrong else cli.FINE
+    return cli.PERSON if wrong or waits else cli.FINE

@@ -61,7 +61,9 @@ def build(reader: Reader, question: report.Question, registry_file: Path,
             _descriptors(rows, device, {config, *(row.config for row in batches)}),
             [proofs.sign_head(head, signer) for head in heads],
             [prover.consistency(head.size, rows.log.node) for head in heads[:-1]],
-            [_receipt(rows, device, journal, signer) for journal, _, _ in spans])
+            [_receipt(rows, device, journal, signer) for journal, _, _ in spans],
+            [list(one) for span in spans for one in reader.rivals.of_batches(device, span)],
+            [signed for signed, _ in reader.rivals.decisions(device)])
         proven = [bundle.Proven(
             (device, row.journal, row.number, row.first_seq, row.last_seq), row.sealed,
             prover.inclusion(row.leaf, rows.log.node)) for row in batches]

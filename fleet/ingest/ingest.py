@@ -154,7 +154,8 @@ class Desk:
             batch_id = self._keep(opened, new)
             self._booking.learn(opened)
             self._booking.book(batch_id, opened)
-            self._booking.book_waiting(batch.device)
+            if self._booking.book_waiting(batch.device):
+                self._booking.book_waiting(batch.device)    # what gave way to one of these
         return (admission.ADMIT if new else DUPLICATE,
                 self._store.advance(batch.device, batch.journal_id))
 

@@ -9,6 +9,7 @@ from fleet.reporting.report_charts import charts
 from fleet.texts import say
 
 QUALITIES = ("measured", "estimated", "missing")
+CHANGES_MAX = 200           # rows; JSON has more
 FACTORS = ("scope", "basis", "zone")
 
 Row = tuple[str, ...]
@@ -21,7 +22,7 @@ def render(report: Report) -> str:
         "compute": _compute(report), "charts": charts(report["slots"], report["timezone"]),
         "workloads": _workloads(report), "meters": _meters(report),
         "quality": _quality(report), "evidence": _evidence(report),
-        "method": _method(report), "gaps": _gaps(report)})
+        "method": _method(report), "gaps": _gaps(report), "changes": _changes(report)})
 
 
 def _energy(report: Report) -> list[Row]:
@@ -87,6 +88,11 @@ def _gaps(report: Report) -> list[Row]:
     return [(gap["device"] or say("report.whole_cabinet"),
              gap["from"] or say("report.start_unknown"), gap["to"], gap["reason"])
             for gap in report["evidence"]["gap_list"]]
+
+
+def _changes(report: Report) -> list[Row]:
+    """Return what earlier reports gave otherwise, the newest first."""
+    return [text.describe_change(one) for one in reversed(report["changes"][-CHANGES_MAX:])]
 
 
 def _method(report: Report) -> list[Row]:

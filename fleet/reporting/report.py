@@ -13,9 +13,9 @@ from fleet import verify
 from fleet.errors import ReportError
 from fleet.formats.registry import Device
 from fleet.formats.timetext import rfc3339
-from fleet.reporting import period
+from fleet.reporting import changes, period, text
 from fleet.reporting.content import Evidence, Gap, Report, Section, Slot
-from fleet.rollup import config_history
+from fleet.rollup import config_history, overlaps
 from fleet.rollup.config_history import History
 from fleet.store.reader import GapRow, Reader
 from fleet.texts import say
@@ -69,12 +69,20 @@ def build(reader: Reader, question: Question) -> Report:
     content = statement.build_statement(descriptor, found.intervals, pinned, options)
     evidence = _evidence(reader, question, history)
     simulated = [say("report.simulated")] if evidence["simulated"] else []
+    changed, more = changes.found(reader, changes.Subject(
+        device.device, from_ms, to_ms, pinned.sha256, content["battery"] is not None),
+        content["series"])
     content |= {"site": device.site, "name": device.name, "cabinet": device.device,
                 "timezone": device.timezone, "meters": found.meters,
-                "notes": [*simulated, *content["notes"], *history.notes()],
-                "evidence": evidence,
+                "notes": [*simulated, *map(text.describe_overlap, evidence["set_aside"]),
+                          *_changed(len(changed) + more), *content["notes"], *history.notes()],
+                "evidence": evidence, "changes": changed, "changes_more": more,
                 "slots": _slots(descriptor, found.intervals, pinned, options)}
     return cast(Report, content)
+
+
+def _changed(count: int) -> list[str]:
+    return [say.plural("report.changed", count)] if count else []
 
 
 def history_of(reader: Reader, question: Question) -> History:
@@ -138,6 +146,8 @@ def _evidence(reader: Reader, question: Question, history: History) -> Evidence:
         "journals": [{"journal": one.journal, "first_seq": one.first_seq,
                       "last_seq": one.last_seq, "records": one.records,
                       "batches": one.batches, "low_water": one.low_water} for one in checked],
+        "set_aside": [text.overlap(one) for one in overlaps.of_period(
+            reader, device.device, from_ms, to_ms)[:GAPS_LISTED_MAX] if not one.seam],
     }
 
 

@@ -16,7 +16,7 @@ from fleet.formats.decision import Decision
 from fleet.formats.values import JournalSpan, SetAside
 
 PRESENT_MS = 3_600_000      # a cabinet with a line delivers what it read within an hour
-SEAM_MS = 120_000           # clocks of two journals may differ by so much where one follows the other
+SEAM_MS = 120_000           # where one journal follows another their clocks may differ by so much
 FOREVER_MS = 1 << 62
 
 Stretch = tuple[int, int]   # from, to: UTC ms, both included
@@ -110,11 +110,13 @@ def _cut(row: SetAside, from_ms: int, to_ms: int) -> list[SetAside]:
 def is_seam(row: SetAside, own: JournalSpan, other: JournalSpan) -> bool:
     """Return whether time is set aside only because two clocks differ where one journal follows
     the other; own, other: those of row.journal and row.by.  Nobody has to decide then."""
-    if None in (own.first_ms, own.last_ms, other.first_ms, other.last_ms) or row.decision:
+    if row.decision is not None:
         return False
     if is_before(other, own):
-        return row.from_ms >= other.last_ms - SEAM_MS and own.last_ms > other.last_ms
-    return row.to_ms <= other.first_ms + SEAM_MS and own.first_ms < other.first_ms
+        return (other.last_ms is not None and own.last_ms is not None
+                and row.from_ms >= other.last_ms - SEAM_MS and own.last_ms > other.last_ms)
+    return (other.first_ms is not None and own.first_ms is not None
+            and row.to_ms <= other.first_ms + SEAM_MS and own.first_ms < other.first_ms)
 
 
 def counts(utc_ms: int, aside: Iterable[SetAside]) -> bool:

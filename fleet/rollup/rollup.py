@@ -105,15 +105,18 @@ class Booking:
         self._note(incidents.QUARANTINED, batch, batch.number,
                    f"batch {batch.number}: received, not booked: {why}")
 
-    def book_waiting(self, device: str) -> None:
-        """Reduce batches that waited and need not any more, some at a time."""
-        for waiting in self._tables.waiting(device, WAITING_MAX):
+    def book_waiting(self, device: str) -> bool:
+        """Reduce batches that waited and need not any more, some at a time; return whether there
+        were any."""
+        found = self._tables.waiting(device, WAITING_MAX)
+        for waiting in found:
             try:
                 opened = envelope.reopen(waiting.sealed)
             except BadSchema:                       # the store was damaged: `verify` names it
                 self._tables.mark(waiting.id, NOT_BOOKED)
                 continue
             self.book(waiting.id, opened)
+        return bool(found)
 
     def _reduce(self, batch_id: int, opened: Opened) -> None:
         batch = opened.batch

@@ -52,7 +52,8 @@ class Rulings:
             Conflict(0, precedence.FOREVER_MS, spans[0].journal)]
         found = precedence.conflicts(times, covers)
         stretch = _readings(opened, found, clock)
-        ruling = Ruling(*(stretch or (None, None)), found)
+        first_ms, last_ms = stretch or (None, None)
+        ruling = Ruling(first_ms, last_ms, found)
         self._tables.rule(batch, batch_id, ruling, real)
         if own and stretch:
             self._give_way(batch.device, own, others, stretch)

@@ -64,7 +64,7 @@ def add_journals(connection: sqlite3.Connection) -> None:
         "incidents i WHERE i.device = b.device AND i.journal = b.journal AND i.kind = 'handover') "
         "> 0, min(from_ms), max(to_ms), max(coalesce(source, 9) != 9) FROM batches b "
         "GROUP BY b.device, b.journal")
-    journals = defaultdict(list)
+    journals: dict[str, list[int | None]] = defaultdict(list)
     for device, journal, last_ms in connection.execute(
             "SELECT device, journal, last_ms FROM journals ORDER BY device, arrived").fetchall():
         ends = [one for one in journals[device] if one is not None]

@@ -13,6 +13,8 @@ from fleet.formats.values import CLOCK_STEP_MS, BatchClock, CounterPart
 from fleet.store import damage
 from fleet.store.connection import FILE, connect
 from fleet.store.incidents import Incident, Incidents
+from fleet.store.issued import Version, versions
+from fleet.store.rival_reader import RivalReader
 from fleet.texts import say
 from gateway.core import interval, record
 from gateway.core.codec import cbor
@@ -116,6 +118,7 @@ class Reader:
         with damage.named(data):
             self._link = connect(path, read_only=True)
             self._link.execute("SELECT count(*) FROM meta")
+        self.rivals = RivalReader(self._link)
 
     def close(self) -> None:
         """Give the connection back."""
@@ -139,18 +142,27 @@ class Reader:
         return list(damage.changed(self._link))
 
     def version(self) -> int:
-        """Return a number that changes whenever a batch was stored or refused."""
-        return int(self._one("SELECT coalesce((SELECT max(id) FROM batches), 0) + "
-                             "coalesce((SELECT max(id) FROM refused), 0)")[0])
+        """Return a number that changes whenever a batch was stored or refused, or a person
+        decided which journal counts."""
+        return self.rivals.newest_decision() + int(self._one(
+            "SELECT coalesce((SELECT max(id) FROM batches), 0) + "
+            "coalesce((SELECT max(id) FROM refused), 0)")[0])
+
+    def issued(self, device: str, from_ms: int, to_ms: int) -> dict[int, list[Version]]:
+        """Return the quarter hours of a period as reports gave them before."""
+        return versions(self._link, device, from_ms, to_ms)
 
     def config_changes(self, device: str, from_ms: int, to_ms: int) -> list[tuple[int, bytes]]:
         """Return (quarter_ms, config hash) of the quarter hours of a period that have scans,
-        and of the last before it, by time; empty without any booked batch."""
+        and of the last before it, by time; empty without any booked batch.  Of a journal the
+        batch with the highest number counts, of two journals the one that goes on longer."""
         rows = self._link.execute(
-            "SELECT s.quarter_ms, b.config, max(b.number) FROM scan_parts s JOIN batches b "
+            "SELECT quarter_ms, config, max(coalesce(to_ms, 0)) FROM (SELECT s.quarter_ms, "
+            "b.config, b.to_ms, max(b.number) FROM scan_parts s JOIN batches b "
             "ON b.id = s.batch WHERE s.device = ?1 AND s.quarter_ms < ?3 AND s.quarter_ms >= "
             "coalesce((SELECT max(quarter_ms) FROM scan_parts WHERE device = ?1 AND quarter_ms "
-            "<= ?2), ?2) GROUP BY s.quarter_ms ORDER BY s.quarter_ms", (device, from_ms, to_ms))
+            "<= ?2), ?2) GROUP BY s.quarter_ms, b.journal) GROUP BY quarter_ms "
+            "ORDER BY quarter_ms", (device, from_ms, to_ms))
         return [(quarter, bytes(digest)) for quarter, digest, _ in rows]
 
     def configs(self, device: str) -> dict[bytes, bytes]:

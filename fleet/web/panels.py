@@ -109,7 +109,7 @@ class Devices(NamedTuple):
 def state(view: View) -> str:
     """Return live, late, silent or none."""
     if view.figures is None or view.age_s is None:
-        return "silent" if view.snapshot.span else "none"
+        return "silent" if view.snapshot.span or view.damaged else "none"
     if view.age_s > text.SILENT_S:
         return "silent"
     return "late" if view.age_s > text.LATE_S else "live"
@@ -253,6 +253,9 @@ def day(snapshot: Snapshot) -> Day | None:
         notes.insert(0, say("day.battery"))
     if today["evidence"]["simulated"]:
         notes.insert(0, say("report.simulated"))
+    notes += map(text.describe_overlap, today["evidence"]["set_aside"])
+    if today["changes"]:
+        notes.append(say.plural("report.changed", len(today["changes"]) + today["changes_more"]))
     return Day(say("day.span", from_time=today["from"][:16].replace("T", " "),
                    to_time=today["to"][11:16]),
                [(say(f"day.{key}"), value) for key, value in figures], notes)
