@@ -172,6 +172,8 @@ def verify(arguments: argparse.Namespace) -> int:
     lines = [say("verify.journal", device=one.device, journal=one.journal, records=one.records,
                  first=one.first_seq, last=one.last_seq, batches=one.batches,
                  receipted=one.low_water) for one in checked]
+    lines += [say("verify.revoked", device=one.device, time=one.revoked)
+              for one in sites[arguments.site] if one.revoked]
     lines += [say("verify.note", device=note.device, journal=note.journal.hex(),
                   incident=describe_incident(note)) for note in notes]
     lines += [say("verify.wrong", device=fault.device, journal=fault.journal, what=fault.what)

@@ -11,6 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from fleet import clock, settings
+from fleet.authority import rotation
 from fleet.authority.downlink import Acknowledged, Sender, acknowledgements
 from fleet.formats.registry import Registry
 from fleet.ingest.ingest import Desk
@@ -36,7 +37,9 @@ def run(data: Path, port: int) -> None:
     with backup.lock(data), damage.named(data):
         registry, store = Registry(data), Store(data)
         live = LiveTable(registry.refuses)
-        receiver = Receiver(configured, Desk(store, registry.find, key, clock.utc_ms), live,
+        desk = Desk(store, registry.find, key, clock.utc_ms)
+        desk.receipt_keys += rotation.former(configured.receipt_key)
+        receiver = Receiver(configured, desk, live,
                             Sender(data, key, functools.partial(told_by, data)))
         watch = Watch(data)
         web = app.make(app.Desk(data, registry, live, receiver, configured.factors,

@@ -8,7 +8,7 @@ import binascii
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -20,6 +20,7 @@ PEM_BYTES_MAX = 16_384      # an Ed25519 PEM has about 120 bytes; a bundle is no
 # RFC 8410, 10.3 and 4: all that stands before the 32 bytes of a key in the usual files.
 PRIVATE_HEAD = bytes.fromhex("302e020100300506032b657004220420")
 PUBLIC_HEAD = bytes.fromhex("302a300506032b6570032100")
+KEY_END = b"-----END PUBLIC KEY-----"
 
 
 def kid_of(public_raw: bytes) -> bytes:
@@ -95,34 +96,60 @@ class Signer:
 
 
 class Verifier:
-    """One trusted Ed25519 public key, e.g. the fleet's receipt key."""
+    """The Ed25519 public keys that are trusted: the receipt key, and for a while the next one."""
 
-    def __init__(self, key: Ed25519PublicKey) -> None:
-        """Hold a public key."""
-        self.kid = kid_of(key.public_bytes_raw())
-        self._key = key
+    def __init__(self, *keys: Ed25519PublicKey) -> None:
+        """Hold public keys, the one in use first."""
+        self._keys: dict[bytes, Ed25519PublicKey] = {}
+        self.trust(keys)
 
     @classmethod
     def load(cls, path: Path) -> "Verifier":
-        """Return the verifier of a PEM public key file; raises ConfigError."""
+        """Return the verifier of a file of PEM public keys; raises ConfigError."""
         pem = _read_pem(path)
-        public = _plain_key(pem, b"PUBLIC KEY", PUBLIC_HEAD)
-        if public is not None:
-            return cls(Ed25519PublicKey.from_public_bytes(public))
-        from cryptography.hazmat.primitives.serialization import load_pem_public_key
-        try:
-            key = load_pem_public_key(pem)
-        except (ValueError, UnsupportedAlgorithm) as error:
-            raise ConfigError(f"{path} is not a PEM public key") from error
-        if not isinstance(key, Ed25519PublicKey):
-            raise ConfigError(f"{path} is {type(key).__name__}, not an Ed25519 public key")
-        return cls(key)
+        blocks = [block + KEY_END for block in pem.split(KEY_END)[:-1]] or [pem]
+        return cls(*(_public_key(block.strip(), path) for block in blocks))
+
+    @property
+    def kid(self) -> bytes:
+        """The key id of the first key."""
+        return next(iter(self._keys))
+
+    def trust(self, keys: Iterable[Ed25519PublicKey]) -> None:
+        """Trust these keys from now on, and no others."""
+        self._keys = {kid_of(key.public_bytes_raw()): key for key in keys}
+
+    def public_raw(self, kid: bytes) -> bytes:
+        """Return the 32 bytes of a trusted key."""
+        return self._keys[kid].public_bytes_raw()
 
     def check(self, kid: bytes, signed: bytes, signature: bytes) -> None:
-        """Raise BadSignature unless this key with this kid signed exactly these bytes."""
-        if kid != self.kid:
-            raise BadSignature(f"signed by key {kid.hex()}, trusted is {self.kid.hex()}")
+        """Raise BadSignature unless a trusted key with this kid signed exactly these bytes."""
+        key = self._keys.get(kid)
+        if key is None:
+            trusted = " and ".join(one.hex() for one in self._keys)
+            raise BadSignature(f"signed by key {kid.hex()}, trusted is {trusted}")
         try:
-            self._key.verify(signature, signed)
+            key.verify(signature, signed)
         except InvalidSignature as error:
             raise BadSignature(f"key {kid.hex()} did not sign these bytes") from error
+
+
+def public_pem(raw: bytes) -> bytes:
+    """Return the PEM of a raw 32-byte Ed25519 public key."""
+    text = binascii.b2a_base64(PUBLIC_HEAD + raw)
+    return b"-----BEGIN PUBLIC KEY-----\n" + text + KEY_END + b"\n"
+
+
+def _public_key(pem: bytes, path: Path) -> Ed25519PublicKey:
+    public = _plain_key(pem, b"PUBLIC KEY", PUBLIC_HEAD)
+    if public is not None:
+        return Ed25519PublicKey.from_public_bytes(public)
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ConfigError(f"{path} is not a PEM public key") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise ConfigError(f"{path} is {type(key).__name__}, not an Ed25519 public key")
+    return key

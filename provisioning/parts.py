@@ -46,7 +46,8 @@ def load(path: Path, site_id: str | None = None) -> Table:
     _check_site(site, path)
     _check_references(parts, path)
     for bus in parts["bus"]:
-        _anchor_tty(bus, path.resolve().parent)
+        _anchor(bus, "tty", path.resolve().parent)
+    _anchor(parts.get("factors", {}), "file", path.resolve().parent)
     return parts
 
 
@@ -113,7 +114,7 @@ def _check_site(site: Table, path: Path) -> None:
         if not isinstance(site[key], str) or not NAME.fullmatch(site[key]):
             raise ConfigError(f"{path}: [site] {key} = {site[key]!r}: 3 to 40 characters "
                               "out of a-z, 0-9 and '-' (it becomes a certificate's name)")
-    if site["cabinet"] in ("fleet", "broker"):
+    if site["cabinet"] in ("fleet", "broker", "authority"):
         raise ConfigError(f"{path}: [site] cabinet may not be {site['cabinet']!r}: "
                           "that name belongs to another certificate")
     try:
@@ -146,7 +147,7 @@ def _unique_names(rows: list[Table], table: str, path: Path) -> list[str]:
     return names
 
 
-def _anchor_tty(bus: Table, folder: Path) -> None:
-    """Make a serial device's relative path absolute: cabinet.toml lies in another folder."""
-    if isinstance(bus.get("tty"), str):
-        bus["tty"] = str(folder / bus["tty"])
+def _anchor(table: Table, key: str, folder: Path) -> None:
+    """Make a relative path absolute: cabinet.toml lies in another folder."""
+    if isinstance(table.get(key), str):
+        table[key] = str(folder / table[key])

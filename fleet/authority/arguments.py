@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.aio import cli
 
-NAMES = ("init", "enrol", "renew", "revoke")
+NAMES = ("init", "enrol", "cabinets", "renew", "revoke", "rotate")
 
 
 def add_to(add: Callable[..., cli.Parser]) -> None:
@@ -34,13 +34,24 @@ def add_to(add: Callable[..., cli.Parser]) -> None:
                         help="the answer (default: beside the request, CABINET.answer)")
     joined.add_argument("--handover", type=Path, metavar="FILE",
                         help="statement of the old board's key, when a board was replaced")
-    renewed = add("renew", "send a cabinet a new certificate over the downlink",
-                  "  wattproof-fleet renew shop-1 --data FLEET")
+    add("cabinets", "list the cabinets: until when their certificates are valid, what waits",
+        "  wattproof-fleet cabinets --data FLEET")
+    renewed = add("renew", "make a new certificate: of a cabinet, of fleet, broker or authority",
+                  "  wattproof-fleet renew shop-1 --data FLEET\n"
+                  "  wattproof-fleet renew broker --data FLEET")
     gone = add("revoke", "shut a cabinet out: its evidence and its certificates are refused",
                "  wattproof-fleet revoke shop-1 --data FLEET")
-    for command in (renewed, gone):
-        command.add_argument("cabinet", metavar="CABINET", help="its name")
-    for command in (made, joined, renewed, gone):
+    changed = add("rotate", "change the fleet's receipt key, in two steps",
+                  "  wattproof-fleet rotate --data FLEET              cabinets learn the next key\n"
+                  "  wattproof-fleet rotate --data FLEET --finish     when all have said so")
+    changed.add_argument("--finish", action="store_true",
+                         help="the next key becomes the fleet's; stop `serve` before")
+    changed.add_argument("--anyway", action="store_true",
+                         help="with --finish: also while cabinets have not answered")
+    renewed.add_argument("cabinet", metavar="NAME",
+                         help="a cabinet, or one of: fleet, broker, authority")
+    gone.add_argument("cabinet", metavar="CABINET", help="its name")
+    for command in (made, joined, renewed, gone, changed):
         command.add_argument("--now", type=_time, metavar="RFC3339",
                              help="time from which certificates are valid (default: now)")
 

@@ -62,7 +62,17 @@ def der(certificate: x509.Certificate) -> bytes:
 
 def authority(name: str, now: datetime.datetime) -> Authority:
     """Return a new self-signed authority that may sign leaves only (path length 0)."""
-    key = new_key()
+    return _self_signed(new_key(), name, now)
+
+
+def renewed(present: Authority, now: datetime.datetime) -> Authority:
+    """Return an authority with the same key and name and a new life: what the old certificate
+    signed holds under the new one, and the other way round."""
+    return _self_signed(present.key, common_name(present.certificate.subject), now)
+
+
+def _self_signed(key: ec.EllipticCurvePrivateKey, name: str,
+                 now: datetime.datetime) -> Authority:
     subject = _named(name)
     ends = now + datetime.timedelta(days=AUTHORITY_DAYS)
     certificate = (_draft(subject, subject, key.public_key(), now)
@@ -89,6 +99,12 @@ def server(issuer: Authority, hosts: Iterable[str], public: PublicKey,
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
                            critical=False).sign(issuer.key, hashes.SHA256()))
+
+
+def hosts_of(certificate: x509.Certificate) -> list[str]:
+    """Return the names and addresses that a server's certificate is valid for."""
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [str(one.value) for one in names]
 
 
 def revocations(issuer: Authority, serials: Sequence[int],

@@ -1,4 +1,4 @@
-"""What the authority's commands do: init, enrol, renew, revoke."""
+"""What the authority's commands do; arguments.py of this folder has their words."""
 
 import argparse
 import datetime
@@ -6,10 +6,12 @@ import hashlib
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet import clock, settings
-from fleet.authority import downlink, revocation, setup
+from fleet.authority import certificates, downlink, listing, own, revocation, rotation, setup
 from fleet.authority import enrol as enrolments
+from fleet.store import backup
 from gateway.aio import cli
 from gateway.core.errors import ConfigError
 from gateway.core.evidence import enrolment
@@ -47,13 +49,60 @@ def enrol(arguments: argparse.Namespace) -> int:
     return cli.FINE
 
 
+def cabinets(arguments: argparse.Namespace) -> int:
+    """List the cabinets."""
+    found = listing.members(arguments.data)
+    cli.show(arguments, {"cabinets": [one._asdict() | {
+        "valid_until": one.valid_until and one.valid_until.isoformat()} for one in found]},
+        [listing.line(one) for one in found] or ["no cabinet is enrolled yet"])
+    return cli.FINE
+
+
 def renew(arguments: argparse.Namespace) -> int:
-    """Leave a renewed certificate in a cabinet's downlink."""
+    """Renew a certificate of the fleet's own, or leave one in a cabinet's downlink."""
     key = settings.receipt_key(settings.load(arguments.data).receipt_key)
+    if arguments.cabinet in own.FILES:
+        return _renew_own(arguments, key)
     number = downlink.renew(arguments.data, key, arguments.cabinet, _moment(arguments))
     cli.show(arguments, {"cabinet": arguments.cabinet, "number": number}, [
         f"{arguments.cabinet}: a new certificate waits in the downlink, number {number}; "
         "`fleet serve` sends it, and an event of the cabinet says what became of it"])
+    return cli.FINE
+
+
+def _renew_own(arguments: argparse.Namespace, key: Ed25519PrivateKey) -> int:
+    name, now = arguments.cabinet, _moment(arguments)
+    made = own.renew(arguments.data, name, now)
+    sent: list[str] = []
+    if name == own.AUTHORITY:
+        revocation.write_list(arguments.data, now)
+        sent = [one.cabinet for one in listing.members(arguments.data) if not one.revoked]
+        for cabinet in sent:
+            downlink.post(arguments.data, key, downlink.Message(
+                cabinet, own.AUTHORITY, certificates.der(made)), now)
+    cli.show(arguments, {"name": name, "valid_until": made.not_valid_after_utc.isoformat(),
+                         "sent_to": sent}, [
+        f"{arguments.data / own.FILES[name]}: valid until {made.not_valid_after_utc:%Y-%m-%d}",
+        f"next: {own.NEXT[name]}"])
+    return cli.FINE
+
+
+def rotate(arguments: argparse.Namespace) -> int:
+    """Begin or finish a change of the fleet's receipt key."""
+    now = _moment(arguments)
+    if arguments.finish:
+        with backup.lock(arguments.data):
+            found = rotation.finish(arguments.data, now, arguments.anyway)
+        lines = ["the next key is the fleet's now; start `fleet serve`, and tell auditors"]
+    else:
+        found = rotation.begin(arguments.data, now)
+        lines = [f"trust the next key: {', '.join(found.told) or 'no cabinet yet'}",
+                 f"have not said so: {', '.join(found.silent) or 'none'}",
+                 "next: " + ("wait, and run this again" if found.silent else
+                             "stop `fleet serve` and run this again with --finish")]
+    told = _groups(found.public)
+    cli.show(arguments, {"fleet_key": told, "told": found.told, "silent": found.silent},
+             [*lines, f"its fingerprint is {told}"])
     return cli.FINE
 
 
@@ -94,4 +143,5 @@ def _moment(arguments: argparse.Namespace) -> datetime.datetime:
     return given or clock.now()
 
 
-RUN = {"init": init, "enrol": enrol, "renew": renew, "revoke": revoke}
+RUN = {"init": init, "enrol": enrol, "cabinets": cabinets, "renew": renew, "revoke": revoke,
+       "rotate": rotate}

@@ -1,8 +1,8 @@
 """The fleet's side of the downlink: messages that wait for a cabinet, and what became of them.
 
 downlink/CABINET/NUMBER.cose waits until an event in the cabinet's own evidence says what became of
-it; the oldest goes out first.  A number is the fleet's UTC in ms, or one more than the one before:
-it rises even for a fleet that was put back from a backup.
+it, and is NUMBER.OUTCOME then; the oldest goes out first.  A number is the fleet's UTC in ms, or
+one more than the one before: it rises even for a fleet that was put back from a backup.
 """
 
 import datetime
@@ -13,15 +13,19 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fleet.authority import certificates, issue
+from fleet.authority import certificates, issue, own
 from fleet.formats.registry import Registry, key_id
 from gateway.aio.private_files import private_folder, replace
 from gateway.core.errors import ConfigError, FormatError
 from gateway.core.evidence import downlink
 
 LOG = logging.getLogger("fleet.authority")
+OUTCOMES = tuple(f".{one}" for one in (downlink.DONE, downlink.UNKNOWN, downlink.FAILED))
 LIFE_DAYS = 30          # a message that nobody obeyed by then is made again, with a new number
 LOOK_S = 30.0           # real: between two looks for certificates that are due and new messages
+WAITING_MAX = 8         # messages of one cabinet; a newer renewal takes the place of an older one
+SETTLED_MAX = 16        # messages of one cabinet that are kept after their outcome
+REPLACED = (downlink.RENEW, downlink.AUTHORITY)     # actions of which only the newest counts
 
 
 class Acknowledged(NamedTuple):
@@ -31,6 +35,14 @@ class Acknowledged(NamedTuple):
     action: str
     outcome: str
     detail: str
+
+
+class Message(NamedTuple):
+    """What a cabinet is to carry out; body: bytes as the action says (docs/formats.md)."""
+
+    cabinet: str
+    action: str
+    body: bytes
 
 
 Acknowledgements = Callable[[str], Mapping[int, Acknowledged]]
@@ -56,18 +68,50 @@ def waiting(data: Path, cabinet: str) -> list[tuple[int, Path]]:
                   if file.stem.isdigit())
 
 
-def post(data: Path, key: Ed25519PrivateKey, message: tuple[str, str, bytes],
-         now: datetime.datetime) -> int:
-    """Leave a message (cabinet, action, body) for a cabinet and return its number."""
-    cabinet, action, body = message
+def settled(data: Path, cabinet: str) -> list[tuple[int, Path]]:
+    """Return (number, file) of the messages with an outcome, which is the file's suffix, oldest
+    first."""
+    return sorted((int(file.stem), file) for file in folder_of(data, cabinet).glob("*.*")
+                  if file.stem.isdigit() and file.suffix in OUTCOMES)
+
+
+def content_of(file: Path) -> downlink.Downlink:
+    """Return the message in a file; raises FormatError."""
+    return downlink.open_sealed(file.read_bytes())[1]
+
+
+def post(data: Path, key: Ed25519PrivateKey, message: Message, now: datetime.datetime,
+         days: int = LIFE_DAYS) -> int:
+    """Leave a message for a cabinet and return its number.
+
+    days: its life.  Raises ConfigError if too many wait already.
+    """
+    queue = waiting(data, message.cabinet)
+    replaced = [file for _, file in queue if message.action in REPLACED
+                and content_of(file).action == message.action]
+    if len(queue) - len(replaced) >= WAITING_MAX:
+        raise ConfigError(f"{message.cabinet}: {len(queue)} messages wait in its downlink already; "
+                          "next: see that it is online; `fleet cabinets` says what waits")
+    number = _write(data, key, message, now, days)
+    for file in replaced:
+        file.unlink(missing_ok=True)
+    return number
+
+
+def _write(data: Path, key: Ed25519PrivateKey, message: Message, now: datetime.datetime,
+           days: int) -> int:
+    """Sign a message with a number above all before it, and keep it among those that wait."""
+    before = waiting(data, message.cabinet) + settled(data, message.cabinet)
     now_ms = int(now.timestamp() * 1000)
-    number = max([now_ms, *(held + 1 for held, _ in waiting(data, cabinet))])
-    ends = now_ms + LIFE_DAYS * 86_400_000
-    made = downlink.Downlink(cabinet, number, now_ms, ends, action, body)
-    public = key.public_key().public_bytes_raw()
-    private_folder(folder_of(data, cabinet))
-    replace(folder_of(data, cabinet) / f"{number}.cose",
-            downlink.seal(made, key_id(public), key.sign))
+    number = max([now_ms, *(held + 1 for held, _ in before)])
+    made = downlink.Downlink(message.cabinet, number, now_ms, now_ms + days * 86_400_000,
+                             message.action, message.body)
+    sealed = downlink.seal(made, key_id(key.public_key().public_bytes_raw()), key.sign)
+    if len(sealed) > downlink.DOWNLINK_BYTES_MAX:
+        raise ConfigError(f"{message.cabinet}: a message of {len(sealed)} bytes; at most "
+                          f"{downlink.DOWNLINK_BYTES_MAX} are taken")
+    private_folder(folder_of(data, message.cabinet))
+    replace(folder_of(data, message.cabinet) / f"{number}.cose", sealed)
     return number
 
 
@@ -80,6 +124,7 @@ class Sender:
         self._data, self._key, self._acknowledged = data, key, acknowledged
         self._registry = Registry(data)
         self._offline_told = False
+        self._own_told: set[str] = set()
 
     def current(self, now: datetime.datetime) -> dict[str, bytes]:
         """Return the message of each cabinet, empty if it has none, after renewing what is due.
@@ -92,12 +137,23 @@ class Sender:
         except ConfigError as error:        # one bad entry stops no receipts
             LOG.error("%s", error)
             return found
+        self._renew_own(now)
         for one in (one for devices in sites.values() for one in devices):
             try:
                 found[one.device] = b"" if one.revoked else self._message(one.device, now)
             except (ConfigError, FormatError, OSError, ValueError) as error:
                 LOG.error("%s: %s", one.device, error)
         return found
+
+    def _renew_own(self, now: datetime.datetime) -> None:
+        """Renew the fleet's own certificates that are due; what a person must do is logged once."""
+        try:
+            for name in own.due(self._data, now):
+                if name not in self._own_told:
+                    self._own_told.add(name)
+                    own.renew_or_say(self._data, name, now)
+        except (ConfigError, OSError, ValueError) as error:
+            LOG.error("the fleet's own certificates: %s", error)
 
     def _message(self, cabinet: str, now: datetime.datetime) -> bytes:
         self._settle(cabinet, now)
@@ -114,12 +170,17 @@ class Sender:
                 event = events[number]
                 LOG.log(logging.INFO if event.outcome == downlink.DONE else logging.WARNING,
                         "%s: downlink %d, %s: %s, %s", cabinet, *event)
-                file.replace(file.with_suffix("." + event.outcome[:10]))
+                outcome = f".{event.outcome}"
+                file.replace(file.with_suffix(
+                    outcome if outcome in OUTCOMES else f".{downlink.FAILED}"))
                 continue
-            _, message = downlink.open_sealed(file.read_bytes())
+            message = content_of(file)
             if message.expires_utc_ms <= now.timestamp() * 1000:
-                post(self._data, self._key, (cabinet, message.action, message.body), now)
+                _write(self._data, self._key, Message(cabinet, message.action, message.body),
+                       now, LIFE_DAYS)
                 file.unlink()
+        for _, file in settled(self._data, cabinet)[:-SETTLED_MAX] if queue else ():
+            file.unlink(missing_ok=True)
 
     def _renew(self, cabinet: str, now: datetime.datetime) -> None:
         """Issue a certificate for the same key once two thirds of its life are over."""
@@ -145,4 +206,4 @@ def renew(data: Path, key: Ed25519PrivateKey, cabinet: str, now: datetime.dateti
     if entry is None or entry.revoked:
         raise ConfigError(f"{cabinet} is not enrolled here, or revoked; it gets no certificate")
     made = issue.new(data, cabinet, issue.key_of(held[-1]), now)
-    return post(data, key, (cabinet, downlink.RENEW, certificates.der(made)), now)
+    return post(data, key, Message(cabinet, downlink.RENEW, certificates.der(made)), now)

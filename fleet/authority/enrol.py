@@ -24,7 +24,7 @@ from gateway.core.errors import ConfigError, FormatError
 from gateway.core.evidence import enrolment, handover
 
 NAME = re.compile(r"[a-z0-9-]{3,40}")
-RESERVED = (certificates.FLEET, certificates.BROKER)
+RESERVED = (certificates.FLEET, certificates.BROKER, "authority")
 
 
 class Enrolled(NamedTuple):

@@ -29,6 +29,7 @@ from gateway.core.errors import ConfigError
 FOLDERS = ("keys", "authority", "authority/issued", "broker", "registry", "downlink")
 LOOPBACK = ("localhost", "127.0.0.1")
 CA_KEY, CA = "authority/ca.key", "authority/ca.crt"
+CA_COPIES = ("keys/ca.crt", "broker/ca.crt")
 REVOKED = "broker/revoked.crl"
 FACTORS = re.compile(r"[a-z0-9._-]{1,80}")
 FLEET_TOML = """\
@@ -98,7 +99,7 @@ def _files(place: Place, now: datetime.datetime,
     for name, key in ((CA_KEY, ca.key), ("broker/broker.key", broker),
                       ("keys/client.key", client), ("keys/receipt.key", receipt)):
         yield name, certificates.private_pem(key)
-    for name in (CA, "keys/ca.crt", "broker/ca.crt"):
+    for name in (CA, *CA_COPIES):
         yield name, authority
     yield "broker/broker.crt", certificates.pem(
         certificates.server(ca, (*LOOPBACK, place.host), broker.public_key(), now))

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fleet.errors import ReportError
 from fleet.evidence import bundle
 from fleet.formats.registry import Device, key_id
-from fleet.reporting import report
+from fleet.reporting import factor_choice, report
 from fleet.reporting.content import Report
 from fleet.store.evidence_reader import BatchRow, EvidenceReader
 from fleet.store.reader import Reader
@@ -25,7 +25,6 @@ from fleet.transparency.merkle import Head
 from fleet.transparency.merkle_log import Log
 from gateway.core.errors import FormatError
 from gateway.core.evidence import receipt
-from gateway.ledger.factors import factors
 
 
 def signer_of(key: Ed25519PrivateKey) -> proofs.Signer:
@@ -57,7 +56,7 @@ def build(reader: Reader, question: report.Question, registry_file: Path,
                         *(_own_head(rows.log, key, one) for one in kept)})
         prover = proofs.Prover(heads[-1], signer)
         papers = bundle.Papers(
-            registry_file.read_bytes(), _json(content), _factors(question, content),
+            registry_file.read_bytes(), _json(content), _factors(reader, question, content),
             _descriptors(rows, device, {config, *(row.config for row in batches)}),
             [proofs.sign_head(head, signer) for head in heads],
             [prover.consistency(head.size, rows.log.node) for head in heads[:-1]],
@@ -113,11 +112,11 @@ def _json(content: Report) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-def _factors(question: report.Question, content: Report) -> bytes:
+def _factors(reader: Reader, question: report.Question, content: Report) -> bytes:
     """Return the factor set's content in the one form that its hash is taken over."""
     said = content["factors"]
-    name = str(question.factors or said["id"])
-    path = Path(name) if name.endswith(".toml") else factors.DATA / f"{name}.toml"
+    whole = report.history_of(reader, question).whole()
+    path = factor_choice.choose(reader.data, question.factors, whole).path
     found = tomllib.loads(path.read_text(encoding="utf-8"))
     data = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     if hashlib.sha256(data).hexdigest() != said["sha256"]:

@@ -87,8 +87,7 @@ def _signed(sealed: bytes, find: Find, sender: str) -> tuple[Envelope, Opened]:
     device = find(batch.device)
     if device is None:
         raise UnknownDevice(f"{name}: not enrolled; next: python -m fleet enrol")
-    if device.revoked:
-        raise UnknownDevice(f"{name}: this cabinet was revoked at {device.revoked}")
+    check_not_revoked(device, name)
     if batch.device != sender:
         raise UnknownDevice(f"{name}: came on the topic of {_shown(sender)}")
     public = key_for(device, message.kid, batch.journal_id)
@@ -98,6 +97,12 @@ def _signed(sealed: bytes, find: Find, sender: str) -> tuple[Envelope, Opened]:
     if not verified(public, message.signed, message.signature):
         raise BadSignature(f"{name}: the signature does not fit the content")
     return envelope, Opened(device.previous, sealed, batch, link)
+
+
+def check_not_revoked(device: Device | None, name: str) -> None:
+    """Raise UnknownDevice for a revoked cabinet; name: what of it is refused."""
+    if device is not None and device.revoked:
+        raise UnknownDevice(f"{name}: this cabinet was revoked at {device.revoked}")
 
 
 def _expected(device: Device, journal: bytes) -> str:

@@ -19,6 +19,7 @@ Entry = dict[str, Any]
 # What a descriptor may say at all.
 ENTRIES_MAX, TEXT_CHARS_MAX, DAY_S = 1024, 200, 86_400
 NUMBER = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
+HASH = re.compile(r"[0-9a-f]{64}")
 SET = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -35,6 +36,8 @@ def parse(data: bytes) -> Descriptor:
     _need(_is_whole(found.get("interval_s"), 1, DAY_S), "interval_s must be a whole number from 1")
     _need(SET.fullmatch(str(found.get("factor_set", "x"))) is not None,
           "factor_set must be the name of a set, without a path")
+    _need(HASH.fullmatch(str(found.get("factor_sha256", "0" * 64))) is not None,
+          "factor_sha256 must be 64 digits of lower case hex")
     devices = _maps(found.get("devices"), "devices")
     for entry in devices:
         _check_device(entry)

@@ -61,8 +61,10 @@ class Desk:
         """find: device name -> enrolled Device or None.  key: signs receipts."""
         self._store, self._find, self._now_ms = store, find, now_ms
         self._booking = Booking(store, now_ms)
-        self._sign, self._public = key.sign, key.public_key()
-        self._kid = key_id(self._public.public_bytes_raw())
+        public = key.public_key().public_bytes_raw()
+        self._sign, self._kid = key.sign, key_id(public)
+        # Whose receipts are believed when a cabinet shows one; former keys may be added.
+        self.receipt_keys = [public]
         self._epoch = store.epoch           # every journal was told of it
 
     def receive(self, sender: str, sealed: bytes) -> Outcome:
@@ -86,10 +88,11 @@ class Desk:
 
     def _take(self, sender: str, sealed: bytes) -> tuple[Outcome, Chain | None]:
         """Return the outcome of one message, without a receipt, and where its journal stands."""
-        shown = shown_receipt.opened(sealed, sender, self._public)
-        if shown is not None and self._find(sender) is not None:
-            return self._heed(shown)
+        shown = shown_receipt.opened(sealed, sender, self.receipt_keys)
         try:
+            if shown is not None and self._find(sender) is not None:
+                envelope.check_not_revoked(self._find(sender), sender)
+                return self._heed(shown)
             opened = envelope.open_batch(sealed, self._find, sender)
             with self._store.attempt():
                 verdict, held = self._book(opened)

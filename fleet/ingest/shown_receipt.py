@@ -4,9 +4,8 @@ Pure.  A store that was put back from a copy cannot know what it lacks; the rece
 the fleet's own key, proves it.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from fleet.formats.registry import key_id, verified
 from fleet.formats.values import Chain
@@ -25,18 +24,18 @@ class Verdict(NamedTuple):
     lost: tuple[int, int] | None
 
 
-def opened(message: bytes, sender: str, key: Ed25519PublicKey) -> receipt.Receipt | None:
+def opened(message: bytes, sender: str, keys: Iterable[bytes]) -> receipt.Receipt | None:
     """Return the receipt that a message of a cabinet is; None unless this fleet signed it for
-    that cabinet."""
+    that cabinet.  keys: the fleet's public receipt keys, 32 bytes each, former ones too."""
     if len(message) > receipt.RECEIPT_BYTES_MAX:
         return None
     try:
         signed, shown = receipt.open_sealed(message)
     except FormatError:
         return None
-    public = key.public_bytes_raw()
-    if shown.device != sender or signed.kid != key_id(public) or not verified(
-            public, signed.signed, signed.signature):
+    if shown.device != sender or not any(
+            signed.kid == key_id(key) and verified(key, signed.signed, signed.signature)
+            for key in keys):
         return None
     return shown
 

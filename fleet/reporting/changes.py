@@ -14,6 +14,7 @@ from fleet.reporting.content import Change, Report, Section
 from fleet.store import issued
 from fleet.store.issued import Figures, Issued, Version
 from fleet.store.reader import Reader
+from fleet.texts import say
 from gateway.core.interval import QUARTER_MS
 
 DIGITS = 3                  # of Wh and g that are kept and compared
@@ -57,6 +58,11 @@ def found(reader: Reader, about: Subject, series: Sequence[Section]
     listed = changed[-CHANGES_LISTED_MAX:]
     return ([_change(reader, about, quarter, before) for quarter, before in listed],
             len(changed) - len(listed))
+
+
+def notes(count: int) -> list[str]:
+    """Return what a report's reader must know of so many changed quarter hours."""
+    return [say.plural("report.changed", count)] if count else []
 
 
 def keep(data: Path, reader: Reader, content: Report, issued_ms: int) -> None:

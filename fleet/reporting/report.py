@@ -13,7 +13,7 @@ from fleet import verify
 from fleet.errors import ReportError
 from fleet.formats.registry import Device
 from fleet.formats.timetext import rfc3339
-from fleet.reporting import changes, period, text
+from fleet.reporting import changes, factor_choice, period, text
 from fleet.reporting.content import Evidence, Gap, Report, Section, Slot
 from fleet.rollup import config_history, overlaps
 from fleet.rollup.config_history import History
@@ -30,7 +30,6 @@ WARM_UP_MS = 31 * 24 * 3_600_000
 PERIOD_MS_MAX = 3660 * 24 * 3_600_000       # ten years
 GAPS_LISTED_MAX = 1000
 SLOTS_MAX = 192             # bars of a chart: two days of quarter hours, then coarser
-DEFAULT_FACTORS = "de-2024-direct-duck-1"
 
 
 class Question(NamedTuple):
@@ -64,7 +63,8 @@ def build(reader: Reader, question: Question) -> Report:
     history = history_of(reader, question)
     descriptor = history.whole()
     found = period.load(reader, device.device, history, from_ms, to_ms)
-    pinned = factors.load(question.factors or descriptor.get("factor_set") or DEFAULT_FACTORS)
+    chosen = factor_choice.choose(reader.data, question.factors, descriptor)
+    pinned = chosen.factors
     options = Options(from_ms, to_ms, opening=_opening(reader, question, pinned))
     content = statement.build_statement(descriptor, found.intervals, pinned, options)
     evidence = _evidence(reader, question, history)
@@ -72,17 +72,22 @@ def build(reader: Reader, question: Question) -> Report:
     changed, more = changes.found(reader, changes.Subject(
         device.device, from_ms, to_ms, pinned.sha256, content["battery"] is not None),
         content["series"])
+    content["factors"] |= {"configured_id": descriptor.get("factor_set"),
+                           "configured_sha256": descriptor.get("factor_sha256")}
     content |= {"site": device.site, "name": device.name, "cabinet": device.device,
                 "timezone": device.timezone, "meters": found.meters,
                 "notes": [*simulated, *map(text.describe_overlap, evidence["set_aside"]),
-                          *_changed(len(changed) + more), *content["notes"], *history.notes()],
+                          *changes.notes(len(changed) + more), *_factor_notes(chosen, history),
+                          *content["notes"], *history.notes()],
                 "evidence": evidence, "changes": changed, "changes_more": more,
                 "slots": _slots(descriptor, found.intervals, pinned, options)}
     return cast(Report, content)
 
 
-def _changed(count: int) -> list[str]:
-    return [say.plural("report.changed", count)] if count else []
+def _factor_notes(chosen: factor_choice.Chosen, history: History) -> list[str]:
+    descriptors = (descriptor for _, _, descriptor in history.stretches())
+    return [note for note in (
+        chosen.note, *factor_choice.changes(descriptors, chosen.factors.id)) if note]
 
 
 def history_of(reader: Reader, question: Question) -> History:

@@ -45,8 +45,8 @@ class EvidenceReader:
     def journals(self, device: str, from_ms: int, to_ms: int) -> list[tuple[bytes, int, int]]:
         """Return (journal, first number, last number) of the batches that decide a period:
         those with scans inside, set aside or not, and for each counter the nearest readings
-        before and after, as far as a counter is ever spread; up to the batch that reaches the end of the period and
-        those that told the time of others."""
+        before and after, as far as a counter is ever spread; up to the batch that reaches the
+        end of the period and those that told the time of others."""
         rows = self._link.execute(
             "WITH mine AS (SELECT id FROM channels WHERE device = ?1),"
             " edges AS (SELECT id, (SELECT max(quarter_ms) FROM counter_parts WHERE channel = id"

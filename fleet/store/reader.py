@@ -112,7 +112,7 @@ class Reader:
 
     def __init__(self, data: Path) -> None:
         """Raises ReportError when there is no store yet."""
-        path = data / FILE
+        self.data, path = data, data / FILE
         if not path.is_file():
             raise ReportError(say("refusal.no_store", path=path, data=data))
         with damage.named(data):

@@ -107,7 +107,9 @@ class Devices(NamedTuple):
 
 
 def state(view: View) -> str:
-    """Return live, late, silent or none."""
+    """Return live, late, silent, none or revoked."""
+    if view.device.revoked:
+        return "revoked"
     if view.figures is None or view.age_s is None:
         return "silent" if view.snapshot.span or view.damaged else "none"
     if view.age_s > text.SILENT_S:
@@ -118,7 +120,9 @@ def state(view: View) -> str:
 def status(view: View, found: str) -> str:
     """Return the sentences beside a page's state: from when its figures are, and whether the
     broker is connected."""
-    if found == "silent" and view.figures is None:
+    if found == "revoked":
+        said = say("status.revoked", time=view.device.revoked)
+    elif found == "silent" and view.figures is None:
         said = say("status.silent_since_start")
     elif found == "silent":
         said = say("status.silent", time=text.moment(view.arrived_ms))
@@ -251,6 +255,8 @@ def day(snapshot: Snapshot) -> Day | None:
     notes = [say(f"day.factors_{kind}", id=factors["id"])]
     if today["energy_wh"].get("battery_discharge") is not None:
         notes.insert(0, say("day.battery"))
+    if factors["configured_sha256"] not in (None, factors["sha256"]):
+        notes.append(say("day.other_factors", id=factors["configured_id"]))
     if today["evidence"]["simulated"]:
         notes.insert(0, say("report.simulated"))
     notes += map(text.describe_overlap, today["evidence"]["set_aside"])

@@ -24,6 +24,7 @@ from gateway.config.values import (
 from gateway.core import measurand
 from gateway.core.codec import cbor
 from gateway.core.reading import Point, Stream
+from gateway.ledger.factors.factors import load as load_factors
 from gateway.timekeeping.clock import Scale
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def descriptor(cabinet: Cabinet, kinds: tuple[str, ...]) -> bytes:
                for device, kind, stream in zip(cabinet.devices, kinds, cabinet.schema,
                                                strict=True)]
     nodes = [device for device in cabinet.devices if device.is_node]
+    factors = load_factors(cabinet.factors)
     encoded: bytes = cbor.encode({
         "v": DESCRIPTOR_VERSION,
         "site": site.id, "name": site.name, "cabinet": site.cabinet, "timezone": site.timezone,
@@ -109,7 +111,7 @@ def descriptor(cabinet: Cabinet, kinds: tuple[str, ...]) -> bytes:
                    "meter": node.meter} for node in nodes],
         "workloads": [{"node": node.name, "name": name}
                       for node in nodes for name in node.workloads],
-        "factor_set": Path(cabinet.factors).stem if "/" in cabinet.factors else cabinet.factors,
+        "factor_set": factors.id, "factor_sha256": factors.sha256,
     })
     return encoded
 

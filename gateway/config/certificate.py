@@ -1,6 +1,6 @@
 """Whether a certificate is one that this cabinet can use: its own key, name and authority.
 
-For an answer to be installed; a start lets OpenSSL judge.
+For answers and messages of the downlink; a start lets OpenSSL judge.
 """
 
 import datetime
@@ -64,6 +64,24 @@ def check_authority(authority: x509.Certificate, now: datetime.datetime) -> None
         raise ConfigError("the authority must be one that signs leaves only (path length 0)")
     if now >= authority.not_valid_after_utc:
         raise ConfigError(f"the authority expired at {authority.not_valid_after_utc}")
+
+
+def renewed_authority(certificate_der: bytes, present: x509.Certificate,
+                      now: datetime.datetime) -> x509.Certificate:
+    """Return an authority's certificate if it is the present one's successor, of the same key and
+    name; raises ConfigError that says why not."""
+    certificate = parsed(certificate_der)
+    check_authority(certificate, now)
+    if (certificate.public_key() != present.public_key()
+            or certificate.subject != present.subject):
+        raise ConfigError("the certificate is of another authority than this cabinet's")
+    try:
+        certificate.verify_directly_issued_by(present)
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise ConfigError("the certificate is not signed by the fleet's authority") from error
+    if certificate.not_valid_after_utc < present.not_valid_after_utc:
+        raise ConfigError("the certificate ends before the present one")
+    return certificate
 
 
 def _check_purpose(certificate: x509.Certificate) -> None:

@@ -19,6 +19,7 @@ from gateway.ledger.factors.factors import load as load_factors
 from gateway.signer import permission_fault
 
 ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+SET_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")    # what a site descriptor can carry
 ZONES = Path("/usr/share/zoneinfo")     # of this machine; a zone's file begins with TZif (RFC 8536)
 
 NODE_KEYS = ("cores", "idle_w", "meter", "workloads", "path")
@@ -129,9 +130,14 @@ def _check_factors(document: Document, values: Values, folder: Path) -> None:
         return
     name = "file" if factors["file"] else "id"
     written = str(folder / factors["file"]) if factors["file"] else factors["id"]
+    if written and written.endswith(".toml") != (name == "file"):
+        document.fault(("factors", name), f'"{factors[name]}" is not allowed; allowed: file = '
+                       '"PATH.toml" for a set of your own, id = "NAME" for a packaged one')
+        return
     try:
-        if written:
-            load_factors(written)
+        if written and not SET_ID.fullmatch(str(load_factors(written).id)):
+            document.fault(("factors", name), "the set's id does not travel; allowed: 1 to 64 "
+                           "characters of A-Z a-z 0-9 . _ -; next: write such an id in the file")
     except ConfigError as error:
         document.fault(("factors", name), str(error))
 

@@ -7,7 +7,6 @@ kept in a file beside the certificate.
 """
 
 import logging
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from gateway.core.errors import BadSignature, ConfigError, FormatError
 from gateway.core.event import Event
 from gateway.core.evidence import downlink as messages
 from gateway.core.record import ALARM, DOWNLINK
+from gateway.delivery.downlink_actions import Order, actions
 from gateway.signer import Verifier
 from gateway.storage.store import replace_synced
 from gateway.storage.writer import Writer
@@ -23,30 +23,7 @@ from gateway.storage.writer import Writer
 LOG = logging.getLogger("wattproof.uplink")
 NUMBER_FILE = "downlink.number"         # beside the certificate: NUMBER OUTCOME
 DETAIL_CHARS_MAX = 200
-
-# Carries out a message's body at a UTC; raises ConfigError or OSError if it is refused.
-Action = Callable[[bytes, datetime], str]
-
-
-class Renewal:
-    """Puts a renewed certificate in the place of the old one; the key stays."""
-
-    def __init__(self, cabinet: str, settings: UplinkSettings) -> None:
-        """cabinet: the name that the certificate must have."""
-        self._cabinet, self._settings = cabinet, settings
-
-    def __call__(self, body: bytes, now: datetime) -> str:
-        """Install a certificate; the next connection uses it.  Returns until when it is valid."""
-        # X.509 takes a megabyte or two of memory: loaded when, once in years, one comes.
-        from cryptography import x509
-        from cryptography.hazmat.primitives.serialization import Encoding
-
-        from gateway.config.certificate import usable
-        settings = self._settings
-        authority = x509.load_pem_x509_certificate(settings.ca.read_bytes())
-        made = usable(body, authority, settings.key.read_bytes(), self._cabinet, now)
-        replace_synced(settings.certificate, made.public_bytes(Encoding.PEM))
-        return f"certificate until {made.not_valid_after_utc:%Y-%m-%d}"
+NO_NUMBER = "no-number"                 # refused, since the file above says no number
 
 
 class Downlink:
@@ -57,8 +34,9 @@ class Downlink:
         """verifier: of the fleet's receipt key.  alarms: names of those of this run, to add to."""
         self._cabinet, self._verifier, self._writer = cabinet, verifier, writer
         self._file: Path = settings.certificate.with_name(NUMBER_FILE)
-        self._actions: Mapping[str, Action] = {messages.RENEW: Renewal(cabinet, settings)}
+        self._actions = actions(cabinet, settings, verifier)
         self._told: set[int] = set()            # numbers with an event of this run
+        self._refused: set[str] = set()         # words of refusals with an alarm of this run
         self.alarms = alarms
         self.counts = {"downlinks": 0, "downlinks_refused": 0}
 
@@ -70,8 +48,14 @@ class Downlink:
             sign1, message = messages.open_sealed(data)
             self._verifier.check(sign1.kid, sign1.signed, sign1.signature)
             floor, outcome = self._last()
-        except (FormatError, BadSignature, OSError, ValueError) as error:
-            await self._refuse(str(error))
+        except FormatError as error:
+            await self._refuse(f"{messages.UNREADABLE}: {error}")
+            return
+        except BadSignature as error:
+            await self._refuse(f"{messages.FORGED}: {error}")
+            return
+        except (OSError, ValueError) as error:
+            await self._refuse(f"{NO_NUMBER}: {error}")
             return
         if message.number == floor and message.cabinet == self._cabinet:
             await self._tell(message, outcome, "obeyed before")     # the event may have been lost
@@ -81,16 +65,17 @@ class Downlink:
         if reason:
             await self._refuse(reason)
             return
-        await self._obey(message, datetime.fromtimestamp(now_ms / 1000, UTC))
+        await self._obey(message, Order(
+            message.body, datetime.fromtimestamp(now_ms / 1000, UTC), sign1.kid))
 
-    async def _obey(self, message: messages.Downlink, now: datetime) -> None:
+    async def _obey(self, message: messages.Downlink, order: Order) -> None:
         """Carry out a message, keep its number, then say so: a cut in between repeats it, and
         an action done twice is done once."""
         action = self._actions.get(message.action)
         outcome, detail = messages.UNKNOWN, "this software has no such action"
         try:
             if action is not None:
-                outcome, detail = messages.DONE, action(message.body, now)
+                outcome, detail = messages.DONE, action(order)
             replace_synced(self._file, f"{message.number} {outcome}\n".encode())
         except (ConfigError, OSError, ValueError) as error:
             outcome, detail = messages.FAILED, str(error)
@@ -126,11 +111,13 @@ class Downlink:
                                        detail[:DETAIL_CHARS_MAX]])
 
     async def _refuse(self, why: str) -> None:
-        """Count a message; alarm once per run: a hostile broker must not fill flash."""
+        """Count a message; alarm once per run and word: a hostile broker must not fill flash."""
         self.counts["downlinks_refused"] += 1
-        if "downlink-refused" not in self.alarms:
+        word = why.partition(":")[0]
+        if word not in self._refused:
+            self._refused.add(word)
             self.alarms.add("downlink-refused")
-            LOG.error("downlink refused: %s; next: ask the fleet's operator", why)
+            LOG.error("downlink refused, %s; next: ask the fleet's operator", why)
             await self._put(ALARM, ["downlink-refused", why[:DETAIL_CHARS_MAX]])
 
     async def _put(self, kind: int, body: list[object]) -> None:

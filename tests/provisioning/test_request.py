@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from gateway.core.evidence import enrolment
+from gateway.ledger.factors import factors
 from provisioning.__main__ import main
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
@@ -134,6 +135,16 @@ def test_the_simulators_endpoints_make_a_site_too(tmp_path):
     assert cabinet["site"]["cabinet"] == "corner-1"
     assert cabinet["clock"]["speed"] == 60
     assert "truth" not in cabinet and "ct_ratio" not in cabinet["device"][0]
+
+
+def test_a_factor_file_is_found_from_the_parts(tmp_path):
+    (tmp_path / "own.toml").write_text(
+        (factors.DATA / "de-2024-direct-duck-1.toml").read_text())
+    (tmp_path / "parts.toml").write_text(PARTS.replace(
+        'id = "de-2024-direct-duck-1"', 'file = "own.toml"'))
+    assert run("request", "--parts", tmp_path / "parts.toml", "--out", tmp_path / "site") == 0
+    written = tomllib.loads((tmp_path / "site/cabinet.toml").read_text())["factors"]["file"]
+    assert written == str(tmp_path / "own.toml")
 
 
 MISTAKES = (

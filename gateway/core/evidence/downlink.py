@@ -21,11 +21,20 @@ DOWNLINK_BYTES_MAX = 65_536     # a factor set or a configuration has some 10 Ki
 ACTION_CHARS_MAX = 20
 
 RENEW = "renew"                 # body: DER of the cabinet's new certificate, for the same key
+AUTHORITY = "authority"         # body: DER of the authority's new certificate, for its same key
+RECEIPT_KEY = "receipt-key"     # body: the fleet's next receipt key, 32 bytes (docs/formats.md)
 
 # Outcomes, as the event says them (record.DOWNLINK).
 DONE = "done"
 UNKNOWN = "unknown"             # an action that this software does not have
 FAILED = "failed"               # refused by what it would have changed
+
+# Why a message is refused: the first word of the alarm.
+UNREADABLE = "unreadable"       # not a downlink message
+FORGED = "forged"               # not signed by the fleet
+FOREIGN = "foreign"             # for another cabinet
+OLD = "old"                     # not above the last number: replayed, or out of order
+EXPIRED = "expired"
 
 # cabinet: the only one that may obey.  number: rises; one that is not above the last obeyed is
 # refused.  issued_utc_ms: information.  expires_utc_ms: refused from then on.  action: one of
@@ -72,14 +81,16 @@ def open_sealed(data: bytes) -> "tuple[Sign1, Downlink]":
 
 
 def refusal(downlink: Downlink, cabinet: str, floor: int, utc_ms: int) -> str:
-    """Return why a cabinet does not obey a message whose signature holds; empty if it does.
+    """Return why a cabinet does not obey a message whose signature holds, one of the words
+    above first; empty if it does.
 
     floor: number of the last message obeyed, 0 for none.  utc_ms: it is at least so late.
     """
     if downlink.cabinet != cabinet:
-        return "it is for %s, this is %s" % (downlink.cabinet, cabinet)
+        return "%s: it is for %s, this is %s" % (FOREIGN, downlink.cabinet, cabinet)
     if downlink.number <= floor:
-        return "its number %d is not above %d" % (downlink.number, floor)
+        return "%s: its number %d is not above %d" % (OLD, downlink.number, floor)
     if downlink.expires_utc_ms <= utc_ms:
-        return "it expired at %d ms, it is %d ms" % (downlink.expires_utc_ms, utc_ms)
+        return "%s: it expired at %d ms, it is %d ms" % (
+            EXPIRED, downlink.expires_utc_ms, utc_ms)
     return ""

@@ -33,6 +33,10 @@ def key_of(data):
     return settings.receipt_key(settings.load(data).receipt_key)
 
 
+def post(data, action, now=NOW):
+    return downlink.post(data, key_of(data), downlink.Message("shop-1", action, b""), now)
+
+
 def sender(data, events=None):
     return downlink.Sender(data, key_of(data), events if events is not None else Events())
 
@@ -82,18 +86,18 @@ def test_a_message_that_expired_is_made_again_with_a_higher_number(data):
 
 
 def test_numbers_rise_also_within_one_millisecond_and_for_a_fleet_that_lost_the_old_ones(data):
-    numbers = [downlink.post(data, key_of(data), ("shop-1", "x", b""), NOW) for _ in range(3)]
+    numbers = [post(data, "x") for _ in range(3)]
     assert numbers == sorted(set(numbers))
     for _, file in downlink.waiting(data, "shop-1"):
         file.unlink()
-    assert downlink.post(data, key_of(data), ("shop-1", "x", b""), later(1)) > numbers[-1]
+    assert post(data, "x", later(1)) > numbers[-1]
 
 
 def test_messages_go_out_one_after_the_other(data):
     events = Events()
     one = sender(data, events)
     for action in ("a", "b"):
-        downlink.post(data, key_of(data), ("shop-1", action, b""), NOW)
+        post(data, action)
     first = opened(data, one.current(NOW)["shop-1"])
     assert first.action == "a"
     events["shop-1"] = [[first.number, "a", "unknown", ""]]
@@ -102,7 +106,7 @@ def test_messages_go_out_one_after_the_other(data):
 
 def test_without_the_authoritys_key_nothing_is_renewed_and_the_rest_goes_on(data, caplog):
     (data / "authority/ca.key").unlink()
-    downlink.post(data, key_of(data), ("shop-1", "a", b""), later(DUE))
+    post(data, "a", later(DUE))
     one = sender(data)
     assert opened(data, one.current(later(DUE))["shop-1"]).action == "a"
     assert "the authority's key is not here" in caplog.text
@@ -131,3 +135,66 @@ def test_renew_leaves_a_message_and_a_revoked_or_unknown_cabinet_gets_none(data,
     assert fleet(["renew", "shop-1", "--data", str(data)]) == 1
     assert downlink.waiting(data, "shop-1") == []
     assert sender(data).current(later(DUE)) == {"shop-1": b""}
+
+
+def test_a_queue_is_bounded_and_a_renewal_takes_the_place_of_an_older_one(data):
+    for number in range(downlink.WAITING_MAX):
+        post(data, f"a{number}")
+    with pytest.raises(ConfigError, match="8 messages wait"):
+        post(data, "one-more")
+    assert len(downlink.waiting(data, "shop-1")) == downlink.WAITING_MAX
+    for _, file in downlink.waiting(data, "shop-1")[1:]:
+        file.unlink()
+    for days in range(20):
+        downlink.renew(data, key_of(data), "shop-1", later(days))
+    assert [downlink.content_of(file).action
+            for _, file in downlink.waiting(data, "shop-1")] == ["a0", "renew"]
+    newest = downlink.content_of(downlink.waiting(data, "shop-1")[1][1])
+    assert x509.load_der_x509_certificate(newest.body) == issue.issued(data, "shop-1")[-1]
+
+
+def test_a_message_that_is_too_large_is_not_sent(data):
+    with pytest.raises(ConfigError, match="at most 65536"):
+        downlink.post(data, key_of(data), downlink.Message("shop-1", "a", bytes(65_536)), NOW)
+    assert downlink.waiting(data, "shop-1") == []
+
+
+def test_a_clock_that_stepped_back_gives_no_number_twice(data):
+    events = Events()
+    one = sender(data, events)
+    number = post(data, "a", later(10))
+    events["shop-1"] = [[number, "a", "done", ""]]
+    one.current(later(10))
+    assert [held for held, _ in downlink.settled(data, "shop-1")] == [number]
+    assert post(data, "b", later(9)) == number + 1
+
+
+def test_settled_messages_are_kept_for_a_while_only_and_an_odd_outcome_is_a_failure(data):
+    events = Events()
+    one = sender(data, events)
+    numbers = []
+    for hour in range(downlink.SETTLED_MAX + 4):
+        numbers.append(post(data, "a", later(hour / 24)))
+        events["shop-1"] = [[numbers[-1], "a", "../x", ""]]
+        one.current(later(hour / 24))
+    held = downlink.settled(data, "shop-1")
+    assert [number for number, _ in held] == numbers[-downlink.SETTLED_MAX:]
+    assert {file.suffix for _, file in held} == {".failed"}
+
+
+def test_cabinets_lists_certificates_messages_and_outcomes(data, tmp_path, capsys):
+    assert enrol(make_cabinet(tmp_path / "second", "shop-b", "shop-2"), data) == 0
+    assert fleet(["revoke", "shop-2", "--data", str(data), "--now", NOW.isoformat()]) == 0
+    number = post(data, "a")
+    sender(data, Events({"shop-1": [[number, "a", "failed", ""]]})).current(NOW)
+    post(data, "b")
+    capsys.readouterr()
+    assert fleet(["cabinets", "--data", str(data)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split(", ") == [f"{'shop':<16} {'shop-1':<16}", "certificate until 2031-02-28",
+                                 "last message a: failed", "waiting: b"]
+    assert second.endswith("revoked at 2026-03-01T12:00:00Z")
+    assert fleet(["cabinets", "--data", str(data), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["cabinets"]
+    assert [(row["cabinet"], row["waiting"], row["last"]) for row in rows] == [
+        ("shop-1", ["b"], ["a", "failed"]), ("shop-2", [], None)]

@@ -99,7 +99,7 @@ def test_an_event_in_the_evidence_ends_a_message_and_one_of_another_cabinet_does
     other = PaperGateway("shop-2")
     other.enrol(data)
     key = fleet_settings.receipt_key(data / "keys/receipt.key")
-    number = downlink.post(data, key, ("shop-1", "renew", b"x"), NOW)
+    number = downlink.post(data, key, downlink.Message("shop-1", "renew", b"x"), NOW)
     store = Store(data)
     desk = AdmissionDesk(store, Registry(data).find, key, lambda: ORIGIN_MS)
     sender = downlink.Sender(data, key, lambda name: told_by(data, name))

@@ -5,12 +5,18 @@ import json
 import pytest
 from cryptography import x509
 
+from fleet import settings
 from fleet.authority import issue
 from fleet.formats import envelope
 from fleet.formats.registry import Registry
+from fleet.ingest.ingest import Desk
 from fleet.ingest.live_table import LiveTable
+from fleet.store.writer import Store
+from fleet.web.panels import View, state, status
+from fleet.web.snapshot import EMPTY
 from gateway.core.errors import UnknownDevice
-from tests.fleet.maker import PaperGateway, live
+from tests.fleet.maker import ORIGIN_MS, PaperGateway, figures, live
+from tests.support import evidence_world
 from tests.support.cabinets import NOW, enrol, fleet, later, make_cabinet, make_fleet
 from tests.support.documented_keys import keys
 
@@ -90,3 +96,57 @@ def test_without_the_authoritys_key_the_fleet_refuses_and_the_broker_is_named(da
 def test_an_unknown_name_is_told(data, capsys):
     assert revoke(data, "shop-9") == 1
     assert "no cabinet 'shop-9'" in capsys.readouterr().err
+
+
+class Revoked:
+    """A fleet that holds two batches of a cabinet that is revoked since."""
+
+    def __init__(self, folder):
+        self.data, self.key = make_fleet(folder / "fleet"), None
+        self.key = settings.receipt_key(settings.load(self.data).receipt_key)
+        self.gateway = PaperGateway()
+        self.gateway.enrol(self.data)
+        self.store = Store(self.data)
+        self.ingest = Desk(self.store, Registry(self.data).find, self.key, lambda: ORIGIN_MS)
+        self.first = [self.gateway.seal() for _ in range(2)]
+        self.outcomes = [self.receive(one) for one in self.first]
+        assert revoke(self.data) == 0
+
+    def receive(self, sealed):
+        return self.ingest.receive("shop-1", sealed)
+
+
+@pytest.fixture
+def revoked(tmp_path):
+    made = Revoked(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_what_it_sends_after_that_is_refused_with_the_reason_and_gets_no_receipt(revoked):
+    assert [one.code for one in revoked.outcomes] == ["admit", "admit"]
+    shown = revoked.outcomes[-1].receipt
+    for sealed in (revoked.gateway.seal(), revoked.first[0], shown):
+        outcome = revoked.receive(sealed)
+        assert (outcome.code, outcome.receipt) == ("unknown-device", None)
+        assert "was revoked at 2026-03-01T12:00:00Z" in outcome.detail
+
+
+def test_what_was_stored_before_is_evidence_as_it_was(revoked, capsys):
+    capsys.readouterr()
+    assert fleet(["verify", "--data", str(revoked.data), "--site", "shop"]) == 0
+    said = capsys.readouterr().out
+    assert "shop-1 was revoked at 2026-03-01T12:00:00Z" in said
+    assert "signatures, chain and sequence hold" in said
+    bundle = evidence_world.bundle(revoked.data, "shop", revoked.key)
+    public = revoked.key.public_key().public_bytes_raw()
+    found = evidence_world.checked(bundle, public, [], [revoked.gateway.public])
+    assert found.faults == []
+    assert len(found.parts) == 2
+
+
+def test_the_page_says_revoked_and_not_silent(revoked):
+    device = Registry(revoked.data).find("shop-1")
+    view = View(device, figures(), 1.0, ORIGIN_MS, EMPTY, 1.0, True)
+    assert state(view) == "revoked" != state(view._replace(device=device._replace(revoked="")))
+    assert "Revoked at 2026-03-01T12:00:00Z" in status(view, "revoked")

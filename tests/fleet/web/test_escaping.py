@@ -49,7 +49,7 @@ def check_harmless(text, plain):
 
 def site_view(name, snapshot=EMPTY):
     """Return the view of a site in which everything that has a name has this one."""
-    device = SimpleNamespace(name=name, device=name, site="shop", timezone=name)
+    device = SimpleNamespace(name=name, device=name, site="shop", timezone=name, revoked="")
     told = figures(
         utc=name, nodes=[{"name": name, "power_w": 1.0, "cpu_share": 0.5, "cores": name}],
         devices=[{"name": name, "ok": False, "reason": name, "age_s": 3}],

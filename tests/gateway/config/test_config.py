@@ -15,6 +15,7 @@ from gateway.config.parse import parse, read
 from gateway.config.table import TABLES
 from gateway.core.errors import ConfigError
 from gateway.core.reading import Point
+from gateway.ledger.factors import factors
 from tests.support.cabinet_folder import (
     EXAMPLE,
     FakeCatalogue,
@@ -56,6 +57,8 @@ MISTAKES = (
      'does nothing on a "modbus-tcp" bus'),
     ('evidence = "keys/evidence.pem"', 'evidence = "keys/none.pem"', "No such file"),
     ('id = "de-2024-direct-duck-1"', "", "exactly one of file and id"),
+    ('id = "de-2024-direct-duck-1"', 'id = "own.toml"', 'file = "PATH.toml" for a set of your own'),
+    ('id = "de-2024-direct-duck-1"', 'file = "keys/ca.pem"', 'id = "NAME" for a packaged one'),
     ('name = "lighting"', 'name = "cooling"', "is already used in line"),
     ('meter_class = "B"', "meter_class = 1", "must be text in quotes"),
     ('bus = "bms"', 'bus = "pv"', 'does not live on a "modbus-tcp" bus'),
@@ -160,6 +163,27 @@ def test_a_site_without_a_grid_meter_says_that_it_is_off_grid(tmp_path):
         found = config.check(make_folder(folder, content), FakeCatalogue())
         assert [hint in one.text and 5 <= one.line <= 9 for one in found] == (
             [True] if hint else []), found
+
+
+def test_the_descriptor_names_the_factor_set_by_its_own_id_and_hash(tmp_path):
+    own = factors.DATA / "de-2024-direct-duck-1.toml"
+    (tmp_path / "my set.toml").write_text(own.read_text().replace(
+        'id = "de-2024-direct-duck-1"', 'id = "own-1"', 1))
+    text = EXAMPLE.read_text().replace('id = "de-2024-direct-duck-1"', 'file = "my set.toml"')
+    made = config.load(make_folder(tmp_path, text), FakeCatalogue())
+    said = cbor2.loads(made.descriptor)
+    assert said["factor_set"] == "own-1"
+    assert said["factor_sha256"] == factors.load(tmp_path / "my set.toml").sha256
+    assert said["factor_sha256"] != factors.load(own).sha256
+
+
+def test_a_set_whose_id_cannot_travel_is_refused(tmp_path):
+    own = factors.DATA / "de-2024-direct-duck-1.toml"
+    (tmp_path / "own.toml").write_text(own.read_text().replace(
+        'id = "de-2024-direct-duck-1"', 'id = "my set"', 1))
+    text = EXAMPLE.read_text().replace('id = "de-2024-direct-duck-1"', 'file = "own.toml"')
+    found = config.check(make_folder(tmp_path, text), FakeCatalogue())
+    assert ["the set's id does not travel" in one.text for one in found] == [True]
 
 
 def test_a_serial_line_is_one_line_under_each_of_its_names(tmp_path):

@@ -107,28 +107,28 @@ async def refused(cabinet, data, told):
 
 
 async def test_a_message_for_another_cabinet_is_refused(cabinet):
-    await refused(cabinet, cabinet.message(cabinet="cab-2"), "it is for cab-2")
+    await refused(cabinet, cabinet.message(cabinet="cab-2"), "foreign: it is for cab-2")
 
 
 async def test_a_message_of_another_key_is_refused(cabinet):
     stranger = Signer(Ed25519PrivateKey.generate())
-    await refused(cabinet, cabinet.message(signer=stranger), "trusted is")
+    await refused(cabinet, cabinet.message(signer=stranger), "forged: signed by key")
     cabinet.again()
     as_fleet = type("Liar", (), {"kid": cabinet.fleet.kid, "sign": stranger.sign})
-    await refused(cabinet, cabinet.message(signer=as_fleet), "did not sign")
+    await refused(cabinet, cabinet.message(signer=as_fleet), "forged: key")
 
 
 async def test_an_expired_message_is_refused_also_without_a_clock(cabinet):
-    await refused(cabinet, cabinet.message(expires_utc_ms=NOW_MS), "it expired")
+    await refused(cabinet, cabinet.message(expires_utc_ms=NOW_MS), "expired: it expired")
     cabinet.again()
     cabinet.writer.clock.floor_ms = LATER_MS
-    await refused(cabinet, cabinet.message(), "it expired")
+    await refused(cabinet, cabinet.message(), "expired: it expired")
 
 
 async def test_an_older_number_is_refused_also_after_a_restart(cabinet):
     await cabinet.downlink.take(cabinet.message(number=7))
     cabinet.again()
-    await refused(cabinet, cabinet.message(number=6), "not above 7")
+    await refused(cabinet, cabinet.message(number=6), "old: its number 6 is not above 7")
 
 
 async def test_the_same_message_again_changes_nothing_and_is_acknowledged_once_a_run(cabinet):
@@ -146,17 +146,31 @@ async def test_the_same_message_again_changes_nothing_and_is_acknowledged_once_a
     assert cabinet.settings.certificate.read_bytes() == b"kept" != certificate
 
 
+async def test_each_kind_of_refusal_has_its_word_and_its_own_alarm_once_a_run(cabinet):
+    await cabinet.downlink.take(cabinet.message(number=7))
+    stranger = Signer(Ed25519PrivateKey.generate())
+    bad = [b"garbage", cabinet.message(8, stranger), cabinet.message(8, cabinet="cab-2"),
+           cabinet.message(6), cabinet.message(8, expires_utc_ms=NOW_MS)]
+    for data in bad + bad:
+        await cabinet.downlink.take(data)
+    words = [body[1].partition(":")[0] for body in cabinet.writer.bodies(ALARM)]
+    assert words == ["unreadable", "forged", "foreign", "old", "expired"]
+    assert {body[0] for body in cabinet.writer.bodies(ALARM)} == {"downlink-refused"}
+    assert cabinet.downlink.counts == {"downlinks": 1, "downlinks_refused": 10}
+
+
 @pytest.mark.parametrize("data", [b"garbage", bytes(messages.DOWNLINK_BYTES_MAX + 1), b"\xd2\x84"])
 async def test_garbage_and_oversized_messages_are_refused(cabinet, data):
     await refused(cabinet, data, "")
 
 
-async def test_no_changed_byte_is_believed_and_a_flood_is_one_alarm(cabinet):
+async def test_no_changed_byte_is_believed_and_a_flood_is_one_alarm_per_word(cabinet):
     data = cabinet.message()
     for place in range(len(data)):
         await cabinet.downlink.take(data[:place] + bytes((data[place] ^ 1,)) + data[place + 1:])
     assert cabinet.writer.bodies(DOWNLINK) == []
-    assert len(cabinet.writer.bodies(ALARM)) == 1
+    words = [body[1].partition(":")[0] for body in cabinet.writer.bodies(ALARM)]
+    assert sorted(words) == ["forged", "unreadable"]
     assert cabinet.downlink.counts["downlinks_refused"] == len(data)
     assert not cabinet.settings.certificate.with_name(NUMBER_FILE).exists()
 
@@ -180,7 +194,7 @@ async def test_a_certificate_for_another_name_fails_and_keeps_the_old_one(cabine
 
 async def test_a_number_that_cannot_be_read_stops_the_downlink_and_says_so(cabinet):
     cabinet.settings.certificate.with_name(NUMBER_FILE).write_text("nonsense")
-    await refused(cabinet, cabinet.message(), "does not say which message")
+    await refused(cabinet, cabinet.message(), "no-number: ")
 
 
 async def test_a_withdrawn_message_is_nothing(cabinet):
