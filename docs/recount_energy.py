@@ -161,15 +161,20 @@ def readings(job):
     "ticks": (lowest, highest), "quarters": set, "runs": {device: [(from ms, to ms)]}, and
     "events": [[ms, kind, body]]}.
 
-    job: (sealed, sites by hash, clock or None); without a clock there are only ticks, and events
-    without times.  A run is scans that follow each other within six poll intervals.
+    job: (sealed, sites by hash, clock or None, [(from ms, to ms)] that do not count); without a
+    clock there are only ticks, and events without times.  A run is scans that follow each other
+    within six poll intervals.
     """
-    sealed, sites, clock = job
+    sealed, sites, clock, aside = job
     batch = Batch(cbor(sealed)[1][2])
     site, boot = sites[batch.config], (batch.row[1], batch.boot)
     series, offset = Series(batch.columns), clock and clock[2] - clock[1]
+
+    def counts(at):
+        return not any(first <= at + offset <= end for first, end in aside)
     found = {"parts": {}, "quarters": set(), "runs": {}, "events": [
-        [clock and at + offset, *rest] for at, *rest in batch.columns.events]}
+        [clock and at + offset, *rest] for at, *rest in batch.columns.events
+        if not clock or counts(at)]}
     seen = [at for at, *_ in batch.columns.events]
     limit = 6000 * site["interval_s"] + (QUARTER_MS if batch.coarse else 0)
     times = {s: series.values(s, None) for s, p in series.where if p is None}
@@ -177,7 +182,9 @@ def readings(job):
         need(0 <= min(ticks) and max(ticks) <= BIG, "columns: ticks")
         seen += (min(ticks), max(ticks))
     for s, stamps in (with_cells(batch, times) if clock else {}).items():
-        device = batch.columns.schema[s][0]
+        device, stamps = batch.columns.schema[s][0], list(filter(counts, stamps))
+        if not stamps:
+            continue
         found["runs"][device] = runs_of([at + offset for at in stamps], limit)
         found["quarters"] |= {(at + offset) // QUARTER_MS for at in stamps}
     for s, p in series.where if clock else ():
@@ -188,7 +195,7 @@ def readings(job):
         for first, end, _ in reversed(series.runs(s, p)):
             ticks = ticks[:first] + ticks[end:]
         row = [(at + offset, value) for at, value in zip(
-            ticks, series.values(s, p), strict=True) if 0 <= value <= 1 << 62]
+            ticks, series.values(s, p), strict=True) if 0 <= value <= 1 << 62 and counts(at)]
         key = device, points[p][0], points[p][1]
         found["parts"].setdefault(key, []).extend(parts_of(row, rule, boot, offset))
     return {**found, "ticks": (min(seen), max(seen)) if seen else None}

@@ -47,6 +47,7 @@ def parser() -> cli.Parser:
                  "  wattproof-fleet serve --data FLEET")
     server.add_argument("--port", type=int, default=8080, metavar="PORT",
                         help="port of the page (default 8080)")
+    add("check", "list every mistake in fleet.toml", "  wattproof-fleet check --data FLEET")
     reporter = add("report", "account a period of a site",
                    f"  wattproof-fleet report {PERIOD} \\\n"
                    "      --format html --out report.html")
@@ -139,6 +140,7 @@ def _runner(name: str) -> Callable[[argparse.Namespace], int]:
         from fleet import commands, journal_commands
         return {"journals": journal_commands.journals, "decide": journal_commands.decide,
                 "serve": commands.serve, "report": commands.report, "verify": commands.verify,
+                "check": commands.check,
                 "evidence": commands.evidence, "tree-head": commands.tree_head,
                 "backup": commands.backup, "restore": commands.restore}[name](arguments)
     return run

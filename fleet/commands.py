@@ -17,7 +17,8 @@ from fleet.evidence import bundle, timestamp
 from fleet.evidence import evidence as bundles
 from fleet.formats.registry import Registry, registry_file
 from fleet.formats.timetext import parse_day, parse_quarter
-from fleet.reporting import changes, html
+from fleet.ingest import receiver
+from fleet.reporting import changes, factor_choice, html
 from fleet.reporting import report as reports
 from fleet.reporting.text import describe_incident, describe_overlap, overlap
 from fleet.rollup import overlaps, precedence
@@ -28,6 +29,7 @@ from fleet.texts import say
 from fleet.transparency import proofs
 from fleet.transparency.merkle_log import Log
 from gateway.aio import cli, log_limit
+from gateway.core.errors import ConfigError
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -35,7 +37,26 @@ def serve(arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr,
                         format="%(levelname)s %(name)s: %(message)s")
     log_limit.limit_all()
+    named = settings.load(arguments.data).factors
+    if named:
+        factor_choice.choose(arguments.data, named, {})     # told now, not with the first report
     server.run(arguments.data, arguments.port)
+    return cli.FINE
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """List every mistake in fleet.toml, and open what it names as `serve` would."""
+    configured = settings.load(arguments.data)
+    settings.receipt_key(configured.receipt_key)
+    try:
+        receiver.tls(configured)
+    except OSError as error:            # SSLError is one
+        raise ConfigError(f"{configured.certificate}, {configured.key}: the broker would refuse "
+                          f"them: {error}") from error
+    if configured.factors:
+        factor_choice.choose(arguments.data, configured.factors, {})
+    file = arguments.data / settings.FILE
+    cli.show(arguments, {"file": str(file), "mistakes": []}, [f"{file}: no mistakes"])
     return cli.FINE
 
 

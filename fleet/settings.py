@@ -6,26 +6,41 @@
     [page]    hosts                            optional: names under which a proxy asks
     [cabinets] host port                       optional: where cabinets reach the broker
 
-Paths are relative to the file.  `python -m fleet init` writes it.
+Paths are relative to the file.  `python -m fleet init` writes it, `python -m fleet check` lists
+every mistake in it, as each start does.
 """
 
-import ipaddress
-import re
-import tomllib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.aio import toml_check
+from gateway.aio.toml_check import REQUIRED, Document, Grammar, Key, Values
 from gateway.core.errors import ConfigError
 
+FILE = "fleet.toml"
 NEXT_STEP = "next: python -m fleet init --data {data}"
-KEYS = {"broker": ("host", "port", "ca", "certificate", "key"), "receipt": ("key",)}
-HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\]", re.IGNORECASE)
-HOSTS_MAX = 100
-
-Tables = dict[str, Any]
+CHECK = "python -m fleet check --data {data}"
+PORT = 8883
+GRAMMAR = Grammar({
+    "broker": (
+        Key("host", "host", REQUIRED, 1, 253, meaning="broker, as the fleet reaches it"),
+        Key("port", "int", PORT, 1, 65535, meaning="its TLS port"),
+        Key("ca", "path", REQUIRED, meaning="PEM of the broker's CA"),
+        Key("certificate", "path", REQUIRED, meaning="PEM certificate, CN = fleet"),
+        Key("key", "path", REQUIRED, meaning="PEM key of the certificate"),
+    ),
+    "receipt": (Key("key", "path", REQUIRED, meaning="Ed25519 PEM, mode 0600"),),
+    "factors": (Key("id", "set", REQUIRED, 1, 64, meaning="factor set of reports"),),
+    "page": (Key("hosts", "hosts", (), 0, 100, meaning="names under which a proxy asks"),),
+    "cabinets": (
+        Key("host", "host", "", 1, 253, meaning="broker, as cabinets reach it"),
+        Key("port", "int", 0, 1, 65535, meaning="its port for them"),
+    ),
+}, ("broker", "receipt"), {})
+FILES = (("broker", "ca"), ("broker", "certificate"), ("broker", "key"), ("receipt", "key"))
 
 
 class Settings(NamedTuple):
@@ -42,70 +57,43 @@ class Settings(NamedTuple):
     factors: str | None
     page_hosts: tuple[str, ...] = ()
     cabinet_host: str = ""
-    cabinet_port: int = 8883
+    cabinet_port: int = PORT
 
 
 def load(data: Path) -> Settings:
-    """Return the settings of a fleet's data folder; raises ConfigError with the next step."""
-    path = data / "fleet.toml"
+    """Return the settings of a fleet's data folder; raises ConfigError that lists every mistake,
+    with the next step."""
+    path = data / FILE
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = toml_check.load(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; there is no fleet here yet. "
                           + NEXT_STEP.format(data=data)) from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    for table, keys in KEYS.items():
-        for key in keys:
-            if key not in tables.get(table, {}):
-                raise ConfigError(f"{path}: [{table}] {key} is missing; "
-                                  + NEXT_STEP.format(data=data))
-    return _settings(tables, path)
+    values = toml_check.read(document, GRAMMAR) if not document.mistakes else {}
+    _check_files(document, values, path.resolve().parent)
+    if document.mistakes:
+        raise ConfigError(toml_check.report(path, sorted(set(document.mistakes)),
+                                            CHECK.format(data=data)))
+    return _settings(values, path.resolve().parent)
 
 
-def _settings(tables: Tables, path: Path) -> Settings:
-    broker, folder = tables["broker"], path.resolve().parent
-    if not isinstance(broker["port"], int) or not 1 <= broker["port"] <= 65535:
-        raise ConfigError(f"{path}: [broker] port = {broker['port']!r}: 1..65535 is allowed")
-    ca, certificate, key = (folder / broker[key] for key in ("ca", "certificate", "key"))
-    receipt_file = folder / tables["receipt"]["key"]
-    for file in (ca, certificate, key, receipt_file):
-        if not file.is_file():
-            raise ConfigError(f"{path}: {file} does not exist; "
-                              + NEXT_STEP.format(data=path.parent))
-    return Settings(broker["host"], broker["port"], ca, certificate, key, receipt_file,
-                    tables.get("factors", {}).get("id"), _page_hosts(tables, path),
-                    *_cabinets(tables, path))
+def _check_files(document: Document, values: Values, folder: Path) -> None:
+    for table, key in FILES:
+        written = values.get(table, {}).get(key)
+        if written and not (folder / written).is_file():
+            document.fault((table, key), f"{folder / written} does not exist; next: write where "
+                           "the file is, or " + NEXT_STEP.format(data=folder)[6:])
 
 
-def _cabinets(tables: Tables, path: Path) -> tuple[str, int]:
-    """Return host and port for cabinets: where the fleet itself reaches the broker, if the
-    file says nothing else."""
-    broker, own = tables["broker"], tables.get("cabinets", {})
-    host, port = own.get("host", broker["host"]), own.get("port", broker["port"])
-    if not isinstance(host, str) or not is_host(host):
-        raise ConfigError(f"{path}: [cabinets] host = {host!r}: a host name or an IP address")
-    if not isinstance(port, int) or not 1 <= port <= 65535:
-        raise ConfigError(f"{path}: [cabinets] port = {port!r}: 1..65535 is allowed")
-    return host, port
-
-
-def _page_hosts(tables: Tables, path: Path) -> tuple[str, ...]:
-    names = tables.get("page", {}).get("hosts", [])
-    if not isinstance(names, list) or len(names) > HOSTS_MAX or not all(
-            isinstance(name, str) and HOST_NAME.fullmatch(name) for name in names):
-        raise ConfigError(f"{path}: [page] hosts = {names!r}: a list of host names is allowed, "
-                          'each whole, without scheme, port or *, like ["energy.example.org"]')
-    return tuple(names)
-
-
-def is_host(text: str) -> bool:
-    """Return whether a text is a host's name or an IP address, without brackets."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return not text.startswith("[") and HOST_NAME.fullmatch(text) is not None
-    return True
+def _settings(values: Values, folder: Path) -> Settings:
+    """Return values without mistakes as Settings.  Cabinets reach the broker where the fleet
+    itself does, if the file says nothing else."""
+    broker, own = values["broker"], values.get("cabinets", {})
+    ca, certificate, key = (folder / broker[name] for name in ("ca", "certificate", "key"))
+    return Settings(broker["host"], broker["port"], ca, certificate, key,
+                    folder / values["receipt"]["key"], values.get("factors", {}).get("id"),
+                    values.get("page", {}).get("hosts", ()), own.get("host") or broker["host"],
+                    own.get("port") or broker["port"])
 
 
 def receipt_key(path: Path) -> Ed25519PrivateKey:

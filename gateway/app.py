@@ -185,7 +185,7 @@ class Gateway:
         """Show what is durable now."""
         self._receipt_age.note(event, self.clock.real_s())
         if isinstance(event, Committed):
-            self.live.board.take(event.scans)
+            self.live.take(event.scans)
         elif isinstance(event, JournalBegun):
             self._receipt_age.begin()
 
@@ -230,6 +230,7 @@ class Gateway:
                         for unit in poller.units],
             "process": {"rss_kib": rss_kib(), "cpu_s": round(cpu_s(), 3),
                         "up_s": round(self.clock.real_s() - self._receipt_age.began_s, 1)},
+            "above_limit": self.live.limits.status(),
             "stalled": self.progress.stalled(), "battery": self.live.carried(),
         }
         status["words"] = statuses.words(status)

@@ -11,7 +11,7 @@ import tomllib
 import zoneinfo
 from pathlib import Path
 
-from gateway.config.parse import line_index
+from gateway.aio.toml_check import line_index
 from gateway.config.renamed import renamed
 from gateway.core.errors import ConfigError
 from provisioning.toml_text import Table

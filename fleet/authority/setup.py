@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.authority import broker_files, certificates
-from fleet.settings import is_host
 from gateway.aio.private_files import private_folder, write_new
+from gateway.aio.toml_check import is_host
 from gateway.core.errors import ConfigError
 
 FOLDERS = ("keys", "authority", "authority/issued", "broker", "registry", "downlink")

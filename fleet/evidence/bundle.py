@@ -38,7 +38,8 @@ class Subject(NamedTuple):
 
 class Papers(NamedTuple):
     """What stands in the contents as it is; heads: by size, consistency: of each head but the
-    last, set_aside: [journal, from ms, to ms, journal that counts, number of the decision]."""
+    last, set_aside: [journal, number of the batch, from ms, to ms, journal that counts,
+    number of the decision]."""
 
     registry: bytes
     statement: bytes

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fleet.errors import ReportError
 from fleet.evidence import bundle
 from fleet.formats.registry import Device, key_id
+from fleet.formats.values import SetAside
 from fleet.reporting import factor_choice, report
 from fleet.reporting.content import Report
 from fleet.store.evidence_reader import BatchRow, EvidenceReader
@@ -61,12 +62,22 @@ def build(reader: Reader, question: report.Question, registry_file: Path,
             [proofs.sign_head(head, signer) for head in heads],
             [prover.consistency(head.size, rows.log.node) for head in heads[:-1]],
             [_receipt(rows, device, journal, signer) for journal, _, _ in spans],
-            [list(one) for span in spans for one in reader.rivals.of_batches(device, span)],
+            _set_aside(reader, device, spans, batches),
             [signed for signed, _ in reader.rivals.decisions(device)])
         proven = [bundle.Proven(
             (device, row.journal, row.number, row.first_seq, row.last_seq), row.sealed,
             prover.inclusion(row.leaf, rows.log.node)) for row in batches]
     return bundle.write(subject, papers, proven, signer)
+
+
+def _set_aside(reader: Reader, device: str, spans: Sequence[tuple[bytes, int, int]],
+               batches: Sequence[BatchRow]) -> list[list[object]]:
+    """Return what of the batches does not count, in their order."""
+    found: dict[int, list[SetAside]] = {}
+    for span in spans:
+        found |= reader.rivals.of_batches(device, span)
+    return [[row.journal, row.number, one.from_ms, one.to_ms, one.by, one.decision]
+            for row in batches for one in found.get(row.leaf, ())]
 
 
 def _own_head(log: Log, key: Ed25519PrivateKey, signed: bytes) -> Head:

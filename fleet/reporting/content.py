@@ -11,13 +11,16 @@ FiguresByName = dict[str, float | None]   # by energy role or name; None = undef
 
 
 class MeterRow(TypedDict):
-    """What one meter counted in one role; |error| <= bound_wh, None while nothing is known."""
+    """What one meter counted in one role; |error| <= bound_wh, None while nothing is known.
+    set_aside_wh: shown by it and not counted, for it is above what rated_w allows."""
 
     device: str
     measurand: str
     role: str | None
     energy_wh: float | None
     bound_wh: float | None
+    set_aside_wh: float
+    rated_w: int | None
 
 
 class JournalRange(TypedDict):

@@ -3,7 +3,7 @@
 The same report gives the same bytes: no time of printing, no random names.
 """
 
-from fleet.reporting import rendering, text
+from fleet.reporting import above_limit, rendering, text
 from fleet.reporting.content import Report
 from fleet.reporting.report_charts import charts
 from fleet.texts import say
@@ -22,6 +22,7 @@ def render(report: Report) -> str:
         "compute": _compute(report), "charts": charts(report["slots"], report["timezone"]),
         "workloads": _workloads(report), "meters": _meters(report),
         "quality": _quality(report), "evidence": _evidence(report),
+        "warnings": above_limit.notes(report["meters"]),
         "method": _method(report), "gaps": _gaps(report), "changes": _changes(report)})
 
 
@@ -57,6 +58,7 @@ def _workloads(report: Report) -> list[Row]:
 def _meters(report: Report) -> list[Row]:
     return [(row["device"], say.named("role", row["role"] or ""), row["measurand"],
              text.figure(row["energy_wh"], 1, "Wh"),
+             text.figure(row["set_aside_wh"], 1, "Wh") if row["set_aside_wh"] else text.NONE,
              say("number.bound", value=text.figure(row["bound_wh"], 1, "Wh")))
             for row in report["meters"]]
 

@@ -60,7 +60,7 @@ def rebuild(found: Iterable[Placed]) -> list[interval.Delta]:
     those of its later reading) and the clock of its own batch.  Within a boot, readings follow
     each other by the gateway's ticks, whatever its wall clock did (docs/accounting.md section 4).
     """
-    points, closed = _in_order(found), list[interval.Delta]()
+    points, closed = in_order(found), list[interval.Delta]()
     if not points:
         return closed
     track, before = interval.CounterTrack(points[0].rules), points[0]
@@ -75,7 +75,7 @@ def rebuild(found: Iterable[Placed]) -> list[interval.Delta]:
     return interval.merge(closed)
 
 
-def _in_order(found: Iterable[Placed]) -> list[_Point]:
+def in_order(found: Iterable[Placed]) -> list[_Point]:
     """Return the distinct readings of parts: boots by their first time, each by its ticks."""
     points, since = set(), dict[object, int]()
     for one in found:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from fleet.formats.values import CounterPart
-from fleet.reporting import meters
+from fleet.reporting import above_limit, meters
 from fleet.reporting.content import MeterRow
 from fleet.rollup.config_history import History
 from fleet.store.reader import ChannelRow, GapRow, Reader
@@ -55,14 +55,18 @@ def load(reader: Reader, cabinet: str, history: History, from_ms: int, to_ms: in
         if known.kind != COUNTER:
             _add_means(reader, channel, known.name, amounts)
             continue
-        found = []
+        found, aside = [], dict[str | None, float]()
         for run in _runs(reader.counter_parts(channel.id, from_ms, to_ms), channel, history):
             deltas = meters.rebuild(run.parts)
             _add_deltas(channel, known.name, deltas, run.worth, amounts)
             found.append((run.role, meters.metered([one.part for one in run.parts], deltas, (
                 from_ms, to_ms), uncertainty_ms, run.worth)))
+            held = above_limit.of_run(meters.in_order(run.parts), (from_ms, to_ms))
+            aside[run.role] = aside.get(run.role, 0.0) + held.counts * run.worth
         if known.name in ENERGY and not channel.item:
-            rows += _meter_rows(channel, known.name, found)
+            rated = counter_limits.device(history.whole(), channel.stream).get("rated_w")
+            rows += [row | {"set_aside_wh": aside[row["role"]], "rated_w": rated or None}
+                     for row in _meter_rows(channel, known.name, found)]
     whole = history.whole()
     intervals = [_interval(descriptor, whole, start, amounts[start])
                  for start, descriptor in history.by_quarter()]
@@ -138,7 +142,8 @@ def _meter_rows(channel: ChannelRow, name: str,
         known = [one for held, one in found if held == role and one is not None]
         rows.append({"device": channel.stream, "measurand": name, "role": role,
                      "energy_wh": sum(one.energy_wh for one in known) if known else None,
-                     "bound_wh": sum(one.bound_wh for one in known) if known else None})
+                     "bound_wh": sum(one.bound_wh for one in known) if known else None,
+                     "set_aside_wh": 0.0, "rated_w": None})
     return rows
 
 

@@ -13,7 +13,7 @@ from fleet import verify
 from fleet.errors import ReportError
 from fleet.formats.registry import Device
 from fleet.formats.timetext import rfc3339
-from fleet.reporting import changes, factor_choice, period, text
+from fleet.reporting import above_limit, changes, factor_choice, period, text
 from fleet.reporting.content import Evidence, Gap, Report, Section, Slot
 from fleet.rollup import config_history, overlaps
 from fleet.rollup.config_history import History
@@ -77,8 +77,8 @@ def build(reader: Reader, question: Question) -> Report:
     content |= {"site": device.site, "name": device.name, "cabinet": device.device,
                 "timezone": device.timezone, "meters": found.meters,
                 "notes": [*simulated, *map(text.describe_overlap, evidence["set_aside"]),
-                          *changes.notes(len(changed) + more), *_factor_notes(chosen, history),
-                          *content["notes"], *history.notes()],
+                          *changes.notes(len(changed) + more), *above_limit.notes(found.meters),
+                          *_factor_notes(chosen, history), *content["notes"], *history.notes()],
                 "evidence": evidence, "changes": changed, "changes_more": more,
                 "slots": _slots(descriptor, found.intervals, pinned, options)}
     return cast(Report, content)

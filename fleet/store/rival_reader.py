@@ -39,13 +39,18 @@ class RivalReader:
             "device = ? GROUP BY journal, rival, decision ORDER BY 2 LIMIT ?", (device, ROWS_MAX))
         return [SetAside(bytes(row[0]), row[1], row[2], bytes(row[3]), row[4]) for row in rows]
 
-    def of_batches(self, device: str, span: tuple[bytes, int, int]) -> list[SetAside]:
-        """Return what is not counted of a journal's batches from one number to another."""
-        rows = self._connection.execute(
-            "SELECT s.journal, from_ms, to_ms, rival, decision FROM set_aside s WHERE s.batch IN "
-            "(SELECT coalesce(whole, id) FROM batches WHERE device = ? AND journal = ? AND number "
-            "BETWEEN ? AND ?) ORDER BY from_ms", (device, *span))
-        return [SetAside(bytes(row[0]), row[1], row[2], bytes(row[3]), row[4]) for row in rows]
+    def of_batches(self, device: str, span: tuple[bytes, int, int]) -> dict[int, list[SetAside]]:
+        """Return what is not counted of a journal's batches from one number to another, by their
+        index in the log."""
+        found: dict[int, list[SetAside]] = {}
+        for leaf, *row in self._connection.execute(
+                "SELECT idx, s.journal, from_ms, to_ms, rival, decision FROM set_aside s JOIN "
+                "leaves l ON l.batch = s.batch WHERE s.batch IN (SELECT coalesce(whole, id) FROM "
+                "batches WHERE device = ? AND journal = ? AND number BETWEEN ? AND ?) "
+                "ORDER BY from_ms", (device, *span)):
+            found.setdefault(leaf, []).append(
+                SetAside(bytes(row[0]), row[1], row[2], bytes(row[3]), row[4]))
+        return found
 
     def decisions(self, device: str) -> list[SignedDecision]:
         """Return what was decided about a cabinet, oldest first; signatures are not checked."""

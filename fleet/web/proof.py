@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from fleet import verify
 from fleet.ingest.live_table import LiveFigures, section
-from fleet.reporting import text
+from fleet.reporting import above_limit, text
 from fleet.texts import say
 from fleet.web.snapshot import Snapshot
 
@@ -13,7 +13,7 @@ GOOD, WATCH, BAD = "good", "watch", "bad"
 COVERAGE_GOOD, COVERAGE_WATCH = 0.995, 0.95
 
 # The lines that say whether what is here can be trusted; the others say how much is here.
-PROVING = ("store", "unbroken", "refused", "journals")
+PROVING = ("store", "unbroken", "limits", "refused", "journals")
 
 
 class Line(NamedTuple):
@@ -34,9 +34,9 @@ def lines(snapshot: Snapshot, live: LiveFigures | None, receipt_age_s: float | N
     damaged: what is wrong with the store, "" if nothing is.
     """
     store = [_line("store", BAD, damaged)] if damaged else []
-    return [*store, _complete(snapshot), _chain(snapshot), _gaps(snapshot), _receipts(
-        snapshot, live or {}, receipt_age_s), _clock(live or {}, snapshot), _quality(snapshot),
-        _refused(snapshot), _journals(snapshot)]
+    return [*store, _complete(snapshot), _chain(snapshot), _gaps(snapshot), *_limits(snapshot),
+            _receipts(snapshot, live or {}, receipt_age_s), _clock(live or {}, snapshot),
+            _quality(snapshot), _refused(snapshot), _journals(snapshot)]
 
 
 def first(found: Sequence[Line], state: str) -> str:
@@ -95,6 +95,15 @@ def _gaps(snapshot: Snapshot) -> Line:
         "proof.gaps.declared", len(gaps), where=last["device"] or say("proof.gaps.cabinet"),
         start=(last["from"] or "")[11:19] or say("proof.gaps.start_unknown"),
         end=last["to"][11:19], reason=last["reason"]))
+
+
+def _limits(snapshot: Snapshot) -> list[Line]:
+    """What meters showed and is not counted; no line where there is nothing."""
+    told = above_limit.notes(snapshot.today["meters"]) if snapshot.today else []
+    if not told:
+        return []
+    more = [say.plural("proof.limits.more", len(told) - 1)] if len(told) > 1 else []
+    return [_line("limits", BAD, " ".join([told[0], *more]))]
 
 
 def _receipts(snapshot: Snapshot, live: LiveFigures, age_s: float | None) -> Line:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from drivers.links.base import BusConfig
 from drivers.links.registry import BY_PAIR
-from gateway.config.parse import Values
+from gateway.aio.toml_check import Values
 from gateway.config.values import (
     Battery,
     Cabinet,

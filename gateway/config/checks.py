@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from drivers.links.registry import BY_PAIR, ROWS, BusRow
-from gateway.config.parse import Document, Values, nearest
+from gateway.aio.toml_check import Document, Values, nearest
 from gateway.config.site_checks import check_site
 from gateway.config.table import BAUDS
 from gateway.config.values import COMPUTE_PROFILE

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from gateway.aio.toml_check import Document, Values
 from gateway.config.checks import readable_fault
-from gateway.config.parse import Document, Values
 from gateway.core.errors import ConfigError
 from gateway.signer import Signer, Verifier, permission_fault
 from gateway.tls import tls_context

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from drivers.links.base import BusConfig
+from gateway.aio import toml_check
+from gateway.aio.toml_check import Document, Mistake, Values
 from gateway.config.build import (
     DESCRIPTOR_BYTES_MAX,
     POINTS_MAX,
@@ -22,7 +24,7 @@ from gateway.config.build import (
 )
 from gateway.config.checks import Catalogue, check_all
 from gateway.config.keys import check_keys
-from gateway.config.parse import TEXT_BYTES_MAX, Document, Mistake, Values, parse, read
+from gateway.config.parse import read
 from gateway.config.values import Cabinet, Device
 from gateway.core.errors import ConfigError
 
@@ -52,25 +54,16 @@ def load(path: Path, catalogue: DriverCatalogue | None = None) -> Cabinet:
 
 def report(path: Path, mistakes: list[Mistake]) -> str:
     """Return the mistakes as text, one line each, in the form file:line: what."""
-    lines = [f"{path}:{line}: {text}" if line else f"{path}: {text}" for line, text in mistakes]
-    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-    return "\n".join([*lines, f"{count}; next: mend them and run "
-                              f"python -m gateway check {path}"])
+    return toml_check.report(path, mistakes, f"python -m gateway check {path}")
 
 
 def _examine(path: Path, catalogue: DriverCatalogue,
              also: Callable[[Document, Values, Path], None] | None = None,
              ) -> tuple[Cabinet | None, list[Mistake]]:
     try:
-        data = path.read_bytes()
-        text = data.decode("utf-8")
+        document = toml_check.load(path.read_bytes())
     except OSError as error:
         return None, [Mistake(0, f"cannot be read: {error.strerror}")]
-    except UnicodeDecodeError as error:
-        return None, [Mistake(data.count(b"\n", 0, error.start) + 1, "is not UTF-8 text")]
-    if len(data) > TEXT_BYTES_MAX:
-        return None, [Mistake(0, f"has {len(data)} bytes; at most {TEXT_BYTES_MAX} are allowed")]
-    document = parse(text)
     if document.mistakes:
         return None, document.mistakes
     folder = path.resolve().parent

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.config.parse import Document, Values
+from gateway.aio.toml_check import Document, Values
 from gateway.config.values import COMPUTE_PROFILE
 
 TCP_PORT, HTTP_PORT = 502, 80           # where a bus says none
@@ -18,32 +18,9 @@ SUPPLY_ROLES = ("grid", "pv", "battery", "genset")
 
 def check_site(document: Document, values: Values, folder: Path) -> None:
     """Add every mistake that the devices of a site make together to the document."""
-    _check_hosts(document, values)
     _check_ports(document, values, folder)
     _check_meters(document, values)
     _check_grid(document, values)
-
-
-def _check_hosts(document: Document, values: Values) -> None:
-    places: list[tuple[tuple[str | int, ...], str | None]] = [
-        (("uplink", "host"), values.get("uplink", {}).get("host"))]
-    places += [(("bus", index, "host"), bus.get("host"))
-               for index, bus in enumerate(values.get("bus", ()))]
-    for path, host in places:
-        name = bare_host(host or "")
-        if name != (host or ""):
-            document.fault(path, f'"{host}" is more than a host; allowed: a name or an address '
-                                 f'without scheme, user, port and path; next: write host = "{name}"'
-                                 " and the port as port = ...")
-
-
-def bare_host(text: str) -> str:
-    """Return the name or address in a text, without scheme, user, port, path and brackets."""
-    rest = text.partition("://")[2] or text
-    rest = rest.split("/")[0].rpartition("@")[2]
-    if rest.startswith("["):
-        return rest[1:].partition("]")[0]
-    return rest.split(":")[0] if rest.count(":") == 1 else rest     # more: an IPv6 address
 
 
 def _check_ports(document: Document, values: Values, folder: Path) -> None:

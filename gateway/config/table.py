@@ -1,31 +1,14 @@
 """Every key of cabinet.toml: type, bounds, default, meaning.  The one table of the reference.
 
-kinds: text, id (a-z 0-9 -), int, number, bool, path (relative to the file), names (list of
-ids), time (RFC 3339).  low and high bound a number or the length of a text or list.  default
-REQUIRED means there is none.  Which keys of [[bus]] belong to which bus, and what stands for the
-ones left out: drivers/links/registry.py.
+Kinds, bounds and defaults of a key: gateway/aio/toml_check.py.  Which keys of [[bus]] belong to
+which bus, and what stands for the ones left out: drivers/links/registry.py.
 """
 
 from decimal import Decimal
-from typing import Any, NamedTuple
 
 from drivers.links.registry import PROTOCOLS, TRANSPORTS
+from gateway.aio.toml_check import REQUIRED, Key
 from gateway.core.roles import ROLE_NAMES
-
-REQUIRED = object()
-
-
-class Key(NamedTuple):
-    """One key of one table."""
-
-    name: str
-    kind: str
-    default: object
-    low: Any = None
-    high: Any = None
-    choices: tuple[str, ...] = ()
-    meaning: str = ""
-
 
 BAUDS = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 # IEC 62053-21/-22 (0.2S .. 2), EN 50470-3 (A B C); "none" = no class error is claimed.
@@ -52,7 +35,7 @@ TABLES: dict[str, tuple[Key, ...]] = {
     ),
     "keys": (Key("evidence", "path", REQUIRED, meaning="Ed25519 PEM, mode 0600"),),
     "uplink": (
-        Key("host", "text", REQUIRED, 1, 253, meaning="broker"),
+        Key("host", "host", REQUIRED, 1, 253, meaning="broker"),
         Key("port", "int", 8883, 1, 65535, meaning="broker's TLS port"),
         Key("ca", "path", REQUIRED, meaning="PEM of the broker's CA"),
         Key("certificate", "path", REQUIRED, meaning="PEM certificate, CN = cabinet"),
@@ -93,7 +76,7 @@ TABLES: dict[str, tuple[Key, ...]] = {
         Key("parity", "text", "N", choices=("N", "E", "O"), meaning="serial: N, E or O"),
         Key("stopbits", "int", 1, 1, 2, meaning="serial: 1 or 2"),
         Key("echo", "bool", False, meaning="serial: the line returns what we send"),
-        Key("host", "text", "", 1, 253, meaning="tcp: host name or address"),
+        Key("host", "host", "", 1, 253, meaning="tcp: host name or address"),
         Key("port", "int", 0, 1, 65535, meaning="tcp: port of the server; modbus 502"),
         Key("at_once", "int", 1, 1, 16,
             meaning="tcp: questions under way at once; over 1 only if the far end's maker says so"),

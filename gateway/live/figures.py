@@ -6,7 +6,7 @@ is older than three intervals: missing is not zero and not the last value either
 """
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.config.values import Cabinet, Device
@@ -30,6 +30,7 @@ from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.live import LiveNode, live_figures
 from gateway.ledger.site import SiteInterval, read_site
 from gateway.live.battery_checkpoint import keep
+from gateway.live.limit_watch import LimitWatch
 from gateway.timekeeping.clock import rfc3339
 from gateway.timekeeping.holdover import CRYSTAL
 
@@ -149,10 +150,15 @@ class Live:
         """factors: the pinned set of the site.  opening: the battery's content carried over a
         restart, None to assume it from the first state of charge.  board: of the cabinet."""
         self.cabinet, self.factors = cabinet, factors
-        self.board = board or Board(cabinet)
+        self.board, self.limits = board or Board(cabinet), LimitWatch(cabinet)
         self._site = read_site(cbor.decode(cabinet.descriptor))
         self._books = Books(self._site, factors, Options(opening=opening))
         self._booked_ms: int | None = None
+
+    def take(self, scans: Sequence[Scan]) -> None:
+        """Take committed scans, oldest first."""
+        self.board.take(scans)
+        self.limits.take(scans)
 
     def powers_w(self, now_ms: int) -> dict[str, float | None]:
         """Return power by role: grid import +, battery discharge +, sources and loads +.

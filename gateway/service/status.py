@@ -30,6 +30,8 @@ NEXT = {
     "device-empty": "the named devices answer without any value: check the profile",
     "device-wrong": "another device answers than the profile says, nothing of it is recorded: "
                     "check profile, address and wiring",
+    "rated-exceeded": "a meter counts more than its rated_w allows, and that energy is not "
+                      "counted: correct rated_w in cabinet.toml, or look at the named meter",
     "bus-fault": "check the named ports and cables",
     "uplink-offline": "wait, data are safe on flash; if it lasts: network and broker",
     "uplink-unanswered": "wait, data are safe on flash; if it lasts: fleet, broker's access list",
@@ -81,6 +83,8 @@ def words(status: Status) -> list[str]:
             if device.get("state") == "lost"}
     found += [word for word in LOST_WORDS.values() if word in {
         LOST_WORDS.get(str(trouble), "device-lost") for trouble in lost}]
+    if status.get("above_limit"):
+        found.append("rated-exceeded")
     if any(device.get("state") == "wrong" for device in status.get("devices", ())):
         found.append("device-wrong")
     if status.get("clock", {}).get("source") == "unknown":
@@ -165,6 +169,9 @@ def _details(status: Status) -> list[str]:
     lines += [f"bus       {bus['name']:<16} scans {bus['scans']:<8} skipped {bus['skipped']:<6} "
               f"missed {bus['missed_slots']:<5} crashes {bus['crashes']}  {bus['fault']}".rstrip()
               for bus in status["buses"]]
+    lines += [f"limit     {one['device']:<16} {one['set_aside_wh']:,.0f} Wh not counted: above "
+              f"rated_w = {one['rated_w']} W plus 5 %, at up to {one['power_w_max']:,} W"
+              for one in status.get("above_limit", ())]
     lines += [f"device    {device['name']:<16} {device['state']:<7} "
               f"{device['error']}".rstrip()[:100] for device in status["devices"]]
     return lines

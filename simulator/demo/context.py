@@ -66,18 +66,28 @@ class Usage:
 
 
 class Context:
-    """One run.  origin_ms: start of the books, a quarter hour, UTC; clock: once it runs."""
+    """One cabinet's run.  origin_ms: start of its books, a quarter hour, UTC; clock: once it runs.
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.args = args
-        self.out = Path(args.out).resolve()
-        self.site, self.fleet = self.out / "site", self.out / "fleet"
-        self.witness = self.out / "witness.txt"
-        self.processes = Processes(self.out / "logs")
-        self.broker_port = free_port()
+    The first one of a fleet has the folder of the demo to itself; the others share its fleet,
+    broker and processes and have a folder of their own in it.
+    """
+
+    def __init__(self, args: argparse.Namespace, first: "Context | None" = None,
+                 number: int = 1) -> None:
+        """number: of the cabinet; from 2 on with the first one."""
+        self.args, self.number = args, number
+        self.out: Path = first.out / f"cabinet-{number}" if first else Path(args.out).resolve()
+        self.site, self.witness = self.out / "site", self.out / "witness.txt"
+        self.fleet: Path = first.fleet if first else self.out / "fleet"
+        self.processes: Processes = first.processes if first else Processes(self.out / "logs")
+        self.broker_port: int = first.broker_port if first else free_port()
         self.usage = Usage()
         self.clock: ScaledClock
         self.origin_ms = 0                  # start of the books, a quarter hour, UTC
+
+    def named(self, what: str) -> str:
+        """Return the name of a process or log of this cabinet."""
+        return what if self.number == 1 else f"{what}-{self.number}"
 
     def witnessed(self) -> int:
         """Return the highest sequence the gateway has declared durable, 0 for none."""

@@ -43,7 +43,16 @@ def mosquitto_path(args: argparse.Namespace) -> str | None:
 
 
 class Demo(Context):
-    """One run of the demo: the processes, the clock and the timetable."""
+    """One run of the demo: the processes, the clock and the timetable of a cabinet.
+
+    The first one leads: it has the fleet and the broker, and the others of the fleet.
+    """
+
+    def __init__(self, args: argparse.Namespace, first: "Demo | None" = None,
+                 number: int = 1) -> None:
+        super().__init__(args, first, number)
+        self.others: list[Demo] = [] if first else [
+            Demo(args, self, other) for other in range(2, args.cabinets + 1)]
 
     async def run(self) -> int:
         """Run the whole demo; returns the exit code.  SIGTERM and SIGHUP end it like Ctrl-C."""
@@ -56,14 +65,15 @@ class Demo(Context):
             if not self.args.exit:
                 say(f"the time is over; files: {self.out} (with --exit a demo also judges itself)")
                 return 0
-            await self.drain()
+            for one in (self, *self.others):
+                await one.drain()
             return await self.conclude()
         finally:
             await self.processes.stop_all()
 
     async def conclude(self) -> int:
         """Judge the run and write what it leaves; returns the exit code."""
-        return await report.conclude(self)
+        return max([await report.conclude(one) for one in (self, *self.others)])
 
     async def start(self) -> None:
         """Start all processes and wait until the first records are durable."""
@@ -78,37 +88,57 @@ class Demo(Context):
         await self.processes.start("fleet", python(
             "fleet", "serve", "--data", str(self.fleet), "--port", str(self.args.port)))
         await until(lambda: port_is_open(self.args.port), "the fleet's page", self.processes)
-        await self.start_gateway()
-        await until(lambda: self.witnessed() > 0, "the first durable record", self.processes)
-        self.usage.mark("start")
-        now_ms = self.clock.utc_ms()
-        self.origin_ms = (now_ms // QUARTER_MS + 1) * QUARTER_MS
+        await self.open_books()
+        seed = json.loads((self.out / "parts.json").read_text())["seed"]
+        for other in self.others:
+            say(f"cabinet {other.number} joins the fleet while it runs ...")
+            other.args = argparse.Namespace(**vars(self.args) | {"seed": seed + other.number})
+            await other.start_simulator()
+            await other.join()
+            await other.open_books()
         say(f"\n  the page: http://127.0.0.1:{self.args.port}/\n"
             f"  files:    {self.out}\n"
             f"  {self.clock.speed} simulated seconds pass in one second;"
             f" the books open at {format_utc(self.origin_ms)}\n")
 
+    async def open_books(self) -> None:
+        """Start the gateway; its books begin with the next quarter hour after its first record."""
+        await self.start_gateway()
+        await until(lambda: self.witnessed() > 0, "the first durable record", self.processes)
+        self.usage.mark("start")
+        self.origin_ms = (self.clock.utc_ms() // QUARTER_MS + 1) * QUARTER_MS
+
     async def start_simulator(self) -> None:
         """Start the cabinet without the cabinet and read where its devices answer."""
         folder = self.out / "sim"
         seed = [] if self.args.seed is None else ["--seed", str(self.args.seed)]
-        await self.processes.start("simulator", python(
+        await self.processes.start(self.named("simulator"), python(
             "simulator", "serve", "--scenario", self.args.scenario, "--out", str(folder),
             "--speed", str(self.args.speed), *seed))
         endpoints = folder / "endpoints.json"
         await until(endpoints.exists, "the simulator's endpoints", self.processes)
         parts = json.loads(endpoints.read_text())
         self.clock = ScaledClock.from_table(parts["clock"])
+        if self.number > 1:                 # the same shop, in another town
+            site = parts["site"]
+            parts["site"] = site | {"id": f"{site['id']}-{self.number}",
+                                    "name": f"{site['name']} {self.number}",
+                                    "cabinet": f"{site['id']}-{self.number}-1"}
         parts["uplink"] = {"host": "127.0.0.1", "port": self.broker_port,
                            "retry_s_max": RETRY_S_MAX}
         (self.out / "parts.json").write_text(json.dumps(parts, indent=1))
 
     async def provision(self) -> None:
-        """Make the fleet, the cabinet's keys and request; enrol it and install the answer."""
+        """Make the fleet, and let the cabinet join it."""
+        parts = json.loads((self.out / "parts.json").read_text())
+        await self.command("fleet", "init", "--data", str(self.fleet), "--port",
+                           str(self.broker_port), "--factors", parts["factors"]["id"])
+        await self.join()
+
+    async def join(self) -> None:
+        """Make the cabinet's keys and request; enrol it and install the answer."""
         parts = json.loads((self.out / "parts.json").read_text())
         name, data = parts["site"]["cabinet"], str(self.fleet)
-        await self.command("fleet", "init", "--data", data, "--port", str(self.broker_port),
-                           "--factors", parts["factors"]["id"])
         await self.command("provisioning", "request", "--parts", str(self.out / "parts.json"),
                            "--out", str(self.site))
         await self.command("fleet", "enrol", str(self.site / f"{name}.request"), "--data", data)
@@ -130,7 +160,7 @@ class Demo(Context):
 
     async def start_gateway(self) -> None:
         """Start the gateway with the witness file outside its data directory."""
-        started = await self.processes.start("gateway", python(
+        started = await self.processes.start(self.named("gateway"), python(
             "gateway", "run", "--config", str(self.site / "cabinet.toml"),
             "--witness", str(self.witness)))
         self.usage.begin(started.process.pid)
@@ -153,7 +183,8 @@ class Demo(Context):
         await self.start_gateway()
         await self.wait_until(times.end_h)
         if times.end_h is not None:
-            await self.wait_until(times.end_h + SETTLE_MS / HOUR_MS)
+            for one in (self, *self.others):
+                await one.wait_until(times.end_h + SETTLE_MS / HOUR_MS)
 
     async def wait_until(self, hour: float | None) -> None:
         """Wait for a simulated hour (None: for ever), showing progress."""
@@ -163,7 +194,8 @@ class Demo(Context):
             if hour is not None:
                 left_s = max((hour - self.hours()) * 3600 / self.clock.speed, 0.0)
             if left_s >= PROGRESS_S:
-                say(report.progress_line(self))
+                for one in (self, *self.others):
+                    say(report.progress_line(one))
             await asyncio.sleep(min(left_s, PROGRESS_S))
 
     async def drain(self) -> None:
@@ -171,7 +203,7 @@ class Demo(Context):
         for _ in range(3):
             say("draining: the gateway stops when the fleet has receipted everything ...")
             self.usage.mark("end")
-            await self.processes.stop("gateway")
+            await self.processes.stop(self.named("gateway"))
             if report.is_drained(self):
                 return
             await self.start_gateway()

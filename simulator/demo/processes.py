@@ -66,13 +66,13 @@ class Processes:
     """The demo's processes by name."""
 
     def __init__(self, logs: Path) -> None:
-        self._logs = logs
+        self.logs = logs
         self._running: dict[str, Running] = {}
         logs.mkdir(parents=True, exist_ok=True)
 
     async def start(self, name: str, command: list[str], folder: Path | None = None) -> Running:
         """Start a process in a folder; its output is appended to LOGS/NAME.log."""
-        log = self._logs / f"{name}.log"
+        log = self.logs / f"{name}.log"
         with log.open("ab") as sink:
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=asyncio.subprocess.DEVNULL, stdout=sink,

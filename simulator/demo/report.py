@@ -34,7 +34,8 @@ def status_of(demo: Context) -> checks.Json:
 def progress_line(demo: Context) -> str:
     """Return one line: simulated hour, what is durable, what the fleet has."""
     journal = status_of(demo).get("journal", {})
-    return (f"  hour {demo.hours():6.2f}   durable {journal.get('durable_seq', '-'):>7}"
+    name = "" if demo.number == 1 else f" of cabinet {demo.number}"
+    return (f"  hour {demo.hours():6.2f}{name}   durable {journal.get('durable_seq', '-'):>7}"
             f"   in the fleet {journal.get('acknowledged_seq', '-'):>7}"
             f"   batches waiting {journal.get('batches_waiting', '-'):>3}")
 
@@ -70,7 +71,7 @@ async def command(demo: Context, *arguments: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         *python("fleet", *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     text, _ = await process.communicate()
-    (demo.out / "logs" / f"fleet-{arguments[0]}.log").write_bytes(text)
+    (demo.processes.logs / f"{demo.named(f'fleet-{arguments[0]}')}.log").write_bytes(text)
     return process.returncode or 0, text.decode(errors="replace")
 
 
@@ -112,7 +113,7 @@ async def conclude(demo: Context) -> int:
     summary = judged | {
         "gateway": demo.usage.summary() | {"journal": status_of(demo).get("journal", {})}}
     (demo.out / "summary.json").write_text(json.dumps(summary, indent=1))
-    say("\n" + checks.table(summary["energy"]) + "\n")
+    say(f"\n{site}\n" + checks.table(summary["energy"]) + "\n")
     for check in summary["checks"]:
         say(f"  {'ok  ' if check['ok'] else 'FAIL'}  {check['name']}: {check['detail']}")
     say(f"\n  an auditor checks: python docs/verify_evidence.py {demo.out / 'evidence.bundle'}")

@@ -21,6 +21,7 @@ from simulator.demo.processes import ProcessEnded
 PROG = "wattproof-simulator"
 MARK = ".wattproof-demo"          # a folder with this file may be emptied by the next demo
 HOURS_MIN, HOURS_MAX = 0.25, 24 * 366
+CABINETS_MAX = 4                  # each has a simulator and a gateway of its own
 
 
 def prepare_folder(out: Path) -> None:
@@ -60,6 +61,9 @@ def add_arguments(top: cli.Parser) -> None:
     top.add_argument("--seed", type=int, metavar="N", help="another seed than the scenario's")
     top.add_argument("--amqtt", action="store_true",
                      help="use the amqtt broker even where mosquitto is installed")
+    top.add_argument("--cabinets", type=int, default=1, choices=range(1, CABINETS_MAX + 1),
+                     metavar="N", help=f"cabinets of one fleet, each a site of its own with its "
+                     f"own keys, 1 .. {CABINETS_MAX} (default 1)")
     top.add_argument("--board", action="store_true",
                      help="a board (MicroPython) is the gateway; scenario board unless named")
     top.add_argument("--json", action="store_true",
@@ -102,6 +106,9 @@ def run(args: argparse.Namespace) -> int:
         return cli.USAGE
     if args.json and not args.exit:
         cli.say_error(PROG, "demo: --json prints what --exit finds", "add --exit")
+        return cli.USAGE
+    if args.board and args.cabinets > 1:
+        cli.say_error(PROG, "demo: --board has one cabinet", "leave --cabinets out")
         return cli.USAGE
     _need_packages(args)
     try:

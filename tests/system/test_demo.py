@@ -8,10 +8,12 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+from simulator.__main__ import main
 from simulator.demo.processes import free_port
 from tests.support.page_blocks import Runner, blocks
 from tests.support.parts import need
@@ -90,6 +92,49 @@ def test_an_hour_with_an_outage_and_a_kill_loses_nothing_and_measures_right(tmp_
 def test_half_an_hour_over_the_broker_from_the_package_index(tmp_path):
     run_demo(tmp_path / "demo", 0.5, 200, "--amqtt")
     check_what_it_left(tmp_path / "demo")
+
+
+def listed_sites(port: int) -> str:
+    """Return the page that lists a fleet's sites."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+        return answer.read().decode()
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(300)
+def test_two_cabinets_of_one_fleet_have_their_own_keys_and_both_measure_right(tmp_path):
+    need("mosquitto")
+    out, port = tmp_path / "demo", free_port()
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "simulator", "demo", "--cabinets", "2", "--hours", "0.5", "--exit",
+         "--out", str(out), "--port", str(port)], stdout=subprocess.PIPE, text=True)
+    assert demo.stdout is not None
+    printed = ""
+    for line in demo.stdout:
+        printed += line
+        if "the page:" in line:
+            page = listed_sites(port)
+            assert "/site/shop-berlin\"" in page and "/site/shop-berlin-2\"" in page
+    assert demo.wait(timeout=200) == 0, printed
+    second = json.loads((out / "cabinet-2/summary.json").read_text())
+    for summary in (check_what_it_left(out), second):
+        assert summary["ok"] and summary["lost"] == 0 and summary["witnessed"] > 1000
+    check_offline(out / "cabinet-2")
+    names = sorted(file.stem for file in (out / "fleet/registry").iterdir())
+    assert names == ["shop-berlin-1", "shop-berlin-2-1"]
+    keys = [(site / f"keys/{name}.key").read_bytes() for name in ("evidence", "tls")
+            for site in (out / "site", out / "cabinet-2/site")]
+    assert len(set(keys)) == 4
+    at_the_fleet = b"".join(file.read_bytes() for file in (out / "fleet").rglob("*")
+                            if file.is_file())
+    assert not any(key in at_the_fleet for key in keys)
+    assert (out / "site/fleet/receipt.pub").read_bytes() == (
+        out / "cabinet-2/site/fleet/receipt.pub").read_bytes()
+
+
+def test_a_board_is_the_only_cabinet_of_its_demo(capsys):
+    assert main(["demo", "--board", "--cabinets", "2", "--hours", "1"]) == 2
+    assert "has one cabinet" in capsys.readouterr().err
 
 
 @pytest.mark.soak

@@ -16,7 +16,7 @@ from drivers import driver, modbus, profile, prometheus, pylontech
 from drivers.register_driver import Image
 from fleet.formats import cbor_crosscheck, site_descriptor
 from fleet.ingest import live_table
-from gateway.config import parse as config
+from gateway.aio import toml_check as config
 from gateway.core.codec import cbor, columns, cose
 from gateway.core.errors import WattproofError
 from gateway.core.evidence import batch, downsampled, receipt

@@ -1,6 +1,5 @@
 """A report is made with the site's own factor set, by its hash, or says that it is not."""
 
-import hashlib
 import json
 
 import pytest
@@ -12,10 +11,8 @@ from fleet.reporting import factor_choice
 from fleet.texts import say
 from fleet.web import panels
 from fleet.web.snapshot import Snapshots
-from gateway.core import record
-from gateway.core.codec import cbor
 from gateway.ledger.factors import factors
-from tests.fleet.maker import DESCRIPTOR
+from tests.fleet.maker import DESCRIPTOR, run_shop
 
 PACKAGED = factors.DATA / "de-2024-direct-duck-1.toml"
 HOURS = ("2026-06-01T00:00:00Z", "2026-06-01T02:00:00Z")
@@ -31,18 +28,6 @@ def own_set(folder, name="own.toml", factor="999.0", set_id="de-2024-direct-duck
     path.write_text(text.replace(old, f'g_per_kwh = "{factor}"', 1).replace(
         'id = "de-2024-direct-duck-1"', f'id = "{set_id}"', 1))
     return path, factors.load(path).sha256
-
-
-def run_shop(desk, gateway, **changes):
-    """Let the paper shop run nine quarter hours under a descriptor with these changes."""
-    data = cbor.encode(DESCRIPTOR | changes)
-    digest = hashlib.sha256(data).digest()
-    for place in range(9):
-        records = gateway.records(900, False)
-        if place == 0:
-            told = record.EventRecord(0, 0, record.CONFIG, [digest, data])
-            records = [one._replace(seq=1 + number) for number, one in enumerate([told, *records])]
-        assert desk.receive("shop-1", gateway.seal(records, config_hash=digest)).code == "admit"
 
 
 def ask(data, *more):

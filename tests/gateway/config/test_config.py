@@ -9,9 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.aio.toml_check import parse
 from gateway.config import load as config
 from gateway.config.build import counter_step_mwh, plain
-from gateway.config.parse import parse, read
+from gateway.config.parse import read
 from gateway.config.table import TABLES
 from gateway.core.errors import ConfigError
 from gateway.core.reading import Point
@@ -289,7 +290,7 @@ def test_bytes_that_are_not_text_and_a_missing_file_are_told(tmp_path):
 
 def test_load_raises_one_error_with_the_next_step(tmp_path):
     path = make_folder(tmp_path, EXAMPLE.read_text().replace("unit = 5", "unit = 999"))
-    with pytest.raises(ConfigError, match="1 mistake; next: mend them and run python -m gateway"):
+    with pytest.raises(ConfigError, match="1 mistake; next: fix them and run python -m gateway"):
         config.load(path, FakeCatalogue())
 
 

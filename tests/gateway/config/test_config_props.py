@@ -6,8 +6,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.aio.toml_check import line_index
 from gateway.config import load as config
-from gateway.config.parse import line_index
 from tests.support.cabinet_folder import EXAMPLE, FakeCatalogue, make_folder
 
 LINES = EXAMPLE.read_text().splitlines()

@@ -29,6 +29,7 @@ def test_each_trouble_has_its_word():
             ({"uplink": {"state": "online", "alarms": ["receipt-ahead"]}}, "receipt-ahead"),
             ({"buses": [{"fault": "no such port"}]}, "bus-fault"),
             ({"devices": [{"state": "lost"}]}, "device-lost"),
+            ({"above_limit": [{"device": "grid"}]}, "rated-exceeded"), ({"above_limit": []}, "ok"),
             ({"devices": [{"state": "lost", "trouble": "silent"}]}, "device-lost"),
             ({"devices": [{"state": "lost", "trouble": "refuses"}]}, "device-refuses"),
             ({"devices": [{"state": "lost", "trouble": "garbled"}]}, "device-garbled"),
