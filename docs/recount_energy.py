@@ -112,9 +112,11 @@ class Series:
 Rule = namedtuple("Rule", ("worth", "rate", "modulus", "slack_ms", "role"))
 # Of one batch, counter and quarter hour the first and last reading; broken: an impossible step lies
 # between.  boot: (journal, boot), offset_ms: UTC less ticks of the clock that placed the batch.
+# last_ms of a Point, the time of one reading, is its only time.
 Part = namedtuple("Part", ("first_ms", "first", "last_ms", "last", "broken",
                            "rule", "boot", "offset_ms"))
 Point = namedtuple("Point", ("ms", "value", "broken", "rule", "boot", "offset_ms"))
+Point.last_ms = property(lambda point: point.ms)
 
 
 def rule_of(site, device, exponent):
@@ -221,19 +223,30 @@ def runs_of(stamps, limit):
     return [tuple(one) for one in runs]
 
 
-def in_order(parts):
-    """Return Parts as they were read: boots by their first time, each by the gateway's ticks."""
-    since = {}
-    for one in parts:
-        since[one.boot] = min(since.get(one.boot, one.first_ms), one.first_ms)
-    return sorted(parts, key=lambda one: (since[one.boot], one.boot,
-                                          one.first_ms - one.offset_ms, one.last_ms))
+def in_order(items, tie):
+    """Return Parts or Points as they were read: boots by their first time, each by the gateway's
+    ticks; one goes on behind what counts of another journal in between.  tie: of equal ticks."""
+    boots, times = {}, {}
+    for one in sorted(items, key=lambda one: (one[0] - one.offset_ms, tie(one))):
+        boots.setdefault(one.boot, []).append(one)
+        times.setdefault(one.boot[0], []).append(one[0])
+    pieces, others = [], {journal: sorted(at for other, rows in times.items() if other != journal
+                                          for at in rows) for journal in times}
+    for (journal, _), held in boots.items():
+        pieces.append(held[:1])
+        for before, one in pairwise(held):
+            low, rows = before.last_ms, others[journal]
+            if low < one[0] and bisect_left(rows, one[0]) > bisect_right(rows, low):
+                pieces.append([])
+            pieces[-1].append(one)
+    pieces.sort(key=lambda piece: (min(one[0] for one in piece), piece[0].boot))
+    return [one for piece in pieces for one in piece]
 
 
 def runs(parts):
     """Return the Parts in runs of one worth and role: nothing counts from one to the next."""
     found = []
-    for one in in_order(parts):
+    for one in in_order(parts, lambda one: one.last_ms):
         if not found or found[-1][-1].rule[::4] != one.rule[::4]:
             found.append([])
         found[-1].append(one)
@@ -246,14 +259,10 @@ class Counter:
     def __init__(self, parts):
         points = {Point(*end, one.broken, *one[5:]) for one in parts
                   for end in (one[:2], one[2:4])}
-        since = {}
-        for one in points:
-            since[one.boot] = min(since.get(one.boot, one.ms), one.ms)
         self.shares, self.last, self.total, self.opening = {}, None, 0, None
         self.readings = sorted({one[:2] for one in points})
         before = None
-        for one in sorted(points, key=lambda one: (since[one.boot], one.boot,
-                                                   one.ms - one.offset_ms, one.value)):
+        for one in in_order(points, lambda one: one.value):
             self.follow(before or one, one)
             before = one
 

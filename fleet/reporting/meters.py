@@ -8,6 +8,7 @@ interpolation at either end, and by the power there times the clock's uncertaint
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from fleet.formats import part_order
 from fleet.formats.values import BatchClock
 from gateway.core import counter, interval
 
@@ -76,16 +77,15 @@ def rebuild(found: Iterable[Placed]) -> list[interval.Delta]:
 
 
 def in_order(found: Iterable[Placed]) -> list[_Point]:
-    """Return the distinct readings of parts: boots by their first time, each by its ticks."""
-    points, since = set(), dict[object, int]()
+    """Return the distinct readings of parts in the order they were read."""
+    points = set()
     for one in found:
-        part, clock = one.part, one.clock
+        part = one.part
         ends = {(part.first_ms, part.first), (part.last_ms, part.last)}
-        points |= {_Point(*end, clock, one.rules, bool(part.broken)) for end in ends}
-        since[clock.boot] = min(since.get(clock.boot, part.first_ms), part.first_ms)
-    return sorted(points, key=lambda point: (
-        since[point.clock.boot], point.clock.boot, point.utc_ms - point.clock.offset_ms,
-        point.value))
+        points |= {_Point(*end, one.clock, one.rules, bool(part.broken)) for end in ends}
+    return part_order.in_order(points, lambda point: part_order.Place(
+        point.clock.boot, (point.utc_ms - point.clock.offset_ms, point.value),
+        point.utc_ms, point.utc_ms))
 
 
 def _follow(track: interval.CounterTrack, before: _Point, point: _Point) -> list[interval.Delta]:

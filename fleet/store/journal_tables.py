@@ -59,8 +59,8 @@ class JournalTables:
         first_ms, last_ms, found = ruling
         self._connection.execute("UPDATE batches SET ruled = 1, from_ms = ?, to_ms = ? "
                                  "WHERE id = ?", (first_ms, last_ms, batch_id))
-        self._connection.executemany("INSERT INTO conflicts VALUES (?,?,?,?)",
-                                     [(batch_id, *one) for one in found])
+        self._connection.executemany("INSERT INTO conflicts VALUES (?,?,?,?,?)",
+                                     [(batch.device, batch_id, *one) for one in found])
         if first_ms is not None:
             self._connection.execute(
                 "UPDATE journals SET first_ms = min(coalesce(first_ms, ?1), ?1), last_ms = "
@@ -98,7 +98,7 @@ class JournalTables:
         whether they count or not."""
         found = {row for one in self.spans(device)
                  for row in self.counted(device, one.journal, from_ms, to_ms)}
-        rows = self._connection.execute("SELECT batch FROM set_aside WHERE device = ? AND "
+        rows = self._connection.execute("SELECT batch FROM conflicts WHERE device = ? AND "
                                         "to_ms >= ? AND from_ms <= ?", (device, from_ms, to_ms))
         return sorted(found | set(rows))
 

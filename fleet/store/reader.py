@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet.errors import ReportError
-from fleet.formats import event_bodies
+from fleet.formats import event_bodies, part_order
 from fleet.formats.values import CLOCK_STEP_MS, BatchClock, CounterPart
 from fleet.store import damage
 from fleet.store.connection import FILE, connect
@@ -97,14 +97,10 @@ def _counter_part(row: tuple[Any, ...]) -> CounterPart:
 
 
 def in_order(parts: Iterable[CounterPart]) -> list[CounterPart]:
-    """Return parts of a counter in the order they were read: boots by their first time, within
-    a boot by the gateway's ticks."""
-    since: dict[tuple[bytes, int], int] = {}
-    for clock, part in ((one.clock, one.part) for one in parts):
-        since[clock.boot] = min(since.get(clock.boot, part.first_ms), part.first_ms)
-    return sorted(parts, key=lambda one: (
-        since[one.clock.boot], one.clock.boot, one.part.first_ms - one.clock.offset_ms,
-        one.part.last_ms))
+    """Return parts of a counter in the order they were read."""
+    return part_order.in_order(parts, lambda one: part_order.Place(
+        one.clock.boot, (one.part.first_ms - one.clock.offset_ms, one.part.last_ms),
+        one.part.first_ms, one.part.last_ms))
 
 
 class Reader:

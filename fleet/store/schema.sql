@@ -50,12 +50,14 @@ CREATE TABLE journals (
 
 -- Of a batch: time that another journal (rival) covers; both ends included.
 CREATE TABLE conflicts (
+  device TEXT NOT NULL,
   batch INTEGER NOT NULL REFERENCES batches (id),
   from_ms INTEGER NOT NULL,
   to_ms INTEGER NOT NULL,
   rival BLOB NOT NULL,
   PRIMARY KEY (batch, from_ms)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX conflicts_end ON conflicts (device, to_ms);
 -- What is not counted for that, or because a decision says so; both ends included.
 CREATE TABLE set_aside (
   device TEXT NOT NULL,

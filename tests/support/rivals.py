@@ -44,8 +44,13 @@ class Site:
         self.data, self.key = data, Ed25519PrivateKey.generate()
         self.true = PaperGateway(**options)
         self.true.enrol(data)
-        self.store, self.now_ms = Store(data), ORIGIN_MS
+        self.now_ms = ORIGIN_MS
         self._write_key()
+        self.reopen()
+
+    def reopen(self):
+        """Open the store, as a fleet does that is started again."""
+        self.store = Store(self.data)
         self._open()
 
     def _open(self):

@@ -1,4 +1,4 @@
-"""What was reported is kept: no later batch changes a quarter hour without a note of what it was."""
+"""What was reported is kept: no later batch changes a quarter hour without a note of it."""
 
 import json
 
@@ -68,7 +68,7 @@ def test_a_clock_that_dates_readings_later_is_noted_as_that(site):
 def test_a_decision_is_noted_as_that(site):
     site.deliver(site.true, 12)
     thief = site.thief(HOUR_S)
-    site.deliver(thief, 4)
+    site.deliver(thief, 4, FROZEN_WH)
     site.report(issued_ms=ISSUED_MS)
     assert site.decide(thief, 4, 6) == 0
     changes = site.report()["changes"]

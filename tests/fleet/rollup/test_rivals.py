@@ -3,13 +3,17 @@
 Grid: 720 W, so 180 Wh in each quarter hour; a thief's counter stands still.
 """
 
+from contextlib import closing
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from fleet.store.connection import FILE, connect
 from fleet.store.journal_tables import JOURNALS_MAX
 from gateway.core.evidence import chain
 from gateway.core.reading import CLOCK_SIMULATED, ClockState
 from tests.fleet.maker import ORIGIN_MS
+from tests.support.fleet_rows import rows
 from tests.support.rivals import NTP, Site, rtc
 
 TRUE_WH = 180.0
@@ -218,3 +222,66 @@ def test_a_flood_of_journals_is_set_aside_and_the_true_one_goes_on(site):
     site.deliver(site.true, 16)
     assert true_until(20, site.wh())
     assert len(site.set_aside()) == JOURNALS_MAX        # each named, and none counts
+
+
+# A person decides.
+
+def test_a_decision_counts_in_its_range_only_and_can_be_decided_again(site):
+    site.deliver(site.true, 16)
+    before = site.wh()
+    thief = site.thief(HOUR_S)
+    site.deliver(thief, 8, FROZEN_WH)
+    site.decide(thief, 4, 8)
+    wrong = site.wh()
+    assert wrong[5:7] == [0.0, 0.0] and wrong[9:14] == before[9:14]
+    assert (5, 0, 8, 11, None) in site.set_aside() and (0, 5, 4, 7, 1) in site.set_aside()
+    site.decide(site.true, 4, 12)
+    assert site.wh() == before
+    assert site.set_aside() == [(5, 0, 4, 11, 2)]
+
+
+def test_a_decision_holds_for_batches_that_arrive_after_it(site):
+    site.deliver(site.true, 16)
+    before = site.wh()
+    site.deliver(site.thief(HOUR_S), 1, FROZEN_WH)
+    site.decide(site.true, 0, 24)
+    later = site.thief(2 * HOUR_S, 6)
+    site.deliver(later, 4, FROZEN_WH)
+    assert site.wh() == before
+    assert site.set_aside() == [(5, 0, 4, 4, 1), (6, 0, 8, 11, 1)]
+
+
+def test_decisions_are_only_added_and_counted_again_in_pieces(site):
+    """More batches than one admission counts again (50) change sides, and back."""
+    for _ in range(9):
+        site.deliver(site.true, 10, seconds=60)
+    before = site.wh(hours=2)
+    thief = site.thief(0)
+    for _ in range(8):
+        site.deliver(thief, 10, FROZEN_WH, seconds=60)
+    site.decide(thief, 0, 8)
+    assert site.wh(hours=2)[1:4] == [0.0] * 3
+    site.decide(site.true, 0, 8)
+    assert site.wh(hours=2) == before
+    assert rows(site.store, "SELECT number FROM decisions ORDER BY number") == [(1,), (2,)]
+    assert rows(site.store, "SELECT count(*) FROM batches WHERE reduced = 0") == [(0,)]
+
+
+def test_an_older_store_learns_which_journal_came_first_and_sets_aside_what_it_counted(site):
+    site.deliver(site.true, 8)
+    before = site.wh()
+    site.deliver(site.thief(HOUR_S), 4, FROZEN_WH)
+    site.close()
+    with closing(connect(site.data / FILE)) as connection:
+        for table in ("journals", "conflicts", "set_aside", "decisions", "issued"):
+            connection.execute(f"DROP TABLE {table}")
+        for name in ("batches_last", "batches_first"):
+            connection.execute(f"DROP INDEX {name}")
+        for column in ("rolled_ms", "ruled", "from_ms", "to_ms"):
+            connection.execute(f"ALTER TABLE batches DROP COLUMN {column}")
+        connection.execute("PRAGMA user_version = 5")
+    site.reopen()
+    site.deliver(site.true, 1)
+    site.deliver(site.thief(HOUR_S, 6), 1, FROZEN_WH)
+    assert site.wh()[:7] == before[:7]
+    assert site.set_aside()[-1] == (6, 0, 4, 4, None)
