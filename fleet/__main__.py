@@ -94,7 +94,7 @@ def _add_journals(add: Callable[..., cli.Parser]) -> None:
     decider = add("decide", "say which of a cabinet's journals counts for a time",
                   "  wattproof-fleet decide --data FLEET --cabinet shop-1 --journal 1f3a0c52 \\\n"
                   "      --from 2026-06-01T00:00:00Z --to 2026-06-02T00:00:00Z \\\n"
-                  "      --reason 'the board was stolen on June 1st'")
+                  "      --reason stolen-on-June-1st")
     decider.add_argument("--cabinet", required=True, metavar="NAME", help="the cabinet")
     decider.add_argument("--journal", required=True, metavar="HEX",
                          help="id of the journal that counts, or how it begins")

@@ -67,6 +67,16 @@ def test_a_thiefs_journal_that_runs_over_the_end_counts_only_behind_it(site):
     assert true_until(12, site.wh())
 
 
+def test_a_gap_of_the_true_journal_is_covered_by_it(site):
+    site.deliver(site.true, 4)
+    site.true.at_s += 2 * HOUR_S
+    site.deliver(site.true, 4)
+    before = site.wh()
+    site.deliver(site.thief(HOUR_S + 900), 4, FROZEN_WH)
+    assert site.wh() == before
+    assert site.set_aside() == [(5, 0, 5, 8, None)]
+
+
 def test_the_same_sequence_numbers_and_batch_numbers_change_nothing(site):
     """Its first record has sequence 1, its first batch number 1: so has each journal."""
     site.deliver(site.true, 8)
@@ -249,6 +259,19 @@ def test_a_decision_holds_for_batches_that_arrive_after_it(site):
     site.deliver(later, 4, FROZEN_WH)
     assert site.wh() == before
     assert site.set_aside() == [(5, 0, 4, 4, 1), (6, 0, 8, 11, 1)]
+
+
+def test_a_journal_that_is_blocked_by_one_of_the_future_is_decided_for_a_time_to_come(site):
+    site.deliver(site.true, 4)
+    ahead = site.thief(4 * HOUR_S)
+    site.receive(site.seal(ahead, FROZEN_WH))
+    new = site.thief(HOUR_S, number=7)
+    site.deliver(new, 4)
+    assert site.set_aside() == [(7, 5, 4, 7, None)] and site.wh()[5] != TRUE_WH
+    site.decide(new, 4, 96)
+    site.deliver(new, 20)
+    assert true_until(26, site.wh())
+    assert {row[-1] for row in site.set_aside()} == {1}
 
 
 def test_decisions_are_only_added_and_counted_again_in_pieces(site):
