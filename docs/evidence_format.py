@@ -263,7 +263,7 @@ class Columns:
 
 
 class Batch:
-    """A batch (section 3) or coarsened batch (section 13).
+    """A batch (section 3) or downsampled batch (section 13).
 
     row: its row in the contents.  rows: [number, first seq, last seq, chain value or None] of
     each batch that it holds.  columns: its records.  cells: columns and scans of section 13.

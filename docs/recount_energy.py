@@ -204,7 +204,8 @@ def readings(job):
 
 
 def with_cells(batch, times):
-    """Return {stream: ticks} of scans, of a coarsened batch also those that its cells stand for."""
+    """Return {stream: ticks} of scans, of a downsampled batch also those that its cells stand
+    for."""
     if batch.cells is None:
         return times
     cells = Series(batch.cells[0])

@@ -95,7 +95,7 @@ def _profile(p: profile.Profile) -> dict[str, object]:
         "notes": list(p.notes), "signs": dict(p.signs), "sources": dict(p.sources),
         "reads": [{"function": span.function, "address": span.address,
                    "counts": list(span.counts), "points": len(span.wanted)} for span in _plan(p)],
-        "points": [{"measurand": point.measurand, "where": spoken.place(point),
+        "points": [{"measurand": point.measurand, "where": spoken.position(point),
                     "group": point.group, "source": list(point.source)} for point in p.points]}
 
 
@@ -112,12 +112,12 @@ def _profile_lines(p: profile.Profile) -> list[str]:
         lines.append(f"read: function {span.function}, address {span.address}, "
                      f"{lengths} registers, {len(span.wanted)} points")
     lines += _table([("measurand", "where", "group", "source")] + [
-        (point.measurand, spoken.place(point), point.group, ", ".join(point.source))
+        (point.measurand, spoken.position(point), point.group, ", ".join(point.source))
         for point in p.points])
     return lines + [f"source {key}: {what}" for key, what in p.sources]
 
 
-def _plan(p: profile.Profile) -> list[planner.Span]:
+def _plan(p: profile.Profile) -> list[planner.ReadSpan]:
     """Return the reads that the planner makes of a profile; none for other protocols."""
     if p.protocol != "modbus":
         return []
@@ -234,8 +234,8 @@ def _words(where: str, table: object) -> dict[int, int]:
         if not (key.isascii() and key.isdigit()) or len(key) > 5:
             raise ConfigError(f"{where}: registers: {key[:40]!r} is no address; "
                               "allowed are 0..65535")
-        for place, word in enumerate(row if isinstance(row, list) else [row]):
-            address = int(key) + place
+        for position, word in enumerate(row if isinstance(row, list) else [row]):
+            address = int(key) + position
             if isinstance(word, bool) or not isinstance(word, int) or not 0 <= word <= 0xFFFF:
                 raise ConfigError(f"{where}: registers: {word!r} at address {address} is no "
                                   "register; allowed are 0..65535")
@@ -270,7 +270,7 @@ def _shown(quantity: decode.Quantity, is_hole: bool = False) -> dict[str, object
     return {"value": value, "unit": "" if quantity.unit == "1" else quantity.unit}
 
 
-def _module(one: pylontech.Module) -> dict[str, object]:
+def _module(one: pylontech.BatteryModule) -> dict[str, object]:
     """Return a battery module in V, A, Ah and degC."""
     milli = [_number(cell, -3) for cell in one.cells]
     warm = [_number(tenth, -1) for tenth in one.temperatures]

@@ -75,7 +75,7 @@ class _Read:
         self.rest = b""
 
     def again(self) -> None:
-        """Forget the answer, so that the same question can be asked anew."""
+        """Forget the answer, so that the same question can be asked again."""
         self.result = None
         self.rest = b""
 
@@ -85,7 +85,7 @@ class _Read:
         return self.result
 
     @property
-    def heard(self) -> bool:
+    def has_response(self) -> bool:
         """True if any byte has come, so that a time-out is a torn frame, not silence."""
         return len(self.rest) > 0
 
@@ -229,13 +229,13 @@ class TcpBurst:
         self.again()
 
     def again(self) -> None:
-        """Ask anew, the reads having new ids."""
+        """Ask again, the reads having new ids."""
         self.request = b"".join([read.request for read in self.reads])
         self.result: tuple[bytes | None, ...] | None = None
         # The reads by id, once answers do not simply come in turn.
         self._open: dict[int, TcpRead] | None = None
         self.rest = b""
-        self.heard = False
+        self.has_response = False
 
     def describe(self) -> str:
         """Return the questions in words, for messages."""
@@ -249,7 +249,7 @@ class TcpBurst:
         if self.result is not None:
             raise Bug("fed after the answer")
         self.rest += bytes(data)
-        self.heard = self.heard or len(data) > 0
+        self.has_response = self.has_response or len(data) > 0
         if self._open is None:
             if len(self.rest) == self._size and self._in_turn():
                 return True

@@ -20,27 +20,28 @@ REQUEST_BYTES = 50
 # registers_max: in one read.  gap_max: unused registers read over, in one hole.
 # step: addresses and counts are multiples of it.  spans: allowed (first, last) addresses, or
 # empty for any.  request_bytes: price of one more request.
-Limits = NamedTuple("Limits", [
+ReadLimits = NamedTuple("ReadLimits", [
     ("registers_max", int), ("gap_max", int), ("step", int),
     ("spans", "tuple[tuple[int, ...], ...]"), ("request_bytes", int)])
 
-# What to place: function 3 or 4, first register, how many, and the caller's own key.
-Wanted = NamedTuple("Wanted", [("function", int), ("address", int), ("width", int), ("key", int)])
+# What to read: function 3 or 4, first register, how many, and the caller's own key.
+WantedRegisters = NamedTuple(
+    "WantedRegisters", [("function", int), ("address", int), ("width", int), ("key", int)])
 
 # One request.  counts: register counts that may be asked from `address`, the cheapest first;
 # they differ, so that a late answer to one is never the length of the other.
 # wanted: what lies in it, by address.
-Span = NamedTuple("Span", [
+ReadSpan = NamedTuple("ReadSpan", [
     ("function", int), ("address", int), ("counts", "tuple[int, ...]"),
-    ("wanted", "tuple[Wanted, ...]")])
+    ("wanted", "tuple[WantedRegisters, ...]")])
 
 
-def plan(wanted: "Sequence[Wanted]", limits: Limits,
-         known: "Iterable[Wanted]" = ()) -> tuple[Span, ...]:
+def plan(wanted: "Sequence[WantedRegisters]", limits: ReadLimits,
+         known: "Iterable[WantedRegisters]" = ()) -> tuple[ReadSpan, ...]:
     """Return the spans that read all of `wanted` for the fewest bytes, by address.
 
-    known: further Wanted that exist in the device: a span may be stretched over the one that
-    follows it, to vary its length.  Raises ConfigError for what the limits do not allow.
+    known: further WantedRegisters that exist in the device: a span may be stretched over the one
+    that follows it, to vary its length.  Raises ConfigError for what the limits do not allow.
     """
     spans = []
     for function in sorted(set([w.function for w in wanted])):
@@ -53,7 +54,7 @@ def plan(wanted: "Sequence[Wanted]", limits: Limits,
     return tuple(spans)
 
 
-def split(span: Span, limits: Limits) -> tuple[Span, ...]:
+def split(span: ReadSpan, limits: ReadLimits) -> tuple[ReadSpan, ...]:
     """Return the two halves of a span that the device refused as a whole, unstretched.
 
     Cut between points, never inside one; a span of one point comes back alone.
@@ -65,19 +66,19 @@ def split(span: Span, limits: Limits) -> tuple[Span, ...]:
             _span(span.wanted[middle:], limits, ()))
 
 
-def _check(one: Wanted, limits: Limits) -> None:
-    place = "point at address %d, %d registers" % (one.address, one.width)
+def _check(one: WantedRegisters, limits: ReadLimits) -> None:
+    label = "point at address %d, %d registers" % (one.address, one.width)
     if one.address % limits.step or one.width % limits.step:
-        raise ConfigError("%s: this device takes only multiples of %d" % (place, limits.step))
+        raise ConfigError("%s: this device takes only multiples of %d" % (label, limits.step))
     if not 1 <= one.width <= limits.registers_max:
-        raise ConfigError("%s: allowed are 1..%d" % (place, limits.registers_max))
+        raise ConfigError("%s: allowed are 1..%d" % (label, limits.registers_max))
     if not 0 <= one.address <= 65536 - one.width:
-        raise ConfigError("%s: allowed are addresses 0..65535" % place)
+        raise ConfigError("%s: allowed are addresses 0..65535" % label)
     if not _allowed(one.address, one.address + one.width, limits):
-        raise ConfigError("%s: outside the spans the device allows" % place)
+        raise ConfigError("%s: outside the spans the device allows" % label)
 
 
-def _allowed(start: int, end: int, limits: Limits) -> bool:
+def _allowed(start: int, end: int, limits: ReadLimits) -> bool:
     if end - start > limits.registers_max or end > 65536:
         return False
     for first, last in limits.spans:
@@ -86,7 +87,7 @@ def _allowed(start: int, end: int, limits: Limits) -> bool:
     return len(limits.spans) == 0
 
 
-def _cheapest(mine: list[Wanted], limits: Limits) -> list[list[Wanted]]:
+def _cheapest(mine: list[WantedRegisters], limits: ReadLimits) -> list[list[WantedRegisters]]:
     """Return `mine` cut into groups, one for each request: shortest path over the cuts."""
     best = [(0, 0)]                     # for the first i points: (bytes, start of last group)
     for end in range(1, len(mine) + 1):
@@ -101,7 +102,7 @@ def _cheapest(mine: list[Wanted], limits: Limits) -> list[list[Wanted]]:
         if choice is None:
             raise Bug("planner: a point that is allowed fits no read")
         best.append(choice)
-    groups: list[list[Wanted]] = []
+    groups: list[list[WantedRegisters]] = []
     end = len(mine)
     while end:
         start = best[end][1]
@@ -110,7 +111,7 @@ def _cheapest(mine: list[Wanted], limits: Limits) -> list[list[Wanted]]:
     return groups
 
 
-def _count(mine: list[Wanted], start: int, end: int, limits: Limits) -> int | None:
+def _count(mine: list[WantedRegisters], start: int, end: int, limits: ReadLimits) -> int | None:
     """Return the registers of one read over mine[start:end], or None if not allowed."""
     first, last = mine[start].address, 0
     for index in range(start, end):
@@ -121,7 +122,8 @@ def _count(mine: list[Wanted], start: int, end: int, limits: Limits) -> int | No
     return last - first if _allowed(first, last, limits) else None
 
 
-def _span(group: "Sequence[Wanted]", limits: Limits, known: "Iterable[Wanted]") -> Span:
+def _span(group: "Sequence[WantedRegisters]", limits: ReadLimits,
+          known: "Iterable[WantedRegisters]") -> ReadSpan:
     first = group[0].address
     end = max([one.address + one.width for one in group])
     counts = [end - first]
@@ -130,4 +132,4 @@ def _span(group: "Sequence[Wanted]", limits: Limits, known: "Iterable[Wanted]") 
         if follows and _allowed(first, end + one.width, limits):
             counts.append(end + one.width - first)
             break
-    return Span(group[0].function, first, tuple(counts), tuple(group))
+    return ReadSpan(group[0].function, first, tuple(counts), tuple(group))

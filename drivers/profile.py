@@ -53,17 +53,17 @@ RegisterPoint = NamedTuple("RegisterPoint", [
     ("absent", "tuple[int, ...]"), ("group", str), ("source", "tuple[str, ...]")])
 
 # Registers that say which device this is.  expected: their number, if all of a model share it.
-Identity = NamedTuple("Identity", [
+IdentityPoint = NamedTuple("IdentityPoint", [
     ("name", str), ("function", int), ("address", int), ("format", str), ("expected", "int | None"),
     ("source", "tuple[str, ...]")])
 
 # protocol: name of a module, see above.  kind: meter, inverter, bms, environment, compute.
-# limits: planner.Limits, None without registers.  sources: tuple of (key, text), by key.
+# limits: planner.ReadLimits, None without registers.  sources: tuple of (key, text), by key.
 Profile = NamedTuple("Profile", [
     ("stem", str), ("protocol", str), ("manufacturer", str), ("model", str), ("kind", str),
     ("maturity", str), ("sources", "tuple[tuple[str, str], ...]"), ("notes", "tuple[str, ...]"),
     ("signs", "tuple[tuple[str, str], ...]"), ("transport", Transport),
-    ("limits", "Any"), ("identity", "tuple[Identity, ...]"),
+    ("limits", "Any"), ("identity", "tuple[IdentityPoint, ...]"),
     ("points", "tuple[ProtocolPoint, ...]")])
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
         def point(self, row: PointRow) -> ProtocolPoint:
             """Return the point of a checked row."""
 
-        def place(self, made: ProtocolPoint) -> str:
+        def position(self, made: ProtocolPoint) -> str:
             """Return where a point stands, in words."""
 
         def build(self, profile: Profile, setup: Any) -> Driver:
@@ -129,8 +129,8 @@ def make(stem: str, table: object) -> Profile:
         got = _table(where, row, IDENTITY)
         _sources(where, got["source"], sources)
         one_of(where, "format", got["format"], registers.FORMATS)
-        identity.append(Identity(got["name"], got["function"], got["address"], got["format"],
-                                 got["expected"], tuple(got["source"])))
+        identity.append(IdentityPoint(got["name"], got["function"], got["address"], got["format"],
+                                      got["expected"], tuple(got["source"])))
     made = Profile(
         stem, top["protocol"], top["manufacturer"], top["model"], top["kind"], top["maturity"],
         tuple(sorted(sources.items())), tuple(top["notes"]), tuple(sorted(top["signs"].items())),
@@ -140,10 +140,10 @@ def make(stem: str, table: object) -> Profile:
     return made
 
 
-def wanted(profile: Profile, groups: "Collection[str]" = GROUPS) -> list[planner.Wanted]:
-    """Return what to read of a modbus profile: planner.Wanted, keyed by the point's place."""
-    return [planner.Wanted(p.function, p.address, registers.width(p.format), place)
-            for place, p in enumerate(profile.points) if p.group in groups]
+def wanted(profile: Profile, groups: "Collection[str]" = GROUPS) -> list[planner.WantedRegisters]:
+    """Return what to read of a modbus profile: WantedRegisters, keyed by the point's place."""
+    return [planner.WantedRegisters(p.function, p.address, registers.width(p.format), position)
+            for position, p in enumerate(profile.points) if p.group in groups]
 
 
 def protocol(where: str, name: str) -> "Spoken":
@@ -189,8 +189,8 @@ def _transport(where: str, row: object, sources: "Row") -> Transport:
 
 
 def _limits(where: str, top: "Row", transport: Transport,
-            sources: "Row") -> tuple[planner.Limits, int]:
-    """Return (planner.Limits, default function) of [reading]."""
+            sources: "Row") -> tuple[planner.ReadLimits, int]:
+    """Return (planner.ReadLimits, default function) of [reading]."""
     got = _table(where, top["reading"], READING)
     _sources(where, got["source"], sources)
     one_of(where, "function", got["function"], (3, 4))
@@ -201,8 +201,8 @@ def _limits(where: str, top: "Row", transport: Transport,
         raise ConfigError("%s: step = %d; allowed is 1..4" % (where, got["step"]))
     gap_bytes = transport.min_gap_ms * transport.baud // 10000     # 10 bits a character
     spans = tuple([tuple(span) for span in got["spans"]])
-    return planner.Limits(got["registers_max"], got["gap_max"], got["step"], spans,
-                          planner.REQUEST_BYTES + gap_bytes), got["function"]
+    return planner.ReadLimits(got["registers_max"], got["gap_max"], got["step"], spans,
+                              planner.REQUEST_BYTES + gap_bytes), got["function"]
 
 
 def _sources(where: str, keys: list[str], sources: "Row") -> None:

@@ -54,7 +54,7 @@ def point(row: profile.PointRow) -> ScrapePoint:
                        got["group"], row.source)
 
 
-def place(made: ScrapePoint) -> str:
+def host_and_port(made: ScrapePoint) -> str:
     """Return where a ScrapePoint stands, in words."""
     return "%s: %s" % (made.item, made.metric)
 
@@ -82,7 +82,7 @@ class HttpGet:
         self._head: tuple[int, int | None] | None = None
 
     @property
-    def heard(self) -> bool:
+    def has_response(self) -> bool:
         """True if any byte has come."""
         return self._size > 0
 

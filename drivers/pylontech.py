@@ -43,7 +43,7 @@ RETURN_CODES = {
 
 # One battery module.  cells: mV.  temperatures: 0.1 degC, the BMS board first.
 # current: 0.1 A, positive = charging.  voltage: mV.  capacities: mAh or None.
-Module = NamedTuple("Module", [
+BatteryModule = NamedTuple("BatteryModule", [
     ("cells", "tuple[int, ...]"), ("temperatures", "tuple[int, ...]"), ("current", int),
     ("voltage", int), ("remaining", "int | None"), ("total", "int | None"), ("cycles", int)])
 
@@ -62,7 +62,7 @@ def point(row: "PointRow") -> StackPoint:
     return StackPoint(row.got["measurand"], row.got["group"], row.source)
 
 
-def place(_made: StackPoint) -> str:
+def host_and_port(_made: StackPoint) -> str:
     """Return where a StackPoint stands, in words."""
     return "analog answer 0x42"
 
@@ -97,20 +97,20 @@ def decode_frame(frame: bytes) -> tuple[int, int, bytes]:
     size = _info_size(frame)
     if len(frame) != HEAD + size + 5:
         raise BadFrame("frame of %d bytes says %d" % (len(frame), HEAD + size + 5))
-    told, real = _number(frame[-5:-1]), checksum(frame[1:-5])
-    if told != real:
-        raise BadFrame("checksum %04X, expected %04X, in %d bytes" % (told, real, len(frame)))
+    stated, real = _number(frame[-5:-1]), checksum(frame[1:-5])
+    if stated != real:
+        raise BadFrame("checksum %04X, expected %04X, in %d bytes" % (stated, real, len(frame)))
     if _number(frame[1:3]) != VERSION or _number(frame[5:7]) != BATTERY:
         raise BadFrame("not a Pylontech battery frame")
     return _number(frame[3:5]), _number(frame[7:9]), _bytes(frame[HEAD:-5])
 
 
-def analog(info: bytes) -> tuple[int, tuple[Module, ...]]:
-    """Return the modules of a 0x42 answer: (count byte, tuple of Module).  Raises BadFrame.
+def analog(info: bytes) -> tuple[int, tuple[BatteryModule, ...]]:
+    """Return the modules of a 0x42 answer: (count byte, tuple of BatteryModule).  Raises BadFrame.
 
     count: number of modules if all were asked, else the number of the module asked.
     """
-    reader = _Reader(info)
+    reader = _InfoReader(info)
     reader.number(1)                        # flag: unread alarms, unread switch changes
     count = reader.number(1)
     modules = []
@@ -121,7 +121,7 @@ def analog(info: bytes) -> tuple[int, tuple[Module, ...]]:
     return count, tuple(modules)
 
 
-def _module(reader: "_Reader") -> Module:
+def _module(reader: "_InfoReader") -> BatteryModule:
     cells = tuple([reader.signed(2) for _ in range(reader.number(1))])
     kelvin = [reader.signed(2) for _ in range(reader.number(1))]
     remaining: int | None
@@ -135,11 +135,11 @@ def _module(reader: "_Reader") -> Module:
         remaining, total = reader.number(3), reader.number(3)
     elif remaining == FULL_16 or total == FULL_16:
         remaining = total = None
-    return Module(cells, tuple([k - ZERO_CELSIUS for k in kelvin]), current, voltage,
-                  remaining, total, cycles)
+    return BatteryModule(cells, tuple([k - ZERO_CELSIUS for k in kelvin]), current, voltage,
+                         remaining, total, cycles)
 
 
-def stack(modules: "Sequence[Module]") -> "dict[str, Fraction]":
+def stack(modules: "Sequence[BatteryModule]") -> "dict[str, Fraction]":
     """Return {measurand: (top, bottom, power)} over the stack, or None where not given.
 
     value = top / bottom x 10**power of the measurand's unit: modules are parallel, so voltage
@@ -193,7 +193,7 @@ class FrameRead:
         self._buffer = b""
 
     @property
-    def heard(self) -> bool:
+    def has_response(self) -> bool:
         """True if any byte has come."""
         return len(self._buffer) > 0
 
@@ -261,7 +261,7 @@ class StackDriver:
                           checked(whole(parts, point.exponent), name, point.exponent))
         return tuple(values)
 
-    def _modules(self) -> "Steps[tuple[Module, ...]]":
+    def _modules(self) -> "Steps[tuple[BatteryModule, ...]]":
         """Return the modules of the stack, asked once more if the frame was damaged."""
         try:
             return (yield from self._ask_modules())
@@ -269,7 +269,7 @@ class StackDriver:
             pass
         return (yield from self._ask_modules())
 
-    def _ask_modules(self) -> "Steps[tuple[Module, ...]]":
+    def _ask_modules(self) -> "Steps[tuple[BatteryModule, ...]]":
         if self._suspect and self._has_version:
             try:
                 yield from self._ask(GET_VERSION, b"")
@@ -303,7 +303,7 @@ class StackDriver:
         return found
 
 
-class _Reader:
+class _InfoReader:
     """Numbers out of INFO, with every length checked."""
 
     def __init__(self, data: bytes) -> None:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from drivers.driver import Setup
     from drivers.modbus import Burst, RtuRead, TcpRead
-    from drivers.planner import Span
+    from drivers.planner import ReadSpan
     from drivers.types import Steps
 
 
-class Asker:
+class RegisterReader:
     """Reads one unit.  Generators yield transactions; see driver.py."""
 
     def __init__(self, setup: "Setup", gap_ms: int,
@@ -39,13 +39,13 @@ class Asker:
         self._suspect = False           # they failed: an answer may still come
         # (function, address, count) -> transaction, used again.
         self._questions: "dict[tuple[int, int, int], RtuRead | TcpRead]" = {}
-        self._spans: "Sequence[Span]"
+        self._spans: "Sequence[ReadSpan]"
         self._bursts: "list[tuple[int, Burst]]"
         self._spans, self._bursts = [], []      # what was asked at once last, and its bursts
         self._alone = 0                 # polls left without bursts
         self._alone_next = setup.alone_polls[0]
 
-    def together(self, spans: "Sequence[Span]") -> "Steps[tuple[list[bytes | None], bool]]":
+    def read_burst(self, spans: "Sequence[ReadSpan]") -> "Steps[tuple[list[bytes | None], bool]]":
         """Yield transactions of several reads; return (cells of each span, None if not answered;
         True if silent).
 
@@ -90,7 +90,7 @@ class Asker:
             self._alone = self._alone_next
             self._alone_next = min(2 * self._alone_next, self._setup.alone_polls[1])
 
-    def _bursts_of(self, spans: "Sequence[Span]") -> "list[tuple[int, Burst]]":
+    def _bursts_of(self, spans: "Sequence[ReadSpan]") -> "list[tuple[int, Burst]]":
         """Return (place of its first span, burst) for each; building them costs more than asking
         them again."""
         wire = self._setup.wire

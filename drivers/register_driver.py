@@ -13,7 +13,7 @@ How the unit is asked, so that a late answer fits nothing, stands in reader.py.
 
 
 from drivers import modbus, planner, profile, registers
-from drivers.reader import Asker
+from drivers.reader import RegisterReader
 from gateway.core.errors import BadFrame, DeviceError, NoReply, OtherDevice, Refused
 from gateway.core.measurand import BY_NAME, COUNTER
 from gateway.core.reading import (
@@ -53,10 +53,10 @@ LOWEST = -(1 << 62)             # below every float that is decoded at once
 # One planned read.  quick: (Wanted, place, lowest value) of its points that are decoded at once,
 # by numbers(cells); first: their first place if they follow each other, else None; counters: which
 # of them must not be below zero.  rest: (Wanted, place) of the others.
-Part = NamedTuple("Part", [
-    ("span", "planner.Span"), ("quick", "list[tuple[planner.Wanted, int, int]]"),
+PlannedRead = NamedTuple("PlannedRead", [
+    ("span", "planner.ReadSpan"), ("quick", "list[tuple[planner.WantedRegisters, int, int]]"),
     ("numbers", "FloatReader"), ("first", "int | None"), ("counters", "tuple[int, ...]"),
-    ("rest", "list[tuple[planner.Wanted, int]]")])
+    ("rest", "list[tuple[planner.WantedRegisters, int]]")])
 UNASKED = Absent(NOT_ASKED)
 
 
@@ -70,7 +70,7 @@ def point(row: profile.PointRow) -> profile.RegisterPoint:
                                  got["exponent"], tuple(got["absent"]), got["group"], row.source)
 
 
-def place(made: profile.RegisterPoint) -> str:
+def host_and_port(made: profile.RegisterPoint) -> str:
     """Return where a RegisterPoint stands, in words."""
     return "f%d @%d %s x10^%d" % (made.function, made.address, made.format, made.exponent)
 
@@ -142,15 +142,15 @@ class RegisterDriver:
         groups = profile.GROUPS if setup.everything else ("journal",)
         self._profile = made
         self.answer_ms_max = made.transport.answer_ms_max
-        self._places = [i for i, p in enumerate(made.points) if p.group in groups]
-        self._order = {place: i for i, place in enumerate(self._places)}
+        self._positions = [i for i, p in enumerate(made.points) if p.group in groups]
+        self._order = {position: i for i, position in enumerate(self._positions)}
         self.points = tuple([
             Point(BY_NAME[made.points[i].measurand].id,
-                  exponent_of(made.points[i].measurand, setup), "") for i in self._places])
+                  exponent_of(made.points[i].measurand, setup), "") for i in self._positions])
         self._wanted = profile.wanted(made, groups)
         self._known = profile.wanted(made)
         self._floats = setup.floats
-        self._asker = Asker(setup, made.transport.min_gap_ms, self._probe())
+        self._reader = RegisterReader(setup, made.transport.min_gap_ms, self._probe())
         self._planned = [self._part(span) for span in planner.plan(
             self._wanted, made.limits, self._known)]
         self._begin()
@@ -170,32 +170,32 @@ class RegisterDriver:
         """Ask as planned, whatever was refused before."""
         self._take_up(self._planned)
         self._off: list[int] = []
-        self._doubts: "list[planner.Span]" = []     # silent when they were asked last
+        self._doubts: "list[planner.ReadSpan]" = []     # silent when they were asked last
         self._polls = 0
 
-    def _take_up(self, parts: list[Part]) -> None:
+    def _take_up(self, parts: list[PlannedRead]) -> None:
         """Ask these from now on."""
         self._parts = parts
         self._spans = [part.span for part in parts]
 
-    def _part(self, span: planner.Span) -> Part:
+    def _part(self, span: planner.ReadSpan) -> PlannedRead:
         """Return a span with the places of its points, floats and others apart."""
         quick, rest, rows, end = [], [], [], span.address
         for one in span.wanted:
-            point, place = self._profile.points[one.key], self._order[one.key]
-            step = self.points[place].exponent - point.exponent
+            point, position = self._profile.points[one.key], self._order[one.key]
+            step = self.points[position].exponent - point.exponent
             if one.address < end or not _is_quick(point, step):
-                rest.append((one, place))
+                rest.append((one, position))
                 continue
             low = 0 if BY_NAME[point.measurand].kind == COUNTER else LOWEST
-            quick.append((one, place, low))
+            quick.append((one, position, low))
             rows.append((one.address - span.address, step))
             end = one.address + one.width
-        first, places = None, [place for _, place, _ in quick]
-        if places and places == list(range(places[0], places[0] + len(places))):
-            first = places[0]
+        first, positions = None, [position for _, position, _ in quick]
+        if positions and positions == list(range(positions[0], positions[0] + len(positions))):
+            first = positions[0]
         counters = tuple([i for i, one in enumerate(quick) if one[2] == 0])
-        return Part(span, quick, self._floats(tuple(rows)), first, counters, rest)
+        return PlannedRead(span, quick, self._floats(tuple(rows)), first, counters, rest)
 
     def poll(self) -> "Steps[Values]":
         """Yield transactions; return the values by position.  See driver.py."""
@@ -203,9 +203,9 @@ class RegisterDriver:
         if self._polls > POLLS_UNTIL_RETRY:
             self._begin()
         values: list[Value] = [UNASKED] * len(self.points)
-        for place in self._off:
-            values[self._order[place]] = Absent(REFUSED)
-        found, silent = yield from self._asker.together(self._spans)
+        for position in self._off:
+            values[self._order[position]] = Absent(REFUSED)
+        found, silent = yield from self._reader.read_burst(self._spans)
         todo = []
         for part, cells in zip(self._parts, found):
             if cells is None:
@@ -232,9 +232,10 @@ class RegisterDriver:
                 return False
         return True
 
-    def _one_by_one(self, values: "list[Value]", todo: list[Part]) -> "Steps[list[Part]]":
+    def _one_by_one(self, values: "list[Value]",
+                    todo: list[PlannedRead]) -> "Steps[list[PlannedRead]]":
         """Ask parts alone and fill in what they give; return the parts to ask next time."""
-        kept: list[Part]
+        kept: list[PlannedRead]
         kept, is_alive = [], len(todo) < len(self._parts)
         if self._doubts:
             todo = ([part for part in todo if part.span not in self._doubts]
@@ -243,7 +244,7 @@ class RegisterDriver:
             part = todo.pop(0)
             try:
                 if self._doubts and not is_alive and part.span in self._doubts:
-                    is_alive = yield from self._asker.probe()
+                    is_alive = yield from self._reader.probe()
                 cells = yield from self._read(part.span)
             except DeviceError as error:
                 self._fill(values, part, reason_of(error))
@@ -261,12 +262,12 @@ class RegisterDriver:
             self._decode(values, part, cells)
         return kept
 
-    def _doubt(self, span: planner.Span) -> None:
+    def _doubt(self, span: planner.ReadSpan) -> None:
         """Ask a span last from now on: it was silent."""
         if span not in self._doubts:
             self._doubts.append(span)
 
-    def _after_silence(self, part: Part, is_alive: bool) -> list[Part]:
+    def _after_silence(self, part: PlannedRead, is_alive: bool) -> list[PlannedRead]:
         """Return what to ask instead of a part that was silent; is_alive: others were answered."""
         span = part.span
         if not is_alive or span not in self._doubts:
@@ -280,19 +281,19 @@ class RegisterDriver:
         for piece in pieces:
             self._doubt(piece.span)
         if part in self._planned:       # for good: another try would cost a time-out an hour
-            place = self._planned.index(part)
-            self._planned = self._planned[:place] + pieces + self._planned[place + 1:]
+            position = self._planned.index(part)
+            self._planned = self._planned[:position] + pieces + self._planned[position + 1:]
         return pieces
 
-    def _read(self, span: planner.Span) -> "Steps[bytes]":
+    def _read(self, span: planner.ReadSpan) -> "Steps[bytes]":
         """Ask a span, once more if the frame was damaged."""
         try:
-            return (yield from self._asker.read(span.function, span.address, span.counts))
+            return (yield from self._reader.read(span.function, span.address, span.counts))
         except BadFrame:
             pass
-        return (yield from self._asker.read(span.function, span.address, span.counts))
+        return (yield from self._reader.read(span.function, span.address, span.counts))
 
-    def _is_changed(self, error: DeviceError, span: planner.Span) -> bool:
+    def _is_changed(self, error: DeviceError, span: planner.ReadSpan) -> bool:
         """Return True if the span is not asked as it is again; "device failure" may pass."""
         if not isinstance(error, Refused):
             return False
@@ -303,41 +304,42 @@ class RegisterDriver:
     def _is_silent(self, error: DeviceError) -> bool:
         return reason_of(error) == NO_REPLY
 
-    def _after(self, error: DeviceError, span: planner.Span, todo: list[Part]) -> list[Part]:
+    def _after(self, error: DeviceError, span: planner.ReadSpan,
+               todo: list[PlannedRead]) -> list[PlannedRead]:
         """Return what is left to ask after a span failed; a refused point goes off."""
         if not self._is_changed(error, span):
             return todo
         limits = self._profile.limits       # pieces are never stretched: over what, is in doubt
         if len(span.counts) > 1:
-            short = planner.Span(span.function, span.address, span.counts[:1], span.wanted)
+            short = planner.ReadSpan(span.function, span.address, span.counts[:1], span.wanted)
             return [self._part(short)] + todo
         if len(span.wanted) > 1:
             return [self._part(piece) for piece in planner.split(span, limits)] + todo
         self._off.append(span.wanted[0].key)
         return todo
 
-    def _fill(self, values: "list[Value]", part: Part, reason: int) -> None:
+    def _fill(self, values: "list[Value]", part: PlannedRead, reason: int) -> None:
         for one in part.span.wanted:
             values[self._order[one.key]] = Absent(reason)
 
-    def _fill_all(self, values: "list[Value]", parts: "Iterable[Part]", reason: int) -> None:
+    def _fill_all(self, values: "list[Value]", parts: "Iterable[PlannedRead]", reason: int) -> None:
         for part in parts:
             self._fill(values, part, reason)
 
-    def _decode(self, values: "list[Value]", part: Part, cells: bytes) -> None:
+    def _decode(self, values: "list[Value]", part: PlannedRead, cells: bytes) -> None:
         numbers, lowest = part.numbers(cells)
         if part.first is not None and lowest is not None and (
                 lowest >= 0 or _count_up(numbers, part.counters)):
             values[part.first:part.first + len(numbers)] = numbers
         else:
-            for (one, place, low), number in zip(part.quick, numbers):
+            for (one, position, low), number in zip(part.quick, numbers):
                 if number is None or number < low:
                     number = self._single(part, one, cells)
-                values[place] = number
-        for one, place in part.rest:
-            values[place] = self._single(part, one, cells)
+                values[position] = number
+        for one, position in part.rest:
+            values[position] = self._single(part, one, cells)
 
-    def _single(self, part: Part, one: planner.Wanted, cells: bytes) -> "Value":
+    def _single(self, part: PlannedRead, one: planner.WantedRegisters, cells: bytes) -> "Value":
         start = 2 * (one.address - part.span.address)
         return read_point(self._profile.points[one.key], cells[start:start + 2 * one.width],
                           self.points[self._order[one.key]].exponent)
@@ -348,7 +350,7 @@ class RegisterDriver:
         for row in self._profile.identity:
             counts = (registers.width(row.format),)
             try:
-                cells = yield from self._asker.read(row.function, row.address, counts)
+                cells = yield from self._reader.read(row.function, row.address, counts)
             except Refused as error:
                 if error.exception in modbus.UNIT_SILENT:
                     raise NoReply(str(error))

@@ -3,12 +3,12 @@
 Marker "SunS" at 40000, 50000 or 0; behind it models: id, length L, L registers; the end is id
 0xFFFF (SunSpec Information Model Specification 1.9).  A model is read in one request from its
 id on: its scale factors come from the same instant as its values, and id and length are a
-sentinel in every poll; if they changed, the chain is walked anew.
+sentinel in every poll; if they changed, the chain is walked again.
 """
 
 
 from drivers import modbus, profile, registers
-from drivers.reader import Asker
+from drivers.reader import RegisterReader
 from drivers.register_driver import checked, exponent_of, reason_of
 from gateway.core.errors import BadFrame, DeviceError, NoReply, Refused
 from gateway.core.measurand import BY_NAME
@@ -70,7 +70,7 @@ def point(row: profile.PointRow) -> SunspecPoint:
                         got["scale"], got["exponent"], got["group"], row.source)
 
 
-def place(made: SunspecPoint) -> str:
+def host_and_port(made: SunspecPoint) -> str:
     """Return where a SunspecPoint stands, in words."""
     scale = "" if made.scale is None else ", sf +%d" % made.scale
     return "models %d-%d +%d %s%s" % (
@@ -122,8 +122,8 @@ class SunspecDriver:
         self._profile = made
         self.answer_ms_max = made.transport.answer_ms_max
         self.points = tuple([Point(BY_NAME[n].id, exponent_of(n, setup), "") for n in names])
-        self._asker = Asker(setup, made.transport.min_gap_ms,
-                            (modbus.READ_HOLDING, BASES[0], (1, 2)))
+        self._reader = RegisterReader(setup, made.transport.min_gap_ms,
+                                      (modbus.READ_HOLDING, BASES[0], (1, 2)))
         self.chain: "Chain | None" = None
         self._bases: tuple[int, ...] = BASES    # the one to try first is first
 
@@ -157,11 +157,11 @@ class SunspecDriver:
     def _decode(self, values: "list[Value]", rows: list[SunspecPoint], cells: bytes | None,
                 reason: int) -> None:
         for row in rows:
-            place = self._names.index(row.measurand)
+            position = self._names.index(row.measurand)
             if cells is None:
-                values[place] = Absent(reason)
+                values[position] = Absent(reason)
             else:
-                values[place] = read_point(cells, row, self.points[place].exponent)
+                values[position] = read_point(cells, row, self.points[position].exponent)
 
     def _model(self, model: int, address: int, length: int,
                rows: list[SunspecPoint]) -> "Steps[bytes]":
@@ -183,23 +183,23 @@ class SunspecDriver:
     def _read(self, address: int, counts: tuple[int, ...]) -> "Steps[bytes]":
         """Read holding registers, once more if the frame was damaged."""
         try:
-            return (yield from self._asker.read(modbus.READ_HOLDING, address, counts))
+            return (yield from self._reader.read(modbus.READ_HOLDING, address, counts))
         except BadFrame:
             pass
-        return (yield from self._asker.read(modbus.READ_HOLDING, address, counts))
+        return (yield from self._reader.read(modbus.READ_HOLDING, address, counts))
 
     def _walk(self) -> "Steps[Chain]":
         """Return the chain.  Raises BadFrame where there is none, or none that ends."""
         start = None
         for base in self._bases:
-            self._asker.probe_at(base)
+            self._reader.probe_at(base)
             try:
                 cells = yield from self._read(base, (2,))
             except Refused:
                 continue
             except NoReply:             # silence ends this poll; the next one begins elsewhere
-                place = self._bases.index(base) + 1
-                self._bases = self._bases[place:] + self._bases[:place]
+                position = self._bases.index(base) + 1
+                self._bases = self._bases[position:] + self._bases[:position]
                 raise
             if cells == MARKER:
                 start = base + 2

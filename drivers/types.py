@@ -28,7 +28,7 @@ if TYPE_CHECKING:
             """What the answer says once feed said complete, else None."""
 
         @property
-        def heard(self) -> bool:
+        def has_response(self) -> bool:
             """True if any byte has come."""
 
         def feed(self, data: bytes) -> bool | bytes:

@@ -24,10 +24,10 @@ from fleet.reporting.text import describe_incident, describe_overlap, overlap
 from fleet.rollup import overlaps, precedence
 from fleet.store import backup as backups
 from fleet.store import damage
-from fleet.store.reader import opened
+from fleet.store.reader import open_reader
 from fleet.texts import say
 from fleet.transparency import proofs
-from fleet.transparency.merkle_log import Log
+from fleet.transparency.merkle_log import MerkleLog
 from gateway.aio import cli, log_limit
 from gateway.core.errors import ConfigError
 
@@ -67,9 +67,9 @@ def report(arguments: argparse.Namespace) -> int:
                       "give --out FILE")
         return cli.USAGE
     times = parse_quarter(arguments.start), parse_quarter(arguments.end)
-    device = reports.device_of(Registry(arguments.data).sites(), arguments.site)
-    with opened(arguments.data) as reader:
-        content = reports.build(reader, reports.Question(device, _factors(arguments), *times))
+    cabinet = reports.cabinet_of(Registry(arguments.data).sites(), arguments.site)
+    with open_reader(arguments.data) as reader:
+        content = reports.build(reader, reports.ReportRequest(cabinet, _factors(arguments), *times))
         changes.keep(arguments.data, reader, content, clock.utc_ms())
     if arguments.format == "html":
         text = html.render(content)
@@ -79,20 +79,20 @@ def report(arguments: argparse.Namespace) -> int:
         cli.put(text.removesuffix("\n"))
         return cli.FINE
     arguments.out.write_text(text, encoding="utf-8")
-    cli.show(arguments, {"file": str(arguments.out), "site": device.site,
+    cli.show(arguments, {"file": str(arguments.out), "site": cabinet.site,
                          "from": content["from"], "to": content["to"]},
-             [f"{arguments.out}: {device.site}, {content['from']} to {content['to']}"])
+             [f"{arguments.out}: {cabinet.site}, {content['from']} to {content['to']}"])
     return cli.FINE
 
 
 def evidence(arguments: argparse.Namespace) -> int:
     """Write a period's evidence into one file."""
     times = parse_quarter(arguments.start), parse_quarter(arguments.end)
-    device = reports.device_of(Registry(arguments.data).sites(), arguments.site)
+    cabinet = reports.cabinet_of(Registry(arguments.data).sites(), arguments.site)
     key = settings.receipt_key(settings.load(arguments.data).receipt_key)
-    with opened(arguments.data) as reader:
-        question = reports.Question(device, _factors(arguments), *times)
-        data = bundles.build(reader, question, registry_file(arguments.data, device), key,
+    with open_reader(arguments.data) as reader:
+        request = reports.ReportRequest(cabinet, _factors(arguments), *times)
+        data = bundles.build(reader, request, registry_file(arguments.data, cabinet), key,
                              [one.read_bytes() for one in arguments.head])
         changes.keep(arguments.data, reader, bundle.statement(data), clock.utc_ms())
     arguments.out.write_bytes(data)
@@ -107,8 +107,8 @@ def tree_head(arguments: argparse.Namespace) -> int:
     """Write the signed head of the log, and a time-stamp request about it."""
     key = settings.receipt_key(settings.load(arguments.data).receipt_key)
     day = None if arguments.day is None else parse_day(arguments.day)
-    with opened(arguments.data) as reader, reader.snapshot() as link:
-        head = timestamp.head_of(Log(link), day)
+    with open_reader(arguments.data) as reader, reader.snapshot() as chain_hash:
+        head = timestamp.head_of(MerkleLog(chain_hash), day)
     signed = proofs.sign_head(head, bundles.signer_of(key))
     arguments.out.write_bytes(signed)
     lines = [f"{arguments.out}: {head.size} batches, root {head.root.hex()}"]
@@ -167,17 +167,17 @@ def _factors(arguments: argparse.Namespace) -> str | None:
 def verify(arguments: argparse.Namespace) -> int:
     """Check all stored evidence of a site; the exit code is 1 if anything is wrong."""
     sites = Registry(arguments.data).sites()
-    reports.device_of(sites, arguments.site)
-    with opened(arguments.data) as reader:
+    reports.cabinet_of(sites, arguments.site)
+    with open_reader(arguments.data) as reader:
         damaged = reader.damage()
         if damaged:
             return _damaged(arguments, damaged)
         changed = reader.changed()
         checked = verifier.site(reader, sites[arguments.site])
-        notes = [one for device in sites[arguments.site]
-                 for one in reader.incidents(device.device)]
-        rivals = [(device.device, one) for device in sites[arguments.site] for one in
-                  overlaps.of_period(reader, device.device, 0, precedence.FOREVER_MS)
+        notes = [one for cabinet in sites[arguments.site]
+                 for one in reader.incidents(cabinet.id)]
+        rivals = [(cabinet.id, one) for cabinet in sites[arguments.site] for one in
+                  overlaps.of_period(reader, cabinet.id, 0, precedence.FOREVER_MS)
                   if not one.seam]
     if not checked:
         raise ReportError(say("verify.nothing", site=arguments.site))
@@ -185,22 +185,22 @@ def verify(arguments: argparse.Namespace) -> int:
     wrong = bool(faults or changed)
     waits = bool(overlaps.undecided(one for _, one in rivals))
     content = {"ok": not wrong and not waits, "set_aside": [
-        {"device": device, **overlap(one)} for device, one in rivals],
+        {"device": cabinet, **overlap(one)} for cabinet, one in rivals],
         "store": changed, "journals": [
         {**one._asdict(), "faults": [fault.what for fault in one.faults]} for one in checked],
         "incidents": [dataclasses.asdict(one) | {"journal": one.journal.hex()}
                       for one in notes]}
-    lines = [say("verify.journal", device=one.device, journal=one.journal, records=one.records,
+    lines = [say("verify.journal", cabinet=one.cabinet, journal=one.journal, records=one.records,
                  first=one.first_seq, last=one.last_seq, batches=one.batches,
                  receipted=one.low_water) for one in checked]
-    lines += [say("verify.revoked", device=one.device, time=one.revoked)
+    lines += [say("verify.revoked", cabinet=one.cabinet, time=one.revoked)
               for one in sites[arguments.site] if one.revoked]
-    lines += [say("verify.note", device=note.device, journal=note.journal.hex(),
+    lines += [say("verify.note", cabinet=note.cabinet, journal=note.journal.hex(),
                   incident=describe_incident(note)) for note in notes]
-    lines += [say("verify.wrong", device=fault.device, journal=fault.journal, what=fault.what)
+    lines += [say("verify.wrong", cabinet=fault.cabinet, journal=fault.journal, what=fault.what)
               for fault in faults]
-    lines += [say("verify.overlap_decided" if one.decision else "verify.overlap", device=device,
-                  overlap=describe_overlap(overlap(one))) for device, one in rivals]
+    lines += [say("verify.overlap_decided" if one.decision else "verify.overlap", cabinet=cabinet,
+                  overlap=describe_overlap(overlap(one))) for cabinet, one in rivals]
     if changed:
         lines += _store_lines(arguments, changed)
     lines.append(say("verify.bad" if wrong else "verify.open" if waits else "verify.good"))

@@ -9,16 +9,16 @@ from fleet import clock, settings
 from fleet.errors import ReportError
 from fleet.formats import decision as decisions
 from fleet.formats.decision import Decision
-from fleet.formats.registry import Device, Registry, key_id
+from fleet.formats.registry import EnrolledCabinet, Registry, key_id
 from fleet.formats.timetext import parse_quarter, rfc3339
 from fleet.reporting import text
 from fleet.reporting.content import Section
 from fleet.rollup import overlaps, precedence
 from fleet.rollup.overlaps import Overlap
-from fleet.rollup.rollup import Booking
+from fleet.rollup.rollup import Rollup
 from fleet.store import damage
-from fleet.store.reader import Reader, opened
-from fleet.store.writer import Store
+from fleet.store.reader import StoreReader, open_reader
+from fleet.store.writer import EvidenceStore
 from fleet.texts import say
 from gateway.aio import cli
 
@@ -26,17 +26,17 @@ from gateway.aio import cli
 def journals(arguments: argparse.Namespace) -> int:
     """List the journals of cabinets, what is set aside and why; the exit code is 1 if a person
     must decide."""
-    devices = [entry for entries in Registry(arguments.data).sites().values() for entry in entries
-               if arguments.site in (None, entry.site)
-               and arguments.cabinet in (None, entry.device)]
-    if not devices:
+    cabinets = [entry for entries in Registry(arguments.data).sites().values() for entry in entries
+                if arguments.site in (None, entry.site)
+                and arguments.cabinet in (None, entry.id)]
+    if not cabinets:
         raise ReportError(say("refusal.no_cabinet"))
     lines, cabinets, waits = list[str](), [], False
-    with opened(arguments.data) as reader:
-        for device in devices:
-            found = overlaps.of_period(reader, device.device, 0, precedence.FOREVER_MS)
+    with open_reader(arguments.data) as reader:
+        for cabinet in cabinets:
+            found = overlaps.of_period(reader, cabinet.id, 0, precedence.FOREVER_MS)
             waits = waits or bool(overlaps.undecided(found))
-            cabinets.append(_cabinet(reader, device, found))
+            cabinets.append(_cabinet(reader, cabinet, found))
             lines += _lines(cabinets[-1], found)
     if waits:
         lines.append(say("overlap.next"))
@@ -44,19 +44,19 @@ def journals(arguments: argparse.Namespace) -> int:
     return cli.PERSON if waits else cli.FINE
 
 
-def _cabinet(reader: Reader, device: Device, found: list[Overlap]) -> Section:
-    stored = {row.journal: row for row in reader.journals(device.device)}
+def _cabinet(reader: StoreReader, cabinet: EnrolledCabinet, found: list[Overlap]) -> Section:
+    stored = {row.journal: row for row in reader.journals(cabinet.id)}
     rows = []
-    for span in reader.rivals.spans(device.device):
+    for span in reader.rivals.spans(cabinet.id):
         row = stored.get(span.journal)
         rows.append({
             "journal": span.journal.hex(), "explained": span.explained,
             "from": span.first_ms and rfc3339(span.first_ms),
             "to": span.last_ms and rfc3339(span.last_ms),
             "batches": row.batches if row else 0, "records": row.records if row else 0})
-    return {"cabinet": device.device, "site": device.site, "journals": rows,
+    return {"cabinet": cabinet.id, "site": cabinet.site, "journals": rows,
             "set_aside": [{**text.overlap(one), "seam": one.seam} for one in found],
-            "decisions": [_as_json(one) for _, one in reader.rivals.decisions(device.device)]}
+            "decisions": [_as_json(one) for _, one in reader.rivals.decisions(cabinet.id)]}
 
 
 def _as_json(found: Decision) -> Section:
@@ -85,10 +85,10 @@ def decide(arguments: argparse.Namespace) -> int:
     if Registry(arguments.data).find(arguments.cabinet) is None or times[0] >= times[1]:
         raise ReportError(say("refusal.no_decision", cabinet=arguments.cabinet,
                               start=arguments.start, end=arguments.end))
-    with opened(arguments.data) as reader:
+    with open_reader(arguments.data) as reader:
         journal = _journal(reader, arguments.cabinet, arguments.journal)
     with damage.named(arguments.data):
-        store = Store(arguments.data)
+        store = EvidenceStore(arguments.data)
         try:
             made = _decide(store, key, Decision(
                 arguments.cabinet, 1, journal, *times, clock.utc_ms(),
@@ -101,7 +101,7 @@ def decide(arguments: argparse.Namespace) -> int:
     return cli.FINE
 
 
-def _journal(reader: Reader, cabinet: str, begin: str) -> bytes:
+def _journal(reader: StoreReader, cabinet: str, begin: str) -> bytes:
     """Return the one journal of a cabinet whose id begins so, in hex."""
     known = [one.journal for one in reader.journals(cabinet)]
     found = [one for one in known if one.hex().startswith(begin.lower())]
@@ -111,7 +111,7 @@ def _journal(reader: Reader, cabinet: str, begin: str) -> bytes:
     return found[0]
 
 
-def _decide(store: Store, key: Ed25519PrivateKey, wanted: Decision) -> Decision:
+def _decide(store: EvidenceStore, key: Ed25519PrivateKey, wanted: Decision) -> Decision:
     """Keep a decision and count the time that it is about again."""
     tables, cabinet = store.rollup.journals, wanted.cabinet
     kid = key_id(key.public_key().public_bytes_raw())
@@ -119,8 +119,8 @@ def _decide(store: Store, key: Ed25519PrivateKey, wanted: Decision) -> Decision:
         made = wanted._replace(number=len(tables.decisions(cabinet)) + 1)
         tables.add_decision(made, decisions.seal(made, kid, key.sign))
         store.rollup.take_out(tables.touched(cabinet, made.from_ms, made.to_ms - 1))
-    booking, left = Booking(store, clock.utc_ms), True
+    booking, left = Rollup(store, clock.utc_ms), True
     while left:
         with store.transaction():
-            left = booking.book_waiting(cabinet)
+            left = booking.roll_up_waiting(cabinet)
     return made

@@ -14,13 +14,13 @@ from fleet import clock, settings
 from fleet.authority import rotation
 from fleet.authority.downlink import Acknowledged, Sender, acknowledgements
 from fleet.formats.registry import Registry
-from fleet.ingest.ingest import Desk
+from fleet.ingest.ingest import Ingest
 from fleet.ingest.live_table import LiveTable
 from fleet.ingest.receiver import Receiver
 from fleet.store import backup, damage
-from fleet.store.reader import opened
+from fleet.store.reader import open_reader
 from fleet.store.watch import Watch
-from fleet.store.writer import Store
+from fleet.store.writer import EvidenceStore
 from fleet.web import app, connections
 from gateway.core.errors import ConfigError
 from gateway.core.record import DOWNLINK
@@ -35,15 +35,15 @@ def run(data: Path, port: int) -> None:
     key = settings.receipt_key(configured.receipt_key)
     listener = listen(port)
     with backup.lock(data), damage.named(data):
-        registry, store = Registry(data), Store(data)
+        registry, store = Registry(data), EvidenceStore(data)
         live = LiveTable(registry.refuses)
-        desk = Desk(store, registry.find, key, clock.utc_ms)
-        desk.receipt_keys += rotation.former(configured.receipt_key)
-        receiver = Receiver(configured, desk, live,
+        ingest = Ingest(store, registry.find, key, clock.utc_ms)
+        ingest.receipt_keys += rotation.former(configured.receipt_key)
+        receiver = Receiver(configured, ingest, live,
                             Sender(data, key, functools.partial(told_by, data)))
         watch = Watch(data)
-        web = app.make(app.Desk(data, registry, live, receiver, configured.factors,
-                                configured.page_hosts, watch))
+        web = app.make(app.PageSources(data, registry, live, receiver, configured.factors,
+                                       configured.page_hosts, watch))
         logging.getLogger("fleet").info("page: http://%s:%s/", HOST, port)
         try:
             asyncio.run(_all(receiver, watch, uvicorn.Server(uvicorn.Config(
@@ -74,7 +74,7 @@ def listen(port: int) -> socket.socket:
 
 def told_by(data: Path, cabinet: str) -> dict[int, Acknowledged]:
     """Return what a cabinet's evidence says became of the messages it was sent."""
-    with opened(data) as reader:
+    with open_reader(data) as reader:
         return acknowledgements(reader.event_bodies(cabinet, DOWNLINK))
 
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.aio import toml_check
-from gateway.aio.toml_check import REQUIRED, Document, Grammar, Key, Values
+from gateway.aio.toml_check import REQUIRED, ConfigKey, Document, Grammar, Values
 from gateway.core.errors import ConfigError
 
 FILE = "fleet.toml"
@@ -26,18 +26,18 @@ CHECK = "python -m fleet check --data {data}"
 PORT = 8883
 GRAMMAR = Grammar({
     "broker": (
-        Key("host", "host", REQUIRED, 1, 253, meaning="broker, as the fleet reaches it"),
-        Key("port", "int", PORT, 1, 65535, meaning="its TLS port"),
-        Key("ca", "path", REQUIRED, meaning="PEM of the broker's CA"),
-        Key("certificate", "path", REQUIRED, meaning="PEM certificate, CN = fleet"),
-        Key("key", "path", REQUIRED, meaning="PEM key of the certificate"),
+        ConfigKey("host", "host", REQUIRED, 1, 253, meaning="broker, as the fleet reaches it"),
+        ConfigKey("port", "int", PORT, 1, 65535, meaning="its TLS port"),
+        ConfigKey("ca", "path", REQUIRED, meaning="PEM of the broker's CA"),
+        ConfigKey("certificate", "path", REQUIRED, meaning="PEM certificate, CN = fleet"),
+        ConfigKey("key", "path", REQUIRED, meaning="PEM key of the certificate"),
     ),
-    "receipt": (Key("key", "path", REQUIRED, meaning="Ed25519 PEM, mode 0600"),),
-    "factors": (Key("id", "set", REQUIRED, 1, 64, meaning="factor set of reports"),),
-    "page": (Key("hosts", "hosts", (), 0, 100, meaning="names under which a proxy asks"),),
+    "receipt": (ConfigKey("key", "path", REQUIRED, meaning="Ed25519 PEM, mode 0600"),),
+    "factors": (ConfigKey("id", "set", REQUIRED, 1, 64, meaning="factor set of reports"),),
+    "page": (ConfigKey("hosts", "hosts", (), 0, 100, meaning="names under which a proxy asks"),),
     "cabinets": (
-        Key("host", "host", "", 1, 253, meaning="broker, as cabinets reach it"),
-        Key("port", "int", 0, 1, 65535, meaning="its port for them"),
+        ConfigKey("host", "host", "", 1, 253, meaning="broker, as cabinets reach it"),
+        ConfigKey("port", "int", 0, 1, 65535, meaning="its port for them"),
     ),
 }, ("broker", "receipt"), {})
 FILES = (("broker", "ca"), ("broker", "certificate"), ("broker", "key"), ("receipt", "key"))

@@ -8,134 +8,135 @@ from typing import NamedTuple
 
 from fleet.formats import downsampled as coarsened
 from fleet.formats.envelope import inflate
-from fleet.formats.registry import Device, key_for, verified
-from fleet.formats.values import AnyBatch, Opened
-from fleet.store.reader import JournalRow, Reader
+from fleet.formats.registry import EnrolledCabinet, key_for, verified
+from fleet.formats.values import AnyBatch, OpenedBatch
+from fleet.store.reader import JournalRow, StoreReader
 from fleet.texts import say
 from gateway.core.errors import FormatError
 from gateway.core.evidence import chain, downsampled
 
 # What can be wrong.  MISSING: a hole before a batch, which may still arrive.
-MISSING, UNREADABLE, SIGNATURE, MISPLACED, NOT_BOOKED, REPEATED, LINK, LOST = (
+MISSING, UNREADABLE, SIGNATURE, MISPLACED, NOT_ROLLED_UP, REPEATED, CHAIN_HASH, LOST = (
     "missing", "unreadable", "signature", "misplaced", "not-booked", "repeated", "link", "lost")
-Found = tuple[str, str]             # (code, what)
+FaultFound = tuple[str, str]             # (code, what)
 
 
-class Fault(NamedTuple):
+class EvidenceFault(NamedTuple):
     """What is wrong with a journal; journal: hex, code: one of the above, what: text that
     names batch and sequence range."""
 
-    device: str
+    cabinet: str
     journal: str
     code: str
     what: str
 
 
-class Checked(NamedTuple):
+class CheckedJournal(NamedTuple):
     """One journal, checked; records, batches: those that are good, first_seq, last_seq: the
     range that holds."""
 
-    device: str
+    cabinet: str
     journal: str
     records: int
     batches: int
     first_seq: int
     last_seq: int
     low_water: int
-    faults: list[Fault]
+    faults: list[EvidenceFault]
 
 
-def site(reader: Reader, devices: Iterable[Device]) -> list[Checked]:
-    """Return one Checked for each journal of a site's gateways, every body opened."""
-    return [journal(reader, device, row)
-            for device in devices for row in reader.journals(device.device)]
+def site(reader: StoreReader, cabinets: Iterable[EnrolledCabinet]) -> list[CheckedJournal]:
+    """Return one CheckedJournal for each journal of a site's gateways, every body opened."""
+    return [journal(reader, cabinet, row)
+            for cabinet in cabinets for row in reader.journals(cabinet.id)]
 
 
-def period(reader: Reader, device: Device, from_ms: int, to_ms: int) -> list[Checked]:
-    """Return one Checked for each journal with records of a period: of the batches from the
+def period(reader: StoreReader, cabinet: EnrolledCabinet, from_ms: int,
+           to_ms: int) -> list[CheckedJournal]:
+    """Return one CheckedJournal for each journal with records of a period: of the batches from the
     first to the last that touch it, bodies not opened.  Quick enough for every report."""
     found = []
-    for row in reader.journals(device.device):
-        numbers = reader.numbers(device.device, row.journal, from_ms, to_ms)
+    for row in reader.journals(cabinet.id):
+        numbers = reader.numbers(cabinet.id, row.journal, from_ms, to_ms)
         if numbers is not None:
-            found.append(journal(reader, device, row, numbers))
+            found.append(journal(reader, cabinet, row, numbers))
     return found
 
 
-def journal(reader: Reader, device: Device, row: JournalRow,
-            numbers: tuple[int, int] | None = None) -> Checked:
-    """Return the Checked of one journal; its faults are in order of batches.
+def journal(reader: StoreReader, cabinet: EnrolledCabinet, row: JournalRow,
+            numbers: tuple[int, int] | None = None) -> CheckedJournal:
+    """Return the CheckedJournal of one journal; its faults are in order of batches.
 
     numbers: check only these batches; what comes before the first is taken as it says.
     """
-    faults: list[Fault] = []
+    faults: list[EvidenceFault] = []
     name = row.journal.hex()
     records = count = last_seq = 0
-    first_seq, link = 0, chain.start(device.device, row.journal)
-    before = b""                        # a coarsened batch comes once for each of its places
-    for number, sealed in reader.sealed(device.device, row.journal, numbers):
-        found = list(_batch_faults(device, row.journal, number, sealed,
+    first_seq, chain_hash = 0, chain.start(cabinet.id, row.journal)
+    before = b""                        # a downsampled batch comes once for each of its places
+    for number, sealed in reader.sealed(cabinet.id, row.journal, numbers):
+        found = list(_batch_faults(cabinet, row.journal, number, sealed,
                                    numbers is None and sealed != before))
         before = sealed
-        place = None if found else _place(sealed, number)
-        if place is not None:
-            batch = place.batch
+        position = None if found else _position(sealed, number)
+        if position is not None:
+            batch = position.batch
             if numbers is not None and number == numbers[0]:
-                last_seq, link = batch.first_seq - 1, batch.prev
-            found += _order_faults(batch, last_seq, link)
-        faults += [Fault(device.device, name, *one) for one in found]
-        if place is None:
+                last_seq, chain_hash = batch.first_seq - 1, batch.prev
+            found += _order_faults(batch, last_seq, chain_hash)
+        faults += [EvidenceFault(cabinet.id, name, *one) for one in found]
+        if position is None:
             continue
-        link, last_seq = place.link, batch.last_seq
+        chain_hash, last_seq = position.chain_hash, batch.last_seq
         first_seq = first_seq or batch.first_seq
         records, count = records + last_seq - batch.first_seq + 1, count + 1
     if numbers is None and row.low_water is not None and row.low_water > last_seq:
-        faults.append(Fault(device.device, name, LOST, say(
+        faults.append(EvidenceFault(cabinet.id, name, LOST, say(
             "fault.lost", first=last_seq + 1, last=row.low_water)))
     low_water = row.low_water or 0
     if numbers is not None:         # what came after a period says nothing about it
         low_water = min(low_water, last_seq)
-    return Checked(device.device, name, records, count, first_seq, last_seq, low_water, faults)
+    return CheckedJournal(cabinet.id, name, records, count, first_seq, last_seq, low_water, faults)
 
 
-def _batch_faults(device: Device, journal_id: bytes, number: int, sealed: bytes,
-                  deep: bool) -> Iterator[Found]:
+def _batch_faults(cabinet: EnrolledCabinet, journal_id: bytes, number: int, sealed: bytes,
+                  deep: bool) -> Iterator[FaultFound]:
     try:
         message, batch, _ = downsampled.open_any(sealed)
     except FormatError as error:
         yield UNREADABLE, say("fault.unreadable", number=number, error=error)
         return
     named = {"number": number, "first": batch.first_seq, "last": batch.last_seq}
-    public = key_for(device, message.kid, batch.journal_id)
+    public = key_for(cabinet, message.kid, batch.journal_id)
     if public is None or not verified(public, message.signed, message.signature):
         yield SIGNATURE, say("fault.signature", **named)
         return
-    if (batch.device, batch.journal_id) != (device.device, journal_id) or (
-            _place(sealed, number) is None):
-        yield MISPLACED, say("fault.misplaced", own_number=batch.number, device=batch.device,
+    if (batch.cabinet, batch.journal_id) != (cabinet.id, journal_id) or (
+            _position(sealed, number) is None):
+        yield MISPLACED, say("fault.misplaced", own_number=batch.number, cabinet=batch.cabinet,
                              **named)
         return
     if deep:
         try:
             downsampled.open_records(batch, inflate)
         except FormatError as error:
-            yield NOT_BOOKED, say("fault.not_booked", error=error, **named)
+            yield NOT_ROLLED_UP, say("fault.not_booked", error=error, **named)
 
 
-def _place(sealed: bytes, number: int) -> Opened | None:
+def _position(sealed: bytes, number: int) -> OpenedBatch | None:
     """Return the place with this number that a batch takes, None if it has none."""
-    _, batch, link = downsampled.open_any(sealed)
-    opened = Opened((), sealed, batch, link)
+    _, batch, chain_hash = downsampled.open_any(sealed)
+    opened = OpenedBatch((), sealed, batch, chain_hash)
     return next((one for one in coarsened.positions(opened) if one.batch.number == number), None)
 
 
-def _order_faults(batch: AnyBatch, last_seq: int, link: bytes) -> Iterator[Found]:
-    if batch.first_seq > last_seq + 1 and batch.prev != link:
+def _order_faults(batch: AnyBatch, last_seq: int, chain_hash: bytes) -> Iterator[FaultFound]:
+    if batch.first_seq > last_seq + 1 and batch.prev != chain_hash:
         yield MISSING, say("fault.missing", number=batch.number, first=last_seq + 1,
                            last=batch.first_seq - 1)
     elif batch.first_seq <= last_seq:
         yield REPEATED, say("fault.repeated", number=batch.number, first=batch.first_seq,
                             last=last_seq)
-    elif batch.prev != link:
-        yield LINK, say("fault.link", number=batch.number, first=batch.first_seq,
-                        last=batch.last_seq)
+    elif batch.prev != chain_hash:
+        yield CHAIN_HASH, say("fault.link", number=batch.number, first=batch.first_seq,
+                              last=batch.last_seq)

@@ -15,32 +15,32 @@ from pathlib import Path
 
 from drivers.links import BusConfig, open_link
 from gateway.aio.keep_alive import Beat, Progress, Service, keep_alive, pause
-from gateway.config.values import Cabinet
+from gateway.config.values import CabinetSettings
 from gateway.core.event import Committed, JournalBegun
 from gateway.core.evidence.batch import CODEC_DEFLATE
-from gateway.core.journal.downsampled_files import CoarseBatches
-from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.downsampled_files import DownsampledBatches
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import CLOCK_UNKNOWN
 from gateway.delivery.live_lane import LIVE_S_MIN
 from gateway.delivery.uplink import SILENT_S, Uplink
 from gateway.ledger.factors import factors
 from gateway.live import battery_checkpoint
-from gateway.live.figures import Board, Live, Moment, source_name
-from gateway.polling.line import Line
+from gateway.live.figures import LatestFigures, LiveSite, Moment, source_name
+from gateway.polling.line import BusLine
 from gateway.polling.poller import BusPoller
-from gateway.polling.unit import Timeout, Unit
+from gateway.polling.unit import PolledUnit, Timeout
 from gateway.service import status as statuses
 from gateway.service.health import Notifier, cpu_s, rss_kib, watch, write_status
 from gateway.service.receipt_age import ReceiptAge
-from gateway.signer import Signer, Verifier
+from gateway.signer import EvidenceSigner, Verifier
 from gateway.storage import cpython_fast_paths, succession
 from gateway.storage.deflate import deflate
 from gateway.storage.restart import known_utc_ms, last_read_utc_ms
-from gateway.storage.retention import Limits, Room
+from gateway.storage.retention import CounterLimits, Retention
 from gateway.storage.serials import Serials
 from gateway.storage.store import BLOCK_BYTES, FlashStore
 from gateway.storage.succession import Succession
-from gateway.storage.writer import Rules, Witness, Writer
+from gateway.storage.writer import JournalWriter, Witness, WriteRules
 from gateway.timekeeping.clock import Clock, rfc3339
 from gateway.tls import tls_context
 
@@ -56,19 +56,19 @@ COLLECT = (20_000, 20, 20)      # container objects between looks for cycles, by
 class Gateway:
     """One run of one cabinet: its parts, and how they are started and stopped."""
 
-    def __init__(self, cabinet: Cabinet, witness: Path | None = None) -> None:
+    def __init__(self, cabinet: CabinetSettings, witness: Path | None = None) -> None:
         """Build everything; raises ConfigError or StoreError before anything runs."""
-        signer, verifier = Signer.load(cabinet.evidence_key), Verifier.load(
+        signer, verifier = EvidenceSigner.load(cabinet.evidence_key), Verifier.load(
             cabinet.uplink.receipt_key)
         tls_context(cabinet.uplink)                 # stop now if the files do not fit
         self.cabinet, self.store = cabinet, FlashStore(cabinet.journal.directory)
-        board = Board(cabinet)
+        latest_figures = LatestFigures(cabinet)
         self.clock = Clock(cabinet.scale, floor_ms=known_utc_ms(self.store),
-                           temperature_c=board.temperature_c)
-        self.live = Live(cabinet, factors.load(cabinet.factors), battery_checkpoint.read(
+                           temperature_c=latest_figures.temperature_c)
+        self.live = LiveSite(cabinet, factors.load(cabinet.factors), battery_checkpoint.read(
             cabinet.status_file, cabinet.config_hash.hex(), self.clock.state(),
-            self.clock.ticks_ms()), board)
-        journal = Journal.open(self.store, self._opening(), batches=CoarseBatches)
+            self.clock.ticks_ms()), latest_figures)
+        journal = Journal.open(self.store, self._opening(), batches=DownsampledBatches)
         self.writer = self._writer(journal, Sealer(
             signer.kid, signer.sign, deflate, CODEC_DEFLATE))
         self.writer.subscribe(Witness(witness).note)
@@ -82,34 +82,34 @@ class Gateway:
         self.progress, self.notifier = Progress(self.clock.real_s), Notifier()
         self.stop, self.drain_s = asyncio.Event(), DRAIN_S
 
-    def _opening(self) -> Opening:
+    def _opening(self) -> JournalOpening:
         cabinet = self.cabinet
-        return Opening(
+        return JournalOpening(
             cabinet.site.cabinet, cabinet.schema, cabinet.config_hash, cabinet.descriptor,
             SOFTWARE, lambda: os.urandom(16), self.clock.state(), self.clock.ticks_ms())
 
-    def _writer(self, journal: Journal, sealer: Sealer) -> Writer:
+    def _writer(self, journal: Journal, sealer: Sealer) -> JournalWriter:
         settings = self.cabinet.journal
-        known = Limits(self.cabinet.config_hash, self.cabinet.descriptor)
+        known = CounterLimits(self.cabinet.config_hash, self.cabinet.descriptor)
 
-        def retention(of: Journal) -> Room:
-            return Room(of, self.store, settings.keep_mib * MIB, sealer, known)
+        def retention(of: Journal) -> Retention:
+            return Retention(of, self.store, settings.keep_mib * MIB, sealer, known)
 
-        def successor(old: Journal, low_water: int) -> tuple[Journal, Room]:
-            new = succession.begin(old, self._opening(), low_water)
+        def successor(old: Journal, low_water: int) -> tuple[Journal, Retention]:
+            new = succession.begin_successor(old, self._opening(), low_water)
             return new, retention(new)
-        return Writer(journal, self.clock, Rules(
+        return JournalWriter(journal, self.clock, WriteRules(
             settings.loss_window_s, settings.batch_minutes, sealer), retention(journal),
             Succession(successor))
 
     def _poller(self, bus: BusConfig, last_read: Mapping[str, int]) -> BusPoller:
         serials = Serials(self.store).known
-        units = [Unit(device.name, stream, self.cabinet.drivers[stream],
-                      Timeout(float(bus.timeout_s),
-                              self.cabinet.drivers[stream].answer_ms_max / 1000),
-                      serial=serials.get(device.name, ""))
+        units = [PolledUnit(device.name, stream, self.cabinet.drivers[stream],
+                            Timeout(float(bus.timeout_s),
+                                    self.cabinet.drivers[stream].answer_ms_max / 1000),
+                            serial=serials.get(device.name, ""))
                  for stream, device in enumerate(self.cabinet.devices) if device.bus == bus.name]
-        return BusPoller(Line(bus, self.clock, open_link), units, self.clock,
+        return BusPoller(BusLine(bus, self.clock, open_link), units, self.clock,
                          self.writer.waiting.put, last_read)
 
     async def run(self) -> None:
@@ -231,20 +231,20 @@ class Gateway:
             "process": {"rss_kib": rss_kib(), "cpu_s": round(cpu_s(), 3),
                         "up_s": round(self.clock.real_s() - self._receipt_age.began_s, 1)},
             "above_limit": self.live.limits.status(),
-            "stalled": self.progress.stalled(), "battery": self.live.carried(),
+            "stalled": self.progress.stalled(), "battery": self.live.battery_checkpoint(),
         }
-        status["words"] = statuses.words(status)
+        status["words"] = statuses.conditions(status)
         return status
 
-    def _unit(self, unit: Unit) -> dict[str, object]:
+    def _unit(self, unit: PolledUnit) -> dict[str, object]:
         return {"name": unit.name, "state": unit.state, "trouble": unit.trouble,
                 "serial": unit.serial, "timeout_s": round(unit.timeout.value_s, 3),
                 "error": unit.last_error, "counts": unit.counts}
 
 
-async def run(cabinet: Cabinet, witness: Path | None = None) -> None:
+async def run(cabinet: CabinetSettings, witness: Path | None = None) -> None:
     """Build and run a gateway until it is asked to stop."""
-    cpython_fast_paths.use()
+    cpython_fast_paths.install()
     gateway = Gateway(cabinet, witness)
     # What was built lives as long as the process, and scans hold no cycles: a collector that
     # looks at all of it again and again would take a fifth of the CPU.

@@ -66,7 +66,7 @@ def _plain_key(pem: bytes, label: bytes, head: bytes) -> bytes | None:
     return der[len(head):] if der.startswith(head) and len(der) == len(head) + 32 else None
 
 
-class Signer:
+class EvidenceSigner:
     """The device's evidence key: `kid`, `sign`, nothing else leaves it."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
@@ -76,7 +76,7 @@ class Signer:
         self.sign: Callable[[bytes], bytes] = key.sign
 
     @classmethod
-    def load(cls, path: Path) -> "Signer":
+    def load(cls, path: Path) -> "EvidenceSigner":
         """Return the signer of a PEM file; raises ConfigError with the next step."""
         fault = permission_fault(path)
         if fault:

@@ -40,11 +40,11 @@ class _Socket(ssl.SSLSocket):
 
     def do_handshake(self, block: bool = False) -> None:
         super().do_handshake(block)
-        if isinstance(self.context, Context):
+        if isinstance(self.context, TlsContext):
             self.context.judge(self.getpeercert() or {})
 
 
-class Context(ssl.SSLContext):
+class TlsContext(ssl.SSLContext):
     """A TLS context; floor_ms: UTC it is at least, or None: the wall clock is good."""
 
     floor_ms: int | None = None
@@ -73,12 +73,12 @@ def date_ms(text: str) -> int:
     return int(date.timestamp()) * 1000
 
 
-def tls_context(files: TlsFiles, floor_ms: int | None = None) -> Context:
+def tls_context(files: TlsFiles, floor_ms: int | None = None) -> TlsContext:
     """Return the context of mutual TLS 1.2 or newer; raises ConfigError naming the files.
 
-    floor_ms: see Context.
+    floor_ms: see TlsContext.
     """
-    context = Context(ssl.PROTOCOL_TLS_CLIENT)      # checks certificate and name
+    context = TlsContext(ssl.PROTOCOL_TLS_CLIENT)      # checks certificate and name
     try:
         context.load_verify_locations(cafile=str(files.ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_2

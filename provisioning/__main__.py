@@ -74,10 +74,10 @@ def _request(arguments: argparse.Namespace) -> int:
                             _moment(arguments))
         path = files[-1]
     _, made = enrolment.open_request(path.read_bytes())
-    told = fingerprint(made.public)
+    listing = fingerprint(made.public)
     cli.show(arguments, {"cabinet": made.cabinet, "site": made.site, "request": str(path),
-                         "files": [str(file) for file in files], "fingerprint": told}, [
-        f"{path}: request of cabinet {made.cabinet}, evidence key {told}",
+                         "files": [str(file) for file in files], "fingerprint": listing}, [
+        f"{path}: request of cabinet {made.cabinet}, evidence key {listing}",
         f"next, on the fleet's machine: python -m fleet enrol {path.name} --data FLEET"])
     return cli.FINE
 
@@ -113,8 +113,8 @@ def _image(arguments: argparse.Namespace) -> int:
 
 def _symbolicate(arguments: argparse.Namespace) -> int:
     from provisioning.board_image import build  # its tools are an extra: [board]
-    places = {line: build.where(line) for line in arguments.lines}
-    cli.show(arguments, places, [f"{line}: {place}" for line, place in places.items()])
+    positions = {line: build.symbolicate(line) for line in arguments.lines}
+    cli.show(arguments, positions, [f"{line}: {position}" for line, position in positions.items()])
     return cli.FINE
 
 

@@ -83,7 +83,7 @@ async def first_packet(reader: StreamReader) -> bytes:
     head = await reader.readexactly(2)
     while head[-1] & 0x80 and len(head) <= LENGTH_BYTES_MAX:
         head += await reader.readexactly(1)
-    length = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(head[1:]))
+    length = sum((byte & 0x7F) << 7 * position for position, byte in enumerate(head[1:]))
     if length > CONNECT_BYTES_MAX:
         raise ValueError(f"a packet of {length} bytes")
     return head + await reader.readexactly(length)

@@ -93,8 +93,8 @@ def _check(text: str, now: datetime.datetime) -> None:
         (root / "cabinet.toml").write_text(text, encoding="utf-8")
         mistakes = config.check(root / "cabinet.toml")
     if mistakes:
-        told = "\n".join(f"  {text}" for _, text in mistakes)
-        raise ConfigError(f"{told}\nthe parts do not make a cabinet that could run, nothing was "
+        listing = "\n".join(f"  {text}" for _, text in mistakes)
+        raise ConfigError(f"{listing}\nthe parts do not make a cabinet that could run, nothing was "
                           "made; next: correct them")
 
 

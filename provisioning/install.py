@@ -79,12 +79,15 @@ def _check_request(path: Path, answer: enrolment.Answer) -> None:
 
 def _check_fleet(known: Path, answer: enrolment.Answer, fleet_key: str | None) -> None:
     """Raise ConfigError if another fleet answered than the one that is expected or known."""
-    told = identity.fingerprint(answer.receipt_public)
-    if fleet_key is not None and re.sub(r"[\s:]", "", fleet_key.lower()) != told.replace(" ", ""):
-        raise ConfigError(f"the answer is signed by another fleet: {told}; next: ask who made it")
+    listing = identity.fingerprint(answer.receipt_public)
+    if fleet_key is not None and re.sub(r"[\s:]", "", fleet_key.lower()) != listing.replace(" ",
+                                                                                            ""):
+        raise ConfigError(
+            f"the answer is signed by another fleet: {listing}; next: ask who made it")
     if known.exists() and known.read_bytes() != identity.public_pem(answer.receipt_public):
         raise ConfigError(f"{known}: this cabinet belongs to another fleet than the one that "
-                          f"answered ({told}); next: move the file away if it has moved for good")
+                          f"answered ({listing}); next: move the file away if it has moved for "
+                          "good")
 
 
 def _write(folder: Path, answer: enrolment.Answer, authority: x509.Certificate,

@@ -46,8 +46,8 @@ def load(path: Path, site_id: str | None = None) -> Table:
     _check_site(site, path)
     _check_references(parts, path)
     for bus in parts["bus"]:
-        _anchor(bus, "tty", path.resolve().parent)
-    _anchor(parts.get("factors", {}), "file", path.resolve().parent)
+        _clock_anchor(bus, "tty", path.resolve().parent)
+    _clock_anchor(parts.get("factors", {}), "file", path.resolve().parent)
     return parts
 
 
@@ -98,15 +98,16 @@ def _check_tables(parts: Table, path: Path) -> None:
 def _check_old_keys(buses: list[Table], path: Path,
                     lines: dict[tuple[str | int, ...], int]) -> None:
     """Refuse keys of [[bus]] that have new names, all at once and with their lines."""
-    told = []
+    listing = []
     for index, bus in enumerate(buses):
         for key, text in renamed(bus)[1] if isinstance(bus, dict) else ():
             line = lines.get(("bus", index, key))
-            told.append(f"{path}:{line}: {text}" if line else f"{path}: [[bus]] {text}")
-    if told:
-        keys = "1 key has a new name" if len(told) == 1 else f"{len(told)} keys have new names"
-        told.append(f"{keys}; next: write the new ones and run the command again")
-        raise ConfigError("\n".join(told))
+            listing.append(f"{path}:{line}: {text}" if line else f"{path}: [[bus]] {text}")
+    if listing:
+        keys = "1 key has a new name" if len(
+            listing) == 1 else f"{len(listing)} keys have new names"
+        listing.append(f"{keys}; next: write the new ones and run the command again")
+        raise ConfigError("\n".join(listing))
 
 
 def _check_site(site: Table, path: Path) -> None:
@@ -147,7 +148,7 @@ def _unique_names(rows: list[Table], table: str, path: Path) -> list[str]:
     return names
 
 
-def _anchor(table: Table, key: str, folder: Path) -> None:
+def _clock_anchor(table: Table, key: str, folder: Path) -> None:
     """Make a relative path absolute: cabinet.toml lies in another folder."""
     if isinstance(table.get(key), str):
         table[key] = str(folder / table[key])

@@ -59,11 +59,11 @@ def parser() -> cli.Parser:
                              help="simulated start, RFC 3339 (default: the scenario's)")
         command.add_argument("--seed", type=int, metavar="N",
                              help="another seed than the scenario's")
-    together = add("demo", "run simulator, broker, gateway and fleet together",
+    one_line = add("demo", "run simulator, broker, gateway and fleet together",
                    "  wattproof-simulator demo --hours 1 --exit --out demo-out",
                    description=demo.__doc__)
-    demo.add_arguments(together)
-    together.set_defaults(run=_demo)
+    demo.add_arguments(one_line)
+    one_line.set_defaults(run=_demo)
     return top
 
 

@@ -47,13 +47,13 @@ def name_of(transport: str, protocol: str) -> str:
     return ""
 
 
-def where(transport: str, place: str | int, baud: int) -> dict[str, str | int]:
+def where(transport: str, position: str | int, baud: int) -> dict[str, str | int]:
     """Return the keys of cabinet.toml that say where a bus answers.
 
-    place: pty path or TCP port of this machine.
+    position: pty path or TCP port of this machine.
     """
     if transport == "serial":
-        return {"tty": place, "baud": baud, "parity": "N", "stopbits": 1}
+        return {"tty": position, "baud": baud, "parity": "N", "stopbits": 1}
     if transport == "tcp":
-        return {"host": HOST, "port": place}
-    return {"url": f"http://{HOST}:{place}"}
+        return {"host": HOST, "port": position}
+    return {"url": f"http://{HOST}:{position}"}

@@ -12,7 +12,7 @@ from simulator import layouts
 from simulator.noise import smooth
 from simulator.physics import grid, weather
 from simulator.runner import Runner
-from simulator.scenario import Device
+from simulator.scenario import ScenarioDevice
 
 PHASES = (0.36, 0.33, 0.31)         # how a three-phase load splits; nothing is ever even
 # Reactive by active power of each role's load; a meter of the battery sees its inverter.
@@ -21,7 +21,7 @@ TAN_PHI = {"grid": 0.12, "pv": 0.02, "battery": 0.05, "it": 0.20, "cooling": 0.5
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 
 
-class Metered(NamedTuple):
+class MeterState(NamedTuple):
     """What a meter sees: power positive for import at its point, energies since the origin."""
 
     power_w: float
@@ -29,24 +29,24 @@ class Metered(NamedTuple):
     export_wh: float
 
 
-def metered(runner: Runner, device: Device) -> Metered:
+def metered(runner: Runner, device: ScenarioDevice) -> MeterState:
     """Return power and energies at a device's metering point, by its role."""
     flow, book = runner.flow, runner.book
     if device.role == "grid":
-        return Metered(flow.grid_w, book("grid_import"), book("grid_export"))
+        return MeterState(flow.grid_w, book("grid_import"), book("grid_export"))
     if device.role == "battery":
-        return Metered(-flow.battery_w, book("battery_charge"), book("battery_discharge"))
+        return MeterState(-flow.battery_w, book("battery_charge"), book("battery_discharge"))
     if device.role == "pv":
-        return Metered(-flow.pv_w, 0.0, book("pv"))
+        return MeterState(-flow.pv_w, 0.0, book("pv"))
     if device.role == "it":
         names = [node.name for node in runner.site.scenario.nodes]
         power = flow.node_w[names.index(device.feeds[0])]
-        return Metered(power, book(f"node:{device.feeds[0]}"), 0.0)
+        return MeterState(power, book(f"node:{device.feeds[0]}"), 0.0)
     powers = {"cooling": flow.cooling_w, "lighting": flow.lighting_w, "other": flow.other_w}
-    return Metered(powers[str(device.role)], book(str(device.role)), 0.0)
+    return MeterState(powers[str(device.role)], book(str(device.role)), 0.0)
 
 
-def electrical(runner: Runner, device: Device) -> dict[str, float]:
+def electrical(runner: Runner, device: ScenarioDevice) -> dict[str, float]:
     """Return a meter's quantities: V, A, W, VA, var, Hz; energies in whole Wh and varh."""
     seen = metered(runner, device)
     tan, t_s, streams = TAN_PHI[str(device.role)], runner.t_s, runner.site.streams
@@ -72,7 +72,7 @@ def electrical(runner: Runner, device: Device) -> dict[str, float]:
     return values
 
 
-def _energies(seen: Metered, device: Device, tan: float) -> dict[str, float]:
+def _energies(seen: MeterState, device: ScenarioDevice, tan: float) -> dict[str, float]:
     bought, sold = device.import_wh + int(seen.import_wh), device.export_wh + int(seen.export_wh)
     reactive = int((seen.import_wh + seen.export_wh) * tan)
     values: dict[str, float] = {
@@ -88,7 +88,7 @@ def _energies(seen: Metered, device: Device, tan: float) -> dict[str, float]:
     return values
 
 
-def inverter(runner: Runner, device: Device) -> dict[str, float]:
+def inverter(runner: Runner, device: ScenarioDevice) -> dict[str, float]:
     """Return a PV inverter's quantities as SunSpec means them: generation is positive."""
     values = electrical(runner, device)
     values["power_active_total"] = abs(values["power_active_total"])
@@ -111,10 +111,10 @@ def climate(runner: Runner) -> tuple[float, float]:
     return inside, weather.humidity_percent(base, inside)
 
 
-Blocks = Callable[[int], list[layouts.Block]]
+RegisterBlocks = Callable[[int], list[layouts.RegisterBlock]]
 
 
-def registers(runner: Runner, device: Device) -> Blocks:
+def registers(runner: Runner, device: ScenarioDevice) -> RegisterBlocks:
     """Return a function that gives a device's register blocks by Modbus function (3 or 4)."""
     if device.profile == "xy-md02":
         return lambda function: (layouts.climate_inputs(*climate(runner)) if function == 4
@@ -131,7 +131,7 @@ def registers(runner: Runner, device: Device) -> Blocks:
 READ_MAX = {"eastron-sdm630-v2": 80, "eastron-sdm120": 80, "xy-md02": 10}
 
 
-def read(blocks: Blocks, request: tuple[int, int, int], profile: str) -> bytes | int:
+def read(blocks: RegisterBlocks, request: tuple[int, int, int], profile: str) -> bytes | int:
     """Return the registers asked for, or the Modbus exception code.
 
     request: (function, address, count).  Eastron answers whole floats only, so an odd

@@ -8,34 +8,35 @@ from pathlib import Path
 
 from simulator.buses import where
 from simulator.clock import ScaledClock
-from simulator.scenario import Bus, Device, Scenario
+from simulator.scenario import Scenario, ScenarioBus, ScenarioDevice
 
 VERSION = 1
 TIMEOUT_S = 1.0         # real; the slowest simulated answer takes 0.2 s of the wire at speed 1
 
 
-def endpoints(scenario: Scenario, clock: ScaledClock, places: dict[str, str | int],
+def endpoints(scenario: Scenario, clock: ScaledClock, addresses: dict[str, str | int],
               truth: Path) -> dict[str, object]:
-    """Return the table of endpoints.json.  places: bus name -> pty path or TCP port."""
+    """Return the table of endpoints.json.  addresses: bus name -> pty path or TCP port."""
     rated = scenario.battery
     return {
         "version": VERSION, "scenario": scenario.name, "seed": scenario.seed,
         "site": {key: scenario.site[key] for key in ("id", "name", "timezone", "cabinet")},
         "factors": {"id": scenario.site["factors"]},
         "clock": clock.table(), "truth": str(truth),
-        "buses": [_bus(bus, places[bus.name]) for bus in scenario.buses if bus.name in places],
+        "buses": [_bus(bus, addresses[bus.name]) for bus in scenario.buses
+                  if bus.name in addresses],
         "devices": [_device(scenario, device) for device in scenario.devices],
         "battery": {"capacity_wh": round(rated.capacity_wh), "eta_charge": rated.eta_charge,
                     "eta_discharge": rated.eta_discharge, "standby_w": rated.standby_w},
     }
 
 
-def _bus(bus: Bus, place: str | int) -> dict[str, object]:
+def _bus(bus: ScenarioBus, address: str | int) -> dict[str, object]:
     return {"name": bus.name, "transport": bus.transport, "protocol": bus.protocol,
-            **where(bus.transport, place, bus.baud), "timeout_s": TIMEOUT_S}
+            **where(bus.transport, address, bus.baud), "timeout_s": TIMEOUT_S}
 
 
-def _device(scenario: Scenario, device: Device) -> dict[str, object]:
+def _device(scenario: Scenario, device: ScenarioDevice) -> dict[str, object]:
     table: dict[str, object] = {"name": device.name, "bus": device.bus, "profile": device.profile}
     if device.profile == "compute-prometheus":
         node = next(n for n in scenario.nodes if n.name == device.name)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from simulator.noise import lane, uniform
 
 
-class Fault(NamedTuple):
+class InjectedFault(NamedTuple):
     """One scripted fault of one unit, from `from_s` up to but not including `to_s`."""
 
     name: str
@@ -22,33 +22,34 @@ class Fault(NamedTuple):
     delay_s: float = 0.0
 
 
-class Faulted(NamedTuple):
+class FaultedReply(NamedTuple):
     """An answer after its fault.  data None: silence; delay_s: real seconds to wait more."""
 
     data: bytes | None
     delay_s: float
 
 
-def apply(faults: tuple[Fault, ...], place: tuple[str, int], t_s: float, reply: bytes) -> Faulted:
-    """Return what really goes out instead of a reply.  place: (bus, unit)."""
+def apply(faults: tuple[InjectedFault, ...], address: tuple[str, int], t_s: float,
+          reply: bytes) -> FaultedReply:
+    """Return what really goes out instead of a reply.  address: (bus, unit)."""
     for fault in faults:
-        if (fault.bus, fault.unit) == place and fault.from_s <= t_s < fault.to_s:
+        if (fault.bus, fault.unit) == address and fault.from_s <= t_s < fault.to_s:
             return _spoil(fault, reply, int(t_s * 1000))
-    return Faulted(reply, 0.0)
+    return FaultedReply(reply, 0.0)
 
 
-def _spoil(fault: Fault, reply: bytes, index: int) -> Faulted:
+def _spoil(fault: InjectedFault, reply: bytes, index: int) -> FaultedReply:
     if fault.kind == "dead":
-        return Faulted(None, 0.0)
+        return FaultedReply(None, 0.0)
     if fault.kind == "late":
-        return Faulted(reply, fault.delay_s)
+        return FaultedReply(reply, fault.delay_s)
     if fault.kind == "truncate":
-        return Faulted(reply[: len(reply) // 2], 0.0)
+        return FaultedReply(reply[: len(reply) // 2], 0.0)
     stream = lane(fault.unit, fault.name)
     if fault.kind == "garbage":
         noise = bytes(int(uniform(stream, index + i) * 256) for i in range(len(reply)))
-        return Faulted(noise, 0.0)
+        return FaultedReply(noise, 0.0)
     bit = int(uniform(stream, index) * len(reply) * 8)
     spoilt = bytearray(reply)
     spoilt[bit // 8] ^= 1 << bit % 8
-    return Faulted(bytes(spoilt), 0.0)
+    return FaultedReply(bytes(spoilt), 0.0)

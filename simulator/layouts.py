@@ -37,10 +37,10 @@ EASTRON_SPANS = {"eastron-sdm630-v2": ((0, 108), (200, 70), (334, 48)),
                  "eastron-sdm120": ((0, 80), (342, 4))}
 EASTRON_FLOATS = {"eastron-sdm630-v2": SDM630, "eastron-sdm120": SDM120}
 
-Block = tuple[int, bytes]           # wire address of the first register, two bytes for each
+RegisterBlock = tuple[int, bytes]           # wire address of the first register, two bytes for each
 
 
-def eastron_inputs(profile: str, values: Mapping[str, float]) -> list[Block]:
+def eastron_inputs(profile: str, values: Mapping[str, float]) -> list[RegisterBlock]:
     """Return the input registers (function 4) of an Eastron meter.
 
     values: quantity -> V, A, W, VA, var, Hz, degrees; energies in whole Wh and varh, shown
@@ -58,7 +58,7 @@ def eastron_inputs(profile: str, values: Mapping[str, float]) -> list[Block]:
     return blocks
 
 
-def eastron_holdings(profile: str, unit: int, serial: int) -> list[Block]:
+def eastron_holdings(profile: str, unit: int, serial: int) -> list[RegisterBlock]:
     """Return the holding registers (function 3): settings as floats, serial, meter code."""
     settings = bytearray(2 * 32)
     struct.pack_into(">f", settings, 2 * 0x12, 0.0)             # one stop bit, no parity
@@ -68,12 +68,12 @@ def eastron_holdings(profile: str, unit: int, serial: int) -> list[Block]:
     return [(0, bytes(settings)), (0xFC00, struct.pack(">IHH", serial, code, 0))]
 
 
-def climate_inputs(temperature_c: float, humidity_percent: float) -> list[Block]:
+def climate_inputs(temperature_c: float, humidity_percent: float) -> list[RegisterBlock]:
     """Return the input registers of an XY-MD02: tenths from address 1, not 0."""
     return [(1, struct.pack(">hH", round(temperature_c * 10), round(humidity_percent * 10)))]
 
 
-def climate_holdings(unit: int) -> list[Block]:
+def climate_holdings(unit: int) -> list[RegisterBlock]:
     """Return the holding registers of an XY-MD02: unit, baud code, two corrections."""
     return [(0x0101, struct.pack(">HHhh", unit, 0, 0, 0))]
 
@@ -81,7 +81,7 @@ def climate_holdings(unit: int) -> list[Block]:
 SUNSPEC_BASE = 40000
 
 
-def sunspec_holdings(values: Mapping[str, float], serial: int, unit: int) -> list[Block]:
+def sunspec_holdings(values: Mapping[str, float], serial: int, unit: int) -> list[RegisterBlock]:
     """Return the SunSpec map: marker, model 1, model 103 (integers and scale factors), end.
 
     values: A (total and phases), V, W, Hz, VA, var, percent, whole Wh, dc A, V, W, degC and

@@ -27,9 +27,9 @@ def uniform(stream: int, index: int) -> float:
 
 def smooth(stream: int, t_s: float, period_s: float) -> float:
     """Return value noise in [0, 1): random at multiples of period_s, smooth between."""
-    place = t_s / period_s
-    index = int(place // 1)
-    part = place - index
+    position = t_s / period_s
+    index = int(position // 1)
+    part = position - index
     weight = part * part * (3.0 - 2.0 * part)
     low = uniform(stream, index)
     return low + (uniform(stream, index + 1) - low) * weight

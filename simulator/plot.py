@@ -8,7 +8,7 @@ from typing import TextIO
 from simulator.clock import format_utc
 from simulator.runner import Runner, truth_entry
 from simulator.scenario import Scenario
-from simulator.world import Site
+from simulator.world import SimulatedSite
 
 COLUMNS = ("utc", "t_s", "grid_w", "pv_w", "battery_w", "it_w", "cooling_w", "lighting_w",
            "other_w", "soc", "cabinet_c", "outdoor_c")
@@ -16,7 +16,7 @@ COLUMNS = ("utc", "t_s", "grid_w", "pv_w", "battery_w", "it_w", "cooling_w", "li
 
 def write(scenario: Scenario, args: argparse.Namespace, out: TextIO) -> int:
     """Compute args.hours of a scenario; write rows (args.csv) or the books at the end."""
-    runner = Runner(Site(scenario))
+    runner = Runner(SimulatedSite(scenario))
     table = csv.writer(out, lineterminator="\n")
     if args.csv:
         table.writerow(COLUMNS)

@@ -4,7 +4,7 @@ import struct
 from typing import NamedTuple
 
 from simulator.runner import Runner
-from simulator.scenario import Device
+from simulator.scenario import ScenarioDevice
 
 KELVIN_ZERO = 2731              # temperatures are tenths of a kelvin
 CELL_OHM = 0.0004
@@ -67,7 +67,7 @@ class Stack(NamedTuple):
                               self.remaining_mah, 2, self.total_mah, self.cycles))
 
 
-def stack(runner: Runner, device: Device) -> Stack:
+def stack(runner: Runner, device: ScenarioDevice) -> Stack:
     """Return the stack as the world has it now.
 
     The cell voltage is a straight line through LFP's flat middle, 3.25 V at half charge,

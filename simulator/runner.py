@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simulator.clock import format_utc
-from simulator.world import ROLES, STEP_S, Flow, Site, State, step
+from simulator.world import ROLES, STEP_S, Flow, SimulatedSite, State, step
 
 QUARTER_S = 900
 Truth = dict[str, Any]          # a line of truth.jsonl
@@ -17,7 +17,7 @@ Truth = dict[str, Any]          # a line of truth.jsonl
 class Runner:
     """A site in time.  on_quarter: called with the books at every UTC quarter hour."""
 
-    def __init__(self, site: Site, on_quarter: Callable[[Truth], None] | None = None):
+    def __init__(self, site: SimulatedSite, on_quarter: Callable[[Truth], None] | None = None):
         self.site = site
         self.t_s = 0.0
         self.before = site.start()
@@ -57,7 +57,7 @@ class Runner:
         return min(max((self.t_s - self.before.t_s) / STEP_S, 0.0), 1.0)
 
 
-def truth_entry(site: Site, state: State) -> Truth:
+def truth_entry(site: SimulatedSite, state: State) -> Truth:
     """Return the books of a state as one line of truth.jsonl (cumulative since the origin)."""
     utc_ms = site.scenario.origin_utc_ms + state.t_s * 1000
     book = dict(zip(site.names, state.books, strict=True))

@@ -10,17 +10,17 @@ from pathlib import Path
 
 from gateway.core.errors import ConfigError
 from simulator.clock import parse_utc
-from simulator.faults import Fault
-from simulator.physics.battery import Battery
-from simulator.physics.cabinet import Cabinet
-from simulator.physics.load import Node, Workload
+from simulator.faults import InjectedFault
+from simulator.physics.battery import BatteryModel
+from simulator.physics.cabinet import Enclosure
+from simulator.physics.load import NodeModel, WorkloadModel
 from simulator.scenario_check import Checker, Table, read_tables
 
 FOLDER = Path(__file__).parent / "scenarios"
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class ScenarioDevice:
     """One device on a bus.  role None: it measures no energy.  Counters start as given."""
 
     name: str
@@ -37,7 +37,7 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Bus:
+class ScenarioBus:
     """One line or address.  transport, protocol: a row of buses.py."""
 
     name: str
@@ -57,18 +57,18 @@ class Scenario:
     site: Table
     weather: dict[str, float]
     pv: dict[str, float]
-    battery: Battery
+    battery: BatteryModel
     soc_start: float
     modules: int
     cells: int
     capacity_ah: float
     voltage_v: float
-    cabinet: Cabinet
+    cabinet: Enclosure
     shop: dict[str, float]
-    nodes: tuple[Node, ...]
-    buses: tuple[Bus, ...]
-    devices: tuple[Device, ...]
-    faults: tuple[Fault, ...]
+    nodes: tuple[NodeModel, ...]
+    buses: tuple[ScenarioBus, ...]
+    devices: tuple[ScenarioDevice, ...]
+    faults: tuple[InjectedFault, ...]
 
 
 def find(name: str) -> Path:
@@ -104,17 +104,18 @@ def build(raw: Table, where: str, seed: int | None = None,
         name=head["name"], title=head["title"], origin_utc_ms=origin_ms,
         seed=head["seed"] if seed is None else seed,
         site=tables["site"], weather=tables["weather"], pv=tables["pv"],
-        battery=Battery(**battery), voltage_v=tables["grid"]["voltage_v"],
-        cabinet=Cabinet(**tables["cabinet"]), shop=tables["shop"],
+        battery=BatteryModel(**battery), voltage_v=tables["grid"]["voltage_v"],
+        cabinet=Enclosure(**tables["cabinet"]), shop=tables["shop"],
         nodes=tuple(_node(n) for n in tables["node"]),
-        buses=tuple(Bus(**b) for b in tables["bus"]),
-        devices=tuple(Device(**{**d, "feeds": tuple(d["feeds"])}) for d in tables["device"]),
-        faults=tuple(Fault(**f) for f in tables["fault"]), **extras)
+        buses=tuple(ScenarioBus(**b) for b in tables["bus"]),
+        devices=tuple(ScenarioDevice(**{**d, "feeds": tuple(d["feeds"])})
+                      for d in tables["device"]),
+        faults=tuple(InjectedFault(**f) for f in tables["fault"]), **extras)
 
 
-def _node(table: Table) -> Node:
-    loads = tuple(Workload(**work) for work in table["workload"])
-    return Node(**{k: v for k, v in table.items() if k != "workload"}, workloads=loads)
+def _node(table: Table) -> NodeModel:
+    loads = tuple(WorkloadModel(**work) for work in table["workload"])
+    return NodeModel(**{k: v for k, v in table.items() if k != "workload"}, workloads=loads)
 
 
 def _origin(head: Table, override: str | None, check: Checker) -> int:

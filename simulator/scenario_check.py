@@ -16,7 +16,7 @@ REQUIRED = object()
 Table = dict[str, Any]          # of a scenario's TOML
 
 
-class Key(NamedTuple):
+class ScenarioKey(NamedTuple):
     """One key: kind, and a range (numbers), a choice (text) or nothing; its default."""
 
     kind: type
@@ -26,20 +26,21 @@ class Key(NamedTuple):
     default: object = REQUIRED
 
 
-def _number(low: float, high: float, default: object = REQUIRED) -> Key:
-    return Key(float, low, high, (), default)
+def _number(low: float, high: float, default: object = REQUIRED) -> ScenarioKey:
+    return ScenarioKey(float, low, high, (), default)
 
 
-def _whole(low: int, high: int, default: object = REQUIRED) -> Key:
-    return Key(int, low, high, (), default)
+def _whole(low: int, high: int, default: object = REQUIRED) -> ScenarioKey:
+    return ScenarioKey(int, low, high, (), default)
 
 
-_TEXT = Key(str)
+_TEXT = ScenarioKey(str)
 _SHARE = _number(0.0, 1.0)
 WH_MAX = 9_999_999          # float32 kWh still shows every Wh (16.8 MWh is the end of it)
 
-TABLES: dict[str, dict[str, Key]] = {
-    "scenario": {"name": _TEXT, "title": _TEXT, "seed": _whole(0, 2**31), "origin": Key(object)},
+TABLES: dict[str, dict[str, ScenarioKey]] = {
+    "scenario": {"name": _TEXT, "title": _TEXT, "seed": _whole(0, 2**31),
+                 "origin": ScenarioKey(object)},
     "site": {"id": _TEXT, "name": _TEXT, "cabinet": _TEXT, "timezone": _TEXT, "factors": _TEXT,
              "latitude_deg": _number(-89, 89), "longitude_deg": _number(-180, 180)},
     "weather": {"mean_c": _number(-60, 50), "swing_c": _number(0, 25), "drift_c": _number(0, 20),
@@ -62,17 +63,18 @@ TABLES: dict[str, dict[str, Key]] = {
 NODE = {"name": _TEXT, "cores": _whole(1, 1024), "idle_w": _number(0, 1e5),
         "full_w": _number(0, 1e5), "system_cores": _number(0, 64)}
 WORKLOAD = {"name": _TEXT, "cores_reserved": _number(0, 1024),
-            "shape": Key(str, choice=("shop", "night", "flat", "jobs")), "base": _SHARE,
+            "shape": ScenarioKey(str, choice=("shop", "night", "flat", "jobs")), "base": _SHARE,
             "swing": _SHARE, "task_cpu_s": _number(0.001, 1e6), "task_cores": _number(0.01, 1024)}
-BUS = {"name": _TEXT, "transport": Key(str, choice=TRANSPORTS),
-       "protocol": Key(str, choice=PROTOCOLS), "baud": _whole(1200, 500_000, 9600)}
+BUS = {"name": _TEXT, "transport": ScenarioKey(str, choice=TRANSPORTS),
+       "protocol": ScenarioKey(str, choice=PROTOCOLS), "baud": _whole(1200, 500_000, 9600)}
 DEVICE = {"name": _TEXT, "bus": _TEXT, "unit": _whole(1, 247, 1),
-          "profile": Key(str, choice=PROFILES), "role": Key(str, choice=ROLES, default=None),
-          "feeds": Key(list, default=()), "meter": Key(str, default=None),
+          "profile": ScenarioKey(str, choice=PROFILES),
+          "role": ScenarioKey(str, choice=ROLES, default=None),
+          "feeds": ScenarioKey(list, default=()), "meter": ScenarioKey(str, default=None),
           "rated_w": _whole(1, 10_000_000, None), "serial": _whole(1, 2**31, 1),
           "import_wh": _whole(0, WH_MAX, 0), "export_wh": _whole(0, WH_MAX, 0)}
 FAULT = {"name": _TEXT, "bus": _TEXT, "unit": _whole(1, 247),
-         "kind": Key(str, choice=("dead", "late", "crc", "garbage", "truncate")),
+         "kind": ScenarioKey(str, choice=("dead", "late", "crc", "garbage", "truncate")),
          "from_s": _number(0, 1e9), "to_s": _number(0, 1e9), "delay_s": _number(0, 60, 0.0)}
 
 
@@ -83,54 +85,54 @@ class Checker:
         self.where = where
         self.faults: list[str] = []
 
-    def fault(self, place: str, text: str) -> None:
+    def fault(self, path: str, text: str) -> None:
         """Note one mistake."""
-        self.faults.append(f"{self.where}: {place}: {text}")
+        self.faults.append(f"{self.where}: {path}: {text}")
 
     def raise_if_any(self) -> None:
         """Raise ConfigError when anything was noted."""
         if self.faults:
             raise ConfigError("\n".join(self.faults))
 
-    def table(self, place: str, given: object, keys: dict[str, Key]) -> Table:
+    def table(self, path: str, given: object, keys: dict[str, ScenarioKey]) -> Table:
         """Return a table's values with defaults; notes every unknown, missing or bad key."""
         if not isinstance(given, dict):
-            self.fault(place, "must be a table")
+            self.fault(path, "must be a table")
             given = {}
-        self.unknown(place, given, keys)
-        return {name: self.value(f"{place} {name}", given.get(name, key.default), key)
+        self.unknown(path, given, keys)
+        return {name: self.value(f"{path} {name}", given.get(name, key.default), key)
                 for name, key in keys.items()}
 
-    def unknown(self, place: str, given: Iterable[str], known: Iterable[str]) -> None:
+    def unknown(self, path: str, given: Iterable[str], known: Iterable[str]) -> None:
         """Note keys that nobody reads, with the nearest one that somebody does."""
         for name in given:
             if name not in known:
                 near = difflib.get_close_matches(name, list(known), 1)
-                self.fault(f"{place} {name}", "unknown key" + (
+                self.fault(f"{path} {name}", "unknown key" + (
                     f"; did you mean {near[0]}?" if near else ""))
 
-    def value(self, place: str, value: object, key: Key) -> object:
+    def value(self, path: str, value: object, key: ScenarioKey) -> object:
         """Return a value in its kind; notes what is missing, of another kind or out of range."""
         if value is REQUIRED:
-            self.fault(place, "missing")
+            self.fault(path, "missing")
             return _harmless(key)
         if value is None or value == key.default:
             return value
         wanted = (int, float) if key.kind is float else key.kind
         if not isinstance(value, wanted) or isinstance(value, bool):
-            self.fault(place, f"{value!r} is not {_kind_name(key.kind)}")
+            self.fault(path, f"{value!r} is not {_kind_name(key.kind)}")
             return _harmless(key)
-        return self._within(place, value, key)
+        return self._within(path, value, key)
 
-    def _within(self, place: str, value: Any, key: Key) -> object:
+    def _within(self, path: str, value: Any, key: ScenarioKey) -> object:
         if key.choice and value not in key.choice:
-            self.fault(place, f"{value!r} is none of {', '.join(key.choice)}")
+            self.fault(path, f"{value!r} is none of {', '.join(key.choice)}")
         if key.low is not None and key.high is not None and not key.low <= value <= key.high:
-            self.fault(place, f"{value} is not within {key.low:g} .. {key.high:g}")
+            self.fault(path, f"{value} is not within {key.low:g} .. {key.high:g}")
         return float(value) if key.kind is float else value
 
 
-def _harmless(key: Key) -> object:
+def _harmless(key: ScenarioKey) -> object:
     """Return a stand-in for a value that is already noted as a mistake."""
     return {float: key.low, int: key.low, str: "", list: ()}.get(key.kind)
 
@@ -142,7 +144,8 @@ def _kind_name(kind: type) -> str:
 
 def read_tables(raw: Table, check: Checker) -> Table:
     """Return all tables of a scenario, checked one by one and against each other."""
-    lists = {"node": {**NODE, "workload": Key(list, default=())}, "bus": BUS, "device": DEVICE,
+    lists = {"node": {**NODE, "workload": ScenarioKey(list, default=())}, "bus": BUS,
+             "device": DEVICE,
              "fault": FAULT}
     check.unknown("top level", raw, [*TABLES, *lists])
     tables: Table = {
@@ -173,14 +176,14 @@ def _renamed(buses: object, check: Checker) -> list[object]:
     return rows
 
 
-def _rows(check: Checker, place: str, given: object, keys: dict[str, Key]) -> list[Table]:
+def _rows(check: Checker, path: str, given: object, keys: dict[str, ScenarioKey]) -> list[Table]:
     rows = []
     for number, row in enumerate(given if isinstance(given, (list, tuple)) else [given], 1):
         name = row.get("name", number) if isinstance(row, dict) else number
-        rows.append(check.table(f"{place} {name}:", row, keys))
+        rows.append(check.table(f"{path} {name}:", row, keys))
     names = [row["name"] for row in rows]
     for name in sorted({n for n in names if names.count(n) > 1}):
-        check.fault(place, f"the name {name!r} is given more than once")
+        check.fault(path, f"the name {name!r} is given more than once")
     return rows
 
 
@@ -225,22 +228,22 @@ def _check_wiring(tables: Table, check: Checker) -> None:
     nodes = [node["name"] for node in tables["node"]]
     seen: set[tuple[str, int]] = set()
     for device in tables["device"]:
-        place = f"[[device]] {device['name']}:"
+        path = f"[[device]] {device['name']}:"
         spoken = [name for name, bus in BUSES.items() if device["profile"] in bus.profiles]
         if device["bus"] not in kinds:
-            check.fault(place, f"no bus {device['bus']!r}")
+            check.fault(path, f"no bus {device['bus']!r}")
         elif spoken and kinds[device["bus"]] and kinds[device["bus"]] not in spoken:
-            check.fault(place, f"{device['profile']} speaks {' or '.join(spoken)}, the bus is "
+            check.fault(path, f"{device['profile']} speaks {' or '.join(spoken)}, the bus is "
                                f"{kinds[device['bus']]}")
         if (device["bus"], device["unit"]) in seen:
-            check.fault(place, f"unit {device['unit']} is taken on {device['bus']}")
+            check.fault(path, f"unit {device['unit']} is taken on {device['bus']}")
         seen.add((device["bus"], device["unit"]))
         if device["profile"] in METERS and not (device["role"] and device["rated_w"]):
-            check.fault(place, "a meter needs role and rated_w")
+            check.fault(path, "a meter needs role and rated_w")
         if device["role"] == "it" and len(device["feeds"] or ()) != 1:
-            check.fault(place, "a meter of role it needs feeds = [one node]")
+            check.fault(path, "a meter of role it needs feeds = [one node]")
         for fed in [*(device["feeds"] or ())]:
             if fed not in nodes:
-                check.fault(place, f"feeds {fed!r}, which is no node")
+                check.fault(path, f"feeds {fed!r}, which is no node")
         if device["profile"] == NODE_PROFILE and device["name"] not in nodes:
-            check.fault(place, "a compute device is named as its node")
+            check.fault(path, "a compute device is named as its node")

@@ -16,22 +16,22 @@ from simulator.buses import BUSES, SimulatedBus, name_of
 from simulator.clock import ScaledClock
 from simulator.endpoints import endpoints
 from simulator.runner import Runner, Truth, truth_entry
-from simulator.scenario import Bus, Scenario
-from simulator.servers.base import BusToServe, Now, Server
-from simulator.world import Site
+from simulator.scenario import Scenario, ScenarioBus
+from simulator.servers.base import BusToServe, Server, ServerClock
+from simulator.world import SimulatedSite
 
 TICK_S = 0.25               # real; the world also moves whenever a device is asked
 
 
-class Cabinet:
-    """A scenario being served.  places: bus name -> pty path or TCP port."""
+class SimulatedCabinet:
+    """A scenario being served.  addresses: bus name -> pty path or TCP port."""
 
     def __init__(self, scenario: Scenario, clock: ScaledClock, truth: IO[str]):
         self.scenario, self.clock = scenario, clock
-        self.places: dict[str, str | int] = {}
+        self.addresses: dict[str, str | int] = {}
         self._truth = truth
-        self.runner = Runner(Site(scenario), self._write)
-        self._now = Now(self.advance, clock.speed)
+        self.runner = Runner(SimulatedSite(scenario), self._write)
+        self._now = ServerClock(self.advance, clock.speed)
         self._servers: list[Server] = []
 
     def advance(self) -> float:
@@ -52,7 +52,7 @@ class Cabinet:
             if devices or kind.is_bare_line:
                 asked = BusToServe(bus, devices, self.runner, self._now)
                 opened = await _module(kind.server).serve(asked)
-                self.places[bus.name] = opened.place
+                self.addresses[bus.name] = opened.position
                 self._servers.append(opened.server)
 
     async def close(self) -> None:
@@ -64,7 +64,7 @@ class Cabinet:
         self._write({**truth_entry(self.runner.site, self.runner.before), "stopped": True})
 
 
-def _kind(bus: Bus) -> SimulatedBus:
+def _kind(bus: ScenarioBus) -> SimulatedBus:
     return BUSES[name_of(bus.transport, bus.protocol)]
 
 
@@ -73,16 +73,16 @@ def _module(server: str) -> Any:
     return importlib.import_module(f"simulator.servers.{server}")
 
 
-def link_lines(places: dict[str, str | int], folder: Path) -> dict[str, str | int]:
+def link_lines(addresses: dict[str, str | int], folder: Path) -> dict[str, str | int]:
     """Give every pty a lasting name in a folder; returns the places with those names."""
     folder.mkdir(parents=True, exist_ok=True)
     named: dict[str, str | int] = {}
-    for name, place in places.items():
-        named[name] = place
-        if isinstance(place, str):
+    for name, position in addresses.items():
+        named[name] = position
+        if isinstance(position, str):
             link = folder / name
             link.unlink(missing_ok=True)
-            link.symlink_to(place)
+            link.symlink_to(position)
             named[name] = str(link)
     return named
 
@@ -98,10 +98,10 @@ async def serve(scenario: Scenario, out: Path, speed: int) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     with open(out / "truth.jsonl", "w", encoding="utf-8") as truth:
-        cabinet = Cabinet(scenario, ScaledClock(scenario.origin_utc_ms, speed), truth)
+        cabinet = SimulatedCabinet(scenario, ScaledClock(scenario.origin_utc_ms, speed), truth)
         await cabinet.start()
-        places = link_lines(cabinet.places, out / "bus")
-        publish(out / "endpoints.json", endpoints(scenario, cabinet.clock, places,
+        addresses = link_lines(cabinet.addresses, out / "bus")
+        publish(out / "endpoints.json", endpoints(scenario, cabinet.clock, addresses,
                                                   out / "truth.jsonl"))
         print(f"{scenario.title}: {len(scenario.devices)} devices at speed {speed:g};"
               f" see {out / 'endpoints.json'}", flush=True)
@@ -111,7 +111,7 @@ async def serve(scenario: Scenario, out: Path, speed: int) -> None:
             await cabinet.close()
 
 
-async def _tick(cabinet: Cabinet, stop: asyncio.Event) -> None:
+async def _tick(cabinet: SimulatedCabinet, stop: asyncio.Event) -> None:
     while not stop.is_set():
         cabinet.advance()
         try:

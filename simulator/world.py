@@ -38,7 +38,7 @@ class Flow(NamedTuple):
 
 
 class State(NamedTuple):
-    """The site after t_s whole seconds.  books: cumulative, in the order of Site.names."""
+    """The site after t_s whole seconds.  books: cumulative, in the order of SimulatedSite.names."""
 
     t_s: int
     stored_wh: float
@@ -48,7 +48,7 @@ class State(NamedTuple):
     flow: Flow
 
 
-class Site:
+class SimulatedSite:
     """A scenario prepared for stepping: seeded streams, names of the books, local time."""
 
     def __init__(self, scenario: Scenario):
@@ -92,13 +92,13 @@ def book_names(scenario: Scenario) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _light(site: Site, t_s: float) -> tuple[float, float, float, float]:
+def _light(site: SimulatedSite, t_s: float) -> tuple[float, float, float, float]:
     """Return (dc_w, ac_w, outdoor_c, cell_c) of the field at a moment."""
-    scene, place, table = site.scenario, site.scenario.site, site.scenario.pv
+    scene, position, table = site.scenario, site.scenario.site, site.scenario.pv
     local = site.local_h(t_s)
     drift = scene.weather["drift_c"] * (smooth(site.streams["drift"], t_s, 10800.0) - 0.5)
     air_c = weather.outdoor_c(local, scene.weather["mean_c"], scene.weather["swing_c"], drift)
-    where = sun.position(place["latitude_deg"], place["longitude_deg"], site.unix_s(t_s))
+    where = sun.position(position["latitude_deg"], position["longitude_deg"], site.unix_s(t_s))
     clear = sun.clear_sky_w_m2(where.sin_elevation)
     if clear <= 0.0:
         return 0.0, 0.0, air_c, air_c
@@ -110,7 +110,7 @@ def _light(site: Site, t_s: float) -> tuple[float, float, float, float]:
     return dc, pv.ac_w(dc, table["inverter_w"]), air_c, cell
 
 
-def _cores(site: Site, t_s: float, busy: float) -> tuple[tuple[float, ...], ...]:
+def _cores(site: SimulatedSite, t_s: float, busy: float) -> tuple[tuple[float, ...], ...]:
     rows = []
     for node, streams in zip(site.scenario.nodes, site.load_streams, strict=True):
         used = [load.cores_used(work, stream, t_s, busy)
@@ -119,7 +119,7 @@ def _cores(site: Site, t_s: float, busy: float) -> tuple[tuple[float, ...], ...]
     return tuple(rows)
 
 
-def flow_at(site: Site, state: State, dt_s: float) -> Flow:
+def flow_at(site: SimulatedSite, state: State, dt_s: float) -> Flow:
     """Return the flows of the step that begins at a state."""
     scene, shop, t_s = site.scenario, site.scenario.shop, state.t_s
     local = site.local_h(t_s)
@@ -140,8 +140,8 @@ def flow_at(site: Site, state: State, dt_s: float) -> Flow:
     return Flow(need, ac, dc, stored, it, cool, light, other, nodes, cores, air_c, cell)
 
 
-def _entries(site: Site, flow: Flow, dt_s: float) -> list[float]:
-    """Return what one step adds to each book, in the order of Site.names."""
+def _entries(site: SimulatedSite, flow: Flow, dt_s: float) -> list[float]:
+    """Return what one step adds to each book, in the order of SimulatedSite.names."""
     h = dt_s / 3600.0
     rows = [max(flow.grid_w, 0.0) * h, max(-flow.grid_w, 0.0) * h, flow.pv_w * h,
             max(-flow.battery_w, 0.0) * h, max(flow.battery_w, 0.0) * h, 0.0,
@@ -153,7 +153,7 @@ def _entries(site: Site, flow: Flow, dt_s: float) -> list[float]:
     return rows
 
 
-def check_closure(site: Site, stored_wh: tuple[float, float], added: list[float],
+def check_closure(site: SimulatedSite, stored_wh: tuple[float, float], added: list[float],
                   dt_s: float) -> None:
     """Raise Bug unless one step's energies close: bus, nodes and battery.
 
@@ -176,7 +176,7 @@ def check_closure(site: Site, stored_wh: tuple[float, float], added: list[float]
         raise Bug(f"the battery gained {off!r} Wh from nowhere")
 
 
-def step(site: Site, state: State, dt_s: float = STEP_S) -> State:
+def step(site: SimulatedSite, state: State, dt_s: float = STEP_S) -> State:
     """Return the state dt_s later.  Raises Bug if any energy appears or vanishes."""
     scene = site.scenario
     flow = flow_at(site, state, dt_s)

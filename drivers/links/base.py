@@ -24,7 +24,7 @@ class LinkClock(Protocol):
 class Link(Protocol):
     """A bus that carries one transaction at a time."""
 
-    counts: "Counts"
+    counts: "LinkCounts"
 
     async def exchange(self, transaction: "Transaction", timeout_s: float) -> int:
         """Ask and hear; return clock.ticks_ms() of the moment the reply began to arrive.
@@ -61,7 +61,7 @@ class BusConfig:
 
 
 @dataclass
-class Counts:
+class LinkCounts:
     """What happened on a link since it was made; for metrics and status."""
 
     asked: int = 0

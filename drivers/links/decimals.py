@@ -16,13 +16,13 @@ from drivers import registers
 LOWEST_EXPONENT = -12
 END = 1 << 31                   # from here on only registers.decode can tell
 
-Read = Callable[[bytes], tuple[Sequence[int | None], int | None]]
+FloatDecoder = Callable[[bytes], tuple[Sequence[int | None], int | None]]
 
 
 @functools.cache
-def floats(rows: tuple[tuple[int, int], ...]) -> Read:
+def floats(rows: tuple[tuple[int, int], ...]) -> FloatDecoder:
     """Return the function that registers.floats returns; see there.  Equal meters share one."""
-    whole: Read = registers.floats(rows)
+    whole: FloatDecoder = registers.floats(rows)
     if not rows or min(exponent for _, exponent in rows) < LOWEST_EXPONENT:
         return whole
     unpack = struct.Struct(registers.layout(rows, "f")).unpack_from

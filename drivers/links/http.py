@@ -8,7 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from drivers.links.base import BackOff, BusConfig, Counts, LinkClock, uninterrupted
+from drivers.links.base import BackOff, BusConfig, LinkClock, LinkCounts, uninterrupted
 from gateway.core.errors import BadFrame, ConfigError, NoReply, Refused
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ WHOLE_MAX_S = 5.0
 READ_BYTES = 65536
 
 
-def place(url: str) -> tuple[str, int, str]:
+def host_and_port(url: str) -> tuple[str, int, str]:
     """Return (host, port, path) of an http URL; path /metrics if it has none.
 
     Raises ConfigError.
@@ -39,8 +39,8 @@ class HttpLink:
 
     def __init__(self, bus: BusConfig, clock: LinkClock) -> None:
         self.name = bus.name
-        self.counts = Counts()
-        self._host, self._port, _ = place(bus.url)
+        self.counts = LinkCounts()
+        self._host, self._port, _ = host_and_port(bus.url)
         self._clock = clock
         self._lock = asyncio.Lock()
         self._back_off = BackOff(self.name)

@@ -28,7 +28,7 @@ class InTurn:
         self.again()
 
     def again(self) -> None:
-        """Ask anew, the reads having new ids."""
+        """Ask again, the reads having new ids."""
         self._at = 0
         self.rest = b""                 # behind the last answer, or of a frame not yet whole
         self.request: bytes = self.reads[0].request

@@ -76,8 +76,8 @@ def _frames(_bus: BusConfig, _path: str) -> object:
 
 def _gets(bus: BusConfig, path: str) -> object:
     from drivers import prometheus
-    from drivers.links.http import place
-    host, port, default = place(bus.url)
+    from drivers.links.http import host_and_port
+    host, port, default = host_and_port(bus.url)
     return prometheus.Gets(f"{host}:{port}", path or default)
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import serial
 
-from drivers.links.base import BackOff, BusConfig, Counts, LinkClock, uninterrupted
-from gateway.aio.deadlines import limits
+from drivers.links.base import BackOff, BusConfig, LinkClock, LinkCounts, uninterrupted
+from gateway.aio.deadlines import running_deadlines
 from gateway.core.errors import BadFrame, NoReply, Refused
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class SerialLink:
         """open_port: what opens a tty; tests give the end of a socket instead."""
         self._open_port = open_port
         self.name = bus.name
-        self.counts = Counts()
+        self.counts = LinkCounts()
         self._bus = bus
         self._clock = clock
         self._echo = bus.echo
@@ -78,7 +78,7 @@ class SerialLink:
             self.counts.asked += 1
             self._send(transaction.request)
             try:
-                began = await self._hear(transaction, timeout_s)
+                began = await self._receive(transaction, timeout_s)
             except NoReply:
                 self.counts.no_reply += 1
                 self._soil(transaction)
@@ -155,7 +155,7 @@ class SerialLink:
 
     async def _wait(self, seconds: float) -> None:
         """Wait for a byte, at most so many real seconds."""
-        ends = limits()
+        ends = running_deadlines()
         waiter = self._waiter = ends.loop.create_future()
         ends.add(waiter, seconds, _wake)
         try:
@@ -200,7 +200,7 @@ class SerialLink:
             self._dirty_s = DRAIN_MAX_S
             raise NoReply(f"{self.name}: only {sent} of {len(request)} bytes could be sent")
 
-    async def _hear(self, transaction: "Transaction", timeout_s: float) -> int:
+    async def _receive(self, transaction: "Transaction", timeout_s: float) -> int:
         loop = asyncio.get_running_loop()
         asked_s = self._busy_s
         deadline_s = asked_s + timeout_s
@@ -212,7 +212,7 @@ class SerialLink:
                 if echo:
                     held, (data, echo) = data, _strip_echo(data, echo)
                     held = held if echo else b""
-                if not transaction.heard:
+                if not transaction.has_response:
                     began_ms, latency_s = began, loop.time() - asked_s
                 if data and transaction.feed(data):
                     self._learn(transaction, latency_s)
@@ -220,7 +220,7 @@ class SerialLink:
             if self._port is None:
                 raise self._lost("closed while waiting")
             limit_s = deadline_s
-            if transaction.heard:
+            if transaction.has_response:
                 limit_s = min(deadline_s, self._busy_s + TORN_AFTER_S)
             if loop.time() >= limit_s:
                 raise self._nothing(transaction, timeout_s)
@@ -228,7 +228,7 @@ class SerialLink:
 
     def _nothing(self, transaction: "Transaction", timeout_s: float) -> NoReply | BadFrame:
         what = f"{self.name}: {transaction.describe()}"
-        if transaction.heard:
+        if transaction.has_response:
             return BadFrame(f"{what}: the answer stopped before its end")
         return NoReply(f"{what}: no answer in {timeout_s:g} s")
 

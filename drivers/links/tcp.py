@@ -11,9 +11,9 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from drivers.links.base import BackOff, BusConfig, Counts, LinkClock
+from drivers.links.base import BackOff, BusConfig, LinkClock, LinkCounts
 from drivers.modbus import TCP_HEAD, frame_size
-from gateway.aio.deadlines import Limits, limits
+from gateway.aio.deadlines import Deadlines, running_deadlines
 from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 
 if TYPE_CHECKING:
@@ -32,22 +32,22 @@ class Connection:
     """One connection: feeds what arrives to the transaction under way.
 
     A socket without a transport of asyncio, whose layers cost more than a question needs.
-    heard_ms: ticks of the latest bytes.
+    received_ms: ticks of the latest bytes.
     """
 
     def __init__(self, sock: socket.socket, clock: LinkClock) -> None:
         """sock: connected, not blocking; it is this connection's from now on."""
         self.is_lost = False
-        self.heard_ms = 0
+        self.received_ms = 0
         self._socket, self._clock = sock, clock
-        self._ends: Limits = limits()
+        self._ends: Deadlines = running_deadlines()
         self._transaction: "TcpTransaction | None" = None
         self._waiter: asyncio.Future[int] | None = None
         self._timeout_s = 0.0           # of each question
         self._until_s = 0.0             # end of the wait, loop's time; 0 before a first answer
         self._unread = b""              # of an answer that came after its time-out
         self._began_ms = 0
-        self._ends.loop.add_reader(sock, self._hear)
+        self._ends.loop.add_reader(sock, self._receive)
 
     async def ask(self, transaction: "TcpTransaction", timeout_s: float) -> int:
         """Return the ticks at which the (first) reply began; the time-out is that of each.
@@ -83,7 +83,7 @@ class Connection:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(ConnectionResetError(why))
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         """Take what has come; no bytes and an error are the end."""
         try:
             data = self._socket.recv(RECEIVE_BYTES)
@@ -93,7 +93,7 @@ class Connection:
             self.close(str(error))
             return
         if data:
-            self.heard_ms = self._clock.ticks_ms()
+            self.received_ms = self._clock.ticks_ms()
             self._take(data)
         else:
             self.close("closed by the other side")
@@ -115,7 +115,7 @@ class Connection:
             self._keep(data)
             return
         if not self._until_s and not transaction.rest:
-            self._began_ms = self.heard_ms
+            self._began_ms = self.received_ms
         try:
             done = transaction.feed(data)
             if done is True:
@@ -209,7 +209,7 @@ class TcpLink:
 
     def __init__(self, bus: BusConfig, clock: LinkClock) -> None:
         self.name = bus.name
-        self.counts = Counts()
+        self.counts = LinkCounts()
         self._host, self._port = bus.host, bus.port
         self._clock = clock
         self._is_busy = False
@@ -282,7 +282,7 @@ class TcpLink:
         return connection
 
     async def _pace(self, connection: Connection, gap_ms: int) -> None:
-        silent_ms = self._clock.ticks_ms() - max(connection.heard_ms, self._quiet_ms)
+        silent_ms = self._clock.ticks_ms() - max(connection.received_ms, self._quiet_ms)
         if silent_ms < gap_ms:
             await self._clock.sleep((gap_ms - silent_ms) / 1000)
 
@@ -299,6 +299,6 @@ class TcpLink:
 
     def _shut(self) -> None:
         if self._connection is not None:
-            self._quiet_ms = max(self._quiet_ms, self._connection.heard_ms)
+            self._quiet_ms = max(self._quiet_ms, self._connection.received_ms)
             self._connection.close()
         self._connection, self._misses = None, 0

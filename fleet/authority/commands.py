@@ -20,8 +20,8 @@ from gateway.core.evidence.handover import STATEMENT_BYTES_MAX
 
 def init(arguments: argparse.Namespace) -> int:
     """Make the fleet's folder."""
-    place = setup.Place(arguments.host, arguments.port, arguments.bind)
-    files = setup.create(arguments.data, place, _moment(arguments), arguments.factors)
+    position = setup.BatchPosition(arguments.host, arguments.port, arguments.bind)
+    files = setup.create(arguments.data, position, _moment(arguments), arguments.factors)
     told = fingerprint(arguments.data)
     cli.show(arguments, {"files": [str(path) for path in files], "fleet_key": told}, [
         f"made {len(files)} files of a fleet in {arguments.data}; its receipt key is {told}",

@@ -138,11 +138,11 @@ class Sender:
             LOG.error("%s", error)
             return found
         self._renew_own(now)
-        for one in (one for devices in sites.values() for one in devices):
+        for one in (one for cabinets in sites.values() for one in cabinets):
             try:
-                found[one.device] = b"" if one.revoked else self._message(one.device, now)
+                found[one.cabinet] = b"" if one.revoked else self._message(one.cabinet, now)
             except (ConfigError, FormatError, OSError, ValueError) as error:
-                LOG.error("%s: %s", one.device, error)
+                LOG.error("%s: %s", one.cabinet, error)
         return found
 
     def _renew_own(self, now: datetime.datetime) -> None:
@@ -162,7 +162,7 @@ class Sender:
         return queue[0][1].read_bytes() if queue else b""
 
     def _settle(self, cabinet: str, now: datetime.datetime) -> None:
-        """Put away what was acknowledged; make anew what expired."""
+        """Put away what was acknowledged; make again what expired."""
         queue = waiting(self._data, cabinet)
         events = self._acknowledged(cabinet) if queue else {}
         for number, file in queue:

@@ -139,8 +139,8 @@ def _handovers(before: Entry, request: enrolment.Request,
     if not verified(old, message.signed, message.signature):
         raise ConfigError(f"the hand-over is not signed by the key enrolled as {request.cabinet} "
                           f"(id {before['kid_hex']}); only that one can hand over")
-    if content.device != request.cabinet or content.new_public != request.public:
-        raise ConfigError(f"the hand-over is for {content.device} and another key; next: sign one "
+    if content.cabinet != request.cabinet or content.new_public != request.public:
+        raise ConfigError(f"the hand-over is for {content.cabinet} and another key; next: sign one "
                           "for this request")
     return [*held, {"public_hex": old.hex(), "statement_hex": statement.hex()}]
 

@@ -89,7 +89,7 @@ def state(data: Path, public: bytes) -> Rotation:
 
 
 def _cabinets(data: Path) -> list[str]:
-    return [one.device for devices in Registry(data).sites().values() for one in devices
+    return [one.cabinet for cabinets in Registry(data).sites().values() for one in cabinets
             if not one.revoked]
 
 

@@ -51,7 +51,7 @@ port = {port}
 """
 
 
-class Place(NamedTuple):
+class BatchPosition(NamedTuple):
     """Where the broker is: host, port as cabinets reach it; bind: address it listens on."""
 
     host: str
@@ -59,15 +59,15 @@ class Place(NamedTuple):
     bind: str = "127.0.0.1"
 
 
-def create(data: Path, place: Place, now: datetime.datetime,
+def create(data: Path, position: BatchPosition, now: datetime.datetime,
            factors: str | None = None) -> list[Path]:
     """Make the fleet's folder and return the files made.
 
     factors: id of the factor set of reports.  Raises ConfigError if one of the files is there
     already: a key is never replaced.
     """
-    _check(place, factors)
-    files = dict(_files(place, now, factors))
+    _check(position, factors)
+    files = dict(_files(position, now, factors))
     there = [name for name in files if (data / name).exists()]
     if there:
         raise ConfigError(f"{data / there[0]} is there already and is not overwritten; next: "
@@ -79,17 +79,17 @@ def create(data: Path, place: Place, now: datetime.datetime,
     return [data / name for name in files]
 
 
-def _check(place: Place, factors: str | None) -> None:
-    for name, value in (("host", place.host), ("bind", place.bind)):
+def _check(position: BatchPosition, factors: str | None) -> None:
+    for name, value in (("host", position.host), ("bind", position.bind)):
         if not is_host(value):
             raise ConfigError(f"--{name} {value!r}: a host name or an IP address is allowed")
-    if not 1 <= place.port <= 65535:
-        raise ConfigError(f"--port {place.port}: 1..65535 is allowed, 8883 is usual")
+    if not 1 <= position.port <= 65535:
+        raise ConfigError(f"--port {position.port}: 1..65535 is allowed, 8883 is usual")
     if factors is not None and not FACTORS.fullmatch(factors):
         raise ConfigError(f"--factors {factors!r}: the id of a factor set is allowed")
 
 
-def _files(place: Place, now: datetime.datetime,
+def _files(position: BatchPosition, now: datetime.datetime,
            factors: str | None) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content): keys first, what refers to them after."""
     ca = certificates.authority("Wattproof fleet", now)
@@ -102,20 +102,21 @@ def _files(place: Place, now: datetime.datetime,
     for name in (CA, *CA_COPIES):
         yield name, authority
     yield "broker/broker.crt", certificates.pem(
-        certificates.server(ca, (*LOOPBACK, place.host), broker.public_key(), now))
+        certificates.server(ca, (*LOOPBACK, position.host), broker.public_key(), now))
     yield "keys/client.crt", certificates.pem(
         certificates.client(ca, certificates.FLEET, client.public_key(), now))
     yield "keys/receipt.pub", certificates.public_pem(receipt.public_key())
     yield REVOKED, certificates.revocations(ca, (), now).public_bytes(
         serialization.Encoding.PEM)
     yield "broker/acl", broker_files.mosquitto_acl().encode()
-    yield "broker/mosquitto.conf", broker_files.mosquitto_conf(place.bind, place.port).encode()
-    yield "broker/amqtt.yaml", broker_files.amqtt_yaml(place.bind, place.port).encode()
-    yield "fleet.toml", _toml(place, factors).encode()
+    yield "broker/mosquitto.conf", broker_files.mosquitto_conf(position.bind,
+                                                               position.port).encode()
+    yield "broker/amqtt.yaml", broker_files.amqtt_yaml(position.bind, position.port).encode()
+    yield "fleet.toml", _toml(position, factors).encode()
 
 
-def _toml(place: Place, factors: str | None) -> str:
-    inside = place.bind if place.bind not in ("0.0.0.0", "::") else LOOPBACK[1]
-    text = FLEET_TOML.format(inside=inside if inside in LOOPBACK else place.host,
-                             host=place.host, port=place.port)
+def _toml(position: BatchPosition, factors: str | None) -> str:
+    inside = position.bind if position.bind not in ("0.0.0.0", "::") else LOOPBACK[1]
+    text = FLEET_TOML.format(inside=inside if inside in LOOPBACK else position.host,
+                             host=position.host, port=position.port)
     return text + (f'\n[factors]\nid = "{factors}"\n' if factors else "")

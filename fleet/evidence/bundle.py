@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, cast
 
 from fleet.reporting.content import Report
-from fleet.transparency.proofs import Signer
+from fleet.transparency.proofs import ReceiptSigner
 from gateway.core.codec import cbor, cose
 
 FORMAT = "wattproof-evidence-1"
@@ -36,7 +36,7 @@ class Subject(NamedTuple):
     simulated: bool = False
 
 
-class Papers(NamedTuple):
+class BundleContents(NamedTuple):
     """What stands in the contents as it is; heads: by size, consistency: of each head but the
     last, set_aside: [journal, number of the batch, from ms, to ms, journal that counts,
     number of the decision]."""
@@ -52,7 +52,7 @@ class Papers(NamedTuple):
     decisions: list[bytes]
 
 
-class Proven(NamedTuple):
+class ProvenBatch(NamedTuple):
     """One batch with its proof; about: (device, journal, number, first_seq, last_seq)."""
 
     about: tuple[str, bytes, int, int, int]
@@ -60,10 +60,11 @@ class Proven(NamedTuple):
     receipt: bytes
 
 
-def write(subject: Subject, papers: Papers, batches: Iterable[Proven], signer: Signer) -> bytes:
+def write(subject: Subject, papers: BundleContents, batches: Iterable[ProvenBatch],
+          signer: ReceiptSigner) -> bytes:
     """Return the bundle; the batches may come in any order.
 
-    Of one number the whole batch stands before a coarsened one that ends with it.
+    Of one number the whole batch stands before a downsampled one that ends with it.
     """
     ordered = sorted(batches, key=lambda one: (*one.about[:3], -one.about[3]))
     parts = [part for one in ordered for part in (one.sealed, one.receipt)]

@@ -15,72 +15,72 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.errors import ReportError
 from fleet.evidence import bundle
-from fleet.formats.registry import Device, key_id
+from fleet.formats.registry import EnrolledCabinet, key_id
 from fleet.formats.values import SetAside
 from fleet.reporting import factor_choice, report
 from fleet.reporting.content import Report
 from fleet.store.evidence_reader import BatchRow, EvidenceReader
-from fleet.store.reader import Reader
+from fleet.store.reader import StoreReader
 from fleet.transparency import proofs
 from fleet.transparency.merkle import Head
-from fleet.transparency.merkle_log import Log
+from fleet.transparency.merkle_log import MerkleLog
 from gateway.core.errors import FormatError
 from gateway.core.evidence import receipt
 
 
-def signer_of(key: Ed25519PrivateKey) -> proofs.Signer:
+def signer_of(key: Ed25519PrivateKey) -> proofs.ReceiptSigner:
     """Return the Signer of the fleet's receipt key."""
-    return proofs.Signer(key_id(key.public_key().public_bytes_raw()), key.sign)
+    return proofs.ReceiptSigner(key_id(key.public_key().public_bytes_raw()), key.sign)
 
 
-def build(reader: Reader, question: report.Question, registry_file: Path,
+def build(reader: StoreReader, request: report.ReportRequest, registry_file: Path,
           key: Ed25519PrivateKey, kept: Sequence[bytes] = ()) -> bytes:
     """Return the bundle of a site's period; raises ReportError when there is nothing.
 
     kept: signed tree heads of this fleet that the reader keeps; the bundle proves that its log
     continues each of them.
     """
-    device = question.device.device
-    with reader.snapshot() as link:
-        content, rows = report.build(reader, question), EvidenceReader(link)
-        config = report.history_of(reader, question).last_hash
-        spans = rows.journals(device, question.from_ms, question.to_ms)
-        subject = bundle.Subject(question.device.site, device, question.from_ms, question.to_ms,
+    cabinet = request.cabinet.id
+    with reader.snapshot() as connection:
+        content, rows = report.build(reader, request), EvidenceReader(connection)
+        config = report.history_of(reader, request).last_hash
+        spans = rows.journals(cabinet, request.from_ms, request.to_ms)
+        subject = bundle.Subject(request.cabinet.site, cabinet, request.from_ms, request.to_ms,
                                  config, key.public_key().public_bytes_raw(),
-                                 {span[0].hex(): _key(question.device, span[0]) for span in spans})
+                                 {span[0].hex(): _key(request.cabinet, span[0]) for span in spans})
         signer = signer_of(key)
         batches: list[BatchRow] = []
         for span in spans:
-            batches += rows.batches(device, span)
+            batches += rows.batches(cabinet, span)
         subject = subject._replace(simulated=any(row.simulated for row in batches))
-        heads = sorted({rows.log.head(), *rows.log.daily(question.from_ms),
+        heads = sorted({rows.log.head(), *rows.log.daily(request.from_ms),
                         *(_own_head(rows.log, key, one) for one in kept)})
         prover = proofs.Prover(heads[-1], signer)
-        papers = bundle.Papers(
-            registry_file.read_bytes(), _json(content), _factors(reader, question, content),
-            _descriptors(rows, device, {config, *(row.config for row in batches)}),
+        papers = bundle.BundleContents(
+            registry_file.read_bytes(), _json(content), _factors(reader, request, content),
+            _descriptors(rows, cabinet, {config, *(row.config for row in batches)}),
             [proofs.sign_head(head, signer) for head in heads],
             [prover.consistency(head.size, rows.log.node) for head in heads[:-1]],
-            [_receipt(rows, device, journal, signer) for journal, _, _ in spans],
-            _set_aside(reader, device, spans, batches),
-            [signed for signed, _ in reader.rivals.decisions(device)])
-        proven = [bundle.Proven(
-            (device, row.journal, row.number, row.first_seq, row.last_seq), row.sealed,
+            [_receipt(rows, cabinet, journal, signer) for journal, _, _ in spans],
+            _set_aside(reader, cabinet, spans, batches),
+            [signed for signed, _ in reader.rivals.decisions(cabinet)])
+        proven = [bundle.ProvenBatch(
+            (cabinet, row.journal, row.number, row.first_seq, row.last_seq), row.sealed,
             prover.inclusion(row.leaf, rows.log.node)) for row in batches]
     return bundle.write(subject, papers, proven, signer)
 
 
-def _set_aside(reader: Reader, device: str, spans: Sequence[tuple[bytes, int, int]],
+def _set_aside(reader: StoreReader, cabinet: str, spans: Sequence[tuple[bytes, int, int]],
                batches: Sequence[BatchRow]) -> list[list[object]]:
     """Return what of the batches does not count, in their order."""
     found: dict[int, list[SetAside]] = {}
     for span in spans:
-        found |= reader.rivals.of_batches(device, span)
+        found |= reader.rivals.of_batches(cabinet, span)
     return [[row.journal, row.number, one.from_ms, one.to_ms, one.by, one.decision]
             for row in batches for one in found.get(row.leaf, ())]
 
 
-def _own_head(log: Log, key: Ed25519PrivateKey, signed: bytes) -> Head:
+def _own_head(log: MerkleLog, key: Ed25519PrivateKey, signed: bytes) -> Head:
     """Return the log's head of the size that a kept head names; raises ReportError for one that
     is not of this log: no proof can be made then."""
     public = key.public_key()
@@ -105,16 +105,16 @@ def _own_head(log: Log, key: Ed25519PrivateKey, signed: bytes) -> Head:
     return found
 
 
-def _key(device: Device, journal: bytes) -> bytes:
+def _key(cabinet: EnrolledCabinet, journal: bytes) -> bytes:
     """Return the public key that signs a journal: the present one, or one that handed over."""
-    found: bytes = next((old.public for old in device.previous if old.journal == journal),
-                        device.public)
+    found: bytes = next((old.public for old in cabinet.previous if old.journal == journal),
+                        cabinet.public)
     return found
 
 
-def _descriptors(rows: EvidenceReader, device: str, hashes: set[bytes]) -> list[bytes]:
+def _descriptors(rows: EvidenceReader, cabinet: str, hashes: set[bytes]) -> list[bytes]:
     """Return the descriptors with these hashes that have arrived, in order of their hashes."""
-    found = [rows.descriptor(device, digest) for digest in sorted(hashes)]
+    found = [rows.descriptor(cabinet, digest) for digest in sorted(hashes)]
     return [descriptor for descriptor in found if descriptor]
 
 
@@ -123,11 +123,11 @@ def _json(content: Report) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-def _factors(reader: Reader, question: report.Question, content: Report) -> bytes:
+def _factors(reader: StoreReader, request: report.ReportRequest, content: Report) -> bytes:
     """Return the factor set's content in the one form that its hash is taken over."""
     said = content["factors"]
-    whole = report.history_of(reader, question).whole()
-    path = factor_choice.choose(reader.data, question.factors, whole).path
+    whole = report.history_of(reader, request).whole()
+    path = factor_choice.choose(reader.data, request.factors, whole).path
     found = tomllib.loads(path.read_text(encoding="utf-8"))
     data = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     if hashlib.sha256(data).hexdigest() != said["sha256"]:
@@ -136,10 +136,10 @@ def _factors(reader: Reader, question: report.Question, content: Report) -> byte
 
 
 def _receipt(rows: EvidenceReader, cabinet: str, journal: bytes,
-             signer: proofs.Signer) -> bytes:
+             signer: proofs.ReceiptSigner) -> bytes:
     """Return the receipt of a journal as it stands, issued when the newest leaf arrived."""
     held = rows.chain(cabinet, journal)
-    content = receipt.Receipt(cabinet, journal, rows.epoch(), held.low_water, held.link,
+    content = receipt.Receipt(cabinet, journal, rows.epoch(), held.low_water, held.chain_hash,
                               rows.log.head().at_ms)
     sealed: bytes = receipt.seal(content, signer.kid, signer.sign)
     return sealed

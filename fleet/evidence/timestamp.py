@@ -9,10 +9,10 @@ import hashlib
 from fleet.errors import ReportError
 from fleet.transparency import proofs
 from fleet.transparency.merkle import Head
-from fleet.transparency.merkle_log import Log
+from fleet.transparency.merkle_log import MerkleLog
 
 
-def head_of(log: Log, day_ms: int | None) -> Head:
+def head_of(log: MerkleLog, day_ms: int | None) -> Head:
     """Return the head at the end of a UTC day, or of now; raises ReportError for no leaves."""
     head = log.head() if day_ms is None else log.day(day_ms)
     if head.size == 0:

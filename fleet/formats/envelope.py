@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from fleet.formats import cbor_crosscheck, event_bodies
-from fleet.formats.registry import Device, key_for, verified
-from fleet.formats.values import Opened, Record
+from fleet.formats.registry import EnrolledCabinet, key_for, verified
+from fleet.formats.values import OpenedBatch, Record
 from gateway.core.codec.cose import Sign1
 from gateway.core.errors import BadSchema, BadSignature, FormatError, UnknownDevice
 from gateway.core.evidence import batch as batches
@@ -19,19 +19,19 @@ from gateway.core.evidence import downsampled
 INFLATED_BYTES_MAX = 16 << 20       # a batch of 15 minutes has some 100 KiB
 NAME_CHARS = 80                     # of a stranger's name that is repeated in messages
 
-Find = Callable[[str], Device | None]
+FindCabinet = Callable[[str], EnrolledCabinet | None]
 
 
 class Envelope(NamedTuple):
     """A sealed batch of which only the form was checked.
 
-    message: the COSE_Sign1.  batch: a whole or a coarsened one, its body not opened.  link: the
-    chain value after it, 32 bytes.
+    message: the COSE_Sign1.  batch: a whole or a downsampled one, its body not opened.  chain_hash:
+    the chain value after it, 32 bytes.
     """
 
     message: Sign1
-    batch: batches.Batch | downsampled.Coarse
-    link: bytes
+    batch: batches.Batch | downsampled.DownsampledBatch
+    chain_hash: bytes
 
 
 def inflate(data: bytes, limit: int = INFLATED_BYTES_MAX) -> bytes:
@@ -56,72 +56,73 @@ def read(sealed: bytes) -> Envelope:
         raise BadSchema(f"not a sealed batch: {error}") from error
 
 
-def open_batch(sealed: bytes, find: Find, sender: str) -> Opened:
+def open_batch(sealed: bytes, find: FindCabinet, sender: str) -> OpenedBatch:
     """Return the checked content of a sealed batch, before any comparison with the store.
 
-    find: device name -> enrolled Device or None.  sender: the device whose topic it came on.
+    find: device name -> EnrolledCabinet or None.  sender: the device whose topic it came on.
     Raises BadSchema, UnknownDevice or BadSignature; the message names device and batch.
     """
     envelope, opened = _signed(sealed, find, sender)
     batch = envelope.batch
     cbor_crosscheck.check(envelope.message.payload, _as_read(batch))
-    return _with_body(opened, batch, f"{batch.device}, batch {batch.number}")
+    return _with_body(opened, batch, f"{batch.cabinet}, batch {batch.number}")
 
 
-def open_signed(sealed: bytes, find: Find, sender: str) -> Opened:
+def open_signed(sealed: bytes, find: FindCabinet, sender: str) -> OpenedBatch:
     """Return a batch of which only envelope and signature were checked: no schema, no
     records.  Raises as open_batch does."""
     return _signed(sealed, find, sender)[1]
 
 
-def reopen(sealed: bytes) -> Opened:
+def reopen(sealed: bytes) -> OpenedBatch:
     """Return a stored batch again, of which nothing is checked but its form; raises BadSchema."""
-    _, batch, link = read(sealed)
-    return _with_body(Opened((), sealed, batch, link), batch, f"batch {batch.number}")
+    _, batch, chain_hash = read(sealed)
+    return _with_body(OpenedBatch((), sealed, batch, chain_hash), batch, f"batch {batch.number}")
 
 
-def _signed(sealed: bytes, find: Find, sender: str) -> tuple[Envelope, Opened]:
+def _signed(sealed: bytes, find: FindCabinet, sender: str) -> tuple[Envelope, OpenedBatch]:
     envelope = read(sealed)
-    message, batch, link = envelope
-    name = f"{_shown(batch.device)}, batch {batch.number}"
-    device = find(batch.device)
-    if device is None:
+    message, batch, chain_hash = envelope
+    name = f"{_shown(batch.cabinet)}, batch {batch.number}"
+    cabinet = find(batch.cabinet)
+    if cabinet is None:
         raise UnknownDevice(f"{name}: not enrolled; next: python -m fleet enrol")
-    check_not_revoked(device, name)
-    if batch.device != sender:
+    check_not_revoked(cabinet, name)
+    if batch.cabinet != sender:
         raise UnknownDevice(f"{name}: came on the topic of {_shown(sender)}")
-    public = key_for(device, message.kid, batch.journal_id)
+    public = key_for(cabinet, message.kid, batch.journal_id)
     if public is None:
         raise BadSignature(f"{name}: signed by key {message.kid.hex()}, enrolled for this journal "
-                           f"is {_expected(device, batch.journal_id)}")
+                           f"is {_expected(cabinet, batch.journal_id)}")
     if not verified(public, message.signed, message.signature):
         raise BadSignature(f"{name}: the signature does not fit the content")
-    return envelope, Opened(device.previous, sealed, batch, link)
+    return envelope, OpenedBatch(cabinet.previous, sealed, batch, chain_hash)
 
 
-def check_not_revoked(device: Device | None, name: str) -> None:
+def check_not_revoked(cabinet: EnrolledCabinet | None, name: str) -> None:
     """Raise UnknownDevice for a revoked cabinet; name: what of it is refused."""
-    if device is not None and device.revoked:
-        raise UnknownDevice(f"{name}: this cabinet was revoked at {device.revoked}")
+    if cabinet is not None and cabinet.revoked:
+        raise UnknownDevice(f"{name}: this cabinet was revoked at {cabinet.revoked}")
 
 
-def _expected(device: Device, journal: bytes) -> str:
-    closed = [entry.kid for entry in device.previous if entry.journal == journal]
-    return (closed or [device.kid])[0].hex()
+def _expected(cabinet: EnrolledCabinet, journal: bytes) -> str:
+    closed = [entry.kid for entry in cabinet.previous if entry.journal == journal]
+    return (closed or [cabinet.kid])[0].hex()
 
 
-def _as_read(batch: batches.Batch | downsampled.Coarse) -> list[object]:
+def _as_read(batch: batches.Batch | downsampled.DownsampledBatch) -> list[object]:
     """Return the payload's parts as our decoder read them."""
-    if isinstance(batch, downsampled.Coarse):
-        return [downsampled.VERSION, batch.device, batch.journal_id,
+    if isinstance(batch, downsampled.DownsampledBatch):
+        return [downsampled.VERSION, batch.cabinet, batch.journal_id,
                 [list(one) for one in batch.replaced], batch.boot, batch.rule, batch.prev,
                 batch.config_hash, list(batch.clock), batch.codec, batch.body]
     return [batches.VERSION, *batch[:8], list(batch.clock), batch.codec, batch.body]
 
 
-def _with_body(opened: Opened, batch: batches.Batch | downsampled.Coarse, name: str) -> Opened:
+def _with_body(opened: OpenedBatch, batch: batches.Batch | downsampled.DownsampledBatch,
+               name: str) -> OpenedBatch:
     try:
-        if isinstance(batch, downsampled.Coarse):
+        if isinstance(batch, downsampled.DownsampledBatch):
             content = downsampled.open_body(batch, inflate)
             _check_events(content.records, name)
             return opened._replace(schema=content.schema, records=tuple(content.records),

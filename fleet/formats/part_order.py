@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 Item = TypeVar("Item")
 
 
-class Place(NamedTuple):
+class BatchPosition(NamedTuple):
     """What orders an item: boot (journal, number), then ticks (ms, and what breaks a tie);
     first_ms, last_ms: UTC."""
 
@@ -22,11 +22,11 @@ class Place(NamedTuple):
     last_ms: int
 
 
-def in_order(items: Iterable[Item], place: Callable[[Item], Place]) -> list[Item]:
+def in_order(items: Iterable[Item], position: Callable[[Item], BatchPosition]) -> list[Item]:
     """Return items in the order in which they were read."""
-    boots: dict[tuple[bytes, int], list[tuple[Place, Item]]] = defaultdict(list)
+    boots: dict[tuple[bytes, int], list[tuple[BatchPosition, Item]]] = defaultdict(list)
     for item in items:
-        own = place(item)
+        own = position(item)
         boots[own.boot].append((own, item))
     for held in boots.values():
         held.sort(key=lambda one: one[0].ticks)
@@ -42,8 +42,8 @@ def in_order(items: Iterable[Item], place: Callable[[Item], Place]) -> list[Item
     return [item for piece in pieces for _, item in piece]
 
 
-def _pieces(held: list[tuple[Place, Item]],
-            times: dict[bytes, list[int]]) -> list[list[tuple[Place, Item]]]:
+def _pieces(held: list[tuple[BatchPosition, Item]],
+            times: dict[bytes, list[int]]) -> list[list[tuple[BatchPosition, Item]]]:
     """Return a boot's items, divided where another journal has any in between."""
     found = [held[:1]]
     for before, after in zip(held, held[1:], strict=False):

@@ -28,14 +28,14 @@ class Previous(NamedTuple):
     statement: bytes
 
 
-class Device(NamedTuple):
+class EnrolledCabinet(NamedTuple):
     """An enrolled gateway.
 
     kid: 8 bytes.  public: 32 raw Ed25519 bytes, of the key that signs now.  previous: the keys
     of boards that were replaced.  revoked: since when (RFC 3339), nothing more is taken from it.
     """
 
-    device: str
+    id: str
     site: str
     name: str
     timezone: str
@@ -45,9 +45,9 @@ class Device(NamedTuple):
     revoked: str = ""
 
 
-def registry_file(data: Path, device: Device) -> Path:
+def registry_file(data: Path, cabinet: EnrolledCabinet) -> Path:
     """Return the file that holds a gateway's entry."""
-    return data / "registry" / f"{device.device}.json"
+    return data / "registry" / f"{cabinet.id}.json"
 
 
 def key_id(public: bytes) -> bytes:
@@ -55,15 +55,15 @@ def key_id(public: bytes) -> bytes:
     return hashlib.sha256(public).digest()[:KID_BYTES]
 
 
-def key_for(device: Device, kid: bytes, journal: bytes) -> bytes | None:
+def key_for(cabinet: EnrolledCabinet, kid: bytes, journal: bytes) -> bytes | None:
     """Return the public key with this id if it may sign in this journal, else None.
 
     A journal that was handed over stays with the old key, all others are the present key's.
     """
-    closed = [entry for entry in device.previous if entry.journal == journal]
+    closed = [entry for entry in cabinet.previous if entry.journal == journal]
     if closed:
         return next((entry.public for entry in closed if entry.kid == kid), None)
-    return device.public if kid == device.kid else None
+    return cabinet.public if kid == cabinet.kid else None
 
 
 def verified(public: bytes, signed: bytes, signature: bytes) -> bool:
@@ -80,7 +80,7 @@ class Registry:
 
     def __init__(self, data: Path) -> None:
         self._folder = data / "registry"
-        self._devices: dict[str, Device] = {}
+        self._cabinets: dict[str, EnrolledCabinet] = {}
         self._stamp: list[tuple[str, int]] | None = None
         self._times: set[tuple[str, int]] = set()
         self.refresh()
@@ -90,58 +90,58 @@ class Registry:
         files = sorted(self._folder.glob("*.json"))[:FILES_MAX]
         stamp = [(file.name, file.stat().st_mtime_ns) for file in files]
         if stamp != self._stamp:
-            entries = [_device(file) for file in files]
-            self._devices = {entry.device: entry for entry in entries}
+            entries = [_cabinet(file) for file in files]
+            self._cabinets = {entry.id: entry for entry in entries}
             self._stamp, self._times = stamp, set(stamp)
 
-    def find(self, device: str) -> Device | None:
+    def find(self, cabinet: str) -> EnrolledCabinet | None:
         """Return an enrolled gateway; a new one is found without a restart.
 
-        An entry that became unreadable since is nobody's until it is mended; the others stay.
+        An entry that became unreadable since is nobody's until it is fixed; the others stay.
         """
-        held = self._devices.get(device)
+        held = self._cabinets.get(cabinet)
         if held is None or self._changed(held):
             try:
                 self.refresh()
             except ConfigError as error:
                 log.error("%s", error)
                 return None
-        return self._devices.get(device)
+        return self._cabinets.get(cabinet)
 
-    def refuses(self, device: str) -> bool:
+    def refuses(self, cabinet: str) -> bool:
         """Return whether a cabinet is revoked."""
-        found = self.find(device)
+        found = self.find(cabinet)
         return found is not None and bool(found.revoked)
 
-    def _changed(self, held: Device) -> bool:
+    def _changed(self, held: EnrolledCabinet) -> bool:
         """Whether an entry's file was replaced or withdrawn since it was read."""
-        name = f"{held.device}.json"
+        name = f"{held.id}.json"
         try:
             return (name, (self._folder / name).stat().st_mtime_ns) not in self._times
         except OSError:
             return True
 
-    def sites(self) -> dict[str, list[Device]]:
+    def sites(self) -> dict[str, list[EnrolledCabinet]]:
         """Return the gateways of each site, both in order of name."""
         self.refresh()
-        sites: dict[str, list[Device]] = {}
-        for entry in sorted(self._devices.values()):
+        sites: dict[str, list[EnrolledCabinet]] = {}
+        for entry in sorted(self._cabinets.values()):
             sites.setdefault(entry.site, []).append(entry)
         return dict(sorted(sites.items()))
 
 
-def _device(file: Path) -> Device:
+def _cabinet(file: Path) -> EnrolledCabinet:
     try:
         entry = json.loads(file.read_text(encoding="utf-8"))
-        device = Device(entry["device"], entry["site"], entry.get("name", entry["site"]),
-                        entry.get("timezone", "UTC"), bytes.fromhex(entry["kid_hex"]),
-                        bytes.fromhex(entry["evidence_key_hex"]), _previous(entry),
-                        str(entry.get("revoked", "")))
-        Ed25519PublicKey.from_public_bytes(device.public)
+        cabinet = EnrolledCabinet(entry["device"], entry["site"], entry.get("name", entry["site"]),
+                                  entry.get("timezone", "UTC"), bytes.fromhex(entry["kid_hex"]),
+                                  bytes.fromhex(entry["evidence_key_hex"]), _previous(entry),
+                                  str(entry.get("revoked", "")))
+        Ed25519PublicKey.from_public_bytes(cabinet.public)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{file}: not a registry entry ({error!r}); enrol the site again: "
                           "python -m fleet enrol") from error
-    return device
+    return cabinet
 
 
 def _previous(entry: Entry) -> tuple[Previous, ...]:
@@ -159,7 +159,7 @@ def _previous(entry: Entry) -> tuple[Previous, ...]:
             raise ValueError(str(error)) from error
         if (not verified(public, message.signed, message.signature)
                 or content.new_public != publics[number + 1]
-                or content.device != entry["device"]):
+                or content.cabinet != entry["device"]):
             raise ValueError(f"hand-over {number + 1} does not hold")
         found.append(Previous(key_id(public), public, content.old_journal, statement))
     return tuple(found)

@@ -53,7 +53,7 @@ def parse(data: bytes) -> Descriptor:
     return dict(found)
 
 
-def held(data: bytes) -> Descriptor:
+def read_stored(data: bytes) -> Descriptor:
     """Return the descriptor of bytes that parse() took before they were stored: read again for
     each batch, so by the quicker of our two readers.  Raises BadSchema."""
     return dict(cbor_crosscheck.read(data))
@@ -61,13 +61,13 @@ def held(data: bytes) -> Descriptor:
 
 def _check_device(entry: Entry) -> None:
     _need(_is_text(entry.get("name")), "every device is a map with a name")
-    place = f"device {entry['name']!r}: "
+    path = f"device {entry['name']!r}: "
     for key in ("kind", "role"):
-        _need(entry.get(key) is None or _is_text(entry[key]), f"{place}{key} must be a text")
+        _need(entry.get(key) is None or _is_text(entry[key]), f"{path}{key} must be a text")
     _need(entry.get("rated_w") is None or _is_whole(entry["rated_w"], 0, 10**9),
-          f"{place}rated_w must be a whole number from 0")
+          f"{path}rated_w must be a whole number from 0")
     if entry.get("ct_ratio") is not None:
-        _check_numbers(entry, place, (("ct_ratio", "1e-6", "1e6"),))
+        _check_numbers(entry, path, (("ct_ratio", "1e-6", "1e6"),))
 
 
 def _check_battery(battery: object) -> None:
@@ -80,15 +80,15 @@ def _check_battery(battery: object) -> None:
             ("eta_discharge", "0.001", "1"), ("standby_w", "0", "1e9")))
 
 
-def _check_numbers(entry: Entry, place: str,
+def _check_numbers(entry: Entry, path: str,
                    limits: tuple[tuple[str, str, str], ...]) -> None:
     for key, low, high in limits:
         value = entry.get(key)
         plain = isinstance(value, int) and not isinstance(value, bool)
         _need(plain or (isinstance(value, str) and NUMBER.fullmatch(value) is not None),
-              f"{place} {key} must be a whole number or a decimal text")
+              f"{path} {key} must be a whole number or a decimal text")
         _need(Decimal(low) <= Decimal(str(value)) <= Decimal(high),
-              f"{place} {key} must be from {low} to {high}")
+              f"{path} {key} must be from {low} to {high}")
 
 
 def _maps(value: object, name: str) -> list[Entry]:

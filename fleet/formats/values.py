@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from fleet.formats.registry import Previous
 from gateway.core.evidence.batch import Batch
-from gateway.core.evidence.downsampled import Cell, Coarse
-from gateway.core.interval import Part
+from gateway.core.evidence.downsampled import Cell, DownsampledBatch
+from gateway.core.interval import QuarterPart
 from gateway.core.reading import ClockState, Stream
 from gateway.core.record import EventRecord, ScanRecord
 
@@ -19,10 +19,10 @@ Record = ScanRecord | EventRecord
 class BatchPosition(NamedTuple):
     """The position of one batch in a journal, with the names that batch.Batch has for it.
 
-    A coarsened batch takes one position for each batch that it stands for.
+    A downsampled batch takes one position for each batch that it stands for.
     """
 
-    device: str
+    cabinet: str
     journal_id: bytes
     number: int
     boot: int
@@ -36,28 +36,28 @@ class BatchPosition(NamedTuple):
 class RecordRange(NamedTuple):
     """Records of a journal, first to last."""
 
-    device: str
+    cabinet: str
     journal_id: bytes
     first_seq: int
     last_seq: int
 
 
-# Alike in device, journal_id, number, boot, first_seq, last_seq, prev, config_hash and clock.
-AnyBatch = Batch | Coarse | BatchPosition
+# Alike in cabinet, journal_id, number, boot, first_seq, last_seq, prev, config_hash and clock.
+AnyBatch = Batch | DownsampledBatch | BatchPosition
 
 
-class Opened(NamedTuple):
+class OpenedBatch(NamedTuple):
     """A sealed batch as far as it was opened and checked.
 
-    previous: the cabinet's keys that handed over.  sealed: bytes as they came.  link: the chain
-    value of the batch, 32 bytes.  records: first_seq .. last_seq without a hole; of a coarsened
-    batch those that were kept, and its cells (None for a whole batch).
+    previous: the cabinet's keys that handed over.  sealed: bytes as they came.  chain_hash: the
+    chain value of the batch, 32 bytes.  records: first_seq .. last_seq without a hole; of a
+    downsampled batch those that were kept, and its cells (None for a whole batch).
     """
 
     previous: tuple[Previous, ...]
     sealed: bytes
     batch: AnyBatch
-    link: bytes
+    chain_hash: bytes
     schema: tuple[Stream, ...] = ()
     records: tuple[Record, ...] = ()
     cells: tuple[Cell, ...] | None = None
@@ -81,20 +81,20 @@ class CounterPart(NamedTuple):
 
     config: bytes
     clock: BatchClock
-    part: Part
+    part: QuarterPart
 
 
 class Neighbour(NamedTuple):
-    """A stored batch as far as the chain is concerned; prev, link: 32 bytes."""
+    """A stored batch as far as the chain is concerned; prev, chain_hash: 32 bytes."""
 
     number: int
     first_seq: int
     last_seq: int
     prev: bytes
-    link: bytes
+    chain_hash: bytes
 
 
-class Held(NamedTuple):
+class StoredAround(NamedTuple):
     """What the store holds around a batch.
 
     same, before, after: under its number and the numbers beside it.  overlap: a batch of
@@ -108,13 +108,13 @@ class Held(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """How far a journal is stored without a hole; link: chain value of the batch that ends
+    """How far a journal is stored without a hole; chain_hash: chain value of the batch that ends
     at low_water."""
 
-    device: str
+    cabinet: str
     journal: bytes
     low_water: int
-    link: bytes
+    chain_hash: bytes
 
 
 class GaugeQuarter(NamedTuple):
@@ -129,7 +129,7 @@ class GaugeQuarter(NamedTuple):
 
 
 class ScanCount(NamedTuple):
-    """The scans of a device in a quarter hour, and those of them without any value."""
+    """The scans of a cabinet in a quarter hour, and those of them without any value."""
 
     scans: int
     absent: int
@@ -151,7 +151,7 @@ class Reduction(NamedTuple):
     point are indexes into the schema.
     """
 
-    counters: dict[tuple[int, int], list[Part]]
+    counters: dict[tuple[int, int], list[QuarterPart]]
     gauges: dict[tuple[int, int], dict[int, GaugeQuarter]]
     scans: dict[tuple[int, int], ScanCount]
     events: list[ReducedEvent]

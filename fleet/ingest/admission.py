@@ -7,54 +7,54 @@ never be true twice is refused: another content under a number or sequence that 
 link that does not fit its neighbour.  Nothing refused is booked.
 """
 
-from fleet.formats.values import Held, Opened
+from fleet.formats.values import OpenedBatch, StoredAround
 from gateway.core.errors import BrokenChain, Replayed
 from gateway.core.evidence import chain
 
 ADMIT, DUPLICATE = "admit", "duplicate"
 
 
-def judge(opened: Opened, held: Held) -> str:
+def judge(opened: OpenedBatch, held: StoredAround) -> str:
     """Return ADMIT or DUPLICATE for an opened batch given what is held around it.
 
     Raises Replayed for a fork (same place, other content), BrokenChain for a wrong link.
     """
     batch = opened.batch
-    name = f"{batch.device}, batch {batch.number}"
+    name = f"{batch.cabinet}, batch {batch.number}"
     if held.same is not None:
-        if held.same.link == opened.link:
+        if held.same.chain_hash == opened.chain_hash:
             return DUPLICATE
         raise Replayed(f"{name}: another content is held under this number; a clone or a "
                        "restored board signs with this key")
     if held.overlap is not None:
         raise Replayed(f"{name}: records {batch.first_seq}..{batch.last_seq} are held "
                        f"already in batch {held.overlap.number}")
-    _check_links(opened, held, name)
+    _check_chain_hashes(opened, held, name)
     return ADMIT
 
 
-def _check_links(opened: Opened, held: Held, name: str) -> None:
+def _check_chain_hashes(opened: OpenedBatch, held: StoredAround, name: str) -> None:
     batch, before, after = opened.batch, held.before, held.after
     if 1 in (batch.first_seq, batch.number) and batch.prev != chain.start(
-            batch.device, batch.journal_id):
+            batch.cabinet, batch.journal_id):
         raise BrokenChain(f"{name}: begins a journal but does not name the journal's start")
     if before is not None:
-        if before.link != batch.prev:
+        if before.chain_hash != batch.prev:
             raise BrokenChain(f"{name}: names another predecessor than batch {before.number}")
         if before.last_seq >= batch.first_seq:
             raise BrokenChain(f"{name}: begins at {batch.first_seq}, batch {before.number} "
                               f"ends at {before.last_seq}")
     if after is not None:
-        if after.prev != opened.link:
+        if after.prev != opened.chain_hash:
             raise BrokenChain(f"{name}: is not the predecessor that batch {after.number} names")
         if batch.last_seq >= after.first_seq:
             raise BrokenChain(f"{name}: ends at {batch.last_seq}, batch {after.number} "
                               f"begins at {after.first_seq}")
 
 
-def holes(opened: Opened, held: Held) -> list[tuple[int, int]]:
+def holes(opened: OpenedBatch, held: StoredAround) -> list[tuple[int, int]]:
     """Return the (first, last) records that a batch and its neighbours in the chain leave
-    out: the device has signed that it never sealed them."""
+    out: the cabinet has signed that it never sealed them."""
     batch, found = opened.batch, []
     ends = held.before.last_seq if held.before else 0 if batch.number == 1 else None
     if ends is not None and ends + 1 < batch.first_seq:

@@ -7,15 +7,15 @@ import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gateway.core.live_dictionary import FORMAT, MESSAGE_BYTES_MAX, WORDS
+from gateway.core.live_dictionary import DICTIONARY, FORMAT, MESSAGE_BYTES_MAX
 
-DEVICES_MAX = 100_000
+CABINETS_MAX = 100_000
 ROWS_MAX = 256              # nodes or devices of one cabinet
 
 LiveFigures = dict[str, object]     # a live message, decoded (docs/formats.md); nothing is believed
 
 
-class Live(NamedTuple):
+class LiveMessage(NamedTuple):
     """A live message; arrived_s: fleet's monotonic seconds, arrived_ms: fleet's UTC."""
 
     figures: LiveFigures
@@ -24,7 +24,7 @@ class Live(NamedTuple):
 
 
 def parse(payload: bytes, sender: str) -> LiveFigures | None:
-    """Return a live message of a device, or None if it is not a usable one."""
+    """Return a live message of a cabinet, or None if it is not a usable one."""
     try:
         figures = json.loads(unpack(payload))
     except (ValueError, RecursionError, zlib.error):
@@ -38,7 +38,7 @@ def unpack(payload: bytes) -> bytes:
     """Return the JSON of a live message.  Raises ValueError or zlib.error if there is none."""
     if payload[:1] != FORMAT or len(payload) > MESSAGE_BYTES_MAX:
         raise ValueError("not a live message")
-    machine = zlib.decompressobj(-15, WORDS)
+    machine = zlib.decompressobj(-15, DICTIONARY)
     text = machine.decompress(payload[1:], MESSAGE_BYTES_MAX)
     if not machine.eof or machine.unused_data:
         raise ValueError("torn, followed by other bytes, or too long")
@@ -59,28 +59,28 @@ def rows(figures: LiveFigures | None, name: str) -> list[LiveFigures]:
 
 
 class LiveTable:
-    """One Live per gateway, and a way to wait for the next change."""
+    """One LiveMessage per gateway, and a way to wait for the next change."""
 
     def __init__(self, refuses: Callable[[str], bool] = lambda _cabinet: False) -> None:
         """refuses: whether nothing is taken from a cabinet any more (it is revoked)."""
         self._refuses = refuses
-        self._rows: dict[str, Live] = {}
+        self._rows: dict[str, LiveMessage] = {}
         self._changed = asyncio.Event()
         self.refused = 0
 
-    def take(self, sender: str, payload: bytes, arrived_s: float, arrived_ms: int) -> bool:
+    def update(self, sender: str, payload: bytes, arrived_s: float, arrived_ms: int) -> bool:
         """Keep a gateway's message if it is one; return whether it was."""
         figures = None if self._refuses(sender) else parse(payload, sender)
-        if figures is None or (sender not in self._rows and len(self._rows) >= DEVICES_MAX):
+        if figures is None or (sender not in self._rows and len(self._rows) >= CABINETS_MAX):
             self.refused += 1
             return False
-        self._rows[sender] = Live(figures, arrived_s, arrived_ms)
+        self._rows[sender] = LiveMessage(figures, arrived_s, arrived_ms)
         self.notify()
         return True
 
-    def get(self, device: str) -> Live | None:
+    def get(self, cabinet: str) -> LiveMessage | None:
         """Return a gateway's latest message, or None before the first."""
-        return self._rows.get(device)
+        return self._rows.get(cabinet)
 
     def notify(self) -> None:
         """Wake everyone who waits: figures or evidence changed."""

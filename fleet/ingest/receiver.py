@@ -1,9 +1,9 @@
-"""The receiving door: MQTT over mutual TLS, batches to the desk, receipts back.
+"""The receiving door: MQTT over mutual TLS, batches to ingest, receipts back.
 
-PUBACK proves nothing: a receipt is published only after the desk has committed.  One task
-hears, another admits what has come meanwhile, so that the line never waits for the disk.  Every
-connection gets a new Client, since an old one re-sends what failed, out of order.  A broken
-connection is normal: wait a little, with jitter, and come back.
+PUBACK proves nothing: a receipt is published only after ingest has committed.  One task receives,
+another admits what has come meanwhile, so that the line never waits for the disk.  Every connection
+gets a new Client, since an old one re-sends what failed, out of order.  A broken connection is
+normal: wait a little, with jitter, and come back.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from fleet import clock
 from fleet.authority.downlink import LOOK_S, Sender
-from fleet.ingest.ingest import Desk, Message
+from fleet.ingest.ingest import Ingest, SentBatch
 from fleet.ingest.live_table import LiveTable
 from fleet.settings import Settings
-from gateway.aio.task_group import heed_stop, together
+from gateway.aio.task_group import raise_if_cancelled, run_until_first_failure
 
 UP, LIVE = "wp/1/+/up", "wp/1/+/live"
 # The broker is the fleet's own: one client knocking every few seconds does it no harm.
@@ -72,12 +72,12 @@ def _code(granted: int | ReasonCode) -> int:
 
 
 class Receiver:
-    """Keeps a connection to the broker and feeds the desk with what waits."""
+    """Keeps a connection to the broker and feeds ingest with what waits."""
 
-    def __init__(self, settings: Settings, desk: Desk, live: LiveTable,
+    def __init__(self, settings: Settings, ingest: Ingest, live: LiveTable,
                  downlink: Sender | None = None) -> None:
         """downlink: says which message each cabinet is to have; None: nothing is sent."""
-        self._settings, self._desk, self._live = settings, desk, live
+        self._settings, self._ingest, self._live = settings, ingest, live
         self._downlink, self.look_s = downlink, LOOK_S
         # One thread owns the store's connection: the page stays alive while it commits.
         self._thread = ThreadPoolExecutor(1, "admission")
@@ -106,7 +106,7 @@ class Receiver:
                             self._settings.host, self._settings.port, cause(group), pause_s)
             finally:
                 self.connected = False
-            heed_stop()
+            raise_if_cancelled()
             await sleep(random.uniform(PAUSE_S_MIN / 2, pause_s))
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
 
@@ -121,31 +121,32 @@ class Receiver:
     async def _session(self) -> None:
         async with self._client() as client:
             granted = await client.subscribe([(UP, 1), (LIVE, 0)])
-            heed_stop()
+            raise_if_cancelled()
             if any(_code(one) >= REFUSED for one in granted or ()):
                 raise OSError(f"the broker does not let us listen to {UP} and {LIVE}: its access "
                               "list does not know this certificate's name")
             self.connected = True
             log.info("connected to the broker at %s:%s", self._settings.host, self._settings.port)
             client.pending_calls_threshold = GROUP_MAX      # above, it warns
-            for device, receipt in await self._on_thread(self._desk.receipts):
-                await self._publish(client, device, receipt)
-            waiting: asyncio.Queue[Message] = asyncio.Queue(QUEUE_MAX)
-            await together(self._hear(client, waiting), self._admit(client, waiting),
-                           self._send_down(client))
+            for cabinet, receipt in await self._on_thread(self._ingest.receipts):
+                await self._publish(client, cabinet, receipt)
+            waiting: asyncio.Queue[SentBatch] = asyncio.Queue(QUEUE_MAX)
+            await run_until_first_failure(self._receive(client, waiting),
+                                          self._admit(client, waiting),
+                                          self._send_down(client))
 
-    async def _hear(self, client: aiomqtt.Client, waiting: asyncio.Queue[Message]) -> None:
+    async def _receive(self, client: aiomqtt.Client, waiting: asyncio.Queue[SentBatch]) -> None:
         """Sort what comes; while `waiting` is full, the client's own queue fills."""
         async for message in client.messages:
-            device, payload = sender_of(message.topic.value), message.payload
-            if device is None or not isinstance(payload, bytes):
+            cabinet, payload = sender_of(message.topic.value), message.payload
+            if cabinet is None or not isinstance(payload, bytes):
                 continue
             if message.topic.matches(LIVE):
-                self._live.take(device, payload, clock.monotonic_s(), clock.utc_ms())
+                self._live.update(cabinet, payload, clock.monotonic_s(), clock.utc_ms())
             else:
-                await waiting.put((device, payload))
+                await waiting.put((cabinet, payload))
 
-    async def _admit(self, client: aiomqtt.Client, waiting: asyncio.Queue[Message]) -> None:
+    async def _admit(self, client: aiomqtt.Client, waiting: asyncio.Queue[SentBatch]) -> None:
         """Commit what waits, together, then publish the receipts."""
         while True:
             messages = [await waiting.get()]
@@ -162,14 +163,14 @@ class Receiver:
             for cabinet, message in current.items():
                 if published.get(cabinet) != message:
                     await client.publish(f"wp/1/{cabinet}/down", message, qos=1, retain=True)
-                    heed_stop()
+                    raise_if_cancelled()
             published = current
             await asyncio.sleep(self.look_s)
         await asyncio.Event().wait()
 
-    async def _take(self, client: aiomqtt.Client, messages: Sequence[Message]) -> None:
+    async def _take(self, client: aiomqtt.Client, messages: Sequence[SentBatch]) -> None:
         try:
-            outcomes = await self._on_thread(lambda: self._desk.receive_all(messages))
+            outcomes = await self._on_thread(lambda: self._ingest.process(messages))
         except sqlite3.Error as error:      # full or failing disk: no receipt, so nothing is lost
             for message in messages if len(messages) > 1 else ():
                 await self._take(client, [message])     # or only one of them will not go in
@@ -180,17 +181,17 @@ class Receiver:
         for outcome in outcomes:
             level, text = ((logging.WARNING, "refused (%s): %s") if outcome.low_water is None
                            else (logging.INFO, "%s: %s"))
-            log.log(level, text, outcome.code, outcome.detail, extra={"about": outcome.device})
+            log.log(level, text, outcome.code, outcome.detail, extra={"about": outcome.cabinet})
         async with asyncio.TaskGroup() as group:
             for one in outcomes:
                 if one.receipt is not None:
-                    group.create_task(self._publish(client, one.device, one.receipt))
-        for device, receipt in await self._on_thread(self._desk.repeated):
-            await self._publish(client, device, receipt)
+                    group.create_task(self._publish(client, one.cabinet, one.receipt))
+        for cabinet, receipt in await self._on_thread(self._ingest.repeated):
+            await self._publish(client, cabinet, receipt)
 
-    async def _publish(self, client: aiomqtt.Client, device: str, receipt: bytes) -> None:
-        await client.publish(f"wp/1/{device}/receipt", receipt, qos=1, retain=True)
-        self.last_receipt_ms[device] = clock.utc_ms()
+    async def _publish(self, client: aiomqtt.Client, cabinet: str, receipt: bytes) -> None:
+        await client.publish(f"wp/1/{cabinet}/receipt", receipt, qos=1, retain=True)
+        self.last_receipt_ms[cabinet] = clock.utc_ms()
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

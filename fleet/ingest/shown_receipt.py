@@ -33,7 +33,7 @@ def opened(message: bytes, sender: str, keys: Iterable[bytes]) -> receipt.Receip
         signed, shown = receipt.open_sealed(message)
     except FormatError:
         return None
-    if shown.device != sender or not any(
+    if shown.cabinet != sender or not any(
             signed.kid == key_id(key) and verified(key, signed.signed, signed.signature)
             for key in keys):
         return None

@@ -13,7 +13,7 @@ from fleet.formats.timetext import rfc3339
 from fleet.reporting.content import Change, Report, Section
 from fleet.store import issued
 from fleet.store.issued import Figures, Issued, Version
-from fleet.store.reader import Reader
+from fleet.store.reader import StoreReader
 from fleet.texts import say
 from gateway.core.interval import QUARTER_MS
 
@@ -25,7 +25,7 @@ class Subject(NamedTuple):
     """What a report is about: device, period, SHA-256 of the factor set, whether there is a
     battery: its books depend on where the period begins."""
 
-    device: str
+    cabinet: str
     from_ms: int
     to_ms: int
     factors: str
@@ -46,11 +46,11 @@ def figures(row: Section) -> Figures:
                     if wh is not None}, round(sum(carbon), DIGITS) + 0.0 if carbon else None)
 
 
-def found(reader: Reader, about: Subject, series: Sequence[Section]
+def found(reader: StoreReader, about: Subject, series: Sequence[Section]
           ) -> tuple[list[Change], int]:
     """Return the quarter hours that earlier reports gave otherwise, each with the newest other
     figure that was issued; the newest CHANGES_LISTED_MAX, and how many there are beside them."""
-    kept, changed = reader.issued(about.device, about.from_ms, about.to_ms), []
+    kept, changed = reader.issued(about.cabinet, about.from_ms, about.to_ms), []
     for start_ms, now in _quarters(series):
         before = [one for one in kept.get(start_ms, ()) if _differs(one, now, about)]
         if before:
@@ -65,11 +65,11 @@ def notes(count: int) -> list[str]:
     return [say.plural("report.changed", count)] if count else []
 
 
-def keep(data: Path, reader: Reader, content: Report, issued_ms: int) -> None:
+def keep(data: Path, reader: StoreReader, content: Report, issued_ms: int) -> None:
     """Keep the quarter hours of a report that is given out; what has no reading after it yet
     is not over and is left out."""
     about, span = subject(content), reader.span_ms(content["cabinet"])
-    kept = reader.issued(about.device, about.from_ms, about.to_ms)
+    kept = reader.issued(about.cabinet, about.from_ms, about.to_ms)
     rows = []
     for start_ms, now in _quarters(content["series"]):
         if span is None or not span[0] <= start_ms < span[1] - QUARTER_MS:
@@ -81,7 +81,7 @@ def keep(data: Path, reader: Reader, content: Report, issued_ms: int) -> None:
             rows.append(Issued(start_ms, Version(version, issued_ms, about.from_ms,
                                                  about.factors, now)))
     if rows:
-        issued.keep(data, about.device, rows)
+        issued.keep(data, about.cabinet, rows)
 
 
 def _quarters(series: Sequence[Section]) -> Iterator[tuple[int, Figures]]:
@@ -98,7 +98,7 @@ def _differs(before: Version, now: Figures, about: Subject) -> bool:
     return alike and before.figures.g != now.g
 
 
-def _change(reader: Reader, about: Subject, quarter: tuple[int, Figures],
+def _change(reader: StoreReader, about: Subject, quarter: tuple[int, Figures],
             before: Version) -> Change:
     start_ms, now = quarter
     was = before.figures
@@ -110,7 +110,7 @@ def _change(reader: Reader, about: Subject, quarter: tuple[int, Figures],
             "g_before": was.g, "g": now.g, "why": _why(reader, about, start_ms, before)}
 
 
-def _why(reader: Reader, about: Subject, start_ms: int, before: Version) -> list[str]:
+def _why(reader: StoreReader, about: Subject, start_ms: int, before: Version) -> list[str]:
     """Return the codes of what happened since, as far as is known; a quarter hour also depends
     on the readings beside it."""
     why, end_ms = [], start_ms + QUARTER_MS
@@ -118,11 +118,11 @@ def _why(reader: Reader, about: Subject, start_ms: int, before: Version) -> list
         why.append("factors")
     if any(one.decided_ms > before.issued_ms and one.from_ms < end_ms + QUARTER_MS
            and one.to_ms > start_ms - QUARTER_MS
-           for _, one in reader.rivals.decisions(about.device)):
+           for _, one in reader.rivals.decisions(about.cabinet)):
         why.append("decision")
     near = start_ms - QUARTER_MS, end_ms
-    late, dated = reader.rivals.stored_after(about.device, near, before.issued_ms)
+    late, dated = reader.rivals.stored_after(about.cabinet, near, before.issued_ms)
     why += ["late-batch"] * late + ["rolled-up-again"] * dated
-    if reader.rivals.set_aside(about.device, start_ms, end_ms):
+    if reader.rivals.set_aside(about.cabinet, start_ms, end_ms):
         why.append("set-aside")
     return why or ["not-known"]

@@ -30,30 +30,30 @@ class Layer(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """The time axis of a chart; start_ms, slot_ms: first slot and length of each, slots: how
+    """The time axis of a chart; start_ms, bin_ms: first slot and length of each, bins: how
     many, zone: for time labels."""
 
     start_ms: int
-    slot_ms: int
-    slots: int
+    bin_ms: int
+    bins: int
     zone: tzinfo
 
 
 def stacked(label: str, axis: Axis, layers: Sequence[Layer]) -> Markup:
     """Return a bar chart whose layers stand on each other, one bar for each slot."""
-    totals = [sum(max(layer.values[i] or 0, 0) for layer in layers) for i in range(axis.slots)]
+    totals = [sum(max(layer.values[i] or 0, 0) for layer in layers) for i in range(axis.bins)]
     top = _nice(max(totals, default=0))
-    width = _plot_width() / max(axis.slots, 1)
+    width = _plot_width() / max(axis.bins, 1)
     bars = []
     for layer_index, layer in enumerate(layers):
         path = []
-        for slot in range(axis.slots):
-            value = max(layer.values[slot] or 0, 0)
+        for bin_index in range(axis.bins):
+            value = max(layer.values[bin_index] or 0, 0)
             if value <= 0:
                 continue
-            below = sum(max(one.values[slot] or 0, 0) for one in layers[:layer_index])
+            below = sum(max(one.values[bin_index] or 0, 0) for one in layers[:layer_index])
             y, height = _y(below + value, top), _y(below, top) - _y(below + value, top)
-            path.append(f"M{LEFT + slot * width:.1f} {y:.1f}h{width * 0.86:.1f}"
+            path.append(f"M{LEFT + bin_index * width:.1f} {y:.1f}h{width * 0.86:.1f}"
                         f"v{height:.1f}h{-width * 0.86:.1f}z")
         if path:
             bars.append(f'<path class="fill {_text(layer.css)}" d="{"".join(path)}"/>')
@@ -64,15 +64,15 @@ def lines(label: str, axis: Axis, layers: Sequence[Layer]) -> Markup:
     """Return a step chart: each value holds for its whole slot; unknown slots stay open."""
     known = [value for layer in layers for value in layer.values if value is not None]
     top = _nice(max(known, default=0))
-    width = _plot_width() / max(axis.slots, 1)
+    width = _plot_width() / max(axis.bins, 1)
     paths = []
     for layer in layers:
         path, drawing = [], False
-        for slot, value in enumerate(layer.values):
+        for bin_index, value in enumerate(layer.values):
             if value is None:
                 drawing = False
                 continue
-            x, y = LEFT + slot * width, _y(max(value, 0), top)
+            x, y = LEFT + bin_index * width, _y(max(value, 0), top)
             path.append(f"{'L' if drawing else 'M'}{x:.1f} {y:.1f}H{x + width:.1f}")
             drawing = True
         if path:
@@ -112,19 +112,19 @@ def _tick(value: float, top: float) -> str:
 
 def _hours(axis: Axis) -> str:
     """Label some slots with local time: as many as fit."""
-    if not axis.slots:
+    if not axis.bins:
         return ""
-    per_hour = max(3_600_000 // axis.slot_ms, 1)
+    per_hour = max(3_600_000 // axis.bin_ms, 1)
     every = per_hour * next((n for n in (1, 2, 3, 6, 12, 24, 48, 96, 168)
-                             if axis.slots / (per_hour * n) <= 7), 744)
-    width, labels = _plot_width() / axis.slots, []
-    for slot in range(axis.slots + 1):
-        local = _local(axis.start_ms + slot * axis.slot_ms, axis.zone)
+                             if axis.bins / (per_hour * n) <= 7), 744)
+    width, labels = _plot_width() / axis.bins, []
+    for bin_index in range(axis.bins + 1):
+        local = _local(axis.start_ms + bin_index * axis.bin_ms, axis.zone)
         minutes = local.hour * 60 + local.minute
-        if minutes % min(every * axis.slot_ms // 60_000, 1440):
+        if minutes % min(every * axis.bin_ms // 60_000, 1440):
             continue
         text = local.strftime("%d %b") if every >= 24 * per_hour else local.strftime("%H:%M")
-        x = min(max(LEFT + slot * width, LEFT + 4), WIDTH - RIGHT - 14)
+        x = min(max(LEFT + bin_index * width, LEFT + 4), WIDTH - RIGHT - 14)
         labels.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 5}" text-anchor="middle">'
                       f'{_text(text)}</text>')
     return "".join(labels[:9])

@@ -17,18 +17,18 @@ MILLI = counter.MILLI
 Reading = tuple[int, int]
 
 
-class Metered(NamedTuple):
+class MeteredEnergy(NamedTuple):
     """The energy of a meter in a period; |error| <= bound_wh."""
 
     energy_wh: float
     bound_wh: float
 
 
-class Placed(NamedTuple):
+class NewBatch(NamedTuple):
     """A part with the rules of its configuration and the clock of its batch."""
 
-    part: interval.Part
-    rules: interval.Rules
+    part: interval.QuarterPart
+    rules: interval.CounterRules
     clock: BatchClock
 
 
@@ -36,7 +36,7 @@ class _Point(NamedTuple):
     utc_ms: int
     value: int
     clock: BatchClock
-    rules: interval.Rules
+    rules: interval.CounterRules
     broken: bool
 
 
@@ -47,14 +47,14 @@ class Boundary(NamedTuple):
     bound_counts: float
 
 
-def points(parts: Iterable[interval.Part]) -> list[Reading]:
+def points(parts: Iterable[interval.QuarterPart]) -> list[Reading]:
     """Return the distinct readings (utc_ms, value) that parts hold, by time."""
     found = {(part.first_ms, part.first) for part in parts}
     found |= {(part.last_ms, part.last) for part in parts}
     return sorted(found)
 
 
-def rebuild(found: Iterable[Placed]) -> list[interval.Delta]:
+def rebuild(found: Iterable[NewBatch]) -> list[interval.Delta]:
     """Return the Deltas of a counter's parts, one for each quarter hour.
 
     As interval.rebuild does, but each part has the rules of its own configuration (a step obeys
@@ -76,14 +76,14 @@ def rebuild(found: Iterable[Placed]) -> list[interval.Delta]:
     return interval.merge(closed)
 
 
-def in_order(found: Iterable[Placed]) -> list[_Point]:
+def in_order(found: Iterable[NewBatch]) -> list[_Point]:
     """Return the distinct readings of parts in the order they were read."""
     points = set()
     for one in found:
         part = one.part
         ends = {(part.first_ms, part.first), (part.last_ms, part.last)}
         points |= {_Point(*end, one.clock, one.rules, bool(part.broken)) for end in ends}
-    return part_order.in_order(points, lambda point: part_order.Place(
+    return part_order.in_order(points, lambda point: part_order.BatchPosition(
         point.clock.boot, (point.utc_ms - point.clock.offset_ms, point.value),
         point.utc_ms, point.utc_ms))
 
@@ -131,8 +131,9 @@ def _slope(readings: Sequence[Reading], at_ms: int) -> float:
     return max(slopes, default=0.0)
 
 
-def metered(parts: Sequence[interval.Part], deltas: Iterable[interval.Delta],
-            period: tuple[int, int], uncertainty_ms: int, worth_wh: float) -> Metered | None:
+def metered(parts: Sequence[interval.QuarterPart], deltas: Iterable[interval.Delta],
+            period: tuple[int, int], uncertainty_ms: int,
+            wh_per_count: float) -> MeteredEnergy | None:
     """Return the energy of a period [from_ms, to_ms) of one counter, with its bound; None when
     no quarter hour of it is known.
 
@@ -143,10 +144,10 @@ def metered(parts: Sequence[interval.Part], deltas: Iterable[interval.Delta],
     known = [one.delta_milli for one in inside if one.delta_milli is not None]
     if not known:
         return None
-    energy_wh = sum(known) * worth_wh / MILLI
+    energy_wh = sum(known) * wh_per_count / MILLI
     readings = points(parts)
     first = min(one.start_ms for one in inside if one.delta_milli is not None)
     last = max(one.start_ms + one.length_ms for one in inside if one.delta_milli is not None)
     edges = [boundary(readings, at, uncertainty_ms) for at in (first, last)]
     bound = sum(edge.bound_counts for edge in edges if edge is not None) + 2
-    return Metered(energy_wh, bound * worth_wh)
+    return MeteredEnergy(energy_wh, bound * wh_per_count)

@@ -1,4 +1,4 @@
-"""The charts of a period, from a report's slots: the same on the page and in the report."""
+"""The charts of a period, from a report's bins: the same on the page and in the report."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from fleet.reporting.content import Slot
 from fleet.texts import say
 from gateway.core import roles
 
-SLOTS_MIN = 24
+BINS_MIN = 24
 # What is stacked, from the bottom: (energy, its colour).
 SOURCES = tuple((name, roles.energy_of(name).mark) for name in (
     "pv", "battery_discharge", "genset", "grid_import"))
@@ -37,25 +37,25 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def charts(slots: Sequence[Slot], timezone: str) -> Markup:
+def charts(bins: Sequence[Slot], timezone: str) -> Markup:
     """Return the four charts of a period as figures; slots as report.build gives them."""
-    drawn = _charts(slots, timezone) if slots else []
+    drawn = _charts(bins, timezone) if bins else []
     return rendering.render(rendering.shared(), "charts.html", {"charts": drawn})
 
 
-def _charts(slots: Sequence[Slot], timezone: str) -> list[Chart]:
-    start, end = utc_ms(slots[0]["start"]), utc_ms(slots[0]["end"])
-    axis = Axis(start, end - start, len(slots), zone(timezone))
+def _charts(bins: Sequence[Slot], timezone: str) -> list[Chart]:
+    start, end = utc_ms(bins[0]["start"]), utc_ms(bins[0]["end"])
+    axis = Axis(start, end - start, len(bins), zone(timezone))
     hours = (end - start) / 3_600_000
-    axis, slots = _roomy(axis, slots)
+    axis, bins = _roomy(axis, bins)
     return [
-        _chart(stacked, "sources", "kw_mean", axis, _layers(slots, SOURCES, hours)),
-        _chart(stacked, "loads", "kw_mean", axis, _layers(slots, LOADS, hours)),
+        _chart(stacked, "sources", "kw_mean", axis, _layers(bins, SOURCES, hours)),
+        _chart(stacked, "loads", "kw_mean", axis, _layers(bins, LOADS, hours)),
         _chart(lines, "intensity", "g_per_kwh", axis, [
-            _course("grid_intensity", "grid", [slot["grid_g_per_kwh"] for slot in slots]),
-            _course("used_intensity", "it", [slot["bus_g_per_kwh"] for slot in slots])]),
+            _course("grid_intensity", "grid", [time_bin["grid_g_per_kwh"] for time_bin in bins]),
+            _course("used_intensity", "it", [time_bin["bus_g_per_kwh"] for time_bin in bins])]),
         _chart(lines, "core_hour", "g", axis, [
-            _course("core_hour_layer", "it", [slot["g_per_core_hour"] for slot in slots])]),
+            _course("core_hour_layer", "it", [time_bin["g_per_core_hour"] for time_bin in bins])]),
     ]
 
 
@@ -70,19 +70,19 @@ def _course(name: str, css: str, values: Sequence[float | None]) -> Layer:
     return Layer(say(f"chart.{name}"), css, values)
 
 
-def _roomy(axis: Axis, slots: Sequence[Slot]
+def _roomy(axis: Axis, bins: Sequence[Slot]
            ) -> tuple[Axis, Sequence[Slot]]:
     """Leave room to the right while a day is young: three wide bars say nothing."""
-    free = max(SLOTS_MIN - len(slots), 0)
+    free = max(BINS_MIN - len(bins), 0)
     blank: Slot = {"start": "", "end": "", "energy_wh": {}, "grid_g_per_kwh": None,
                    "bus_g_per_kwh": None, "g_per_core_hour": None}
-    return axis._replace(slots=len(slots) + free), [*slots, *[blank] * free]
+    return axis._replace(bins=len(bins) + free), [*bins, *[blank] * free]
 
 
-def _layers(slots: Sequence[Slot], roles: Sequence[tuple[str, str]],
+def _layers(bins: Sequence[Slot], roles: Sequence[tuple[str, str]],
             hours: float) -> list[Layer]:
-    layers = [Layer(say(f"role.{css}"), css, [_kw(slot["energy_wh"].get(role), hours)
-                                           for slot in slots]) for role, css in roles]
+    layers = [Layer(say(f"role.{css}"), css, [_kw(time_bin["energy_wh"].get(role), hours)
+                                           for time_bin in bins]) for role, css in roles]
     return [layer for layer in layers if any(layer.values)]
 
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 
 from fleet.formats import site_descriptor, timetext
 from fleet.formats.site_descriptor import Entry
-from fleet.store.reader import Reader
+from fleet.store.reader import StoreReader
 from gateway.core.interval import QUARTER_MS
 from gateway.ledger.counter_limits import Descriptor
 
 
-class History:
+class ConfigHistory:
     """The descriptors of a period [from_ms, to_ms), by quarter hour."""
 
     def __init__(self, period: tuple[int, int], changes: list[tuple[int, bytes]],
@@ -26,8 +26,8 @@ class History:
         inside = [one for one in changes if period[0] < one[0] < period[1]]
         starts = [(period[0], first[0][1])]
         starts += [one for one in inside if one[0] > starts[0][0]]
-        self._starts = [one for place, one in enumerate(starts)
-                        if place == 0 or one[1] != starts[place - 1][1]]
+        self._starts = [one for position, one in enumerate(starts)
+                        if position == 0 or one[1] != starts[position - 1][1]]
         self._to_ms = period[1]
         self.last_hash = self._starts[-1][1]
 
@@ -38,7 +38,7 @@ class History:
             self._read[digest] = site_descriptor.parse(self._stored[digest])
         return self._read[digest]
 
-    def stretches(self) -> Iterator[tuple[int, int, Descriptor]]:
+    def spans(self) -> Iterator[tuple[int, int, Descriptor]]:
         """Yield (from_ms, to_ms, descriptor), by time, without holes."""
         ends = [start for start, _ in self._starts[1:]] + [self._to_ms]
         for (start, digest), end in zip(self._starts, ends, strict=True):
@@ -46,14 +46,14 @@ class History:
 
     def by_quarter(self) -> Iterator[tuple[int, Descriptor]]:
         """Yield (start_ms, descriptor) of every quarter hour."""
-        for start, end, descriptor in self.stretches():
+        for start, end, descriptor in self.spans():
             for quarter in range(start, end, QUARTER_MS):
                 yield quarter, descriptor
 
     def whole(self) -> Descriptor:
         """Return what a statement of the period is made with: the descriptor at its end, and
         the devices, nodes and workloads that there were earlier in it."""
-        found = [descriptor for _, _, descriptor in self.stretches()]
+        found = [descriptor for _, _, descriptor in self.spans()]
         merged = found[-1]
         for earlier in reversed(found[:-1]):
             merged = merged | {
@@ -76,10 +76,10 @@ class History:
                 "nodes are taken as they are configured at the end of the period."]
 
 
-def of_period(reader: Reader, device: str, from_ms: int, to_ms: int) -> History | None:
+def of_period(reader: StoreReader, cabinet: str, from_ms: int, to_ms: int) -> ConfigHistory | None:
     """Return which configuration was in force in a period; None without any booked batch."""
-    changes = reader.config_changes(device, from_ms, to_ms)
-    return History((from_ms, to_ms), changes, reader.configs(device)) if changes else None
+    changes = reader.config_changes(cabinet, from_ms, to_ms)
+    return ConfigHistory((from_ms, to_ms), changes, reader.configs(cabinet)) if changes else None
 
 
 def _union(kept: list[Entry] | None, earlier: list[Entry] | None,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from fleet.formats.decision import Decision
 from fleet.formats.values import SetAside
 from fleet.rollup import precedence
-from fleet.store.reader import Reader
+from fleet.store.reader import StoreReader
 
 JOINED_MS = 3_600_000       # stretches of the same journals that lie so close are one
 
@@ -26,21 +26,21 @@ class Overlap(NamedTuple):
     seam: bool
 
 
-def of_period(reader: Reader, device: str, from_ms: int, to_ms: int) -> list[Overlap]:
+def of_period(reader: StoreReader, cabinet: str, from_ms: int, to_ms: int) -> list[Overlap]:
     """Return the overlaps of a period [from_ms, to_ms), by journal and time."""
-    return _named(reader, device, joined(reader.rivals.set_aside(device, from_ms, to_ms)))
+    return _named(reader, cabinet, joined(reader.rivals.set_aside(cabinet, from_ms, to_ms)))
 
 
-def at_any_time(reader: Reader, device: str) -> list[Overlap]:
+def at_any_time(reader: StoreReader, cabinet: str) -> list[Overlap]:
     """Return an overlap for each two journals and decision, from first to last."""
-    return _named(reader, device, reader.rivals.summary(device))
+    return _named(reader, cabinet, reader.rivals.summary(cabinet))
 
 
-def _named(reader: Reader, device: str, rows: list[SetAside]) -> list[Overlap]:
+def _named(reader: StoreReader, cabinet: str, rows: list[SetAside]) -> list[Overlap]:
     if not rows:
         return []
-    spans = {one.journal: one for one in reader.rivals.spans(device)}
-    decided = {one.number: one for _, one in reader.rivals.decisions(device)}
+    spans = {one.journal: one for one in reader.rivals.spans(cabinet)}
+    decided = {one.number: one for _, one in reader.rivals.decisions(cabinet)}
     found = []
     for row in rows:
         own, other = spans.get(row.journal), spans.get(row.by)

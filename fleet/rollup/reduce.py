@@ -61,7 +61,7 @@ def _known_utc_ms(clock: ClockState, ticks_ms: int) -> int:
 
 
 def with_cells(reduction: Reduction, cells: Iterable[Cell], clock: ClockState) -> Reduction:
-    """Return the Reduction of a coarsened batch: counters and events as its kept records give
+    """Return the Reduction of a downsampled batch: counters and events as its kept records give
     them, scans and gauges as its cells (downsampled.Cell) tell them of all."""
     gauges: dict[tuple[int, int], dict[int, GaugeQuarter]] = {}
     scans: dict[tuple[int, int], ScanCount] = {}
@@ -69,10 +69,10 @@ def with_cells(reduction: Reduction, cells: Iterable[Cell], clock: ClockState) -
         quarter = interval.quarter(_known_utc_ms(clock, cell.ticks_ms))
         count, absent = scans.get((cell.stream, quarter), (0, 0))
         scans[cell.stream, quarter] = ScanCount(count + cell.scans, absent + cell.absent)
-        for place, gauge in enumerate(cell.gauges):
-            kept = reduction.gauges.get((cell.stream, place), {}).get(quarter)
+        for position, gauge in enumerate(cell.gauges):
+            kept = reduction.gauges.get((cell.stream, position), {}).get(quarter)
             if gauge is not None and gauge[0] and kept is not None:
-                found = gauges.setdefault((cell.stream, place), {})
+                found = gauges.setdefault((cell.stream, position), {})
                 found[quarter] = _added(found.get(quarter), gauge, kept)
     return reduction._replace(gauges=gauges, scans=scans)
 
@@ -99,16 +99,16 @@ def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[S
               for values in zip(*ordered, strict=True)]
     for quarter, begin, end in _spans(rising):
         reduction.scans[index, quarter] = ScanCount(end - begin, sum(absent[begin:end]))
-    for place, point in enumerate(stream.points):
+    for position, point in enumerate(stream.points):
         if is_counter(point):
-            counter = _readings(times, columns[place], 0, COUNTER_MAX)
+            counter = _readings(times, columns[position], 0, COUNTER_MAX)
             if counter[0]:
-                rules = counter_limits.rules(descriptor, stream, place)
-                reduction.counters[index, place] = _parts(*counter, rules)
+                rules = counter_limits.rules(descriptor, stream, position)
+                reduction.counters[index, position] = _parts(*counter, rules)
         else:
-            gauge = _readings(rising, ordered[place], -GAUGE_MAX, GAUGE_MAX)
+            gauge = _readings(rising, ordered[position], -GAUGE_MAX, GAUGE_MAX)
             if gauge[0]:
-                reduction.gauges[index, place] = _quarters(*gauge)
+                reduction.gauges[index, position] = _quarters(*gauge)
 
 
 def _turned(rows: list[ScanRow]) -> tuple[Sequence[int], list[Column]]:
@@ -149,15 +149,17 @@ def _quarters(times: Sequence[int], values: Numbers) -> dict[int, GaugeQuarter]:
     return found
 
 
-def _parts(times: Sequence[int], values: Numbers, rules: interval.Rules) -> list[interval.Part]:
+def _parts(times: Sequence[int], values: Numbers,
+           rules: interval.CounterRules) -> list[interval.QuarterPart]:
     """Return the Parts of a counter; its readings are in the order of records."""
     if not _calm(times, values, rules):
         return list(interval.parts(list(zip(times, values, strict=True)), rules))
-    return [interval.Part(quarter, times[begin], values[begin], times[end - 1], values[end - 1], 0)
+    return [interval.QuarterPart(quarter, times[begin], values[begin], times[end - 1],
+                                 values[end - 1], 0)
             for quarter, begin, end in _spans(times)]
 
 
-def _calm(times: Sequence[int], values: Numbers, rules: interval.Rules) -> bool:
+def _calm(times: Sequence[int], values: Numbers, rules: interval.CounterRules) -> bool:
     """Whether no reading is late or falls, and the largest step is possible in the shortest
     time: then no step hides a reset or a jump, and none needs a look of its own."""
     if len(times) < 2 or not all(map(lt, times, times[1:])):

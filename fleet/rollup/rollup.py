@@ -3,7 +3,7 @@
 A batch written before the clock was known stays as it is; a later signed clock record of the
 same boot puts its records into time, the further back the less certain.  Quarter hours that
 were closed before then are restated: parts are added, never overwritten, and the incident
-says so.  What cannot be reduced stays stored, receipted and not booked.
+says so.  What cannot be reduced stays stored, receipted and not rolled up.
 """
 
 import hashlib
@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 
 from fleet.formats import downsampled, envelope, site_descriptor, timetext
 from fleet.formats.timetext import DAY_MS
-from fleet.formats.values import CLOCK_STEP_MS, AnyBatch, Opened, Record
+from fleet.formats.values import CLOCK_STEP_MS, AnyBatch, OpenedBatch, Record
 from fleet.rollup import reduce
 from fleet.rollup.rulings import Rulings
 from fleet.store import incidents
-from fleet.store.rollup_tables import NOT_BOOKED
-from fleet.store.writer import Store
+from fleet.store.rollup_tables import NOT_ROLLED_UP
+from fleet.store.writer import EvidenceStore
 from gateway.core import record
 from gateway.core.errors import AdmissionError, BadSchema
 from gateway.core.evidence import batch as batches
@@ -28,7 +28,7 @@ from gateway.core.reading import CLOCK_RTC, CLOCK_SIMULATED, CLOCK_UNKNOWN, Cloc
 WAITING_MAX = 50            # batches reduced late in one admission: bounds its time
 # A clock that is carried back to records before it was set: a crystal in the cold is off by up
 # to 250 ppm (docs/design.md, time), a kernel that slews by up to 500 ppm.
-CARRIED_PPM = 500
+CARRY_BACK_PPM = 500
 LOST_ALARM = "batch-lost"   # body of the ALARM: [LOST_ALARM, number of the batch, or FIRST-LAST]
 LOST_NUMBERS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")
 # What content from outside may raise in arithmetic that was written for content from us.
@@ -36,36 +36,36 @@ UNREADABLE = (AdmissionError, ValueError, TypeError, KeyError, IndexError, Attri
               ArithmeticError, sqlite3.IntegrityError)
 
 
-class Booking:
+class Rollup:
     """Books what is stored; everything here belongs inside the store's transaction."""
 
-    def __init__(self, store: Store, now_ms: Callable[[], int]) -> None:
+    def __init__(self, store: EvidenceStore, now_ms: Callable[[], int]) -> None:
         self._store, self._tables, self._now_ms = store, store.rollup, now_ms
         self._rulings = Rulings(store, now_ms)
 
-    def learn(self, opened: Opened) -> None:
+    def note_context(self, opened: OpenedBatch) -> None:
         """Keep what other batches may be waiting for: descriptors, clocks, lost batches.
 
         Raises BadSchema for a CONFIG event that does not hold.
         """
         batch = opened.batch
-        if self._believed(batch.clock, opened.records):
+        if self._is_plausible(batch.clock, opened.records):
             self._tables.add_clock(opened, batch.clock)
         elif batch.clock.source != CLOCK_UNKNOWN:
             self._note(incidents.FUTURE, batch, f"boot {batch.boot}", "the gateway's clock is "
                        "more than a day ahead of ours; its records wait for a better one")
         for item in opened.records:
             if isinstance(item, record.EventRecord):
-                self._learn_event(opened, item)
+                self._note_event(opened, item)
 
-    def _learn_event(self, opened: Opened, event: record.EventRecord) -> None:
+    def _note_event(self, opened: OpenedBatch, event: record.EventRecord) -> None:
         batch = opened.batch
         if event.kind == record.CONFIG:
             digest, descriptor = _config(event.body)
-            self._tables.add_config(batch.device, digest, descriptor, None)
+            self._tables.add_config(batch.cabinet, digest, descriptor, None)
         elif event.kind == record.CLOCK and batch.clock.source == CLOCK_UNKNOWN:
             clock = _clock_event(event.body)
-            if clock is not None and self._believed(clock, opened.records):
+            if clock is not None and self._is_plausible(clock, opened.records):
                 self._tables.add_clock(opened, clock)
         elif event.kind == record.ALARM and event.body[:1] == [LOST_ALARM]:
             self._learn_lost(batch, event.body[1] if len(event.body) > 1 else None)
@@ -83,55 +83,55 @@ class Booking:
             self._note(incidents.LOST, batch, first, f"batch {first} became unreadable on "
                        "the gateway's flash before it was received; its records are lost")
             return
-        mark = self._store.mark(batch.device, batch.journal_id)
+        mark = self._store.mark(batch.cabinet, batch.journal_id)
         first = max(first, mark.number + 1)
         if first <= last:
             self._note(incidents.UNHELD, batch, f"{first}-{last}", f"the cabinet no longer holds "
                        f"batches {first} to {last}, which the fleet lost; what of them is not "
                        "stored here is gone")
 
-    def book(self, batch_id: int, opened: Opened) -> None:
+    def roll_up(self, batch_id: int, opened: OpenedBatch) -> None:
         """Reduce a batch if all it needs is known; else it waits."""
         try:
             with self._store.attempt():
                 self._reduce(batch_id, opened)
         except UNREADABLE as error:
-            self.shelve(batch_id, opened, f"its content cannot be booked: {error!r}")
+            self.quarantine(batch_id, opened, f"its content cannot be booked: {error!r}")
 
-    def shelve(self, batch_id: int, opened: Opened, why: str) -> None:
+    def quarantine(self, batch_id: int, opened: OpenedBatch, why: str) -> None:
         """Leave a stored batch out of the books for good, and say so."""
         batch = opened.batch
-        self._tables.mark(batch_id, NOT_BOOKED)
+        self._tables.mark(batch_id, NOT_ROLLED_UP)
         self._note(incidents.QUARANTINED, batch, batch.number,
                    f"batch {batch.number}: received, not booked: {why}")
 
-    def book_waiting(self, device: str) -> bool:
+    def roll_up_waiting(self, cabinet: str) -> bool:
         """Reduce batches that waited and need not any more, some at a time; return whether there
         were any."""
-        found = self._tables.waiting(device, WAITING_MAX)
+        found = self._tables.waiting(cabinet, WAITING_MAX)
         for waiting in found:
             try:
                 opened = envelope.reopen(waiting.sealed)
             except BadSchema:                       # the store was damaged: `verify` names it
-                self._tables.mark(waiting.id, NOT_BOOKED)
+                self._tables.mark(waiting.id, NOT_ROLLED_UP)
                 continue
-            self.book(waiting.id, opened)
+            self.roll_up(waiting.id, opened)
         return bool(found)
 
-    def _reduce(self, batch_id: int, opened: Opened) -> None:
+    def _reduce(self, batch_id: int, opened: OpenedBatch) -> None:
         batch = opened.batch
         clock = self._clock(opened)
-        descriptor = self._tables.config(batch.device, batch.config_hash)
+        descriptor = self._tables.config(batch.cabinet, batch.config_hash)
         if clock is None or descriptor is None:
             return
         if opened.cells is not None:
             opened = downsampled.only(opened, self._store.numbers(batch_id))
         opened = self._rulings.counted(batch_id, opened, clock)
         reduction = reduce.reduce_records(opened.schema, opened.records, clock,
-                                          site_descriptor.held(descriptor))
+                                          site_descriptor.read_stored(descriptor))
         if opened.cells is not None:
             reduction = reduce.with_cells(reduction, opened.cells, clock)
-        newest_ms = self._tables.newest_quarter_ms(batch.device)
+        newest_ms = self._tables.newest_quarter_ms(batch.cabinet)
         self._tables.add_reduction(batch_id, opened, reduction, (clock, self._now_ms()))
         self._note_step(batch_id, batch, clock)
         if clock != batch.clock:
@@ -145,10 +145,10 @@ class Booking:
                        f"{timetext.moment(max(quarters) + QUARTER_MS)} gained readings after later "
                        "ones were booked; what was reported of them before is replaced")
 
-    def _clock(self, opened: Opened) -> ClockState | None:
+    def _clock(self, opened: OpenedBatch) -> ClockState | None:
         """Return the ClockState of a batch or, learnt later, of its boot; None if unknown."""
         own = ClockState(*opened.batch.clock)
-        believed = self._believed(own, opened.records)
+        believed = self._is_plausible(own, opened.records)
         if believed and own.source > CLOCK_RTC:
             return own
         known = self._tables.clock(opened)
@@ -157,7 +157,7 @@ class Booking:
         clock, number = known
         # Holdover has the source of a real-time clock too, but comes after the better source.
         corrected = clock.source > CLOCK_RTC and opened.batch.number < number
-        return own if believed and not corrected else carried(clock, opened.records)
+        return own if believed and not corrected else clock_carried_back(clock, opened.records)
 
     def _note_step(self, batch_id: int, batch: AnyBatch, clock: ClockState) -> None:
         """Say where the wall clock was set: time that is missing from the books, or twice."""
@@ -171,7 +171,7 @@ class Booking:
                    f"{batch.number}; all energy is in the books, the time "
                    f"{'skipped has none' if shift_s > 0 else 'passed twice has both shares'}")
 
-    def _believed(self, clock: ClockState, records: Sequence[Record]) -> bool:
+    def _is_plausible(self, clock: ClockState, records: Sequence[Record]) -> bool:
         """Whether a clock says a time at all, and none that is still to come."""
         last = max((item.ticks_ms for item in records), default=clock.anchor_ticks_ms)
         ahead_ms = clock.anchor_utc_ms + last - clock.anchor_ticks_ms - self._now_ms()
@@ -179,15 +179,15 @@ class Booking:
             return bool(clock.source == CLOCK_SIMULATED)
         return bool(ahead_ms <= DAY_MS + min(clock.uncertainty_ms, DAY_MS))
 
-    def _note(self, kind: str, batch: AnyBatch, place: object, detail: str) -> None:
-        self._store.incidents.note(kind, batch, place, detail, self._now_ms())
+    def _note(self, kind: str, batch: AnyBatch, position: object, detail: str) -> None:
+        self._store.incidents.note(kind, batch, position, detail, self._now_ms())
 
 
-def carried(clock: ClockState, records: Sequence[Record]) -> ClockState:
+def clock_carried_back(clock: ClockState, records: Sequence[Record]) -> ClockState:
     """Return a clock state for records of the same boot before it was set: as uncertain as
-    it was then, and CARRIED_PPM of the way back to the furthest of them."""
+    it was then, and CARRY_BACK_PPM of the way back to the furthest of them."""
     reach_ms = max((abs(item.ticks_ms - clock.anchor_ticks_ms) for item in records), default=0)
-    grown_ms = -(-reach_ms * CARRIED_PPM // 1_000_000)
+    grown_ms = -(-reach_ms * CARRY_BACK_PPM // 1_000_000)
     return clock._replace(uncertainty_ms=clock.uncertainty_ms + grown_ms)
 
 

@@ -6,11 +6,11 @@ batch stays as it is until its time changes; decisions are laid over it each tim
 
 from collections.abc import Callable
 
-from fleet.formats.values import JournalSpan, Opened, SetAside
+from fleet.formats.values import JournalSpan, OpenedBatch, SetAside
 from fleet.rollup import precedence
 from fleet.rollup.precedence import Conflict, Stretch
 from fleet.store.journal_tables import Ruling
-from fleet.store.writer import Store
+from fleet.store.writer import EvidenceStore
 from gateway.core import record
 from gateway.core.reading import CLOCK_SIMULATED, ClockState
 
@@ -18,14 +18,14 @@ from gateway.core.reading import CLOCK_SIMULATED, ClockState
 class Rulings:
     """The rulings of one store; now_ms: the fleet's clock."""
 
-    def __init__(self, store: Store, now_ms: Callable[[], int]) -> None:
+    def __init__(self, store: EvidenceStore, now_ms: Callable[[], int]) -> None:
         self._rollup, self._tables, self._now_ms = store.rollup, store.rollup.journals, now_ms
 
-    def counted(self, batch_id: int, opened: Opened, clock: ClockState) -> Opened:
+    def counted(self, batch_id: int, opened: OpenedBatch, clock: ClockState) -> OpenedBatch:
         """Return a batch with what counts of it; what does not is noted as set aside."""
-        device, journal = opened.batch.device, opened.batch.journal_id
-        spans, found = self._tables.spans(device), self._tables.ruling(batch_id)
-        decided = precedence.segments(self._tables.decisions(device))
+        cabinet, journal = opened.batch.cabinet, opened.batch.journal_id
+        spans, found = self._tables.spans(cabinet), self._tables.ruling(batch_id)
+        decided = precedence.segments(self._tables.decisions(cabinet))
         offset_ms = clock.anchor_utc_ms - clock.anchor_ticks_ms
         times = sorted(item.ticks_ms + offset_ms for item in opened.records)
         if found is None:
@@ -35,10 +35,10 @@ class Rulings:
         extent = times[0], times[-1]
         aside = precedence.set_aside(journal, extent, map(Conflict._make, found.conflicts),
                                      decided)
-        self._tables.set_aside(device, batch_id, aside)
+        self._tables.set_aside(cabinet, batch_id, aside)
         return only(opened, aside, offset_ms)
 
-    def _rule(self, batch_id: int, opened: Opened, known: tuple[list[JournalSpan], list[int]],
+    def _rule(self, batch_id: int, opened: OpenedBatch, known: tuple[list[JournalSpan], list[int]],
               clock: ClockState) -> Ruling:
         """Rule on a batch; known: the cabinet's journals, the times of the batch's records."""
         spans, times = known
@@ -56,21 +56,21 @@ class Rulings:
         ruling = Ruling(first_ms, last_ms, found)
         self._tables.rule(batch, batch_id, ruling, real)
         if own and stretch:
-            self._give_way(batch.device, own, others, stretch)
+            self._give_way(batch.cabinet, own, others, stretch)
         return ruling
 
-    def _give_way(self, device: str, own: JournalSpan, others: list[JournalSpan],
+    def _give_way(self, cabinet: str, own: JournalSpan, others: list[JournalSpan],
                   stretch: Stretch) -> None:
         """Have batches of later journals, which nobody explained, ruled on again where an earlier
         one goes on."""
         for other in others:
             if precedence.is_before(own, other) and not other.explained:
-                ids = self._tables.counted(device, other.journal, *stretch)
+                ids = self._tables.counted(cabinet, other.journal, *stretch)
                 self._rollup.take_out(ids)
-                self._tables.forget(device, other.journal, ids)
+                self._tables.forget(cabinet, other.journal, ids)
 
 
-def only(opened: Opened, aside: list[SetAside], offset_ms: int) -> Opened:
+def only(opened: OpenedBatch, aside: list[SetAside], offset_ms: int) -> OpenedBatch:
     """Return a batch without the records and cells that are set aside."""
     if not aside:
         return opened
@@ -80,7 +80,7 @@ def only(opened: Opened, aside: list[SetAside], offset_ms: int) -> Opened:
         item for item in opened.records if precedence.counts(item.ticks_ms + offset_ms, aside)))
 
 
-def _readings(opened: Opened, found: list[Conflict], clock: ClockState) -> Stretch | None:
+def _readings(opened: OpenedBatch, found: list[Conflict], clock: ClockState) -> Stretch | None:
     """Return first and last time of a batch's scans that are in no conflict."""
     offset_ms = clock.anchor_utc_ms - clock.anchor_ticks_ms
     stamps = {item.ticks_ms + offset_ms for item in opened.records

@@ -16,7 +16,7 @@ from fleet.errors import StoreDamaged, StoreInUse
 from fleet.formats.timetext import rfc3339
 from fleet.store import damage, epoch
 from fleet.store.connection import FILE, connect
-from fleet.store.writer import Store
+from fleet.store.writer import EvidenceStore
 
 LOCK = "fleet.lock"
 PAGES = 4096                # copied at once, 16 MiB; the fleet goes on in between
@@ -88,13 +88,14 @@ def restore(data: Path, backup: Path | None, now_ms: Callable[[], int]) -> Path 
     if backup is not None:
         os.replace(part, data / FILE)
     _sync(data)
-    Store(data, now_ms).close()         # it sees that the file beside it is ahead
+    EvidenceStore(data, now_ms).close()         # it sees that the file beside it is ahead
     return before
 
 
 def _copy(source: Path, target: Path) -> None:
-    with closing(connect(source, read_only=True)) as link, closing(sqlite3.connect(target)) as copy:
-        link.backup(copy, pages=PAGES)
+    with closing(connect(source, read_only=True)) as chain_hash, closing(
+            sqlite3.connect(target)) as copy:
+        chain_hash.backup(copy, pages=PAGES)
         copy.execute("PRAGMA journal_mode = DELETE")        # one file, complete in itself
 
 

@@ -43,18 +43,19 @@ def faults(connection: sqlite3.Connection) -> list[str]:
 def changed(connection: sqlite3.Connection) -> Iterator[str]:
     """Yield what is not what was stored: batches and descriptors by their hashes, and events."""
     rows = connection.execute(
-        "SELECT b.device, b.number, b.sealed, n.hash FROM leaves l JOIN batches b "
-        "ON b.id = l.batch LEFT JOIN tree_nodes n ON n.level = 0 AND n.place = l.idx")
-    for device, number, sealed, known in rows:
+        "SELECT b.cabinet, b.number, b.sealed, n.hash FROM leaves l JOIN batches b "
+        "ON b.id = l.batch LEFT JOIN tree_nodes n ON n.level = 0 AND n.position = l.idx")
+    for cabinet, number, sealed, known in rows:
         if merkle.leaf_hash(sealed) != known:
-            yield f"batch {number} of {device}: its bytes changed on the disk"
-    for device, digest, descriptor in connection.execute(
-            "SELECT device, hash, descriptor FROM configs"):
+            yield f"batch {number} of {cabinet}: its bytes changed on the disk"
+    for cabinet, digest, descriptor in connection.execute(
+            "SELECT cabinet, hash, descriptor FROM configs"):
         if hashlib.sha256(descriptor).digest() != digest:
-            yield f"the site descriptor {digest.hex()[:12]} of {device} changed on the disk"
-    for device, seq, kind, body in connection.execute("SELECT device, seq, kind, body FROM events"):
+            yield f"the site descriptor {digest.hex()[:12]} of {cabinet} changed on the disk"
+    for cabinet, seq, kind, body in connection.execute(
+            "SELECT cabinet, seq, kind, body FROM events"):
         if not _is_event(kind, body):
-            yield f"the event in record {seq} of {device} changed on the disk"
+            yield f"the event in record {seq} of {cabinet} changed on the disk"
 
 
 def _is_event(kind: int, body: bytes) -> bool:

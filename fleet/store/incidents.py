@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from fleet.formats.values import AnyBatch, RecordRange
 
 DETAIL_CHARS_MAX = 300
-KEPT_MAX = 64                   # refused batches kept as bytes, of one device
-PLACES_MAX = 4096               # rows of one device and kind; more of a kind is one more count
+KEPT_MAX = 64                   # refused batches kept as bytes, of one cabinet
+POSITIONS_MAX = 4096               # rows of one cabinet and kind; more of a kind is one more count
 
 GAP = "gap"                     # a hole that the chain itself states: nothing was ever sealed
-LOST = "batch-lost"             # the device says that a batch became unreadable on its flash
+LOST = "batch-lost"             # the cabinet says that a batch became unreadable on its flash
 UNHELD = "not-held"             # asked for again after a restoration, no longer on its flash
-CLONE = "clone"                 # two contents for one place: copied key or restored board
+CLONE = "clone"                 # two contents for one position: copied key or restored board
 CHAIN = "broken-chain"          # a batch that does not fit its neighbours
-RESET = "journal-reset"         # a known device begins a new journal, unexplained
+RESET = "journal-reset"         # a known cabinet begins a new journal, unexplained
 HANDOVER = "handover"           # ... explained by a statement of the old key
-QUARANTINED = "quarantined"     # received, not booked
-COARSENED = "coarsened"         # a full gateway kept less than every scan of it
+QUARANTINED = "quarantined"     # received, not rolled up
+DOWNSAMPLED = "coarsened"         # a full gateway kept less than every scan of it
 RESTATED = "restated"           # quarter hours changed after they had been closed
 FUTURE = "clock-ahead"          # a clock that says tomorrow: a 2099 that nobody set
 CLOCK_SET = "clock-set"         # the wall clock was set within a boot: time missing or passed twice
@@ -37,10 +37,10 @@ class Incident:
     first_seq, last_seq: records concerned.  count: how often.  first_ms, last_ms: fleet's clock.
     """
 
-    device: str
+    cabinet: str
     journal: bytes
     kind: str
-    place: str
+    position: str
     first_seq: int
     last_seq: int
     detail: str
@@ -52,53 +52,55 @@ class Incident:
 class Incidents:
     """The incidents of one store; note() and keep() belong inside a transaction."""
 
-    def __init__(self, link: sqlite3.Connection) -> None:
-        self._link = link
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
 
-    def note(self, kind: str, batch: AnyBatch | RecordRange, place: object, detail: str,
+    def note(self, kind: str, batch: AnyBatch | RecordRange, position: object, detail: str,
              now_ms: int) -> None:
         """Count an incident at a place of a batch's journal; the newest detail is kept."""
-        where = (batch.device, batch.journal_id, kind)
-        held = self._link.execute("SELECT count(*) FROM incidents WHERE device = ? AND journal = ?"
-                                  " AND kind = ?", where).fetchone()[0]
-        self._link.execute(
-            "INSERT INTO incidents VALUES (?,?,?,?,?,?,?,1,?,?) ON CONFLICT (device, journal, "
-            "kind, place) DO UPDATE SET first_seq = min(first_seq, excluded.first_seq), "
+        where = (batch.cabinet, batch.journal_id, kind)
+        held = self._connection.execute(
+            "SELECT count(*) FROM incidents WHERE cabinet = ? AND journal = ?"
+            " AND kind = ?", where).fetchone()[0]
+        self._connection.execute(
+            "INSERT INTO incidents VALUES (?,?,?,?,?,?,?,1,?,?) ON CONFLICT (cabinet, journal, "
+            "kind, position) DO UPDATE SET first_seq = min(first_seq, excluded.first_seq), "
             "last_seq = max(last_seq, excluded.last_seq), detail = excluded.detail, "
             "count = incidents.count + 1, last_ms = excluded.last_ms",
-            (*where, str(place) if held < PLACES_MAX else "more", batch.first_seq,
+            (*where, str(position) if held < POSITIONS_MAX else "more", batch.first_seq,
              batch.last_seq, detail[:DETAIL_CHARS_MAX], now_ms, now_ms))
 
-    def keep(self, device: str, code: str, digest: bytes, sealed: bytes) -> None:
-        """Keep the bytes of a refused batch that the device's own key signed; the newest."""
-        self._link.execute("INSERT OR IGNORE INTO quarantine (device, code, sha256, sealed) "
-                           "VALUES (?,?,?,?)", (device, code, digest, sealed))
-        self._link.execute(
-            "DELETE FROM quarantine WHERE device = ?1 AND id <= (SELECT id FROM quarantine "
-            "WHERE device = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)", (device, KEPT_MAX))
+    def keep(self, cabinet: str, code: str, digest: bytes, sealed: bytes) -> None:
+        """Keep the bytes of a refused batch that the cabinet's own key signed; the newest."""
+        self._connection.execute("INSERT OR IGNORE INTO quarantine (cabinet, code, sha256, sealed) "
+                                 "VALUES (?,?,?,?)", (cabinet, code, digest, sealed))
+        self._connection.execute(
+            "DELETE FROM quarantine WHERE cabinet = ?1 AND id <= (SELECT id FROM quarantine "
+            "WHERE cabinet = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)", (cabinet, KEPT_MAX))
 
-    def all(self, device: str) -> list[Incident]:
-        """Return a device's incidents, oldest first."""
-        rows = self._link.execute("SELECT * FROM incidents WHERE device = ? "
-                                  "ORDER BY first_ms, kind, place", (device,))
+    def all(self, cabinet: str) -> list[Incident]:
+        """Return a cabinet's incidents, oldest first."""
+        rows = self._connection.execute("SELECT * FROM incidents WHERE cabinet = ? "
+                                        "ORDER BY first_ms, kind, position", (cabinet,))
         return [Incident(*row) for row in rows]
 
-    def lost_until(self, device: str, journal: bytes, number: int) -> int:
+    def lost_until(self, cabinet: str, journal: bytes, number: int) -> int:
         """Return the last of the batches from a number on that the cabinet has declared lost, 0
         if that one is not.  A place is a number, or FIRST-LAST."""
-        rows = self._link.execute(
-            "SELECT place FROM incidents WHERE device = ? AND journal = ? AND kind IN (?, ?) "
-            "AND (place = ? OR place LIKE '%-%')", (device, journal, LOST, UNHELD, str(number)))
-        ranges = [[int(part) for part in place.split("-")] for (place,) in rows]
+        rows = self._connection.execute(
+            "SELECT position FROM incidents WHERE cabinet = ? AND journal = ? AND kind IN (?, ?) "
+            "AND (position = ? OR position LIKE '%-%')", (cabinet, journal, LOST, UNHELD,
+                                                          str(number)))
+        ranges = [[int(part) for part in position.split("-")] for (position,) in rows]
         return max((one[-1] for one in ranges if one[0] <= number <= one[-1]), default=0)
 
-    def disputed(self, device: str, journal: bytes) -> bool:
-        """Return whether somebody else has spoken for this journal with the device's key."""
-        return self._link.execute(
-            "SELECT 1 FROM incidents WHERE device = ? AND journal = ? AND kind IN (?, ?)",
-            (device, journal, CLONE, CHAIN)).fetchone() is not None
+    def disputed(self, cabinet: str, journal: bytes) -> bool:
+        """Return whether somebody else has spoken for this journal with the cabinet's key."""
+        return self._connection.execute(
+            "SELECT 1 FROM incidents WHERE cabinet = ? AND journal = ? AND kind IN (?, ?)",
+            (cabinet, journal, CLONE, CHAIN)).fetchone() is not None
 
     def refusals(self, digest: bytes) -> int:
         """Return how often these very bytes were refused, as far as that is remembered."""
-        return int(self._link.execute("SELECT count(*) FROM refused WHERE sha256 = ?",
-                                      (digest,)).fetchone()[0])
+        return int(self._connection.execute("SELECT count(*) FROM refused WHERE sha256 = ?",
+                                            (digest,)).fetchone()[0])

@@ -45,20 +45,20 @@ class Issued(NamedTuple):
     version: Version
 
 
-def versions(connection: sqlite3.Connection, device: str, from_ms: int,
+def versions(connection: sqlite3.Connection, cabinet: str, from_ms: int,
              to_ms: int) -> dict[int, list[Version]]:
     """Return the versions of each quarter hour of a period, oldest first."""
     found: dict[int, list[Version]] = {}
     for quarter, number, issued_ms, since_ms, factors, figures in connection.execute(
             "SELECT quarter_ms, version, issued_ms, from_ms, factors, figures FROM issued WHERE "
-            "device = ? AND quarter_ms >= ? AND quarter_ms < ? ORDER BY quarter_ms, version",
-            (device, from_ms, to_ms)):
+            "cabinet = ? AND quarter_ms >= ? AND quarter_ms < ? ORDER BY quarter_ms, version",
+            (cabinet, from_ms, to_ms)):
         found.setdefault(quarter, []).append(Version(
             number, issued_ms, since_ms, factors, Figures(**json.loads(figures))))
     return found
 
 
-def keep(data: Path, device: str, rows: Iterable[Issued]) -> None:
+def keep(data: Path, cabinet: str, rows: Iterable[Issued]) -> None:
     """Keep quarter hours as a report gives them.
 
     Raises StoreUnavailable or StoreDamaged: a report that cannot be kept may not be given out.
@@ -68,8 +68,8 @@ def keep(data: Path, device: str, rows: Iterable[Issued]) -> None:
         for quarter_ms, one in rows:
             connection.execute(
                 "INSERT OR REPLACE INTO issued VALUES (?,?,?,?,?,?,?)",
-                (device, quarter_ms, *one[:4], json.dumps(one.figures._asdict(),
-                                                          separators=(",", ":"))))
+                (cabinet, quarter_ms, *one[:4], json.dumps(one.figures._asdict(),
+                                                           separators=(",", ":"))))
             connection.execute(
-                "DELETE FROM issued WHERE device = ? AND quarter_ms = ? AND version > 1 AND "
-                "version <= ?", (device, quarter_ms, one.version - VERSIONS_MAX + 1))
+                "DELETE FROM issued WHERE cabinet = ? AND quarter_ms = ? AND version > 1 AND "
+                "version <= ?", (cabinet, quarter_ms, one.version - VERSIONS_MAX + 1))

@@ -34,13 +34,13 @@ class JournalTables:
         """Enter a journal with its first batch."""
         self._connection.execute(
             "INSERT OR IGNORE INTO journals VALUES (?,?,?,?,?,NULL,NULL,0)",
-            (batch.device, batch.journal_id, rank, batch_id, int(explained)))
+            (batch.cabinet, batch.journal_id, rank, batch_id, int(explained)))
 
-    def spans(self, device: str) -> list[JournalSpan]:
+    def spans(self, cabinet: str) -> list[JournalSpan]:
         """Return a cabinet's journals in their order, the first JOURNALS_MAX."""
         rows = self._connection.execute(
             "SELECT journal, rank, arrived, explained, first_ms, last_ms, real FROM journals "
-            "WHERE device = ? ORDER BY rank, arrived LIMIT ?", (device, JOURNALS_MAX))
+            "WHERE cabinet = ? ORDER BY rank, arrived LIMIT ?", (cabinet, JOURNALS_MAX))
         return [JournalSpan(bytes(row[0]), row[1], row[2], bool(row[3]), row[4], row[5],
                             bool(row[6])) for row in rows]
 
@@ -60,21 +60,21 @@ class JournalTables:
         self._connection.execute("UPDATE batches SET ruled = 1, from_ms = ?, to_ms = ? "
                                  "WHERE id = ?", (first_ms, last_ms, batch_id))
         self._connection.executemany("INSERT INTO conflicts VALUES (?,?,?,?,?)",
-                                     [(batch.device, batch_id, *one) for one in found])
+                                     [(batch.cabinet, batch_id, *one) for one in found])
         if first_ms is not None:
             self._connection.execute(
                 "UPDATE journals SET first_ms = min(coalesce(first_ms, ?1), ?1), last_ms = "
-                "max(coalesce(last_ms, ?2), ?2), real = max(real, ?3) WHERE device = ?4 AND "
-                "journal = ?5", (first_ms, last_ms, int(real), batch.device, batch.journal_id))
+                "max(coalesce(last_ms, ?2), ?2), real = max(real, ?3) WHERE cabinet = ?4 AND "
+                "journal = ?5", (first_ms, last_ms, int(real), batch.cabinet, batch.journal_id))
 
-    def set_aside(self, device: str, batch_id: int, rows: Iterable[SetAside]) -> None:
+    def set_aside(self, cabinet: str, batch_id: int, rows: Iterable[SetAside]) -> None:
         """Keep what of a batch is not counted."""
         self._connection.execute("DELETE FROM set_aside WHERE batch = ?", (batch_id,))
         self._connection.executemany("INSERT INTO set_aside VALUES (?,?,?,?,?,?,?)", [
-            (device, row.to_ms, row.from_ms, batch_id, row.journal, row.by, row.decision)
+            (cabinet, row.to_ms, row.from_ms, batch_id, row.journal, row.by, row.decision)
             for row in rows])
 
-    def forget(self, device: str, journal: bytes, ids: Iterable[tuple[int]]) -> None:
+    def forget(self, cabinet: str, journal: bytes, ids: Iterable[tuple[int]]) -> None:
         """Take back the rulings on batches of a journal: they are ruled on again."""
         for one in ids:
             for table in ("conflicts", "set_aside"):
@@ -82,30 +82,30 @@ class JournalTables:
             self._connection.execute("UPDATE batches SET ruled = 0, from_ms = NULL, "
                                      "to_ms = NULL WHERE id = ?", one)
         self._connection.execute(
-            "UPDATE journals SET first_ms = (SELECT min(from_ms) FROM batches WHERE device = ?1 "
-            "AND journal = ?2), last_ms = (SELECT max(to_ms) FROM batches WHERE device = ?1 "
-            "AND journal = ?2) WHERE device = ?1 AND journal = ?2", (device, journal))
+            "UPDATE journals SET first_ms = (SELECT min(from_ms) FROM batches WHERE cabinet = ?1 "
+            "AND journal = ?2), last_ms = (SELECT max(to_ms) FROM batches WHERE cabinet = ?1 "
+            "AND journal = ?2) WHERE cabinet = ?1 AND journal = ?2", (cabinet, journal))
 
-    def counted(self, device: str, journal: bytes, from_ms: int, to_ms: int) -> list[tuple[int]]:
+    def counted(self, cabinet: str, journal: bytes, from_ms: int, to_ms: int) -> list[tuple[int]]:
         """Return the ids of batches of a journal with readings that count by their own right
         from from_ms to to_ms, both included."""
         return self._connection.execute(
-            "SELECT id FROM batches WHERE device = ? AND journal = ? AND to_ms >= ? AND "
-            "from_ms <= ?", (device, journal, from_ms, to_ms)).fetchall()
+            "SELECT id FROM batches WHERE cabinet = ? AND journal = ? AND to_ms >= ? AND "
+            "from_ms <= ?", (cabinet, journal, from_ms, to_ms)).fetchall()
 
-    def touched(self, device: str, from_ms: int, to_ms: int) -> list[tuple[int]]:
+    def touched(self, cabinet: str, from_ms: int, to_ms: int) -> list[tuple[int]]:
         """Return the ids of batches of a cabinet with records from from_ms to to_ms (included),
         whether they count or not."""
-        found = {row for one in self.spans(device)
-                 for row in self.counted(device, one.journal, from_ms, to_ms)}
-        rows = self._connection.execute("SELECT batch FROM conflicts WHERE device = ? AND "
-                                        "to_ms >= ? AND from_ms <= ?", (device, from_ms, to_ms))
+        found = {row for one in self.spans(cabinet)
+                 for row in self.counted(cabinet, one.journal, from_ms, to_ms)}
+        rows = self._connection.execute("SELECT batch FROM conflicts WHERE cabinet = ? AND "
+                                        "to_ms >= ? AND from_ms <= ?", (cabinet, from_ms, to_ms))
         return sorted(found | set(rows))
 
-    def decisions(self, device: str) -> list[Decision]:
+    def decisions(self, cabinet: str) -> list[Decision]:
         """Return what was decided about a cabinet, oldest first."""
-        rows = self._connection.execute("SELECT signed FROM decisions WHERE device = ? "
-                                        "ORDER BY number", (device,))
+        rows = self._connection.execute("SELECT signed FROM decisions WHERE cabinet = ? "
+                                        "ORDER BY number", (cabinet,))
         return [decisions.open_sealed(signed)[1] for (signed,) in rows]
 
     def add_decision(self, decision: Decision, signed: bytes) -> None:

@@ -7,24 +7,24 @@ from fleet.formats.values import Neighbour
 from gateway.core.evidence import chain
 
 
-class Mark(NamedTuple):
+class LowWaterMark(NamedTuple):
     """The last batch before the first hole of a journal.
 
-    low_water: its last sequence.  link: its chain value, 32 bytes.  number: of the batch.
+    low_water: its last sequence.  chain_hash: its chain value, 32 bytes.  number: of the batch.
     """
 
     low_water: int
-    link: bytes
+    chain_hash: bytes
     number: int
 
 
-def beginning(device: str, journal: bytes) -> Mark:
+def beginning(cabinet: str, journal: bytes) -> LowWaterMark:
     """Return the mark of a journal of which nothing is stored."""
-    return Mark(0, chain.start(device, journal), 0)
+    return LowWaterMark(0, chain.start(cabinet, journal), 0)
 
 
-def advanced(mark: Mark, stored: Callable[[int], Neighbour | None],
-             lost_until: Callable[[int], int]) -> Mark:
+def advanced(mark: LowWaterMark, stored: Callable[[int], Neighbour | None],
+             lost_until: Callable[[int], int]) -> LowWaterMark:
     """Return the mark moved over every batch that follows by number and link.
 
     stored: number -> the batch that is stored under it, or None.  lost_until: number -> the last
@@ -35,8 +35,8 @@ def advanced(mark: Mark, stored: Callable[[int], Neighbour | None],
     number, lost = mark.number + 1, False
     while True:
         batch = stored(number)
-        if batch is not None and (lost or batch.prev == mark.link):
-            mark, lost = Mark(batch.last_seq, batch.link, number), False
+        if batch is not None and (lost or batch.prev == mark.chain_hash):
+            mark, lost = LowWaterMark(batch.last_seq, batch.chain_hash, number), False
             number += 1
             continue
         last = lost_until(number) if batch is None else 0

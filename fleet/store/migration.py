@@ -16,7 +16,8 @@ def add_clocks(connection: sqlite3.Connection) -> None:
     for column in ("offset_ms", "source"):
         connection.execute(f"ALTER TABLE batches ADD COLUMN {column} INTEGER")
     connection.execute("ALTER TABLE clocks ADD COLUMN number INTEGER NOT NULL DEFAULT 0")
-    rows = connection.execute("SELECT id, sealed FROM batches WHERE reduced = 1 AND whole IS NULL")
+    rows = connection.execute(
+        "SELECT id, sealed FROM batches WHERE rolled_up = 1 AND whole IS NULL")
     for batch_id, sealed in rows.fetchall():
         clock = _own_clock(sealed) or _boot_clock(connection, batch_id)
         if clock is not None:
@@ -36,7 +37,7 @@ def _own_clock(sealed: bytes) -> ClockState | None:
 def _boot_clock(connection: sqlite3.Connection, batch_id: int) -> ClockState | None:
     row = connection.execute(
         "SELECT c.source, c.anchor_ticks_ms, c.anchor_utc_ms, c.uncertainty_ms FROM clocks c JOIN "
-        "batches b ON c.device = b.device AND c.journal = b.journal AND c.boot = b.boot "
+        "batches b ON c.cabinet = b.cabinet AND c.journal = b.journal AND c.boot = b.boot "
         "WHERE b.id = ?", (batch_id,)).fetchone()
     return ClockState(*row) if row else None
 
@@ -58,33 +59,34 @@ def add_journals(connection: sqlite3.Connection) -> None:
         "UPDATE batches SET ruled = 1, rolled_ms = received_ms, from_ms = t.low, to_ms = t.high "
         "FROM (SELECT batch, min(first_ms) AS low, max(last_ms) AS high FROM (SELECT batch, "
         "first_ms, last_ms FROM counter_parts UNION ALL SELECT batch, last_ms, last_ms FROM "
-        "gauge_parts) GROUP BY batch) AS t WHERE t.batch = id AND reduced = 1")
+        "gauge_parts) GROUP BY batch) AS t WHERE t.batch = id AND rolled_up = 1")
     connection.execute(
-        "INSERT INTO journals SELECT b.device, b.journal, 0, min(b.id), (SELECT count(*) FROM "
-        "incidents i WHERE i.device = b.device AND i.journal = b.journal AND i.kind = 'handover') "
+        "INSERT INTO journals SELECT b.cabinet, b.journal, 0, min(b.id), (SELECT count(*) FROM "
+        "incidents i WHERE i.cabinet = b.cabinet AND i.journal = b.journal AND i.kind = "
+        "'handover') "
         "> 0, min(from_ms), max(to_ms), max(coalesce(source, 9) != 9) FROM batches b "
-        "GROUP BY b.device, b.journal")
+        "GROUP BY b.cabinet, b.journal")
     journals: dict[str, list[int | None]] = defaultdict(list)
-    for device, journal, last_ms in connection.execute(
-            "SELECT device, journal, last_ms FROM journals ORDER BY device, arrived").fetchall():
-        ends = [one for one in journals[device] if one is not None]
-        journals[device].append(last_ms)
+    for cabinet, journal, last_ms in connection.execute(
+            "SELECT cabinet, journal, last_ms FROM journals ORDER BY cabinet, arrived").fetchall():
+        ends = [one for one in journals[cabinet] if one is not None]
+        journals[cabinet].append(last_ms)
         if ends:
-            _take_out(connection, device, journal, max(ends))
+            _take_out(connection, cabinet, journal, max(ends))
 
 
-def _take_out(connection: sqlite3.Connection, device: str, journal: bytes, end_ms: int) -> None:
-    ids = connection.execute("SELECT id FROM batches WHERE device = ? AND journal = ? AND "
-                             "from_ms <= ?", (device, journal, end_ms)).fetchall()
+def _take_out(connection: sqlite3.Connection, cabinet: str, journal: bytes, end_ms: int) -> None:
+    ids = connection.execute("SELECT id FROM batches WHERE cabinet = ? AND journal = ? AND "
+                             "from_ms <= ?", (cabinet, journal, end_ms)).fetchall()
     for table in ("counter_parts", "gauge_parts", "scan_parts"):
         connection.executemany(f"DELETE FROM {table} WHERE batch = ?", ids)
     connection.executemany(
-        "DELETE FROM events WHERE (device, journal) = (SELECT device, journal FROM batches WHERE "
+        "DELETE FROM events WHERE (cabinet, journal) = (SELECT cabinet, journal FROM batches WHERE "
         "id = ?1) AND seq BETWEEN (SELECT min(first_seq) FROM batches WHERE id = ?1 OR whole = "
         "?1) AND (SELECT max(last_seq) FROM batches WHERE id = ?1 OR whole = ?1)", ids)
-    connection.executemany("UPDATE batches SET reduced = 0, ruled = 0, from_ms = NULL, to_ms = "
+    connection.executemany("UPDATE batches SET rolled_up = 0, ruled = 0, from_ms = NULL, to_ms = "
                            "NULL, offset_ms = NULL, source = NULL WHERE id = ?", ids)
     connection.execute(
-        "UPDATE journals SET first_ms = (SELECT min(from_ms) FROM batches WHERE device = ?1 AND "
-        "journal = ?2), last_ms = (SELECT max(to_ms) FROM batches WHERE device = ?1 AND "
-        "journal = ?2) WHERE device = ?1 AND journal = ?2", (device, journal))
+        "UPDATE journals SET first_ms = (SELECT min(from_ms) FROM batches WHERE cabinet = ?1 AND "
+        "journal = ?2), last_ms = (SELECT max(to_ms) FROM batches WHERE cabinet = ?1 AND "
+        "journal = ?2) WHERE cabinet = ?1 AND journal = ?2", (cabinet, journal))

@@ -93,17 +93,17 @@ def _gap_body(raw: bytes) -> tuple[int, int | None, int | None, str]:
 def _counter_part(row: tuple[Any, ...]) -> CounterPart:
     config, journal, boot, offset_ms, *part = row
     return CounterPart(bytes(config), BatchClock((bytes(journal), boot), offset_ms),
-                       interval.Part(*part))
+                       interval.QuarterPart(*part))
 
 
 def in_order(parts: Iterable[CounterPart]) -> list[CounterPart]:
     """Return parts of a counter in the order they were read."""
-    return part_order.in_order(parts, lambda one: part_order.Place(
+    return part_order.in_order(parts, lambda one: part_order.BatchPosition(
         one.clock.boot, (one.part.first_ms - one.clock.offset_ms, one.part.last_ms),
         one.part.first_ms, one.part.last_ms))
 
 
-class Reader:
+class StoreReader:
     """One read-only connection; close it, or use `opened`."""
 
     def __init__(self, data: Path) -> None:
@@ -112,30 +112,31 @@ class Reader:
         if not path.is_file():
             raise ReportError(say("refusal.no_store", path=path, data=data))
         with damage.named(data):
-            self._link = connect(path, read_only=True)
-            self._link.execute("SELECT count(*) FROM meta")
-        self.rivals = RivalReader(self._link)
+            self._connection = connect(path, read_only=True)
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            self._connection.execute("SELECT count(*) FROM meta")
+        self.rivals = RivalReader(self._connection)
 
     def close(self) -> None:
         """Give the connection back."""
-        self._link.close()
+        self._connection.close()
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """Answer every question inside from one state of the store; gives the connection."""
-        self._link.execute("BEGIN")
+        self._connection.execute("BEGIN")
         try:
-            yield self._link
+            yield self._connection
         finally:
-            self._link.execute("ROLLBACK")
+            self._connection.execute("ROLLBACK")
 
     def damage(self) -> list[str]:
         """Return what SQLite's check of the whole file finds, [] if nothing."""
-        return damage.faults(self._link)
+        return damage.faults(self._connection)
 
     def changed(self) -> list[str]:
         """Return which batches and descriptors no longer have the hash the store has of them."""
-        return list(damage.changed(self._link))
+        return list(damage.changed(self._connection))
 
     def version(self) -> int:
         """Return a number that changes whenever a batch was stored or refused, or a person
@@ -144,32 +145,34 @@ class Reader:
             "SELECT coalesce((SELECT max(id) FROM batches), 0) + "
             "coalesce((SELECT max(id) FROM refused), 0)")[0])
 
-    def issued(self, device: str, from_ms: int, to_ms: int) -> dict[int, list[Version]]:
+    def issued(self, cabinet: str, from_ms: int, to_ms: int) -> dict[int, list[Version]]:
         """Return the quarter hours of a period as reports gave them before."""
-        return versions(self._link, device, from_ms, to_ms)
+        return versions(self._connection, cabinet, from_ms, to_ms)
 
-    def config_changes(self, device: str, from_ms: int, to_ms: int) -> list[tuple[int, bytes]]:
+    def config_changes(self, cabinet: str, from_ms: int, to_ms: int) -> list[tuple[int, bytes]]:
         """Return (quarter_ms, config hash) of the quarter hours of a period that have scans,
         and of the last before it, by time; empty without any booked batch.  Of a journal the
         batch with the highest number counts, of two journals the one that goes on longer."""
-        rows = self._link.execute(
+        rows = self._connection.execute(
             "SELECT quarter_ms, config, max(coalesce(to_ms, 0)) FROM (SELECT s.quarter_ms, "
             "b.config, b.to_ms, max(b.number) FROM scan_parts s JOIN batches b "
-            "ON b.id = s.batch WHERE s.device = ?1 AND s.quarter_ms < ?3 AND s.quarter_ms >= "
-            "coalesce((SELECT max(quarter_ms) FROM scan_parts WHERE device = ?1 AND quarter_ms "
+            "ON b.id = s.batch WHERE s.cabinet = ?1 AND s.quarter_ms < ?3 AND s.quarter_ms >= "
+            "coalesce((SELECT max(quarter_ms) FROM scan_parts WHERE cabinet = ?1 AND quarter_ms "
             "<= ?2), ?2) GROUP BY s.quarter_ms, b.journal) GROUP BY quarter_ms "
-            "ORDER BY quarter_ms", (device, from_ms, to_ms))
+            "ORDER BY quarter_ms", (cabinet, from_ms, to_ms))
         return [(quarter, bytes(digest)) for quarter, digest, _ in rows]
 
-    def configs(self, device: str) -> dict[bytes, bytes]:
+    def configs(self, cabinet: str) -> dict[bytes, bytes]:
         """Return the CBOR of every site descriptor of a cabinet, by its hash."""
-        return dict(self._link.execute("SELECT hash, descriptor FROM configs WHERE device = ?",
-                                       (device,)).fetchall())
+        return dict(
+            self._connection.execute("SELECT hash, descriptor FROM configs WHERE cabinet = ?",
+                                             (cabinet,)).fetchall())
 
-    def channels(self, device: str) -> list[ChannelRow]:
+    def channels(self, cabinet: str) -> list[ChannelRow]:
         """Return every series a cabinet ever sent."""
-        rows = self._link.execute("SELECT id, stream, item, measurand, exponent FROM channels "
-                                  "WHERE device = ?", (device,))
+        rows = self._connection.execute(
+            "SELECT id, stream, item, measurand, exponent FROM channels "
+            "WHERE cabinet = ?", (cabinet,))
         return [ChannelRow(*row) for row in rows]
 
     def counter_parts(self, channel: int, from_ms: int, to_ms: int) -> list[CounterPart]:
@@ -177,7 +180,7 @@ class Reader:
         nearest before and after, however far a gap pushed them away; where the clock was set
         between two of them, also those between in the order of the gateway's ticks.  Boots by
         their first time, within a boot by ticks."""
-        found = [_counter_part(row) for row in self._link.execute(
+        found = [_counter_part(row) for row in self._connection.execute(
             f"{PARTS} WHERE channel = ?1 AND quarter_ms >= "
             "coalesce((SELECT max(quarter_ms) FROM counter_parts WHERE channel = ?1 "
             "AND quarter_ms < ?2), ?2) AND quarter_ms <= "
@@ -194,7 +197,7 @@ class Reader:
                        newer: CounterPart) -> list[CounterPart]:
         """Return the parts of a boot from one part to another in the order of ticks."""
         journal, boot = older.clock.boot
-        rows = self._link.execute(
+        rows = self._connection.execute(
             f"{PARTS} WHERE channel = ? AND journal = ? AND boot = ? AND first_ms - offset_ms "
             "BETWEEN ? AND ?", (channel, journal, boot, older.part.first_ms - older.clock.offset_ms,
                                 newer.part.first_ms - newer.clock.offset_ms))
@@ -202,7 +205,7 @@ class Reader:
 
     def means(self, channel: int, from_ms: int, to_ms: int) -> dict[int, MeanRow]:
         """Return a gauge by quarter hour."""
-        rows = self._link.execute(
+        rows = self._connection.execute(
             "SELECT quarter_ms, count, total, low, high, last FROM gauge_parts WHERE channel = ? "
             "AND quarter_ms >= ? AND quarter_ms < ? ORDER BY quarter_ms, last_ms",
             (channel, from_ms, to_ms))
@@ -214,116 +217,117 @@ class Reader:
         return {quarter: MeanRow(total / count, low, high, count, last)
                 for quarter, (count, total, low, high, last) in found.items()}
 
-    def scans(self, device: str, from_ms: int, to_ms: int) -> dict[str, int]:
+    def scans(self, cabinet: str, from_ms: int, to_ms: int) -> dict[str, int]:
         """Return how many scans of each device of a cabinet are stored."""
-        rows = self._link.execute(
-            "SELECT stream, sum(count) FROM scan_parts WHERE device = ? AND quarter_ms >= ? "
-            "AND quarter_ms < ? GROUP BY stream", (device, from_ms, to_ms))
+        rows = self._connection.execute(
+            "SELECT stream, sum(count) FROM scan_parts WHERE cabinet = ? AND quarter_ms >= ? "
+            "AND quarter_ms < ? GROUP BY stream", (cabinet, from_ms, to_ms))
         return dict(rows.fetchall())
 
-    def uncertainty_ms(self, device: str, from_ms: int, to_ms: int) -> int:
+    def uncertainty_ms(self, cabinet: str, from_ms: int, to_ms: int) -> int:
         """Return the worst clock uncertainty of a period's batches."""
-        row = self._one("SELECT max(uncertainty_ms) FROM scan_parts WHERE device = ? AND "
-                        "quarter_ms >= ? AND quarter_ms < ?", device, from_ms, to_ms)
+        row = self._one("SELECT max(uncertainty_ms) FROM scan_parts WHERE cabinet = ? AND "
+                        "quarter_ms >= ? AND quarter_ms < ?", cabinet, from_ms, to_ms)
         return row[0] or 0
 
-    def simulated(self, device: str, from_ms: int, to_ms: int) -> bool:
+    def simulated(self, cabinet: str, from_ms: int, to_ms: int) -> bool:
         """Return whether a simulation's clock dated anything of a period."""
         row = self._one("SELECT EXISTS (SELECT 1 FROM scan_parts s JOIN batches b ON b.id = "
-                        "s.batch WHERE s.device = ? AND s.quarter_ms >= ? AND s.quarter_ms < ? AND "
-                        "b.source = ?)", device, from_ms, to_ms, CLOCK_SIMULATED)
+                        "s.batch WHERE s.cabinet = ? AND s.quarter_ms >= ? AND s.quarter_ms < ? "
+                        "AND "
+                        "b.source = ?)", cabinet, from_ms, to_ms, CLOCK_SIMULATED)
         return bool(row[0])
 
-    def span_ms(self, device: str) -> tuple[int, int] | None:
+    def span_ms(self, cabinet: str) -> tuple[int, int] | None:
         """Return (first, last + 1) quarter hour with scans, or None without any."""
         row = self._one("SELECT min(quarter_ms), max(quarter_ms) FROM scan_parts "
-                        "WHERE device = ?", device)
+                        "WHERE cabinet = ?", cabinet)
         return None if row[0] is None else (row[0], row[1] + interval.QUARTER_MS)
 
-    def commissioned_ms(self, device: str) -> int:
+    def commissioned_ms(self, cabinet: str) -> int:
         """Return when a cabinet's first event was recorded (it starts with one); 0 if none."""
-        return int(self._one("SELECT coalesce(min(utc_ms), 0) FROM events WHERE device = ?",
-                             device)[0])
+        return int(self._one("SELECT coalesce(min(utc_ms), 0) FROM events WHERE cabinet = ?",
+                             cabinet)[0])
 
-    def evidence(self, device: str, from_ms: int, to_ms: int) -> tuple[int, int]:
+    def evidence(self, cabinet: str, from_ms: int, to_ms: int) -> tuple[int, int]:
         """Return (records, batches) of the batches that touch a period."""
         row = self._one(
             "SELECT coalesce(sum(last_seq - first_seq + 1), 0), count(*) FROM batches "
-            "WHERE coalesce(whole, id) IN (SELECT batch FROM scan_parts WHERE device = ? AND "
-            "quarter_ms >= ? AND quarter_ms < ?)", device, from_ms, to_ms)
+            "WHERE coalesce(whole, id) IN (SELECT batch FROM scan_parts WHERE cabinet = ? AND "
+            "quarter_ms >= ? AND quarter_ms < ?)", cabinet, from_ms, to_ms)
         return int(row[0]), int(row[1])
 
-    def gaps(self, device: str, from_ms: int, to_ms: int) -> list[GapRow]:
+    def gaps(self, cabinet: str, from_ms: int, to_ms: int) -> list[GapRow]:
         """Return declared gaps that overlap a period, in order of time; an open side reaches to
         the event."""
-        rows = self._link.execute(
-            "SELECT seq, utc_ms, body, (SELECT config FROM batches b WHERE b.device = "
-            "e.device AND b.journal = e.journal AND b.first_seq <= e.seq ORDER BY b.first_seq "
-            "DESC LIMIT 1) FROM events e WHERE device = ? AND kind = ? ORDER BY utc_ms, seq",
-            (device, record.GAP))
+        rows = self._connection.execute(
+            "SELECT seq, utc_ms, body, (SELECT config FROM batches b WHERE b.cabinet = "
+            "e.cabinet AND b.journal = e.journal AND b.first_seq <= e.seq ORDER BY b.first_seq "
+            "DESC LIMIT 1) FROM events e WHERE cabinet = ? AND kind = ? ORDER BY utc_ms, seq",
+            (cabinet, record.GAP))
         gaps = [GapRow(seq, at, config, *_gap_body(body)) for seq, at, body, config in rows]
         return [gap for gap in gaps
                 if (gap.utc_ms if gap.from_ms is None else gap.from_ms) < to_ms
                 and (gap.utc_ms if gap.to_ms is None else gap.to_ms) > from_ms]
 
-    def event_bodies(self, device: str, kind: int) -> list[list[object]]:
+    def event_bodies(self, cabinet: str, kind: int) -> list[list[object]]:
         """Return the bodies of a cabinet's events of one kind, oldest first."""
-        rows = self._link.execute("SELECT body FROM events WHERE device = ? AND kind = ? "
-                                  "ORDER BY utc_ms, seq", (device, kind))
+        rows = self._connection.execute("SELECT body FROM events WHERE cabinet = ? AND kind = ? "
+                                        "ORDER BY utc_ms, seq", (cabinet, kind))
         return [list(cbor.decode(body)) for body, in rows]
 
-    def journals(self, device: str) -> list[JournalRow]:
+    def journals(self, cabinet: str) -> list[JournalRow]:
         """Return how each journal of a cabinet stands, in order of arrival."""
-        rows = self._link.execute(
+        rows = self._connection.execute(
             "SELECT b.journal, count(*), sum(last_seq - first_seq + 1), min(first_seq), "
             "max(last_seq), max(c.low_water), max(received_ms) FROM batches b LEFT JOIN chains c "
-            "ON c.device = b.device AND c.journal = b.journal WHERE b.device = ? "
-            "GROUP BY b.journal ORDER BY min(b.id)", (device,))
+            "ON c.cabinet = b.cabinet AND c.journal = b.journal WHERE b.cabinet = ? "
+            "GROUP BY b.journal ORDER BY min(b.id)", (cabinet,))
         return [JournalRow(*row) for row in rows]
 
-    def sealed(self, device: str, journal: bytes,
+    def sealed(self, cabinet: str, journal: bytes,
                numbers: tuple[int, int] | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield (number, sealed bytes) of a journal's batches in order; numbers: first and
-        last of them, default all.  A coarsened batch comes once for each that it stands for."""
+        last of them, default all.  A downsampled batch comes once for each that it stands for."""
         first, last = numbers or (0, 1 << 62)
-        yield from self._link.execute(
+        yield from self._connection.execute(
             "SELECT b.number, coalesce(w.sealed, b.sealed) FROM batches b LEFT JOIN batches w "
-            "ON w.id = b.whole WHERE b.device = ? AND b.journal = ? "
-            "AND b.number BETWEEN ? AND ? ORDER BY b.number", (device, journal, first, last))
+            "ON w.id = b.whole WHERE b.cabinet = ? AND b.journal = ? "
+            "AND b.number BETWEEN ? AND ? ORDER BY b.number", (cabinet, journal, first, last))
 
-    def numbers(self, device: str, journal: bytes, from_ms: int,
+    def numbers(self, cabinet: str, journal: bytes, from_ms: int,
                 to_ms: int) -> tuple[int, int] | None:
         """Return first and last number of a journal's batches that touch a period."""
         row = self._one(
             "SELECT min(number), max(number) FROM batches WHERE journal = ? AND coalesce(whole, "
-            "id) IN (SELECT batch FROM scan_parts WHERE device = ? AND quarter_ms >= ? AND "
+            "id) IN (SELECT batch FROM scan_parts WHERE cabinet = ? AND quarter_ms >= ? AND "
             "quarter_ms < ?)",
-            journal, device, from_ms, to_ms)
+            journal, cabinet, from_ms, to_ms)
         return None if row[0] is None else (row[0], row[1])
 
-    def incidents(self, device: str) -> list[Incident]:
+    def incidents(self, cabinet: str) -> list[Incident]:
         """Return what a person should know about a cabinet's journals, oldest first."""
-        return Incidents(self._link).all(device)
+        return Incidents(self._connection).all(cabinet)
 
-    def unplaced(self, device: str) -> int:
+    def unplaced(self, cabinet: str) -> int:
         """Return how many records wait: for a clock, or for the descriptor of their site."""
         return int(self._one("SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM batches "
-                             "WHERE device = ? AND reduced = 0", device)[0])
+                             "WHERE cabinet = ? AND rolled_up = 0", cabinet)[0])
 
-    def refused(self, device: str) -> dict[str, int]:
+    def refused(self, cabinet: str) -> dict[str, int]:
         """Return how often batches on a cabinet's topic were refused, by code."""
-        rows = self._link.execute("SELECT code, count FROM refused_counts WHERE device = ?",
-                                  (device,))
+        rows = self._connection.execute("SELECT code, count FROM refused_counts WHERE cabinet = ?",
+                                        (cabinet,))
         return dict(rows.fetchall())
 
     def _one(self, statement: str, *values: object) -> Any:
-        return self._link.execute(statement, values).fetchone()
+        return self._connection.execute(statement, values).fetchone()
 
 
 @contextmanager
-def opened(data: Path) -> Iterator[Reader]:
-    """Give a Reader for a while; raises StoreDamaged for what cannot be read inside."""
-    reader = Reader(data)
+def open_reader(data: Path) -> Iterator[StoreReader]:
+    """Give a StoreReader for a while; raises StoreDamaged for what cannot be read inside."""
+    reader = StoreReader(data)
     try:
         with damage.named(data):
             yield reader

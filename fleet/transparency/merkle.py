@@ -15,14 +15,14 @@ HASH_BYTES = 32
 SIZE_MAX = 1 << 40
 EMPTY = hashlib.sha256(b"").digest()
 
-Get = Callable[[int, int], bytes]
+GetNode = Callable[[int, int], bytes]
 
 
-class Node(NamedTuple):
+class TreeNode(NamedTuple):
     """A complete subtree: level 0 is a leaf."""
 
     level: int
-    place: int
+    position: int
     hash: bytes
 
 
@@ -45,22 +45,22 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def appended(index: int, leaf: bytes, get: Get) -> list[Node]:
+def appended(index: int, leaf: bytes, get: GetNode) -> list[TreeNode]:
     """Return the nodes to keep when leaf number `index` (from 0) joins the leaves before it."""
-    nodes = [Node(0, index, leaf)]
-    while nodes[-1].place % 2:
+    nodes = [TreeNode(0, index, leaf)]
+    while nodes[-1].position % 2:
         last = nodes[-1]
-        left = get(last.level, last.place - 1)
-        nodes.append(Node(last.level + 1, last.place // 2, node_hash(left, last.hash)))
+        left = get(last.level, last.position - 1)
+        nodes.append(TreeNode(last.level + 1, last.position // 2, node_hash(left, last.hash)))
     return nodes
 
 
-def root(size: int, get: Get) -> bytes:
+def root(size: int, get: GetNode) -> bytes:
     """Return the tree hash of the first `size` leaves (RFC 9162 2.1.1)."""
     return _subtree(0, size, get) if size else EMPTY
 
 
-def inclusion(index: int, size: int, get: Get) -> list[bytes]:
+def inclusion(index: int, size: int, get: GetNode) -> list[bytes]:
     """Return the inclusion path of a leaf, lowest sibling first (RFC 9162 2.1.3.1)."""
     if not 0 <= index < size:
         raise ValueError(f"leaf {index} is not in a tree of {size}")
@@ -76,7 +76,7 @@ def inclusion(index: int, size: int, get: Get) -> list[bytes]:
     return path[::-1]
 
 
-def consistency(old: int, new: int, get: Get) -> list[bytes]:
+def consistency(old: int, new: int, get: GetNode) -> list[bytes]:
     """Return the proof that the first `old` leaves are a prefix of the first `new`
     (RFC 9162 2.1.4.1); empty if one of the trees says nothing."""
     if not 0 <= old <= new:
@@ -100,17 +100,17 @@ def root_of_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes])
     have the shape that leaf and size demand (RFC 9162 2.1.3.2)."""
     if not 0 <= index < size <= SIZE_MAX or not _are_hashes(path):
         return None
-    place, last, found = index, size - 1, leaf
+    position, last, found = index, size - 1, leaf
     for one in path:
         if last == 0:
             return None
-        if place % 2 or place == last:
+        if position % 2 or position == last:
             found = node_hash(one, found)
-            while place % 2 == 0 and place:
-                place, last = place // 2, last // 2
+            while position % 2 == 0 and position:
+                position, last = position // 2, last // 2
         else:
             found = node_hash(found, one)
-        place, last = place // 2, last // 2
+        position, last = position // 2, last // 2
     return found if last == 0 else None
 
 
@@ -125,20 +125,20 @@ def root_of_consistency(old_root: bytes, old: int, new: int,
     hashes = list(path) if old & (old - 1) else [old_root, *path]
     if not hashes:
         return None
-    place, last = old - 1, new - 1
-    while place % 2:
-        place, last = place // 2, last // 2
+    position, last = old - 1, new - 1
+    while position % 2:
+        position, last = position // 2, last // 2
     before = after = hashes[0]
     for one in hashes[1:]:
         if last == 0:
             return None
-        if place % 2 or place == last:
+        if position % 2 or position == last:
             before, after = node_hash(one, before), node_hash(one, after)
-            while place % 2 == 0 and place:
-                place, last = place // 2, last // 2
+            while position % 2 == 0 and position:
+                position, last = position // 2, last // 2
         else:
             after = node_hash(after, one)
-        place, last = place // 2, last // 2
+        position, last = position // 2, last // 2
     return after if last == 0 and before == old_root else None
 
 
@@ -147,7 +147,7 @@ def _split(count: int) -> int:
     return 1 << (count - 1).bit_length() - 1
 
 
-def _subtree(start: int, end: int, get: Get) -> bytes:
+def _subtree(start: int, end: int, get: GetNode) -> bytes:
     """Return the hash of leaves start .. end - 1; start is a multiple of every complete
     subtree inside, as all splits of RFC 9162 are."""
     count = end - start

@@ -19,17 +19,17 @@ INCLUSION, CONSISTENCY = -1, -2
 HEAD_NAME = "wattproof-tree-head-1"
 RECEIPT_BYTES_MAX = 4096        # 40 hashes and 150 bytes
 
-Verify = Callable[[bytes, bytes], bool]         # signed bytes, signature
+VerifySignature = Callable[[bytes, bytes], bool]         # signed bytes, signature
 
 
-class Signer(NamedTuple):
+class ReceiptSigner(NamedTuple):
     """A key that signs; kid: 8 bytes, sign: bytes -> 64 bytes."""
 
     kid: bytes
     sign: Callable[[bytes], bytes]
 
 
-def sign_head(head: Head, signer: Signer) -> bytes:
+def sign_head(head: Head, signer: ReceiptSigner) -> bytes:
     """Return the signed tree head."""
     payload = cbor.encode([HEAD_NAME, head.size, head.root, head.at_ms])
     signed: bytes = cose.sign1(signer.kid, payload, signer.sign)
@@ -38,7 +38,7 @@ def sign_head(head: Head, signer: Signer) -> bytes:
 
 # What a receiver of heads and receipts calls; no command does yet: issue 11, F.
 
-def open_head(data: bytes, verify: Verify) -> Head:
+def open_head(data: bytes, verify: VerifySignature) -> Head:
     """Return the Head of signed bytes; raises FormatError, also for a wrong signature."""
     message = cose.open_sign1(data)
     if not verify(message.signed, message.signature):
@@ -55,19 +55,19 @@ def open_head(data: bytes, verify: Verify) -> Head:
 class Prover:
     """Makes receipts about one tree head: all of them share its one signature."""
 
-    def __init__(self, head: Head, signer: Signer) -> None:
+    def __init__(self, head: Head, signer: ReceiptSigner) -> None:
         self.head = head
         self._protected = cbor.encode({cose.HEADER_ALG: cose.ALG_ED25519,
                                        cose.HEADER_KID: signer.kid,
                                        HEADER_PROOF_TYPE: RFC9162_SHA256})
         self._signature = signer.sign(cose.to_be_signed(self._protected, head.root))
 
-    def inclusion(self, index: int, get: merkle.Get) -> bytes:
+    def inclusion(self, index: int, get: merkle.GetNode) -> bytes:
         """Return the receipt that leaf `index` is in the head's tree."""
         path = merkle.inclusion(index, self.head.size, get)
         return self._receipt(INCLUSION, [self.head.size, index, path])
 
-    def consistency(self, old: int, get: merkle.Get) -> bytes:
+    def consistency(self, old: int, get: merkle.GetNode) -> bytes:
         """Return the receipt that the tree of the first `old` leaves is a prefix of it."""
         path = merkle.consistency(old, self.head.size, get)
         return self._receipt(CONSISTENCY, [old, self.head.size, path])
@@ -79,14 +79,14 @@ class Prover:
         return found
 
 
-def included(receipt: bytes, leaf: bytes, verify: Verify) -> tuple[int, int]:
+def included(receipt: bytes, leaf: bytes, verify: VerifySignature) -> tuple[int, int]:
     """Return (tree size, index) at which a receipt proves a leaf's hash; raises FormatError."""
     message, (size, index, path) = _open(receipt, INCLUSION)
     _signed(message, merkle.root_of_inclusion(leaf, index, size, path), verify)
     return size, index
 
 
-def continued(receipt: bytes, old: Head, verify: Verify) -> int:
+def continued(receipt: bytes, old: Head, verify: VerifySignature) -> int:
     """Return the size of the newer tree that a receipt proves to continue `old`; raises
     FormatError."""
     message, (old_size, size, path) = _open(receipt, CONSISTENCY)
@@ -117,7 +117,7 @@ def _open(receipt: bytes, kind: int) -> tuple[list[bytes], tuple[int, int, Seque
     return [parts[0], parts[3]], (proof[0], proof[1], proof[2])
 
 
-def _signed(message: list[bytes], root: bytes | None, verify: Verify) -> None:
+def _signed(message: list[bytes], root: bytes | None, verify: VerifySignature) -> None:
     if root is None:
         raise FormatError("receipt: the path leads to no root")
     protected, signature = message

@@ -23,13 +23,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleet import clock
 from fleet.errors import ReportError, StoreDamaged
-from fleet.formats.registry import Device, Registry
+from fleet.formats.registry import EnrolledCabinet, Registry
 from fleet.formats.timetext import parse_quarter
 from fleet.ingest.live_table import LiveTable
 from fleet.ingest.receiver import Receiver
 from fleet.reporting import changes, report
 from fleet.reporting import html as report_html
-from fleet.store.reader import opened
+from fleet.store.reader import open_reader
 from fleet.store.watch import Watch
 from fleet.texts import say
 from fleet.web import long_reports, page, panels
@@ -43,7 +43,7 @@ ASSETS = Path(__file__).with_name("assets")
 GZIP_BYTES_MIN, GZIP_LEVEL = 1000, 5    # a page of 30 kB travels in 6; more costs, gains little
 STREAMS_MAX = 200           # pages that watch at once; more are told to come back
 SHORT_REPORTS_MAX = 4       # of at most LONG_MS, each in a thread for a part of a second
-TICK_S = 5.0                # ages and silence are shown anew this often without any message
+TICK_S = 5.0                # ages and silence are shown again this often without any message
 PAUSE_S = 0.5               # at most two updates a second to a page
 TODAY, YESTERDAY = "today", "yesterday"     # days that a report can be asked of by name
 READER_GONE = 499           # nobody sees it
@@ -58,7 +58,7 @@ HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"
            "Cross-Origin-Opener-Policy": "same-origin"}
 
 
-class Desk(NamedTuple):
+class PageSources(NamedTuple):
     """What the pages show.  factors: id or None, hosts: names under which a proxy asks, beside
     this machine's own."""
 
@@ -71,7 +71,7 @@ class Desk(NamedTuple):
     watch: Watch | None = None
 
 
-class BadQuestion(ReportError):
+class BadRequest(ReportError):
     """A page was asked for in a way that it does not know."""
 
     code = "question"
@@ -99,58 +99,58 @@ class SecureHeaders:
 class Pages:
     """The handlers; one per service."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._registry, self._live = desk.registry, desk.live
-        self._receiver, self._data, self._factors = desk.receiver, desk.data, desk.factors
-        self._watch = desk.watch or Watch(desk.data)
-        self._snapshots = Snapshots(desk.data, desk.factors)
+    def __init__(self, ingest: PageSources) -> None:
+        self._registry, self._live = ingest.registry, ingest.live
+        self._receiver, self._data, self._factors = ingest.receiver, ingest.data, ingest.factors
+        self._watch = ingest.watch or Watch(ingest.data)
+        self._snapshots = Snapshots(ingest.data, ingest.factors)
         self._streams = Places(STREAMS_MAX)
         self._short, self._long = Places(SHORT_REPORTS_MAX), Places(long_reports.WORKERS_MAX)
 
     async def home(self, request: Request) -> Response:
         """The only site, or the list of sites."""
-        devices = [entry for entries in self._registry.sites().values() for entry in entries]
-        if len(devices) == 1:
-            return HTMLResponse(page.site_page(await self._view(devices[0])))
-        views = [(device, panels.state(await self._view(device))) for device in devices]
+        cabinets = [entry for entries in self._registry.sites().values() for entry in entries]
+        if len(cabinets) == 1:
+            return HTMLResponse(page.site_page(await self._view(cabinets[0])))
+        views = [(cabinet, panels.state(await self._view(cabinet))) for cabinet in cabinets]
         return HTMLResponse(page.sites_page(views))
 
     async def site(self, request: Request) -> Response:
         """The live page of one site."""
-        return HTMLResponse(page.site_page(await self._view(self._device(request))))
+        return HTMLResponse(page.site_page(await self._view(self._cabinet(request))))
 
     async def events(self, request: Request) -> Response:
         """The live part of a site's page, again at every change."""
-        device = self._device(request)
+        cabinet = self._cabinet(request)
         if not self._streams.take():
             return _busy("page.too_many")
-        return PlacedStream(self._streams, self._stream(device), {
+        return PlacedStream(self._streams, self._stream(cabinet), {
             "Content-Type": "text/event-stream; charset=utf-8",
             "X-Accel-Buffering": "no"})                                 # for a proxy: pass on
 
     async def report(self, request: Request) -> Response:
         """The HTML report: ?day=yesterday, ?from=..&to=.. (RFC 3339 UTC), else today so far."""
-        device = self._device(request)
+        cabinet = self._cabinet(request)
         asked = _asked(dict(request.query_params))
         if self._watch.damaged:
             raise StoreDamaged(self._watch.damaged)
         if isinstance(asked, tuple) and asked[1] - asked[0] > long_reports.LONG_MS:
-            return await self._long_report(request, device, asked)
+            return await self._long_report(request, cabinet, asked)
         if not self._short.take():
             return _busy("page.too_many_reports")
         try:
-            content = await run_in_threadpool(self._report, device, asked)
+            content = await run_in_threadpool(self._report, cabinet, asked)
         finally:
             self._short.leave()
         return HTMLResponse(content, headers={"Content-Security-Policy": REPORT_POLICY})
 
-    async def _long_report(self, request: Request, device: Device,
+    async def _long_report(self, request: Request, cabinet: EnrolledCabinet,
                            times: tuple[int, int]) -> Response:
         if not self._long.take():
             return _busy("page.too_many_reports")
         try:
             process = await long_reports.start(
-                Job(str(self._data), device.device, self._factors, *times))
+                Job(str(self._data), cabinet.id, self._factors, *times))
             await long_reports.ready(process, request)
         except long_reports.ReaderGone:
             self._long.leave()
@@ -167,25 +167,25 @@ class Pages:
         return JSONResponse({"ok": True, "broker": self._receiver.connected,
                              "sites": list(self._registry.sites())})
 
-    def _device(self, request: Request) -> Device:
-        return report.device_of(self._registry.sites(), request.path_params["site"])
+    def _cabinet(self, request: Request) -> EnrolledCabinet:
+        return report.cabinet_of(self._registry.sites(), request.path_params["site"])
 
-    async def _view(self, device: Device) -> panels.View:
-        snapshot = await run_in_threadpool(self._snapshots.get, device)
-        live, now_ms = self._live.get(device.device), clock.utc_ms()
-        sent_ms = self._receiver.last_receipt_ms.get(device.device)
-        return panels.View(
-            device, snapshot, live.figures if live else None,
+    async def _view(self, cabinet: EnrolledCabinet) -> panels.PageView:
+        snapshot = await run_in_threadpool(self._snapshots.get, cabinet)
+        live, now_ms = self._live.get(cabinet.id), clock.utc_ms()
+        sent_ms = self._receiver.last_receipt_ms.get(cabinet.id)
+        return panels.PageView(
+            cabinet, snapshot, live.figures if live else None,
             clock.monotonic_s() - live.arrived_s if live else None,
             live.arrived_ms if live else None,
             None if sent_ms is None else (now_ms - sent_ms) / 1000, self._receiver.connected,
             self._watch.damaged)
 
-    async def _stream(self, device: Device) -> AsyncIterator[str]:
+    async def _stream(self, cabinet: EnrolledCabinet) -> AsyncIterator[str]:
         version: int | None = None
         while True:
             try:
-                view = await self._view(device)
+                view = await self._view(cabinet)
             except WattproofError as error:
                 yield _event("live", page.trouble_part(str(error)))
             else:
@@ -196,33 +196,33 @@ class Pages:
             await asyncio.sleep(PAUSE_S)
             await self._live.changed(TICK_S)
 
-    def _report(self, device: Device, asked: str | tuple[int, int]) -> str:
-        with opened(self._data) as reader:
+    def _report(self, cabinet: EnrolledCabinet, asked: str | tuple[int, int]) -> str:
+        with open_reader(self._data) as reader:
             if isinstance(asked, str):
-                span = reader.span_ms(device.device)
+                span = reader.span_ms(cabinet.id)
                 if span is None:
-                    raise ReportError(say("day_error.site_no_readings", site=device.site))
-                times = day_so_far(span, device.timezone)
+                    raise ReportError(say("day_error.site_no_readings", site=cabinet.site))
+                times = day_so_far(span, cabinet.timezone)
                 if asked == YESTERDAY:
-                    times = yesterday(times[0], device.timezone)
+                    times = yesterday(times[0], cabinet.timezone)
             else:
                 times = asked
-            content = report.build(reader, report.Question(device, self._factors, *times))
+            content = report.build(reader, report.ReportRequest(cabinet, self._factors, *times))
             changes.keep(self._data, reader, content, clock.utc_ms())
         return report_html.render(content)
 
 
 def _asked(query: dict[str, str]) -> str | tuple[int, int]:
-    """Return the day or the (from_ms, to_ms) of a report's query; raises BadQuestion with what
+    """Return the day or the (from_ms, to_ms) of a report's query; raises BadRequest with what
     is allowed, for an answer to another question than the one asked would be believed."""
     if set(query) == {"from", "to"}:
         try:
             return parse_quarter(query["from"]), parse_quarter(query["to"])
         except ReportError as error:
-            raise BadQuestion(str(error)) from error
+            raise BadRequest(str(error)) from error
     day = query.get("day", TODAY)
     if set(query) - {"day"} or day not in (TODAY, YESTERDAY):
-        raise BadQuestion(say("day_error.question"))
+        raise BadRequest(say("day_error.question"))
     return day
 
 
@@ -234,8 +234,8 @@ def _event(name: str, html: str) -> str:
     return f"event: {name}\ndata: {json.dumps(html)}\n\n"
 
 
-async def _told(request: Request, error: Exception) -> Response:
-    status = (400 if isinstance(error, BadQuestion) else
+async def _error_page(request: Request, error: Exception) -> Response:
+    status = (400 if isinstance(error, BadRequest) else
               404 if isinstance(error, ReportError) else 503)
     return HTMLResponse(page.message_page(str(error)), status)
 
@@ -244,9 +244,9 @@ async def _not_found(request: Request, error: Exception) -> Response:
     return HTMLResponse(page.message_page(say("page.not_found")), 404)
 
 
-def make(desk: Desk) -> Starlette:
+def make(ingest: PageSources) -> Starlette:
     """Return the web application over a fleet's data, live table and receiver."""
-    pages, names = Pages(desk), (*LOOPBACK, *desk.hosts)
+    pages, names = Pages(ingest), (*LOOPBACK, *ingest.hosts)
     page.warm_up()
     return Starlette(
         routes=[
@@ -254,7 +254,7 @@ def make(desk: Desk) -> Starlette:
             Mount("/assets", StaticFiles(directory=ASSETS)),
             Route("/site/{site}", pages.site), Route("/site/{site}/events", pages.events),
             Route("/site/{site}/report", pages.report)],
-        exception_handlers={WattproofError: _told, 404: _not_found},
+        exception_handlers={WattproofError: _error_page, 404: _not_found},
         middleware=[                            # outermost first: a refusal is dressed as well
             Middleware(SecureHeaders), Middleware(ExplainedRefusal, names=names),
             Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),

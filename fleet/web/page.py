@@ -9,11 +9,11 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from fleet.formats.registry import Device
+from fleet.formats.registry import EnrolledCabinet
 from fleet.reporting import rendering
 from fleet.texts import say
 from fleet.web import panels, proof
-from fleet.web.panels import View, state
+from fleet.web.panels import PageView, state
 from fleet.web.snapshot import Snapshot
 
 TEMPLATES = rendering.environment(Path(__file__).with_name("templates"))
@@ -26,9 +26,9 @@ def warm_up() -> None:
             made.get_template(name)
 
 
-def site_page(view: View) -> Markup:
+def site_page(view: PageView) -> Markup:
     """Return the live page of a site."""
-    return _render("site.html", device=view.device, live=live_part(view),
+    return _render("site.html", cabinet=view.cabinet, live=live_part(view),
                    charts=charts_part(view.snapshot))
 
 
@@ -37,11 +37,11 @@ def charts_part(snapshot: Snapshot) -> Markup:
     return snapshot.charts or _render("no_charts.html", why=snapshot.why)
 
 
-def live_part(view: View) -> Markup:
+def live_part(view: PageView) -> Markup:
     """Return everything that changes from moment to moment."""
     found = state(view)
     if found == "none":
-        return _render("no_data.html", device=view.device, connected=view.connected)
+        return _render("no_data.html", cabinet=view.cabinet, connected=view.connected)
     lines = proof.lines(view.snapshot, view.figures, view.receipt_age_s, view.damaged)
     return _render(
         "live.html", state=found, status=panels.status(view, found),
@@ -55,7 +55,7 @@ def trouble_part(text: str) -> Markup:
     return _render("no_charts.html", why=text)
 
 
-def sites_page(sites: Sequence[tuple[Device, str]]) -> Markup:
+def sites_page(sites: Sequence[tuple[EnrolledCabinet, str]]) -> Markup:
     """Return the list of sites with the state of each."""
     return _render("sites.html", sites=sites)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from fleet.formats.registry import Device
+from fleet.formats.registry import EnrolledCabinet
 from fleet.ingest.live_table import LiveFigures, rows, section
 from fleet.reporting import text
 from fleet.reporting.charts import meter
@@ -17,12 +17,12 @@ from gateway.core.roles import LOAD_NAMES
 PowerFlow = list[tuple[str, object]]
 
 
-class View(NamedTuple):
+class PageView(NamedTuple):
     """What is known of a site.  figures: latest live message, age_s and arrived_ms: of it,
     receipt_age_s: since the last receipt, connected: whether the broker is connected, damaged: what
     is wrong with the store, "" if nothing is."""
 
-    device: Device
+    cabinet: EnrolledCabinet
     snapshot: Snapshot
     figures: LiveFigures | None
     age_s: float | None
@@ -106,9 +106,9 @@ class Devices(NamedTuple):
     rows: list[DeviceRow]
 
 
-def state(view: View) -> str:
+def state(view: PageView) -> str:
     """Return live, late, silent, none or revoked."""
-    if view.device.revoked:
+    if view.cabinet.revoked:
         return "revoked"
     if view.figures is None or view.age_s is None:
         return "silent" if view.snapshot.span or view.damaged else "none"
@@ -117,11 +117,11 @@ def state(view: View) -> str:
     return "late" if view.age_s > text.LATE_S else "live"
 
 
-def status(view: View, found: str) -> str:
+def status(view: PageView, found: str) -> str:
     """Return the sentences beside a page's state: from when its figures are, and whether the
     broker is connected."""
     if found == "revoked":
-        said = say("status.revoked", time=view.device.revoked)
+        said = say("status.revoked", time=view.cabinet.revoked)
     elif found == "silent" and view.figures is None:
         said = say("status.silent_since_start")
     elif found == "silent":
@@ -132,7 +132,7 @@ def status(view: View, found: str) -> str:
     return said if view.connected else f"{said} {say('status.disconnected')}"
 
 
-def tiles(view: View, lines: Sequence[proof.Line]) -> list[Tile]:
+def tiles(view: PageView, lines: Sequence[proof.ProofLine]) -> list[Tile]:
     """Return the four figures at the top; lines: of the evidence panel."""
     carbon, power_w = section(view.figures, "carbon"), section(view.figures, "power_w")
     today = view.snapshot.today
@@ -149,7 +149,7 @@ def tiles(view: View, lines: Sequence[proof.Line]) -> list[Tile]:
     ]
 
 
-def _evidence_note(lines: Sequence[proof.Line]) -> str:
+def _evidence_note(lines: Sequence[proof.ProofLine]) -> str:
     """Name the line that keeps the evidence from being proven, else the worst of the others."""
     proving = [line for line in lines if line.key in proof.PROVING]
     sound, worst = proof.worst(proving), proof.worst(lines)
@@ -182,7 +182,7 @@ def _part(value: object, sign: int) -> float | None:
     return max(sign * value, 0.0) if text.is_number(value) else None
 
 
-def power(view: View) -> Power | None:
+def power(view: PageView) -> Power | None:
     """Return the flows of power now; None before the first live message."""
     if view.figures is None:
         return None
@@ -216,7 +216,7 @@ def _bar(css: str, part: object) -> Markup:
     return meter([(css, float(part))] if text.is_number(part) else [])
 
 
-def compute(view: View) -> ComputePanel:
+def compute(view: PageView) -> ComputePanel:
     """Return the nodes, the battery and the climate of the latest live message."""
     battery, carbon = section(view.figures, "battery"), section(view.figures, "carbon")
     soc = battery.get("soc")
@@ -267,7 +267,7 @@ def day(snapshot: Snapshot) -> Day | None:
                [(say(f"day.{key}"), value) for key, value in figures], notes)
 
 
-def devices(view: View) -> Devices | None:
+def devices(view: PageView) -> Devices | None:
     """Return which devices answer; None when the gateway names none."""
     found = rows(view.figures, "devices")
     if not found:
@@ -275,10 +275,10 @@ def devices(view: View) -> Devices | None:
     silent = sum(row.get("ok") is not True for row in found)
     heading = (say.plural("devices.silent", silent, all=text.figure(len(found))) if silent
                else say.plural("devices.all", len(found)))
-    return Devices(heading, [_device(row) for row in found])
+    return Devices(heading, [_cabinet(row) for row in found])
 
 
-def _device(row: LiveFigures) -> DeviceRow:
+def _cabinet(row: LiveFigures) -> DeviceRow:
     name, age = str(row.get("name")), text.age(row.get("age_s"))
     if row.get("ok") is True:
         return DeviceRow(proof.GOOD, name, age)

@@ -32,11 +32,11 @@ class PlacedStream(StreamingResponse):
     Not the generator's `finally` does it: one that was never started has none.
     """
 
-    def __init__(self, places: Places, content: AsyncIterator[bytes] | AsyncIterator[str],
+    def __init__(self, positions: Places, content: AsyncIterator[bytes] | AsyncIterator[str],
                  headers: Mapping[str, str], limit_s: float | None = None) -> None:
         """limit_s: for a reader who takes it slowly, None for no limit."""
         super().__init__(content, headers=headers)
-        self._places, self._limit_s = places, limit_s
+        self._places, self._limit_s = positions, limit_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer."""

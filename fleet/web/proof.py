@@ -16,7 +16,7 @@ COVERAGE_GOOD, COVERAGE_WATCH = 0.995, 0.95
 PROVING = ("store", "unbroken", "limits", "refused", "journals")
 
 
-class Line(NamedTuple):
+class ProofLine(NamedTuple):
     """One statement; key: its id in the catalogue, state: good | watch | bad, title, text: as
     shown."""
 
@@ -27,7 +27,7 @@ class Line(NamedTuple):
 
 
 def lines(snapshot: Snapshot, live: LiveFigures | None, receipt_age_s: float | None,
-          damaged: str = "") -> list[Line]:
+          damaged: str = "") -> list[ProofLine]:
     """Return the statements of proof, most important first.
 
     live: the latest live message or None.  receipt_age_s: since the last receipt was sent.
@@ -39,22 +39,22 @@ def lines(snapshot: Snapshot, live: LiveFigures | None, receipt_age_s: float | N
             _quality(snapshot), _refused(snapshot), _journals(snapshot)]
 
 
-def first(found: Sequence[Line], state: str) -> str:
+def first(found: Sequence[ProofLine], state: str) -> str:
     """Return the title of the first line in a state, "" if there is none."""
     return next((line.title for line in found if line.state == state), "")
 
 
-def worst(found: Sequence[Line]) -> str:
+def worst(found: Sequence[ProofLine]) -> str:
     """Return the worst state of some lines."""
     states = {line.state for line in found}
     return BAD if BAD in states else WATCH if WATCH in states else GOOD
 
 
-def _line(key: str, state: str, said: str) -> Line:
-    return Line(key, state, say(f"proof.{key}.title"), said)
+def _line(key: str, state: str, said: str) -> ProofLine:
+    return ProofLine(key, state, say(f"proof.{key}.title"), said)
 
 
-def _complete(snapshot: Snapshot) -> Line:
+def _complete(snapshot: Snapshot) -> ProofLine:
     if snapshot.today is None:
         return _line("complete", WATCH, snapshot.why or say("proof.complete.first_quarter"))
     covered = snapshot.today["evidence"]["coverage"]
@@ -62,7 +62,7 @@ def _complete(snapshot: Snapshot) -> Line:
     return _line("complete", state, say("proof.complete.share", share=text.share(covered, 1)))
 
 
-def _chain(snapshot: Snapshot) -> Line:
+def _chain(snapshot: Snapshot) -> ProofLine:
     """Good only if batches of today were opened and checked, and says how many."""
     if not snapshot.journals:
         return _line("unbroken", WATCH, say("proof.unbroken.none"))
@@ -84,7 +84,7 @@ def _chain(snapshot: Snapshot) -> Line:
         batches=say.plural("proof.unbroken.batches", batches)))
 
 
-def _gaps(snapshot: Snapshot) -> Line:
+def _gaps(snapshot: Snapshot) -> ProofLine:
     if snapshot.today is None:
         return _line("gaps", WATCH, say("proof.gaps.not_known"))
     gaps = snapshot.today["evidence"]["gap_list"]
@@ -97,7 +97,7 @@ def _gaps(snapshot: Snapshot) -> Line:
         end=last["to"][11:19], reason=last["reason"]))
 
 
-def _limits(snapshot: Snapshot) -> list[Line]:
+def _limits(snapshot: Snapshot) -> list[ProofLine]:
     """What meters showed and is not counted; no line where there is nothing."""
     told = above_limit.notes(snapshot.today["meters"]) if snapshot.today else []
     if not told:
@@ -106,7 +106,7 @@ def _limits(snapshot: Snapshot) -> list[Line]:
     return [_line("limits", BAD, " ".join([told[0], *more]))]
 
 
-def _receipts(snapshot: Snapshot, live: LiveFigures, age_s: float | None) -> Line:
+def _receipts(snapshot: Snapshot, live: LiveFigures, age_s: float | None) -> ProofLine:
     journal = section(live, "journal")
     durable, known = journal.get("durable_seq"), journal.get("acknowledged_seq")
     state = WATCH if age_s is None else GOOD
@@ -126,7 +126,7 @@ def _receipts(snapshot: Snapshot, live: LiveFigures, age_s: float | None) -> Lin
     return _line("receipts", state, " ".join(said))
 
 
-def _clock(live: LiveFigures, snapshot: Snapshot) -> Line:
+def _clock(live: LiveFigures, snapshot: Snapshot) -> ProofLine:
     clock = section(live, "clock")
     source, bound_s = clock.get("source"), clock.get("uncertainty_s")
     if isinstance(source, int):
@@ -139,7 +139,7 @@ def _clock(live: LiveFigures, snapshot: Snapshot) -> Line:
         f"clock_source.{source}", bound=text.figure(bound_s, 1, "s")))
 
 
-def _quality(snapshot: Snapshot) -> Line:
+def _quality(snapshot: Snapshot) -> ProofLine:
     quality = snapshot.today["quality"] if snapshot.today else {}
     measured = quality.get("measured")
     if measured is None:
@@ -149,7 +149,7 @@ def _quality(snapshot: Snapshot) -> Line:
     return _line("measured", state, say("proof.measured.shares", **shares))
 
 
-def _refused(snapshot: Snapshot) -> Line:
+def _refused(snapshot: Snapshot) -> ProofLine:
     if not snapshot.refused:
         return _line("refused", GOOD, say("proof.refused.none"))
     said = []
@@ -160,7 +160,7 @@ def _refused(snapshot: Snapshot) -> Line:
     return _line("refused", BAD if severe else WATCH, " ".join([*said, say("proof.refused.rest")]))
 
 
-def _journals(snapshot: Snapshot) -> Line:
+def _journals(snapshot: Snapshot) -> ProofLine:
     """What happened to the journals themselves: the gravest and newest of it."""
     not_dated = [say.plural("proof.journals.not_dated", snapshot.unplaced)] \
         if snapshot.unplaced else []

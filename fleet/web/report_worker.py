@@ -15,7 +15,7 @@ from fleet import clock
 from fleet.errors import ReportError
 from fleet.formats.registry import Registry
 from fleet.reporting import changes, html, report
-from fleet.store.reader import opened
+from fleet.store.reader import open_reader
 from gateway.core.errors import WattproofError
 
 NICENESS = 10               # the page and the receipts come first
@@ -37,12 +37,12 @@ def answer(job: Job) -> tuple[bytes, str]:
     """Return (how it went, text) of a report."""
     data = Path(job.data)
     try:
-        device = Registry(data).find(job.cabinet)
-        if device is None:
+        cabinet = Registry(data).find(job.cabinet)
+        if cabinet is None:
             raise ReportError(job.cabinet)
-        with opened(data) as reader:
-            content = report.build(reader, report.Question(
-                device, job.factors, job.from_ms, job.to_ms))
+        with open_reader(data) as reader:
+            content = report.build(reader, report.ReportRequest(
+                cabinet, job.factors, job.from_ms, job.to_ms))
             changes.keep(data, reader, content, clock.utc_ms())
         return DONE, html.render(content)
     except ReportError as error:
@@ -53,11 +53,11 @@ def answer(job: Job) -> tuple[bytes, str]:
         return FAILED, ""
 
 
-def main(question: str) -> None:
+def main(request: str) -> None:
     """Answer one question on stdout."""
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
-    how, text = answer(Job(*json.loads(question)))
+    how, text = answer(Job(*json.loads(request)))
     try:
         sys.stdout.buffer.write(how + text.encode())
         sys.stdout.buffer.flush()

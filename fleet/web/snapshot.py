@@ -8,13 +8,13 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from fleet.errors import ReportError
-from fleet.formats.registry import Device
+from fleet.formats.registry import EnrolledCabinet
 from fleet.reporting import report, report_charts
 from fleet.reporting.content import Report
 from fleet.rollup import overlaps
 from fleet.rollup.overlaps import Overlap
 from fleet.store.incidents import Incident
-from fleet.store.reader import JournalRow, Reader, opened
+from fleet.store.reader import JournalRow, StoreReader, open_reader
 from fleet.texts import say
 from gateway.core.errors import WattproofError
 from gateway.core.interval import QUARTER_MS
@@ -48,34 +48,34 @@ class Snapshots:
         self._data, self._factors = data, factors
         self._held: dict[str, Snapshot] = {}
 
-    def get(self, device: Device) -> Snapshot:
+    def get(self, cabinet: EnrolledCabinet) -> Snapshot:
         """Return the newest snapshot of a gateway; EMPTY before the first batch."""
         try:
-            with opened(self._data) as reader:
-                held = self._held.get(device.device)
+            with open_reader(self._data) as reader:
+                held = self._held.get(cabinet.id)
                 if held is None or held.version != reader.version():
-                    held = self._held[device.device] = self._read(reader, device)
+                    held = self._held[cabinet.id] = self._read(reader, cabinet)
                 return held
         except ReportError:
             return EMPTY
 
-    def _read(self, reader: Reader, device: Device) -> Snapshot:
-        version, span = reader.version(), reader.span_ms(device.device)
+    def _read(self, reader: StoreReader, cabinet: EnrolledCabinet) -> Snapshot:
+        version, span = reader.version(), reader.span_ms(cabinet.id)
         today, why, charts = None, EMPTY.why, EMPTY.charts
         if span is not None:
             try:
-                today = report.build(reader, report.Question(
-                    device, self._factors, *day_so_far(span, device.timezone)))
-                charts = report_charts.charts(today["slots"], device.timezone)
+                today = report.build(reader, report.ReportRequest(
+                    cabinet, self._factors, *day_so_far(span, cabinet.timezone)))
+                charts = report_charts.charts(today["slots"], cabinet.timezone)
                 why = ""
             except ReportError as error:
                 why = str(error)
             except WattproofError as error:
                 why = say("day_error.not_accounted", error=error)
-        return Snapshot(version, today, why, span, reader.journals(device.device),
-                        reader.refused(device.device), charts,
-                        reader.incidents(device.device), reader.unplaced(device.device),
-                        overlaps.undecided(overlaps.at_any_time(reader, device.device)))
+        return Snapshot(version, today, why, span, reader.journals(cabinet.id),
+                        reader.refused(cabinet.id), charts,
+                        reader.incidents(cabinet.id), reader.unplaced(cabinet.id),
+                        overlaps.undecided(overlaps.at_any_time(reader, cabinet.id)))
 
 
 def day_so_far(span: tuple[int, int], timezone: str) -> tuple[int, int]:

@@ -16,10 +16,10 @@ Waiter = asyncio.Future[Any]
 SHORTEST_S = 1e-6               # or who waits for a rounding error would find the clock unmoved
 CLOCK_S = 1e-9                  # what a loop's clock is exact to
 ENDED_MAX = 64                  # waits kept that have ended before their limit, at the least
-IDLE_S = 0.05                   # a timer that strikes so much too early is worth setting anew
+IDLE_S = 0.05                   # a timer that strikes so much too early is worth setting again
 
 
-class Limits:
+class Deadlines:
     """The waits of one loop.  Who waits holds a future; its end is the end of the wait."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -66,13 +66,13 @@ class Limits:
             self._arm(waits[0][0])
 
 
-_newest: Limits | None = None
+_newest: Deadlines | None = None
 
 
-def limits() -> Limits:
+def running_deadlines() -> Deadlines:
     """Return the limits of the running loop."""
     global _newest
     found, loop = _newest, asyncio.get_running_loop()
     if found is None or found.loop is not loop:
-        found = _newest = Limits(loop)
+        found = _newest = Deadlines(loop)
     return found

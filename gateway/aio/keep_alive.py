@@ -8,8 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from gateway.aio.task_group import heed_stop
-from gateway.aio.wakeup import Flag
+from gateway.aio.task_group import raise_if_cancelled
+from gateway.aio.wakeup import Wakeup
 
 LOG = logging.getLogger("wattproof.tasks")
 BEAT_S = 10.0                   # longest silence of a task that waits
@@ -80,7 +80,7 @@ class Service(NamedTuple):
     silent_s: float
     backoff: Backoff | None = None
     failed: Callable[[Exception], None] | None = None
-    stop: Flag | None = None
+    stop: Wakeup | None = None
 
 
 async def keep_alive(service: Service, beat: Beat) -> None:
@@ -96,11 +96,11 @@ async def keep_alive(service: Service, beat: Beat) -> None:
             else:
                 LOG.exception("%s crashed; next: report this; starting it again in %g s",
                               service.name, backoff.wait_s)
-        heed_stop()
+        raise_if_cancelled()
         await wait_alive(backoff.next_s(), beat, stop)
 
 
-async def wait_alive(wait_s: float, beat: Beat, stop: Flag | None = None) -> None:
+async def wait_alive(wait_s: float, beat: Beat, stop: Wakeup | None = None) -> None:
     """Wait in steps that show life; a stop ends it early."""
     while wait_s > 0 and not (stop is not None and stop.is_set()):
         beat()

@@ -28,7 +28,7 @@ HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.IGNORECASE)
 Values = dict[str, Any]
 
 
-class Key(NamedTuple):
+class ConfigKey(NamedTuple):
     """One key of one table; default REQUIRED: there is none."""
 
     name: str
@@ -44,7 +44,7 @@ class Grammar(NamedTuple):
     """The tables of a file.  needed: those that must be there.  lists: tables that repeat, and
     how often at most."""
 
-    tables: Mapping[str, tuple[Key, ...]]
+    tables: Mapping[str, tuple[ConfigKey, ...]]
     needed: tuple[str, ...]
     lists: Mapping[str, int]
 
@@ -68,8 +68,8 @@ class Document(NamedTuple):
         around = path
         while around and around not in self.lines:
             around = around[:-1]
-        place = ".".join(str(part) for part in path if not isinstance(part, int))
-        self.mistakes.append(Mistake(self.lines.get(around, 0), f"{place}: {text}"))
+        dotted = ".".join(str(part) for part in path if not isinstance(part, int))
+        self.mistakes.append(Mistake(self.lines.get(around, 0), f"{dotted}: {text}"))
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
@@ -156,7 +156,7 @@ def report(path: Path, mistakes: list[Mistake], command: str) -> str:
     return "\n".join([*lines, f"{count}; next: fix them and run {command}"])
 
 
-def _read_list(document: Document, name: str, keys: tuple[Key, ...],
+def _read_list(document: Document, name: str, keys: tuple[ConfigKey, ...],
                most: int) -> list[Values]:
     items = document.tables.get(name, [])
     if not isinstance(items, list) or not items:
@@ -168,7 +168,7 @@ def _read_list(document: Document, name: str, keys: tuple[Key, ...],
 
 
 def _read_table(document: Document, path: tuple[str | int, ...], table: object,
-                keys: tuple[Key, ...]) -> Values:
+                keys: tuple[ConfigKey, ...]) -> Values:
     if not isinstance(table, Mapping):
         document.fault(path, f"must be a table: write [{path[0]}] on a line of its own")
         return {}
@@ -191,13 +191,13 @@ def _read_table(document: Document, path: tuple[str | int, ...], table: object,
     return values
 
 
-def convert(key: Key, value: object) -> tuple[object, str]:
+def convert(key: ConfigKey, value: object) -> tuple[object, str]:
     """Return (value, "") or (None, what is wrong and what is allowed)."""
     converted, wrong = CONVERT[key.kind](key, value)
     return (None, wrong) if wrong else (converted, "")
 
 
-def _text(key: Key, value: object) -> tuple[object, str]:
+def _text(key: ConfigKey, value: object) -> tuple[object, str]:
     if not isinstance(value, str):
         return None, f"must be text in quotes, got {value!s}"
     if key.choices and value not in key.choices:
@@ -210,21 +210,21 @@ def _text(key: Key, value: object) -> tuple[object, str]:
     return value, ""
 
 
-def _id(key: Key, value: object) -> tuple[object, str]:
+def _id(key: ConfigKey, value: object) -> tuple[object, str]:
     text, wrong = _text(key, value)
     if not wrong and not ID.match(str(text)):
         return None, f'"{value}" is not allowed; use a-z, 0-9 and -, not - first'
     return text, wrong
 
 
-def _set(key: Key, value: object) -> tuple[object, str]:
+def _set(key: ConfigKey, value: object) -> tuple[object, str]:
     text, wrong = _text(key, value)
     if not wrong and not SET.fullmatch(str(text)):
         return None, f'"{value}" is not the id of a factor set; use A-Z, a-z, 0-9, . _ and -'
     return text, wrong
 
 
-def _int(key: Key, value: object) -> tuple[object, str]:
+def _int(key: ConfigKey, value: object) -> tuple[object, str]:
     if isinstance(value, bool) or not isinstance(value, int):
         return None, (f"must be a whole number, got {_shown(value)}; "
                       f"allowed: {key.low} to {key.high}")
@@ -233,7 +233,7 @@ def _int(key: Key, value: object) -> tuple[object, str]:
     return value, ""
 
 
-def _number(key: Key, value: object) -> tuple[object, str]:
+def _number(key: ConfigKey, value: object) -> tuple[object, str]:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         return None, f"must be a number, got {_shown(value)}; allowed: {key.low} to {key.high}"
     number = Decimal(value)
@@ -242,11 +242,11 @@ def _number(key: Key, value: object) -> tuple[object, str]:
     return number, ""
 
 
-def _bool(_key: Key, value: object) -> tuple[object, str]:
+def _bool(_key: ConfigKey, value: object) -> tuple[object, str]:
     return (value, "") if isinstance(value, bool) else (None, "must be true or false")
 
 
-def _path(_key: Key, value: object) -> tuple[object, str]:
+def _path(_key: ConfigKey, value: object) -> tuple[object, str]:
     if not isinstance(value, str) or not value or "\0" in value:
         return None, f"must be a path in quotes, got {_shown(value)}"
     return value, ""
@@ -271,7 +271,7 @@ def is_host(text: str) -> bool:
     return True
 
 
-def _host(key: Key, value: object) -> tuple[object, str]:
+def _host(key: ConfigKey, value: object) -> tuple[object, str]:
     text, wrong = _text(key, value)
     if wrong:
         return text, wrong
@@ -285,7 +285,7 @@ def _host(key: Key, value: object) -> tuple[object, str]:
     return text, ""
 
 
-def _hosts(key: Key, value: object) -> tuple[object, str]:
+def _hosts(key: ConfigKey, value: object) -> tuple[object, str]:
     if not isinstance(value, list):
         return None, f'must be a list, e.g. ["energy.example.org"], got {_shown(value)}'
     good = len(value) <= key.high and all(
@@ -302,7 +302,7 @@ def _is_bracketed(name: str) -> bool:
     return name == f"[{inner}]" and ":" in inner and is_host(inner)
 
 
-def _names(key: Key, value: object) -> tuple[object, str]:
+def _names(key: ConfigKey, value: object) -> tuple[object, str]:
     if not isinstance(value, list):
         return None, f'must be a list, e.g. ["node-1"], got {_shown(value)}'
     if len(value) > key.high:
@@ -315,7 +315,7 @@ def _names(key: Key, value: object) -> tuple[object, str]:
     return tuple(value), ""
 
 
-def _time(_key: Key, value: object) -> tuple[object, str]:
+def _time(_key: ConfigKey, value: object) -> tuple[object, str]:
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except (TypeError, ValueError):

@@ -6,11 +6,11 @@ limit that passes; here the limit passes each second on every bus.
 
 import asyncio
 
-from gateway.aio.deadlines import limits
+from gateway.aio.deadlines import running_deadlines
 from gateway.core.errors import Bug
 
 
-class Flag:
+class Wakeup:
     """Set by anybody, waited for by one task.  Seconds are real."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Flag:
             return True
         if self._waiter is not None:
             raise Bug("two tasks wait for one flag")
-        ends = limits()
+        ends = running_deadlines()
         waiter = self._waiter = ends.loop.create_future()
         ends.add(waiter, limit_s, _wake)
         try:

@@ -1,4 +1,4 @@
-"""From checked values to a Cabinet: dataclasses, the schema, and the site descriptor.
+"""From checked values to a CabinetSettings: dataclasses, the schema, and the site descriptor.
 
 The descriptor is what the fleet needs to account: a CBOR map of text keys with whole numbers
 and decimal texts, no floats.  It travels in the CONFIG event; its SHA-256 is the config hash
@@ -14,11 +14,11 @@ from drivers.links.base import BusConfig
 from drivers.links.registry import BY_PAIR
 from gateway.aio.toml_check import Values
 from gateway.config.values import (
-    Battery,
-    Cabinet,
-    Device,
+    BatterySettings,
+    CabinetSettings,
+    DeviceSettings,
     JournalSettings,
-    Site,
+    SiteSettings,
     UplinkSettings,
 )
 from gateway.core import measurand
@@ -36,24 +36,24 @@ STREAM_POINTS_MAX = 4096    # of one cabinet: one commit stays in memory many ti
 DESCRIPTOR_BYTES_MAX = 8000     # an event's body holds 8 KiB, hash and heads included
 
 
-def build(values: Values, folder: Path) -> Cabinet:
+def build(values: Values, folder: Path) -> CabinetSettings:
     """Return the cabinet of values without mistakes; drivers and schema are still empty."""
     uplink, journal = dict(values["uplink"]), dict(values["journal"])
     for name in ("ca", "certificate", "key", "receipt_key"):
         uplink[name] = folder / uplink[name]
     journal["directory"] = folder / journal["directory"]
     factors = values["factors"]
-    return Cabinet(
-        site=Site(**values["site"]),
+    return CabinetSettings(
+        site=SiteSettings(**values["site"]),
         journal=JournalSettings(**journal),
         evidence_key=folder / values["keys"]["evidence"],
         uplink=UplinkSettings(**uplink),
         status_file=folder / values["status"]["file"],
         factors=str(folder / factors["file"]) if factors["file"] else factors["id"],
-        battery=Battery(**values["battery"]) if "battery" in values else None,
+        battery=BatterySettings(**values["battery"]) if "battery" in values else None,
         scale=Scale(**_scale(values["clock"])) if "clock" in values else None,
         buses=tuple(_bus(bus, folder) for bus in values["bus"]),
-        devices=tuple(Device(**device) for device in values["device"]),
+        devices=tuple(DeviceSettings(**device) for device in values["device"]),
     )
 
 
@@ -72,7 +72,8 @@ def _bus(values: Values, folder: Path) -> BusConfig:
     return BusConfig(**bus)
 
 
-def schema_of(devices: tuple[Device, ...], drivers: "tuple[Driver, ...]") -> tuple[Stream, ...]:
+def schema_of(devices: tuple[DeviceSettings, ...], drivers: "tuple[Driver, ...]") -> tuple[Stream,
+                                                                                           ...]:
     """Return the schema: one Stream per device, in the order of the file."""
     return tuple(Stream(device.name, tuple(driver.points))
                  for device, driver in zip(devices, drivers, strict=True))
@@ -91,7 +92,7 @@ def counter_step_mwh(points: tuple[Point, ...]) -> int:
     return max(steps)
 
 
-def descriptor(cabinet: Cabinet, kinds: tuple[str, ...]) -> bytes:
+def descriptor(cabinet: CabinetSettings, kinds: tuple[str, ...]) -> bytes:
     """Return the site descriptor as CBOR.  kinds: meter | pv | bms | climate | node, by device."""
     site = cabinet.site
     devices = [_device_entry(device, kind, counter_step_mwh(stream.points))
@@ -116,7 +117,7 @@ def descriptor(cabinet: Cabinet, kinds: tuple[str, ...]) -> bytes:
     return encoded
 
 
-def _device_entry(device: Device, kind: str, step_mwh: int) -> dict[str, object]:
+def _device_entry(device: DeviceSettings, kind: str, step_mwh: int) -> dict[str, object]:
     return {
         "name": device.name, "profile": device.profile, "kind": kind,
         "role": None if device.role == "none" else device.role,
@@ -126,7 +127,7 @@ def _device_entry(device: Device, kind: str, step_mwh: int) -> dict[str, object]
     }
 
 
-def _battery_entry(battery: Battery | None) -> dict[str, object] | None:
+def _battery_entry(battery: BatterySettings | None) -> dict[str, object] | None:
     if battery is None:
         return None
     return {"capacity_wh": battery.capacity_wh, "eta_charge": plain(battery.eta_charge),

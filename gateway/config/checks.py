@@ -192,12 +192,12 @@ def _check_units(document: Document, values: Values) -> None:
         row = rows.get(device.get("bus"))
         if row is None or device.get("unit") is None:
             continue
-        place = (device["bus"], device["unit"])
-        if place in seen:
+        address = (device["bus"], device["unit"])
+        if address in seen:
             document.fault(("device", index, "unit"),
                            f'{device["unit"]} on bus "{device["bus"]}" already belongs to '
-                           f'"{seen[place]}"; two units with one address answer at once')
-        seen.setdefault(place, device.get("name") or "?")
+                           f'"{seen[address]}"; two units with one address answer at once')
+        seen.setdefault(address, device.get("name") or "?")
         low, high = row.units
         if not low <= device["unit"] <= high:
             document.fault(("device", index, "unit"), f'{device["unit"]} is out of range; '

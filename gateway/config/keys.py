@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gateway.aio.toml_check import Document, Values
 from gateway.config.checks import readable_fault
 from gateway.core.errors import ConfigError
-from gateway.signer import Signer, Verifier, permission_fault
+from gateway.signer import EvidenceSigner, Verifier, permission_fault
 from gateway.tls import tls_context
 
 
@@ -28,7 +28,7 @@ def check_keys(document: Document, values: Values, folder: Path) -> None:
     evidence = _usable(values, folder, "keys", "evidence")
     receipt = _usable(values, folder, "uplink", "receipt_key")
     if evidence:
-        _try(document, ("keys", "evidence"), lambda: Signer.load(evidence))
+        _try(document, ("keys", "evidence"), lambda: EvidenceSigner.load(evidence))
     if receipt:
         _try(document, ("uplink", "receipt_key"), lambda: Verifier.load(receipt))
     ca, certificate, key = (_usable(values, folder, "uplink", name)
@@ -67,8 +67,8 @@ def _usable(values: Values, folder: Path, table: str, name: str) -> Path | None:
     return None if fault else path
 
 
-def _try(document: Document, place: tuple[str, str], load: Callable[[], object]) -> None:
+def _try(document: Document, path: tuple[str, str], load: Callable[[], object]) -> None:
     try:
         load()
     except ConfigError as error:
-        document.fault(place, str(error))
+        document.fault(path, str(error))

@@ -1,4 +1,4 @@
-"""cabinet.toml -> Cabinet: every value with bounds, unknown keys are errors, all at once.
+"""cabinet.toml -> CabinetSettings: every value with bounds, unknown keys are errors, all at once.
 
 `load` is for the service: it stops at start with the whole list of mistakes.  `check` is for
 people.  Both see the same mistakes, each with its line, what is allowed, and the nearest name;
@@ -25,7 +25,7 @@ from gateway.config.build import (
 from gateway.config.checks import Catalogue, check_all
 from gateway.config.keys import check_keys
 from gateway.config.parse import read
-from gateway.config.values import Cabinet, Device
+from gateway.config.values import CabinetSettings, DeviceSettings
 from gateway.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class DriverCatalogue(Catalogue, Protocol):
     """A catalogue that can also build the driver of a device."""
 
-    def driver(self, device: Device, bus: BusConfig) -> "Driver":
+    def driver(self, device: DeviceSettings, bus: BusConfig) -> "Driver":
         """Return a driver object (points, poll, identify); raises ConfigError."""
 
 
@@ -44,7 +44,7 @@ def check(path: Path, catalogue: DriverCatalogue | None = None) -> list[Mistake]
     return _examine(path, catalogue or _installed(), check_keys)[1]
 
 
-def load(path: Path, catalogue: DriverCatalogue | None = None) -> Cabinet:
+def load(path: Path, catalogue: DriverCatalogue | None = None) -> CabinetSettings:
     """Return the cabinet of a file; raises ConfigError that lists every mistake."""
     cabinet, mistakes = _examine(path, catalogue or _installed())
     if mistakes or cabinet is None:
@@ -59,7 +59,7 @@ def report(path: Path, mistakes: list[Mistake]) -> str:
 
 def _examine(path: Path, catalogue: DriverCatalogue,
              also: Callable[[Document, Values, Path], None] | None = None,
-             ) -> tuple[Cabinet | None, list[Mistake]]:
+             ) -> tuple[CabinetSettings | None, list[Mistake]]:
     try:
         document = toml_check.load(path.read_bytes())
     except OSError as error:
@@ -77,7 +77,8 @@ def _examine(path: Path, catalogue: DriverCatalogue,
     return cabinet, sorted(set(document.mistakes))
 
 
-def _complete(document: Document, cabinet: Cabinet, catalogue: DriverCatalogue) -> Cabinet:
+def _complete(document: Document, cabinet: CabinetSettings,
+              catalogue: DriverCatalogue) -> CabinetSettings:
     """Return the cabinet with drivers, schema, descriptor and hash; faults to the document."""
     buses = {bus.name: bus for bus in cabinet.buses}
     drivers = []

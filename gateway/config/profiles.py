@@ -11,7 +11,7 @@ from drivers import driver
 from drivers.links import BusConfig, decimals, profile_files, wire_for
 from drivers.profile import Profile
 from gateway.config.checks import ProfileFacts
-from gateway.config.values import Device
+from gateway.config.values import DeviceSettings
 
 if TYPE_CHECKING:
     from drivers.types import Driver
@@ -40,7 +40,7 @@ class InstalledProfiles:
         return ProfileFacts(KINDS.get(profile.kind, profile.kind), tuple(transport.buses),
                             tuple(transport.bauds))
 
-    def driver(self, device: Device, bus: BusConfig) -> "Driver":
+    def driver(self, device: DeviceSettings, bus: BusConfig) -> "Driver":
         """Return the driver of a device on its bus; raises ConfigError."""
         setup = driver.Setup(self._wire(device, bus), unit=device.unit,
                              fine=device.resolution == "fine", workloads=device.workloads)
@@ -52,7 +52,7 @@ class InstalledProfiles:
             self._profiles[stem] = profile_files.find(stem)
         return self._profiles[stem]
 
-    def _wire(self, device: Device, bus: BusConfig) -> object:
+    def _wire(self, device: DeviceSettings, bus: BusConfig) -> object:
         key = bus.name, device.path             # the path is the device's, not the bus's
         if key not in self._wires:
             self._wires[key] = wire_for(bus, device.path)

@@ -20,7 +20,7 @@ COMPUTE_PROFILE = "compute-prometheus"
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class SiteSettings:
     """Whose energy is measured, and by which cabinet."""
 
     id: str
@@ -60,7 +60,7 @@ class UplinkSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Battery:
+class BatterySettings:
     """Storage of the site: capacity, efficiencies per direction, own use in standby."""
 
     capacity_wh: int
@@ -70,8 +70,8 @@ class Battery:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """One device on a bus.  Its position in Cabinet.devices is its stream's number."""
+class DeviceSettings:
+    """One device on a bus.  Its position in CabinetSettings.devices is its stream's number."""
 
     name: str
     bus: str
@@ -97,23 +97,23 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Cabinet:
+class CabinetSettings:
     """Everything cabinet.toml says, checked, and what follows from it.
 
     drivers: one per device, in order.  schema: tuple of core Streams, same order.
     descriptor: deterministic CBOR for the fleet; config_hash: its SHA-256.
     """
 
-    site: Site
+    site: SiteSettings
     journal: JournalSettings
     evidence_key: Path
     uplink: UplinkSettings
     status_file: Path
     factors: str
-    battery: Battery | None
+    battery: BatterySettings | None
     scale: Scale | None
     buses: tuple[BusConfig, ...]
-    devices: tuple[Device, ...]
+    devices: tuple[DeviceSettings, ...]
     drivers: "tuple[Driver, ...]" = ()
     schema: tuple[Stream, ...] = ()
     descriptor: bytes = b""

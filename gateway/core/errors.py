@@ -127,7 +127,7 @@ class BrokenChain(AdmissionError):
 
 
 class Replayed(AdmissionError):
-    """Same key, other content: a fork or a clone, never booked."""
+    """Same key, other content: a fork or a clone, never counted."""
 
     code = "fork"
 

@@ -27,12 +27,12 @@ Delta = NamedTuple("Delta", [
 # modulus: first value the register cannot show.  rate_per_hour: counts at rated power.
 # step_ms_max: neighbours of a boundary further apart make a delta ESTIMATED.  slack_ms: how
 # much later or earlier than its stamp a register may have been latched (meter and clock).
-Rules = NamedTuple("Rules", [
+CounterRules = NamedTuple("CounterRules", [
     ("modulus", int), ("rate_per_hour", int), ("step_ms_max", int), ("slack_ms", int)])
 
 # One batch's share of one quarter hour of one counter: enough to rebuild the deltas.
 # broken: 1 if a reset or jump lay between two readings of this part.
-Part = NamedTuple("Part", [
+QuarterPart = NamedTuple("QuarterPart", [
     ("start_ms", int), ("first_ms", int), ("first", int), ("last_ms", int), ("last", int),
     ("broken", int)])
 
@@ -45,7 +45,8 @@ def quarter(utc_ms: int) -> int:
     return utc_ms // QUARTER_MS * QUARTER_MS
 
 
-def step(rules: Rules, older: tuple[int, int], newer: tuple[int, int]) -> tuple[str, int | None]:
+def step(rules: CounterRules, older: tuple[int, int], newer: tuple[int, int]) -> tuple[str,
+                                                                                       int | None]:
     """Return counter.difference between two readings (utc_ms, value), newer one later.
 
     The limit allows one count more than rated power: both readings are whole counts.
@@ -60,7 +61,7 @@ class CounterTrack:
 
     __slots__ = ("rules", "ignored", "_last", "_total", "_opening", "_broken")
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: CounterRules) -> None:
         self.rules = rules
         self.ignored = 0            # readings not later than the one before
         self._last: tuple[int, int] | None = None       # (utc_ms, raw value) of the latest
@@ -137,7 +138,7 @@ class CounterTrack:
         self._broken = not on_boundary
 
     def _break(self, last: tuple[int, int], utc_ms: int, value: int) -> list[Delta]:
-        """Close every quarter hour the unclaimed step touches as MISSING and start anew."""
+        """Close every quarter hour the unclaimed step touches as MISSING and start again."""
         start, end = quarter(last[0]), quarter(utc_ms)
         closed = []
         if end - start <= SPREAD_MS_MAX:
@@ -216,12 +217,12 @@ def _boundary(older: tuple[int, int], newer: tuple[int, int], at_ms: int,
 # --- parts: what a receiver keeps of each batch ------------------------------------------
 
 
-def parts(readings: "Iterable[tuple[int, int]]", rules: Rules) -> list[Part]:
-    """Return the Parts of readings [(utc_ms, value), ...] of one batch, times rising.
+def parts(readings: "Iterable[tuple[int, int]]", rules: CounterRules) -> list[QuarterPart]:
+    """Return the QuarterParts of readings [(utc_ms, value), ...] of one batch, times rising.
 
     A reading that is not later than the one before is left out, as CounterTrack does.
     """
-    found: list[Part] = []
+    found: list[QuarterPart] = []
     last: tuple[int, int] | None = None
     for utc_ms, value in readings:
         if last is not None and utc_ms <= last[0]:
@@ -230,16 +231,16 @@ def parts(readings: "Iterable[tuple[int, int]]", rules: Rules) -> list[Part]:
         if last is not None and found[-1].start_ms == start:
             part = found[-1]
             broken = part.broken or step(rules, last, (utc_ms, value))[1] is None
-            found[-1] = Part(start, part.first_ms, part.first, utc_ms, value,
-                             1 if broken else 0)
+            found[-1] = QuarterPart(start, part.first_ms, part.first, utc_ms, value,
+                                    1 if broken else 0)
         else:
-            found.append(Part(start, utc_ms, value, utc_ms, value, 0))
+            found.append(QuarterPart(start, utc_ms, value, utc_ms, value, 0))
         last = (utc_ms, value)
     return found
 
 
-def rebuild(found: "Iterable[Part]", rules: Rules) -> list[Delta]:
-    """Return the Deltas of Parts of one counter, given in any order, repeats allowed.
+def rebuild(found: "Iterable[QuarterPart]", rules: CounterRules) -> list[Delta]:
+    """Return the Deltas of QuarterParts of one counter, given in any order, repeats allowed.
 
     They equal what CounterTrack gives for the full stream, with two exceptions: a reset that
     hides between two parts and looks like an advance, and a counter that runs above its limit

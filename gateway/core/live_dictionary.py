@@ -8,7 +8,7 @@ FORMAT = b"\x01"            # first byte of a message; the raw deflate stream fo
 MESSAGE_BYTES_MAX = 32768   # as JSON
 
 # What is frequent stands last: deflate names near text in fewer bits.
-WORDS = (
+DICTIONARY = (
     b'"unknown""rtc""device""ntp""gnss""simulated""stale""not-read-yet""no-reply""bad-frame"'
     b'"refused""not-asked""not-implemented""out-of-range""degraded-ram""full"'
     b'meter-battery-meter","node-climate","bms","pv","grid","cooling","lighting","other","genset","'

@@ -36,7 +36,7 @@ CLOCK = 4           # [source, anchor_ticks_ms, anchor_utc_ms, uncertainty_ms, w
 CONFIG = 5          # [config hash (32 bytes), descriptor (CBOR bytes)]
 IO_ERROR = 6        # [operation, errno, text]
 LOGIN = 7           # [who, where, accepted 0/1]
-COARSENED = 8       # [first_seq, last_seq, rule, hash of what was replaced]
+DOWNSAMPLED = 8       # [first_seq, last_seq, rule, hash of what was replaced]
 STOP = 9            # [why]
 ALARM = 10          # [name, detail]
 DEVICE = 11         # [stream, state, detail]
@@ -45,7 +45,7 @@ DOWNLINK = 13       # [number, action, outcome, detail]: what became of a messag
 
 EVENT_NAMES = {
     BOOT: "boot", GAP: "gap", TORN: "torn", CLOCK: "clock", CONFIG: "config",
-    IO_ERROR: "io-error", LOGIN: "login", COARSENED: "coarsened", STOP: "stop",
+    IO_ERROR: "io-error", LOGIN: "login", DOWNSAMPLED: "coarsened", STOP: "stop",
     ALARM: "alarm", DEVICE: "device", METER_SWAP: "meter-swap", DOWNLINK: "downlink",
 }
 

@@ -57,13 +57,13 @@ def _decode(data: bytes) -> "Schema":
         raise FormatError("schema: [points, streams] expected, each list of points in use")
     schema, used, points = [], 0, 0
     for _ in range(streams):
-        device, place, at = _stream(data, at)
+        device, position, at = _stream(data, at)
         # Lists are numbered as they are first used: one schema has one encoding.
-        if not is_int(place, 0, min(used, len(kinds) - 1)):
+        if not is_int(position, 0, min(used, len(kinds) - 1)):
             raise FormatError("schema: stream %s names points out of order" % device)
-        used = max(used, place + 1)
-        points += len(kinds[place])
-        schema.append(Stream(device, kinds[place]))
+        used = max(used, position + 1)
+        points += len(kinds[position])
+        schema.append(Stream(device, kinds[position]))
     if used != len(kinds):
         raise FormatError("schema: points that no stream uses")
     if points > SCHEMA_POINTS_MAX:
@@ -115,7 +115,7 @@ def _stream(data: bytes, at: int) -> tuple[str, object, int]:
     """Return (device, index of its points, offset after it)."""
     parts, at = array_head(data, at, 2)
     device, at = item(data, at, 0)
-    place, at = item(data, at, 0)
+    position, at = item(data, at, 0)
     if parts != 2 or not is_name(device) or not device:
         raise FormatError("schema: a stream is [device, index of its points]")
-    return device, place, at
+    return device, position, at

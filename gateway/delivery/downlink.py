@@ -18,7 +18,7 @@ from gateway.core.record import ALARM, DOWNLINK
 from gateway.delivery.downlink_actions import Order, actions
 from gateway.signer import Verifier
 from gateway.storage.store import replace_synced
-from gateway.storage.writer import Writer
+from gateway.storage.writer import JournalWriter
 
 LOG = logging.getLogger("wattproof.uplink")
 NUMBER_FILE = "downlink.number"         # beside the certificate: NUMBER OUTCOME
@@ -30,7 +30,7 @@ class Downlink:
     """Checks messages and obeys them."""
 
     def __init__(self, cabinet: str, settings: UplinkSettings, verifier: Verifier,
-                 writer: Writer, alarms: set[str]) -> None:
+                 writer: JournalWriter, alarms: set[str]) -> None:
         """verifier: of the fleet's receipt key.  alarms: names of those of this run, to add to."""
         self._cabinet, self._verifier, self._writer = cabinet, verifier, writer
         self._file: Path = settings.certificate.with_name(NUMBER_FILE)

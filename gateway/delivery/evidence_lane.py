@@ -6,7 +6,7 @@ goes out.
 
 import logging
 
-from gateway.aio.wakeup import Flag
+from gateway.aio.wakeup import Wakeup
 from gateway.core.errors import Corrupt, JournalError
 from gateway.core.event import Event, JournalBegun, Sealed
 from gateway.core.journal.outbox import Outbox
@@ -14,7 +14,7 @@ from gateway.core.record import ALARM
 from gateway.delivery import rate_limit
 from gateway.delivery.publisher import Publisher
 from gateway.delivery.session import Session
-from gateway.storage.writer import Writer
+from gateway.storage.writer import JournalWriter
 
 LOG = logging.getLogger("wattproof.uplink")
 WINDOW = 4                      # batches without a receipt under way: 4 x 1 MiB at most
@@ -31,12 +31,12 @@ class EvidenceLane:
     _unreadable: set[int]           # batches that were complained about
     _fresh_sent: int                # newest number that went out before its turn
 
-    def __init__(self, device: str, writer: Writer, resend_ms: int) -> None:
+    def __init__(self, device: str, writer: JournalWriter, resend_ms: int) -> None:
         """resend_ms: how long after a PUBACK a receipt is overdue, at first."""
         self._device, self._writer, self._resend_ms = device, writer, resend_ms
         self.silence = rate_limit.Silence(resend_ms)
         self.counts = {"batches_sent": 0, "evidence_bytes": 0}
-        self._wake = Flag()
+        self._wake = Wakeup()
         self._shown_s, self._shows = -SHOW_S, False
         self._serve_journal()
 
@@ -61,7 +61,7 @@ class EvidenceLane:
         """Send until the connection breaks."""
         while True:
             publisher.beat()
-            self._look_for_silence(session)
+            self._check_silence(session)
             await self._declare_lost()
             await self._show(publisher)
             oldest = self.outbox.next_batch()
@@ -109,7 +109,7 @@ class EvidenceLane:
         self.outbox = self._writer.open_outbox(self._device, WINDOW, self._resend_ms)
         self.lost, self._unreadable, self._fresh_sent = set(), set(), 0
 
-    def _look_for_silence(self, session: Session) -> None:
+    def _check_silence(self, session: Session) -> None:
         """Offer overdue batches again, ever more patiently, and say when nobody answers."""
         if self.outbox.expire(self._now_ms() - self.silence.extra_ms):
             self.silence.overdue()

@@ -11,5 +11,5 @@ LEVEL, WINDOW_BITS, MEMORY_LEVEL = 9, -12, 5
 def pack_live(text: bytes) -> bytes:
     """Return the message of a JSON text (docs/formats.md, 14)."""
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, WINDOW_BITS, MEMORY_LEVEL,
-                              zlib.Z_DEFAULT_STRATEGY, live_dictionary.WORDS)
+                              zlib.Z_DEFAULT_STRATEGY, live_dictionary.DICTIONARY)
     return live_dictionary.FORMAT + packer.compress(text) + packer.flush()

@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Callable
 
-from gateway.aio.wakeup import Flag
+from gateway.aio.wakeup import Wakeup
 from gateway.core.errors import Bug
 from gateway.core.event import Committed
 from gateway.core.live_dictionary import MESSAGE_BYTES_MAX
@@ -31,7 +31,7 @@ class LiveLane:
     def __init__(self, live_s: float) -> None:
         """live_s: shortest distance of two messages."""
         self._period_s = max(live_s, LIVE_S_MIN)
-        self._news, self._broken = Flag(), False
+        self._change, self._broken = Wakeup(), False
         self.counts = {"live_bytes": 0, "live_sent": 0}
 
     def note(self, event: object) -> None:
@@ -41,14 +41,14 @@ class LiveLane:
 
     def refresh(self) -> None:
         """Say that there are new figures to show."""
-        self._news.set()
+        self._change.set()
 
     async def run(self, publisher: Publisher, figures: Figures) -> None:
         """Send figures until the connection breaks."""
         while True:
             await asyncio.sleep(self._period_s)
-            await self._news.wait(max(LIVE_QUIET_S - self._period_s, 0.0))
-            self._news.clear()
+            await self._change.wait(max(LIVE_QUIET_S - self._period_s, 0.0))
+            self._change.clear()
             await publisher.wait_turn(rate_limit.LIVE)
             message = self._message(figures)    # after the wait: what goes out is of now
             if message is None:

@@ -59,14 +59,14 @@ from paho.mqtt.reasoncodes import ReasonCode  # noqa: E402
 
 from gateway.aio.keep_alive import pause  # noqa: E402
 
-__all__ = ("Client", "MqttConnectError", "ReasonCode", "aiomqtt")
-LOOKS = 6
+__all__ = ("MqttClient", "MqttConnectError", "ReasonCode", "aiomqtt")
+CHECKS = 6
 
 
-class Client(aiomqtt.Client):
+class MqttClient(aiomqtt.Client):
     """A client that looks after its keep-alive so many times in the period, not every second: each
     look wakes the gateway, which costs more than the look."""
 
     async def _misc_loop(self) -> None:
         while self._client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            await pause(self._keepalive / LOOKS)
+            await pause(self._keepalive / CHECKS)

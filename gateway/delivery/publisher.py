@@ -44,7 +44,7 @@ class Publisher:
         """Publish one message; evidence waits for its PUBACK."""
         if self._client is None:
             raise Bug("uplink: published without a connection")
-        self._pace.spend(lane, len(data), self._clock.real_s())
+        self._pace.consume(lane, len(data), self._clock.real_s())
         limit_s = self._publish_s + len(data) / LINE_BYTES_S_MIN
         if leaf == "live":      # what goes before it may be a whole batch
             limit_s += SEALED_MAX / LINE_BYTES_S_MIN

@@ -27,7 +27,7 @@ class Bucket:
         self._refill(now_s)
         return max(-self._level / self.bytes_s, 0.0)
 
-    def spend(self, count: int, now_s: float) -> None:
+    def consume(self, count: int, now_s: float) -> None:
         """Take bytes out."""
         self._refill(now_s)
         self._level -= count
@@ -56,11 +56,11 @@ class Pace:
         # Live does not wait for the whole: a batch's debt must not age it.
         return own_s if lane == LIVE else max(own_s, self._whole.wait_s(now_s))
 
-    def spend(self, lane: str, size: int, now_s: float) -> None:
+    def consume(self, lane: str, size: int, now_s: float) -> None:
         """Note that a lane sends a message of so many bytes now."""
         for bucket in (self._whole, self._own.get(lane)):
             if bucket is not None:
-                bucket.spend(size + OVERHEAD_BYTES, now_s)
+                bucket.consume(size + OVERHEAD_BYTES, now_s)
 
 
 class Silence:

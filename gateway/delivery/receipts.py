@@ -11,7 +11,7 @@ from gateway.core.session_table import UNANSWERED
 from gateway.delivery.evidence_lane import EvidenceLane
 from gateway.delivery.session import Session
 from gateway.signer import Verifier
-from gateway.storage.writer import Writer
+from gateway.storage.writer import JournalWriter
 
 LOG = logging.getLogger("wattproof.uplink")
 
@@ -19,7 +19,7 @@ LOG = logging.getLogger("wattproof.uplink")
 class Receipts:
     """Checks receipts and acts on them.  alarms: names of those raised since the start."""
 
-    def __init__(self, verifier: Verifier, writer: Writer, evidence: EvidenceLane,
+    def __init__(self, verifier: Verifier, writer: JournalWriter, evidence: EvidenceLane,
                  session: Session) -> None:
         """verifier: of the fleet's receipt key."""
         self._verifier, self._writer = verifier, writer

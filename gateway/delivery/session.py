@@ -14,7 +14,7 @@ from gateway.core.errors import Rejected, UplinkError
 
 LOG = logging.getLogger("wattproof.uplink")
 STEADY_S = 20.0                 # real: after a connection that lasted so long the wait is short
-SHORT_TOLD = 4                  # so many shorter ones in a row are reported
+SHORT_SESSIONS_REPORTED = 4                  # so many shorter ones in a row are reported
 UNANSWERED = ("the broker takes batches, but the fleet acknowledges none; next: see whether the "
               "fleet runs, what it refused, and the broker's access list")
 CLOSED_AGAIN = ("closed again soon after each start ({}); next: see whether another gateway uses "
@@ -60,7 +60,7 @@ class Session:
 
     def lost(self, error: UplinkError) -> None:
         """Note that there is no connection, and why."""
-        short_again = self._was_short() and self.short >= SHORT_TOLD
+        short_again = self._was_short() and self.short >= SHORT_SESSIONS_REPORTED
         before = self.reason
         self._move(table.REFUSED if isinstance(error, Rejected) else table.LOST)
         self.reason = CLOSED_AGAIN.format(error) if short_again else str(error)

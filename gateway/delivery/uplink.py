@@ -1,6 +1,6 @@
 """The uplink over MQTT: sealed batches up, signed receipts down, live figures beside them.
 
-Every connection is a new Client, since a used one would send old messages after new ones.
+Every connection is a new MqttClient, since a used one would send old messages after new ones.
 Nothing here ends the service: no connection means waiting longer (jittered exponential
 back-off), a refusal is reported with its next step.  What goes out: evidence_lane.py and
 live_lane.py; what comes in: receipts.py and downlink.py.
@@ -12,7 +12,7 @@ import socket
 from typing import NamedTuple
 
 from gateway.aio.keep_alive import Beat, Service, keep_alive, no_beat
-from gateway.aio.task_group import heed_stop, together
+from gateway.aio.task_group import raise_if_cancelled, run_until_first_failure
 from gateway.config.values import UplinkSettings
 from gateway.core.errors import Offline, UplinkError
 from gateway.core.journal.outbox import Outbox
@@ -20,13 +20,13 @@ from gateway.delivery.broker_errors import FOREIGN, check_granted, translate
 from gateway.delivery.downlink import Downlink
 from gateway.delivery.evidence_lane import WINDOW, EvidenceLane
 from gateway.delivery.live_lane import Figures, LiveLane, no_figures
-from gateway.delivery.mqtt import Client, aiomqtt
+from gateway.delivery.mqtt import MqttClient, aiomqtt
 from gateway.delivery.publisher import Publisher
 from gateway.delivery.rate_limit import Pace
 from gateway.delivery.receipts import Receipts
 from gateway.delivery.session import Session
 from gateway.signer import Verifier
-from gateway.storage.writer import Writer
+from gateway.storage.writer import JournalWriter
 from gateway.tls import tls_context
 
 SILENT_S = 150.0                # real: a name that does not resolve, then a long message
@@ -48,7 +48,7 @@ class Patience(NamedTuple):
 class Uplink:
     """Keeps one connection to the broker and lets the lanes use it."""
 
-    def __init__(self, cabinet: str, settings: UplinkSettings, writer: Writer,
+    def __init__(self, cabinet: str, settings: UplinkSettings, writer: JournalWriter,
                  verifier: Verifier, patience: Patience | None = None) -> None:
         """cabinet: device id, also the name in the topics.  Nothing is connected yet."""
         self.settings, self.clock = settings, writer.clock
@@ -126,14 +126,15 @@ class Uplink:
                                              timeout=self._patience.connect_s)
             # A broker of a former version has no rule for the downlink: evidence goes on.
             check_granted((granted or ())[:1], topic)
-            heed_stop()
+            raise_if_cancelled()
             self.session.connected()
             self._publisher.use(client, beat)
-            await together(self._receive(client), self.evidence.run(self._publisher, self.session),
-                           self.live.run(self._publisher, figures))
+            await run_until_first_failure(self._receive(client),
+                                          self.evidence.run(self._publisher, self.session),
+                                          self.live.run(self._publisher, figures))
 
     def _client(self) -> aiomqtt.Client:
-        return Client(
+        return MqttClient(
             self.settings.host, self.settings.port, identifier=self._cabinet,
             tls_context=tls_context(self.settings, self.clock.certificate_floor_ms()),
             clean_session=True, timeout=self._patience.connect_s,
@@ -151,7 +152,7 @@ class Uplink:
 
     def _lost(self, error: Exception) -> None:
         """Note why there is no connection; a crash is raised on, to be logged."""
-        self.outbox.link_lost()
+        self.outbox.session_lost()
         if not isinstance(error, UplinkError):
             self.session.lost(Offline(f"crashed: {error}"))
             raise error

@@ -16,11 +16,11 @@ from gateway.ledger.flows import inventory as inv
 from gateway.ledger.flows.balance import bus_step
 from gateway.ledger.flows.flows import Adjustment, Flows, Policy, Step
 from gateway.ledger.flows.inventory import Inventory
-from gateway.ledger.site import SINK_ROLES, SUPPLY_ROLES, Site, SiteInterval
+from gateway.ledger.site import SINK_ROLES, SUPPLY_ROLES, AccountedSite, SiteInterval
 
 FUEL = "diesel"
 # The battery management's word counts where it is sure: at the ends.
-ANCHOR_FULL, ANCHOR_EMPTY = 0.995, 0.005
+SOC_ANCHOR_FULL, SOC_ANCHOR_EMPTY = 0.995, 0.005
 # An assumed opening is forgotten when less than this share of the content is of origin unknown.
 ASSUMED_SHARE_MIN = 0.001
 
@@ -40,11 +40,11 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Entry:
+class BookEntry:
     """One interval in the books.  flows and step are None where a supply was not read, or the
     battery moved while nobody knew what it held; opening and closing are None while unknown.
 
-    blind: what the inventory gained without a step.  anchor_wh: its correction to the BMS.
+    blind: what the inventory gained without a step.  soc_anchor_wh: its correction to the BMS.
     unread: energy roles that are metered but were not read."""
 
     interval: SiteInterval
@@ -54,11 +54,11 @@ class Entry:
     flows: Flows | None = None
     step: Step | None = None
     blind: Adjustment = field(default=Adjustment())
-    anchor_wh: float = 0.0
+    soc_anchor_wh: float = 0.0
     unread: tuple[str, ...] = ()
 
 
-def assumed_opening(site: Site, first: SiteInterval,
+def assumed_opening(site: AccountedSite, first: SiteInterval,
                     grid_g_per_kwh: float | None) -> Inventory | None:
     """Return the inventory before a site's first interval, flagged assumed: the energy of the
     state of charge at the grid's factor.  None if none was read: missing is not empty."""
@@ -81,13 +81,14 @@ class Books:
     """Takes a site's intervals in the order of time; `inventory` is what the battery holds,
     None while nobody knows."""
 
-    def __init__(self, site: Site, factors: FactorSet, options: Options | None = None) -> None:
+    def __init__(self, site: AccountedSite, factors: FactorSet,
+                 options: Options | None = None) -> None:
         self.site = site
         self.factors = factors
         self.options = options or Options()
         self.inventory = self._configured(self.options.opening)
 
-    def advance(self, interval: SiteInterval) -> Entry:
+    def advance(self, interval: SiteInterval) -> BookEntry:
         """Account one interval and move the inventory on.  Raises Bug if the books of the
         interval do not close."""
         factors = self.factors.means(interval.start_ms, interval.length_ms)
@@ -96,13 +97,13 @@ class Books:
             self.inventory = assumed_opening(self.site, interval, grid)
         unread = tuple(role for role in (*SUPPLY_ROLES.values(), *SINK_ROLES.values())
                        if self.site.energy_wh(interval, role) is None)
-        entry = Entry(interval, grid, self.inventory, self.inventory, unread=unread)
+        entry = BookEntry(interval, grid, self.inventory, self.inventory, unread=unread)
         entry = self._unopened(entry, factors) if self.inventory is None \
             else self._opened(entry, self.inventory, factors)
         self.inventory = entry.closing
         return entry
 
-    def _unopened(self, entry: Entry, factors: dict[str, float | None]) -> Entry:
+    def _unopened(self, entry: BookEntry, factors: dict[str, float | None]) -> BookEntry:
         """Book an interval before the first state of charge: as without a battery if its meter
         says that it rested, else undefined."""
         if self._unread_supply(entry) or any(
@@ -113,20 +114,20 @@ class Books:
         step = bus_step(flows, Inventory(), self._policy(entry))
         return replace(entry, flows=flows, step=step)
 
-    def _opened(self, entry: Entry, opening: Inventory,
-                factors: dict[str, float | None]) -> Entry:
+    def _opened(self, entry: BookEntry, opening: Inventory,
+                factors: dict[str, float | None]) -> BookEntry:
         if self._unread_supply(entry):
             entry = self._blind(entry, opening)
         else:
             flows = self._flows(entry.interval, factors)
             step = bus_step(flows, opening, self._policy(entry))
             entry = replace(entry, flows=flows, step=step, closing=step.inventory)
-        return self._anchored(entry)
+        return self._soc_anchored(entry)
 
-    def _policy(self, entry: Entry) -> Policy:
+    def _policy(self, entry: BookEntry) -> Policy:
         return Policy(self.options.attribution, self.options.residual, entry.grid_g_per_kwh)
 
-    def _unread_supply(self, entry: Entry) -> bool:
+    def _unread_supply(self, entry: BookEntry) -> bool:
         return any(role in entry.unread for role in SUPPLY_ROLES.values())
 
     def _configured(self, held: Inventory | None) -> Inventory | None:
@@ -155,7 +156,7 @@ class Books:
             return None
         return interval.fuel_l * float(per_litre)
 
-    def _blind(self, entry: Entry, opening: Inventory) -> Entry:
+    def _blind(self, entry: BookEntry, opening: Inventory) -> BookEntry:
         """Move the inventory by the battery's own meter alone, at the grid's factor."""
         interval = entry.interval
         out_wh = self.site.energy_wh(interval, "battery_discharge") or 0.0
@@ -171,14 +172,14 @@ class Books:
         gained = Adjustment(held.energy_wh - opening.energy_wh, gained_g)
         return replace(entry, closing=held, blind=gained)
 
-    def _anchored(self, entry: Entry) -> Entry:
+    def _soc_anchored(self, entry: BookEntry) -> BookEntry:
         """Set the inventory to the BMS value at full and at empty; carbon stays."""
         soc, battery, held, moved_wh = entry.interval.soc, self.site.battery, entry.closing, 0.0
         if held is None:
             return entry
-        if soc is not None and battery is not None and not ANCHOR_EMPTY < soc < ANCHOR_FULL:
-            held, moved_wh = inv.anchor(held, soc * battery.capacity_wh)
-        return replace(entry, closing=_settled(held), anchor_wh=moved_wh)
+        if soc is not None and battery is not None and not SOC_ANCHOR_EMPTY < soc < SOC_ANCHOR_FULL:
+            held, moved_wh = inv.anchor_to_soc(held, soc * battery.capacity_wh)
+        return replace(entry, closing=_settled(held), soc_anchor_wh=moved_wh)
 
 
 def _settled(held: Inventory) -> Inventory:

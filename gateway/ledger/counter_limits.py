@@ -1,6 +1,6 @@
 """What a site descriptor says of one counter: its limits, its worth, its place.  Pure.
 
-The fleet counts energy by these limits, and a gateway that must make old batches coarser
+The fleet counts energy by these limits, and a gateway that must downsample old batches
 keeps by the same limits what shows a jump or a reset (gateway/core/journal/downsample.py).
 """
 
@@ -46,31 +46,31 @@ def number(value: str | int | None, default: Decimal) -> Decimal:
         return default
 
 
-def worth_wh(entry: Descriptor, exponent: int) -> float:
+def wh_per_count(entry: Descriptor, exponent: int) -> float:
     """Return the Wh of one count of a device's energy counter, CT ratio included."""
     return float(Decimal(1).scaleb(exponent) * number(entry.get("ct_ratio"), Decimal(1)))
 
 
-def rules(descriptor: Descriptor, stream: Stream, place: int) -> interval.Rules:
-    """Return the interval.Rules of a counter: point number `place` of a stream."""
-    point = stream.points[place]
+def rules(descriptor: Descriptor, stream: Stream, position: int) -> interval.CounterRules:
+    """Return the interval.Rules of a counter: point number `position` of a stream."""
+    point = stream.points[position]
     return rules_for(descriptor, stream.device, point.measurand, point.exponent)
 
 
 def rules_for(descriptor: Descriptor, name: str, measurand: int,
-              exponent: int) -> interval.Rules:
+              exponent: int) -> interval.CounterRules:
     """Return the interval.Rules of a device's counter of this measurand and exponent."""
     entry, period_ms = device(descriptor, name), interval_ms(descriptor)
     known = BY_ID.get(measurand)
     modulus, rate = MODULUS_UNKNOWN, COUNTS_PER_HOUR_MAX
     if known is not None and known.unit in ("Wh", "varh", "VAh"):
         modulus = MODULUS_BY_KIND.get(str(entry.get("kind")), MODULUS_UNKNOWN)
-        step_mwh = max(int(worth_wh(entry, exponent) * MWH_PER_WH), 1)
+        step_mwh = max(int(wh_per_count(entry, exponent) * MWH_PER_WH), 1)
         rate = counter.counts_per_hour(int(entry.get("rated_w") or RATED_W_UNKNOWN), step_mwh)
     elif measurand == CPU_TIME:
         rate = _cores(descriptor, name) * CPU_STEP_PER_S * 3600
     # Slack: a register may have been latched one poll before it was read.
-    return interval.Rules(modulus, rate, CLOSE_POLLS * period_ms, period_ms)
+    return interval.CounterRules(modulus, rate, CLOSE_POLLS * period_ms, period_ms)
 
 
 def _cores(descriptor: Descriptor, name: str) -> int:

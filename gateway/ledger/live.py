@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.core.roles import LOAD_NAMES
-from gateway.ledger.compute.compute import Host, Workload, host_split, overhead_rate
+from gateway.ledger.compute.compute import Host, HostWorkload, host_split, overhead_rate
 from gateway.ledger.flows.balance import bus_step
 from gateway.ledger.flows.flows import Flows, Policy, Step
 from gateway.ledger.flows.inventory import Inventory
@@ -119,9 +119,9 @@ def _host(node: LiveNode) -> Host | None:
     """Return a node's next hour at this power, or None if something of it was not read."""
     if node.power_w is None:
         return None
-    loads: dict[str, Workload] = {}
+    loads: dict[str, HostWorkload] = {}
     for name, (busy, reserved) in node.workloads.items():
         if busy is None or reserved is None:
             return None
-        loads[name] = Workload(busy * 3600, reserved, 3600)
+        loads[name] = HostWorkload(busy * 3600, reserved, 3600)
     return Host(node.power_w, 3600, node.cores, node.idle_w, loads)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.ledger.books import Entry, Options
+from gateway.ledger.books import BookEntry, Options
 from gateway.ledger.factors.factors import FactorSet
-from gateway.ledger.site import DEVICE_ROLE, Site
+from gateway.ledger.site import DEVICE_ROLE, AccountedSite
 
 ATTRIBUTION = {
     "proportional": "perfect mixing at the AC bus: every sink gets the mix of the interval",
@@ -46,7 +46,7 @@ def methods(factors: FactorSet, options: Options) -> dict[str, str]:
     }
 
 
-def notes(site: Site, entries: Sequence[Entry], factors: FactorSet) -> list[str]:
+def notes(site: AccountedSite, entries: Sequence[BookEntry], factors: FactorSet) -> list[str]:
     """Return what a reader must know about this period, one sentence each."""
     found = []
     bare = sorted(set(DEVICE_ROLE.values()) - site.metered)
@@ -61,7 +61,7 @@ def notes(site: Site, entries: Sequence[Entry], factors: FactorSet) -> list[str]
     if count:
         found.append(f"{count} of {len(entries)} intervals lack a meter's energy: sums leave "
                      "them out, an unread load stands in the residual")
-    if any(entry.anchor_wh for entry in entries):
+    if any(entry.soc_anchor_wh for entry in entries):
         found.append("the battery's content was set to its management system's at full or empty")
     if len(known) < len(entries):
         found.append(f"{len(entries) - len(known)} of {len(entries)} intervals lie before the "

@@ -81,7 +81,7 @@ class ItFigures:
 
 
 def add_up(books: Sequence[Book]) -> Series:
-    """Add up accounted intervals; the inventory may have been set anew between two of them.
+    """Add up accounted intervals; the inventory may have been set again between two of them.
 
     Raises Bug if I1 or I2 is broken over the period."""
     steps = [book.step for book in books]

@@ -64,7 +64,7 @@ class SiteInterval:
 
 
 @dataclass(frozen=True)
-class Battery:
+class BatteryRating:
     """A battery's configured facts: capacity Wh, one-way efficiencies 0..1, standby W."""
 
     capacity_wh: float
@@ -74,7 +74,7 @@ class Battery:
 
 
 @dataclass(frozen=True)
-class Node:
+class NodeRating:
     """A compute node's configured facts: cores, idle power of a calibration, its meter."""
 
     cores: float
@@ -83,14 +83,14 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Site:
+class AccountedSite:
     """A site as configured.  metered: the device roles that some device has."""
 
     id: str
     timezone: str
     metered: frozenset[str]
-    battery: Battery | None = None
-    nodes: Mapping[str, Node] = field(default_factory=dict)
+    battery: BatteryRating | None = None
+    nodes: Mapping[str, NodeRating] = field(default_factory=dict)
     workloads: tuple[tuple[str, str], ...] = ()
 
     def is_metered(self, energy_role: str) -> bool:
@@ -110,20 +110,20 @@ class Site:
         return interval.quality.get(energy_role, MEASURED)
 
 
-def read_site(descriptor: Descriptor) -> Site:
+def read_site(descriptor: Descriptor) -> AccountedSite:
     """Return the site of a descriptor.  Raises ConfigError naming what is wrong in it."""
     try:
         battery = descriptor.get("battery")
-        return Site(
+        return AccountedSite(
             id=str(descriptor["site"]), timezone=str(descriptor.get("timezone", "UTC")),
             metered=frozenset(str(device["role"]) for device in descriptor["devices"]
                               if device.get("role")),
-            battery=None if battery is None else Battery(
+            battery=None if battery is None else BatteryRating(
                 float(battery["capacity_wh"]), _efficiency(battery.get("eta_charge", "1")),
                 _efficiency(battery.get("eta_discharge", "1")),
                 float(battery.get("standby_w", "0"))),
-            nodes={str(node["name"]): Node(float(node["cores"]), float(node["idle_w"]),
-                                           str(node.get("meter") or ""))
+            nodes={str(node["name"]): NodeRating(float(node["cores"]), float(node["idle_w"]),
+                                                 str(node.get("meter") or ""))
                    for node in descriptor.get("nodes") or ()},
             workloads=tuple((str(load["node"]), str(load["name"]))
                             for load in descriptor.get("workloads") or ()))

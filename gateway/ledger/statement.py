@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.core.interval import QUALITY_NAMES, QUARTER_MS
 from gateway.core.roles import LOAD_NAMES
-from gateway.ledger.books import Books, Entry, Options
+from gateway.ledger.books import BookEntry, Books, Options
 from gateway.ledger.compute import workloads
 from gateway.ledger.counter_limits import Descriptor
 from gateway.ledger.factors.factors import FactorSet
@@ -22,19 +22,19 @@ from gateway.ledger.flows.identities import carbon_sides
 from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.methods import methods, notes
 from gateway.ledger.series import RENEWABLE_ORIGINS, Book, Series, add_up, it_figures
-from gateway.ledger.site import ENERGY_ROLES, Site, SiteInterval, read_site
+from gateway.ledger.site import ENERGY_ROLES, AccountedSite, SiteInterval, read_site
 
 FORMAT = "wattproof-statement-1"
 INTERVALS_MAX = 400_000     # ten years of quarter hours and some
 
 
 @dataclass(frozen=True)
-class Period:
+class StatementPeriod:
     """A period in the books.  priced: intervals whose carbon is defined in every part.
     opening: the first inventory known, None if none was; closing: None while unknown."""
 
-    site: Site
-    entries: Sequence[Entry]
+    site: AccountedSite
+    entries: Sequence[BookEntry]
     stepped: Series
     priced: Series
     compute: workloads.Compute
@@ -103,8 +103,8 @@ def fill(intervals: list[SiteInterval], options: Options) -> list[SiteInterval]:
             for at in range(start_ms, end_ms, length_ms)]
 
 
-def keep_books(site: Site, intervals: Sequence[SiteInterval], factors: FactorSet,
-               options: Options) -> Period:
+def keep_books(site: AccountedSite, intervals: Sequence[SiteInterval], factors: FactorSet,
+               options: Options) -> StatementPeriod:
     """Account a period's intervals in order.  Raises Bug if the books do not close."""
     books = Books(site, factors, options)
     entries = [books.advance(interval) for interval in intervals]
@@ -112,7 +112,7 @@ def keep_books(site: Site, intervals: Sequence[SiteInterval], factors: FactorSet
                if entry.flows is not None and entry.step is not None]
     priced = [book for book in stepped
               if carbon_sides(book.flows, book.opening, book.step) is not None]
-    return Period(
+    return StatementPeriod(
         site, entries, add_up(stepped), add_up(priced),
         workloads.account(site, entries, options.spread_idle),
         next((entry.opening for entry in entries if entry.opening is not None), None)
@@ -129,7 +129,7 @@ def utc_text(utc_ms: int | None) -> str | None:
     return f"{moment}.{rest:03d}Z" if rest else f"{moment}Z"
 
 
-def _energy(period: Period) -> dict[str, float | None]:
+def _energy(period: StatementPeriod) -> dict[str, float | None]:
     energy: dict[str, float | None] = {}
     for role in ENERGY_ROLES:
         values = [wh for entry in period.entries
@@ -139,7 +139,7 @@ def _energy(period: Period) -> dict[str, float | None]:
     return energy
 
 
-def _carbon(period: Period) -> dict[str, float | None]:
+def _carbon(period: StatementPeriod) -> dict[str, float | None]:
     books = period.priced
     if not books.steps:
         return dict.fromkeys(
@@ -160,7 +160,7 @@ def _carbon(period: Period) -> dict[str, float | None]:
     }
 
 
-def _compute(period: Period) -> dict[str, float | None]:
+def _compute(period: StatementPeriod) -> dict[str, float | None]:
     total = workloads.figures(period.compute.workloads())
     operator = [account.carbon_g for (_, name), account in period.compute.accounts.items()
                 if name == workloads.OPERATOR and account.priced]
@@ -178,7 +178,7 @@ def _compute(period: Period) -> dict[str, float | None]:
     }
 
 
-def _node(period: Period, name: str) -> dict[str, object]:
+def _node(period: StatementPeriod, name: str) -> dict[str, object]:
     own = workloads.figures(period.compute.node(name))
     cpu_h = period.compute.node_cpu_h.get(name)
     hours = sum(entry.interval.length_ms for entry in period.entries
@@ -189,7 +189,7 @@ def _node(period: Period, name: str) -> dict[str, object]:
             "cpu_share": cpu_h / (cores * hours) if cpu_h is not None and hours else None}
 
 
-def _quality(site: Site, entries: Sequence[Entry],
+def _quality(site: AccountedSite, entries: Sequence[BookEntry],
              roles: Sequence[str]) -> dict[str, float | None]:
     """Return shares of energy by quality.  What is missing is weighed by the mean of what the
     same role (else any role) gave in the other intervals."""
@@ -212,7 +212,7 @@ def _quality(site: Site, entries: Sequence[Entry],
             for name, part in zip(QUALITY_NAMES, weight, strict=True)}
 
 
-def _battery(period: Period) -> dict[str, object] | None:
+def _battery(period: StatementPeriod) -> dict[str, object] | None:
     if period.site.battery is None:
         return None
     return {"opening": _held(period.opening), "closing": _held(period.closing),
@@ -227,18 +227,18 @@ def _held(inventory: Inventory | None) -> dict[str, object]:
             "g_per_kwh": inventory.g_per_kwh, "origins_wh": dict(inventory.origins_wh)}
 
 
-def _adjustments(period: Period) -> dict[str, object]:
+def _adjustments(period: StatementPeriod) -> dict[str, object]:
     books = period.stepped
     return {
         "energy_wh": books.adjustment.energy_wh, "carbon_g": books.adjustment.carbon_g,
-        "anchor_wh": sum(entry.anchor_wh for entry in period.entries),
+        "anchor_wh": sum(entry.soc_anchor_wh for entry in period.entries),
         "blind_wh": sum(entry.blind.energy_wh for entry in period.entries),
         "blind_g": sum(entry.blind.carbon_g for entry in period.entries),
         "flags": books.flag_counts,
     }
 
 
-def _undefined(period: Period) -> dict[str, object]:
+def _undefined(period: StatementPeriod) -> dict[str, object]:
     unread: dict[str, int] = {}
     for entry in period.entries:
         for role in entry.unread:
@@ -251,7 +251,7 @@ def _undefined(period: Period) -> dict[str, object]:
     }
 
 
-def _row(site: Site, entry: Entry) -> dict[str, object]:
+def _row(site: AccountedSite, entry: BookEntry) -> dict[str, object]:
     """Return one interval for charts."""
     step, interval, held = entry.step, entry.interval, entry.closing
     roles = [role for role in ENERGY_ROLES if site.is_metered(role)]

@@ -20,7 +20,7 @@ WH_MAX = 1e9
 SUM_WH_MAX = 1e-3             # of rounding
 
 
-def keep(inventory: Inventory | None, at_utc_ms: int | None) -> dict[str, object] | None:
+def checkpoint(inventory: Inventory | None, at_utc_ms: int | None) -> dict[str, object] | None:
     """Return what the status file keeps of an inventory; None while it or the time is unknown."""
     if inventory is None or at_utc_ms is None:
         return None

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from gateway.config.values import Cabinet, Device
+from gateway.config.values import CabinetSettings, DeviceSettings
 from gateway.core import measurand, roles
 from gateway.core.codec import cbor
 from gateway.core.reading import (
@@ -29,7 +29,7 @@ from gateway.ledger.factors.factors import FactorSet
 from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.live import LiveNode, live_figures
 from gateway.ledger.site import SiteInterval, read_site
-from gateway.live.battery_checkpoint import keep
+from gateway.live.battery_checkpoint import checkpoint
 from gateway.live.limit_watch import LimitWatch
 from gateway.timekeeping.clock import rfc3339
 from gateway.timekeeping.holdover import CRYSTAL
@@ -51,12 +51,12 @@ class Moment(NamedTuple):
     journal: Mapping[str, object]
 
 
-class Board:
+class LatestFigures:
     """The newest two scans of each stream, and what they say."""
 
-    def __init__(self, cabinet: Cabinet) -> None:
+    def __init__(self, cabinet: CabinetSettings) -> None:
         """Start with nothing read."""
-        self._places = [_places(stream.points) for stream in cabinet.schema]
+        self._positions = [_positions(stream.points) for stream in cabinet.schema]
         self._streams = {device.name: i for i, device in enumerate(cabinet.devices)}
         self._ratios = [float(device.ct_ratio) for device in cabinet.devices]
         self.stale_ms = STALE_INTERVALS * cabinet.journal.interval_s * 1000
@@ -67,7 +67,7 @@ class Board:
         self._climates = [stream.device for stream in cabinet.schema
                           if {"temperature", "humidity"} <= _names(stream)]
 
-    def take(self, scans: Iterable[Scan]) -> None:
+    def add(self, scans: Iterable[Scan]) -> None:
         """Take committed scans, oldest first."""
         for scan in scans:
             if scan.stream in self.latest:
@@ -133,31 +133,34 @@ class Board:
                 for name in self._climates]
 
     def _number(self, scan: Scan, name: str, item: str) -> float | None:
-        place = self._places[scan.stream].get((name, item))
-        count = None if place is None else scan.values[place[0]]
-        if place is None or count is None or isinstance(count, Absent):
+        position = self._positions[scan.stream].get((name, item))
+        count = None if position is None else scan.values[position[0]]
+        if position is None or count is None or isinstance(count, Absent):
             return None
-        value = count * 10.0 ** place[1]
+        value = count * 10.0 ** position[1]
         scaled = measurand.BY_NAME[name].unit in ("W", "Wh", "A", "VA", "var")
         return value * self._ratios[scan.stream] if scaled else value
 
 
-class Live:
+class LiveSite:
     """Board and books of one cabinet."""
 
-    def __init__(self, cabinet: Cabinet, factors: FactorSet,
-                 opening: Inventory | None = None, board: Board | None = None) -> None:
+    def __init__(self, cabinet: CabinetSettings, factors: FactorSet,
+                 opening: Inventory | None = None,
+                 latest_figures: LatestFigures | None = None) -> None:
         """factors: the pinned set of the site.  opening: the battery's content carried over a
-        restart, None to assume it from the first state of charge.  board: of the cabinet."""
+        restart, None to assume it from the first state of charge.  latest_figures: of the cabinet.
+        """
         self.cabinet, self.factors = cabinet, factors
-        self.board, self.limits = board or Board(cabinet), LimitWatch(cabinet)
+        self.latest_figures, self.limits = latest_figures or LatestFigures(cabinet), LimitWatch(
+            cabinet)
         self._site = read_site(cbor.decode(cabinet.descriptor))
         self._books = Books(self._site, factors, Options(opening=opening))
         self._booked_ms: int | None = None
 
-    def take(self, scans: Sequence[Scan]) -> None:
+    def add(self, scans: Sequence[Scan]) -> None:
         """Take committed scans, oldest first."""
-        self.board.take(scans)
+        self.latest_figures.add(scans)
         self.limits.take(scans)
 
     def powers_w(self, now_ms: int) -> dict[str, float | None]:
@@ -169,7 +172,7 @@ class Live:
         for device in self.cabinet.devices:
             if device.role == "none":
                 continue
-            power = self.board.value(device.name, "power_active_total", now_ms)
+            power = self.latest_figures.value(device.name, "power_active_total", now_ms)
             if power is not None:
                 power = roles.power_of(device.role, power)
             before = powers.get(device.role, 0.0)
@@ -189,15 +192,15 @@ class Live:
         self._books.advance(SiteInterval(start_ms, end_ms - start_ms, energy,
                                          soc=self.soc(now_ms)))
 
-    def carried(self) -> dict[str, object] | None:
+    def battery_checkpoint(self) -> dict[str, object] | None:
         """Return the battery's content for the next start (gateway/live/battery_checkpoint.py)."""
-        return None if self._site.battery is None else keep(
+        return None if self._site.battery is None else checkpoint(
             self._books.inventory, self._booked_ms)
 
     def soc(self, now_ms: int) -> float | None:
         """Return the battery's state of charge, 0..1."""
         for device in self.cabinet.devices:
-            percent = self.board.value(device.name, "state_of_charge", now_ms)
+            percent = self.latest_figures.value(device.name, "state_of_charge", now_ms)
             if percent is not None:
                 return percent / 100
         return None
@@ -230,15 +233,15 @@ class Live:
             "battery": {"soc": figure(self.soc(now_ms)),
                         "stored_wh": None if inventory is None or self._site.battery is None
                         else figure(inventory.energy_wh)},
-            "climate": self.board.climate(now_ms),
+            "climate": self.latest_figures.climate(now_ms),
             "journal": dict(moment.journal),
             "nodes": [self._node(node, now_ms) for node in nodes],
             "devices": [self._device(i, device, now_ms)
                         for i, device in enumerate(self.cabinet.devices)],
         }
 
-    def _ledger_node(self, node: Device, now_ms: int) -> LiveNode:
-        value, rate = self.board.value, self.board.rate
+    def _ledger_node(self, node: DeviceSettings, now_ms: int) -> LiveNode:
+        value, rate = self.latest_figures.value, self.latest_figures.rate
         return LiveNode(
             node.name, value(node.meter, "power_active_total", now_ms), float(node.cores),
             float(node.idle_w),
@@ -246,21 +249,21 @@ class Live:
                     value(node.name, "cores_reserved", now_ms, item))
              for item in node.workloads})
 
-    def _node(self, node: Device, now_ms: int) -> dict[str, object]:
-        busy = self.board.rate(node.name, "cpu_time", now_ms)
-        tasks = self.board.rate(node.name, "tasks_total", now_ms)
-        running = self.board.value(node.name, "tasks_running", now_ms)
+    def _node(self, node: DeviceSettings, now_ms: int) -> dict[str, object]:
+        busy = self.latest_figures.rate(node.name, "cpu_time", now_ms)
+        tasks = self.latest_figures.rate(node.name, "tasks_total", now_ms)
+        running = self.latest_figures.value(node.name, "tasks_running", now_ms)
         cores = float(node.cores)
         return {
             "name": node.name,
-            "power_w": figure(self.board.value(node.meter, "power_active_total", now_ms)),
+            "power_w": figure(self.latest_figures.value(node.meter, "power_active_total", now_ms)),
             "cpu_share": None if busy is None else figure(min(busy / cores, 1.0)),
             "cores": cores,
             "tasks_running": None if running is None else int(running),
             "tasks_per_min": None if tasks is None else figure(tasks * 60)}
 
-    def _device(self, stream: int, device: Device, now_ms: int) -> dict[str, object]:
-        ok, reason, age_s = self.board.health(stream, now_ms)
+    def _device(self, stream: int, device: DeviceSettings, now_ms: int) -> dict[str, object]:
+        ok, reason, age_s = self.latest_figures.health(stream, now_ms)
         return ({"name": device.name, "ok": ok} | ({} if ok else {"reason": reason})
                 | {"age_s": None if age_s is None else int(age_s)})
 
@@ -273,7 +276,7 @@ def source_name(clock: ClockState) -> str:
 
 
 @functools.cache
-def _places(points: tuple[Point, ...]) -> dict[tuple[str, str], tuple[int, int]]:
+def _positions(points: tuple[Point, ...]) -> dict[tuple[str, str], tuple[int, int]]:
     """Return {(measurand, item): (place, exponent)}; meters of one profile share theirs."""
     return {(measurand.BY_ID[p.measurand].name, p.item): (i, p.exponent)
             for i, p in enumerate(points)}

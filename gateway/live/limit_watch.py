@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from gateway.config.values import Cabinet
+from gateway.config.values import CabinetSettings
 from gateway.core import counter, interval, roles
 from gateway.core.codec import cbor
 from gateway.core.measurand import BY_ID
@@ -38,18 +38,18 @@ class _Watched(NamedTuple):
     device: str
     rated_w: int
     worth_wh: float
-    rules: interval.Rules
+    rules: interval.CounterRules
 
 
 class LimitWatch:
     """The energy counters of a cabinet, and what they showed above their limits."""
 
-    def __init__(self, cabinet: Cabinet) -> None:
+    def __init__(self, cabinet: CabinetSettings) -> None:
         """Start with nothing read."""
         site = cbor.decode(cabinet.descriptor)
         self._watched = {index: [_Watched(
             position, device.name, device.rated_w or counter_limits.RATED_W_UNKNOWN,
-            counter_limits.worth_wh(counter_limits.device(site, device.name), point.exponent),
+            counter_limits.wh_per_count(counter_limits.device(site, device.name), point.exponent),
             counter_limits.rules(site, stream, position))
             for position, point in enumerate(stream.points)
             if not point.item and BY_ID[point.measurand].name in COUNTERS]

@@ -1,7 +1,7 @@
 """A Modbus TCP line on a board: asks, hears, and closes after anything but a clean answer.
 
 One transaction at a time.  A time-out closes the connection: the answer that comes late dies
-with it, and the next exchange connects anew.
+with it, and the next exchange connects again.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from drivers.types import Transaction
-    from gateway.micro.clock import Clock
+    from gateway.micro.clock import BoardClock
 
 REPLY_BYTES_MAX = 260       # MBAP head and a PDU of 253 bytes
 
@@ -21,8 +21,8 @@ REPLY_BYTES_MAX = 260       # MBAP head and a PDU of 253 bytes
 class TcpBus:
     """One server or gateway.  timeout_ms: real, for connecting and for each answer."""
 
-    def __init__(self, host: str, port: int, timeout_ms: int, clock: "Clock") -> None:
-        self._place, self._timeout_ms, self._clock = (host, port), timeout_ms, clock
+    def __init__(self, host: str, port: int, timeout_ms: int, clock: "BoardClock") -> None:
+        self._address, self._timeout_ms, self._clock = (host, port), timeout_ms, clock
         self._reader: Any = None
         self.counts = {"asked": 0, "failed": 0}
 
@@ -38,10 +38,10 @@ class TcpBus:
             return began_ms
         except asyncio.TimeoutError:
             self._fail()
-            raise NoReply("%s: no answer in %d ms" % (self._place[0], self._timeout_ms))
+            raise NoReply("%s: no answer in %d ms" % (self._address[0], self._timeout_ms))
         except (OSError, EOFError) as error:
             self._fail()
-            raise NoReply("%s: connection lost: %s" % (self._place[0], error))
+            raise NoReply("%s: connection lost: %s" % (self._address[0], error))
         except BadFrame:
             self._fail()
             raise
@@ -51,7 +51,7 @@ class TcpBus:
 
     async def _ask(self, transaction: "Transaction") -> int:
         if self._reader is None:
-            self._reader, _ = await asyncio.open_connection(self._place[0], self._place[1])
+            self._reader, _ = await asyncio.open_connection(self._address[0], self._address[1])
         self._reader.write(transaction.request)     # on boards a stream reads and writes
         await self._reader.drain()
         began_ms = 0

@@ -14,7 +14,7 @@ RTC_UNCERTAINTY_MS = 631000     # 20 ppm over a year of storage, see gateway/tim
 EPOCH_MS = 946684800000 if time.gmtime(0)[0] == 2000 else 0
 
 
-class Clock:
+class BoardClock:
     """Time of one boot.  scale: (speed, origin UTC ms, UNIX ms at which it began) or None."""
 
     def __init__(self, scale: list[int] | None) -> None:
@@ -22,7 +22,7 @@ class Clock:
         self.speed = scale[0] if scale else 1
         self._last = time.ticks_ms()  # type: ignore[attr-defined]
         self._real_ms = 0
-        self._state = self._anchor()
+        self._state = self._clock_anchor()
 
     def real_ms(self) -> int:
         """Return real milliseconds since the start; never back, never wrapped."""
@@ -46,14 +46,14 @@ class Clock:
 
     def observe(self) -> ClockState | None:
         """Return the new ClockState if wall and ticks have parted too far, else None."""
-        fresh = self._anchor()
+        fresh = self._clock_anchor()
         parted_ms = abs(fresh.anchor_utc_ms - self.utc_ms())
         if fresh.source == self._state.source and 2 * parted_ms <= fresh.uncertainty_ms:
             return None
         self._state = fresh
         return fresh
 
-    def _anchor(self) -> ClockState:
+    def _clock_anchor(self) -> ClockState:
         wall_ms = time.time_ns() // 1000000 + EPOCH_MS
         if self._scale:
             speed, origin_ms, started_ms = self._scale

@@ -18,7 +18,7 @@ ERASED = b"\xff" * PART
 COUNT, SIZE, ERASE = 4, 5, 6                # vfs.AbstractBlockDev.ioctl of MicroPython
 
 
-class Flash:
+class FlashFile:
     """The LittleFS partition as a block device over the file."""
 
     def __init__(self, path: str, cut: int) -> None:
@@ -67,6 +67,6 @@ def main(path: str, cut: int, rom: bool) -> None:
     rom: True if its second partition is mounted at /rom already, which this file came from.
     """
     sys.path[:] = ["", ".frozen"] + (["/rom"] if rom else [])
-    vfs.mount(Flash(path, cut), "/")
+    vfs.mount(FlashFile(path, cut), "/")
     os.chdir("/")
     __import__("main")

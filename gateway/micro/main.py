@@ -24,11 +24,11 @@ from gateway.core.schema import decode_schema
 from gateway.core.types import TYPE_CHECKING
 from gateway.micro import mqtt
 from gateway.micro.bus import TcpBus
-from gateway.micro.clock import Clock
+from gateway.micro.clock import BoardClock
 from gateway.micro.meter import Meter
-from gateway.micro.store import Store
-from gateway.micro.uplink import Uplink
-from gateway.micro.writer import Signer, Writer
+from gateway.micro.store import BoardStore
+from gateway.micro.uplink import BoardUplink
+from gateway.micro.writer import BoardSigner, BoardWriter
 
 if TYPE_CHECKING:
     from typing import Any
@@ -45,44 +45,45 @@ def load(name: str) -> bytes:
         return file.read()
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print a line to the console."""
     print(text)
 
 
-def open_journal(table: "BoardTable", clock: Clock) -> journal.Journal:
+def open_journal(table: "BoardTable", clock: BoardClock) -> journal.Journal:
     """Return the Journal of this board; what only a start needs is out of memory afterwards."""
-    opened = journal.Journal.open(Store("/journal", table["slot_bytes"]), journal.Opening(
+    opened = journal.Journal.open(BoardStore("/journal", table["slot_bytes"]),
+                                  journal.JournalOpening(
         table["device"], decode_schema(table.pop("schema")), table["config_hash"],
         table.pop("descriptor"), SOFTWARE, lambda: os.urandom(16), clock.state(),
         clock.ticks_ms()),
         table["slot_bytes"], table["ram_bytes"])
-    forget()
+    release_heap()
     return opened
 
 
-def forget() -> None:
+def release_heap() -> None:
     """Drop the code that only a start needs: `provisioning image` put it into a file of its own."""
     sys.modules.pop("start", None)
     gc.collect()
 
 
-class Board:
+class BoardGateway:
     """Everything of one run.  table: the content of board.cbor."""
 
     def __init__(self, table: "BoardTable") -> None:
         self._table = table
-        self._clock = Clock(table["clock"])
+        self._clock = BoardClock(table["clock"])
         self._journal = open_journal(table, self._clock)
         host, port, timeout_ms = table["bus"]
         self._bus = TcpBus(host, port, timeout_ms, self._clock)
         wire = TcpReads()
         self._meters = [Meter(wire, meter) for meter in table.pop("meters")]
         keys = load("keys/evidence.raw")
-        self._writer = Writer(self._journal, self._clock, Signer(
-            keys[:32], keys[32:64], table["kid"]), table["times"], say)
+        self._writer = BoardWriter(self._journal, self._clock, BoardSigner(
+            keys[:32], keys[32:64], table["kid"]), table["times"], print_line)
         fleet = load("keys/receipt.raw")
-        self._uplink = Uplink(table["device"], self._writer, self._clock, (fleet[:8], (
+        self._uplink = BoardUplink(table["device"], self._writer, self._clock, (fleet[:8], (
             int.from_bytes(fleet[8:40], "big"), int.from_bytes(fleet[40:72], "big"))),
             table["keep_bytes"])
 
@@ -91,10 +92,10 @@ class Board:
         tls = mqtt.context(load("keys/ca.der"), load("keys/tls.der"), load("keys/tls.key.der"))
         self._absent_utc_ms = self._last_utc_ms()
         gc.collect()
-        say("boot %d of %s" % (self._journal.boot, self._table["device"]))
+        print_line("boot %d of %s" % (self._journal.boot, self._table["device"]))
         await asyncio.gather(
             self._writer.run(), self._poll(), self._tell_heap(),
-            self._uplink.run(self._table["broker"], tls, say))
+            self._uplink.run(self._table["broker"], tls, print_line))
 
     async def _poll(self) -> None:
         """Ask all meters once an interval; a round that comes late leaves a declared gap."""
@@ -153,13 +154,13 @@ class Board:
                 if not is_event(item):
                     newest = utc_ms(content.clock, item.ticks_ms)
         except WattproofError as error:
-            say("batch %d: %s" % (number, error))
+            print_line("batch %d: %s" % (number, error))
         return newest
 
     async def _tell_heap(self) -> None:
         while True:
             gc.collect()
-            say("heap %d used %d free" % (gc.mem_alloc(), gc.mem_free()))  # type: ignore[attr-defined]
+            print_line("heap %d used %d free" % (gc.mem_alloc(), gc.mem_free()))  # type: ignore[attr-defined]
             await asyncio.sleep_ms(HEAP_MS)  # type: ignore[attr-defined]
 
 
@@ -169,6 +170,7 @@ def run() -> None:
     asyncio.run(board().run())
 
 
-def board() -> Board:
-    """Return the Board of this image; a function of its own, so that its rubbish goes at once."""
-    return Board(cbor.decode(load("board.cbor"), 8))
+def board() -> BoardGateway:
+    """Return the BoardGateway of this image; a function of its own, so that its rubbish goes at
+    once."""
+    return BoardGateway(cbor.decode(load("board.cbor"), 8))

@@ -8,7 +8,7 @@ board neither plans nor knows measurands.  Table of a meter, as in board.cbor:
     span = [function, address, count, rows, absent]
     rows: 7 bytes for each point: place, cell, registers, format (index into FORMS),
           shift + 128, digits, is counter
-    absent: {place: [raw bits that say "not implemented"]}
+    absent: {position: [raw bits that say "not implemented"]}
 """
 
 from drivers import registers
@@ -54,9 +54,9 @@ class Meter:
             except DeviceError as error:
                 reason = reason_of(error)
             for at in range(0, len(rows), ROW):
-                place = rows[at]
-                values[place] = Absent(reason) if reason else value_of(
-                    rows[at:at + ROW], cells, absent.get(place, ()))
+                position = rows[at]
+                values[position] = Absent(reason) if reason else value_of(
+                    rows[at:at + ROW], cells, absent.get(position, ()))
             if reason == NO_REPLY:
                 break                       # a dead unit costs one time-out
         return tuple(values)

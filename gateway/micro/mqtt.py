@@ -24,7 +24,7 @@ PUBACK, SUBACK = 0x40, 0x90
 REFUSED = 0x80
 
 
-class Handed(Exception):
+class HandedMessage(Exception):
     """The packet is in the pipe; its answer comes to the reader."""
 
 
@@ -57,26 +57,26 @@ class Pipe:
         self._packet, self._at = packet, 0
 
 
-class Client(MQTTClient):       # type: ignore[misc]  # umqtt has no types
+class BoardMqttClient(MQTTClient):       # type: ignore[misc]  # umqtt has no types
     """One connection.  identity: (client id, keepalive in s).  on_message: (topic, payload)."""
 
-    def __init__(self, identity: tuple[str, int], place: tuple[str, int, str],
+    def __init__(self, identity: tuple[str, int], broker: tuple[str, int, str],
                  context: ssl.SSLContext, on_message: "Callable[[bytes, bytes], None]") -> None:
-        """place: (host, port, name in the broker's certificate).  context: ssl.SSLContext."""
-        super().__init__(identity[0], place[0], place[1], keepalive=identity[1])
-        self._place, self._context = place, context
+        """broker: (host, port, name in the broker's certificate).  context: ssl.SSLContext."""
+        super().__init__(identity[0], broker[0], broker[1], keepalive=identity[1])
+        self._broker, self._context = broker, context
         self.set_callback(on_message)
         self.sock = Pipe()
         self._stream: Any = None
         self.acknowledged = 0               # newest packet id that the broker took
 
     def wait_msg(self) -> None:
-        """Never wait: see Handed."""
-        raise Handed()
+        """Never wait: see HandedMessage."""
+        raise HandedMessage()
 
     async def open(self) -> None:
         """Connect and be accepted; raises OSError, EOFError, ValueError, Refusal."""
-        host, port, name = self._place
+        host, port, name = self._broker
         self._stream, _ = await asyncio.open_connection(
             host, port, ssl=self._context, server_hostname=name)
         client = self.client_id.encode()
@@ -94,7 +94,7 @@ class Client(MQTTClient):       # type: ignore[misc]  # umqtt has no types
         self.pid %= PID_MAX                 # umqtt adds one and never wraps
         try:
             self.publish(topic, data, qos=1)
-        except Handed:
+        except HandedMessage:
             await self._flush()
         pid: int = self.pid
         return pid
@@ -104,7 +104,7 @@ class Client(MQTTClient):       # type: ignore[misc]  # umqtt has no types
         self.pid %= PID_MAX
         try:
             self.subscribe(topic, 1)
-        except Handed:
+        except HandedMessage:
             await self._flush()
 
     async def heartbeat(self) -> None:

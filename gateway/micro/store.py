@@ -3,7 +3,7 @@
 LittleFS never overwrites: a change in the middle of a file copies everything behind it.  So a
 segment slot holds only what was written, and the zeros that the journal puts into a new slot
 are remembered, not stored: `size` and `read` tell the nominal size.  Commits append; offset 0
-begins the file anew, which happens only when all it held stands in durable batches.  A file's
+begins the file again, which happens only when all it held stands in durable batches.  A file's
 new content counts from its `sync` on (LittleFS makes that atomic); a power cut shows the state
 of the last sync.  Batches and cursor marks are written whole.
 """
@@ -11,7 +11,7 @@ of the last sync.  Batches and cursor marks are written whole.
 import os
 
 from gateway.core.errors import StoreError
-from gateway.core.journal.tail import is_slot
+from gateway.core.journal.tail import is_segment_file
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _first(entry: tuple[str, int, int]) -> str:
     return entry[0]
 
 
-class Store:
+class BoardStore:
     """One flat folder.  Counts: files changed (one flash erase each, at least) and bytes."""
 
     def __init__(self, folder: str, slot_bytes: int) -> None:
@@ -57,7 +57,7 @@ class Store:
                 raise _failed("mkdir", folder, error)
 
     def list(self) -> Names:
-        """Return the names of all files, sorted; told anew by each look at them."""
+        """Return the names of all files, sorted; told again by each look at them."""
         names = Names(self._folder)
         try:
             iter(names)
@@ -67,7 +67,8 @@ class Store:
 
     def size(self, name: str) -> int:
         """Return the size of a file in bytes, of a slot its nominal one."""
-        return max(self._real(name), self._slot_bytes) if is_slot(name) else self._real(name)
+        return max(self._real(name),
+                   self._slot_bytes) if is_segment_file(name) else self._real(name)
 
     def read(self, name: str, offset: int, count: int) -> bytes:
         """Return up to count bytes from offset; a slot ends with zeros up to its size."""
@@ -76,7 +77,7 @@ class Store:
         try:
             with open(self._path(name), "rb") as file:
                 file.seek(offset)
-                if not is_slot(name):
+                if not is_segment_file(name):
                     return file.read(count)
                 count = max(min(count, max(self._slot_bytes, self._real(name)) - offset), 0)
                 data = bytearray(count)     # as zeros; one buffer, for it is the largest
@@ -90,8 +91,8 @@ class Store:
         self._open(name, "xb")
 
     def write(self, name: str, offset: int, data: bytes) -> None:
-        """Append data, or begin the file anew at offset 0; anything else is an error."""
-        if is_slot(name) and not any(data):
+        """Append data, or begin the file again at offset 0; anything else is an error."""
+        if is_segment_file(name) and not any(data):
             return                                  # the zeros of a new slot
         if offset == 0 and (name != self._name or self._file.tell()):
             self._open(name, "wb")

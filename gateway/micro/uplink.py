@@ -16,7 +16,7 @@ from gateway.core.journal import outbox as box
 from gateway.core.record import ALARM
 from gateway.core.types import TYPE_CHECKING
 from gateway.micro.ed25519 import verify_steps
-from gateway.micro.mqtt import Client, Refusal
+from gateway.micro.mqtt import BoardMqttClient, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.core.evidence.receipt import Receipt
-    from gateway.micro.clock import Clock
-    from gateway.micro.writer import Writer
+    from gateway.micro.clock import BoardClock
+    from gateway.micro.writer import BoardWriter
     # (kid, (x, y)) of the fleet's receipt key.
     ReceiptKey = tuple[bytes, tuple[int, int]]
 
@@ -41,56 +41,57 @@ SETTLED_MS = 15000          # a connection that lasted so long resets the pause
 WAITING_MAX = 4             # receipts not yet looked at; only the newest matters
 
 
-class Uplink:
+class BoardUplink:
     """Keeps a connection.  state: one of session_table."""
 
-    def __init__(self, device: str, writer: "Writer", clock: "Clock", keys: "ReceiptKey",
+    def __init__(self, cabinet: str, writer: "BoardWriter", clock: "BoardClock", keys: "ReceiptKey",
                  keep_bytes: int) -> None:
         """keys: (kid, (x, y)) of the fleet's receipt key.  keep_bytes: of batches on flash."""
-        self._device, self._writer, self._clock = device, writer, clock
+        self._cabinet, self._writer, self._clock = cabinet, writer, clock
         self._settings = keys, keep_bytes
         self.state = table.STARTING
-        self._outbox = box.Outbox(device, writer.journal, WINDOW, RESEND_MS)
+        self._outbox = box.Outbox(cabinet, writer.journal, WINDOW, RESEND_MS)
         self._waiting: list[bytes] = []
         self._newest = b""          # the newest receipt that moved the mark, sealed
-        self._heard_ms = 0
-        self._say: Any = None
+        self._received_ms = 0
+        self._log: Any = None
         self._client: Any = None
         self.counts = {"connects": 0, "sent": 0, "receipts": 0, "refused": 0}
 
-    async def run(self, place: tuple[str, int, str], context: "SSLContext",
+    async def run(self, broker: tuple[str, int, str], context: "SSLContext",
                   say: "Callable[[str], None]") -> None:
         """Connect, serve, and come back after a jittered pause; for ever.  say: for a line."""
-        pause_ms, self._say = RETRY_MS_MIN, say
+        pause_ms, self._log = RETRY_MS_MIN, say
         while True:
             begun_ms, event = self._clock.real_ms(), table.LOST
-            self._client = Client((self._device, KEEPALIVE_S), place, context, self._heard)
+            self._client = BoardMqttClient((self._cabinet, KEEPALIVE_S), broker, context,
+                                           self._on_message)
             try:
                 await asyncio.wait_for_ms(self._client.open(), OPEN_MS)  # type: ignore[attr-defined]
                 await self._session()
             except asyncio.TimeoutError:
-                self._say("no answer from the broker")
+                self._log("no answer from the broker")
             except (OSError, EOFError, ValueError) as error:
-                self._say("uplink: %s" % error)
+                self._log("uplink: %s" % error)
                 if isinstance(error, Refusal):
                     event, pause_ms = table.REFUSED, RETRY_MS_MAX
             except MemoryError:             # batches wait as well on flash
-                self._say("no room to send yet")
+                self._log("no room to send yet")
             self.state = table.next_state(self.state, event)
             self._client.close()
             self._client = None
             gc.collect()                    # before the next TLS context needs its place
-            self._outbox.link_lost()
+            self._outbox.session_lost()
             if self._clock.real_ms() - begun_ms > SETTLED_MS:
                 pause_ms = RETRY_MS_MIN
             await asyncio.sleep_ms(pause_ms // 2 + os.urandom(1)[0] * pause_ms // 512)  # type: ignore[attr-defined]
             pause_ms = min(2 * pause_ms, RETRY_MS_MAX)
 
     async def _session(self) -> None:
-        await self._client.listen("wp/1/%s/receipt" % self._device)
+        await self._client.listen("wp/1/%s/receipt" % self._cabinet)
         self.counts["connects"] += 1
         self.state = table.next_state(self.state, table.CONNECTED)
-        self._heard_ms = self._clock.real_ms()
+        self._received_ms = self._clock.real_ms()
         reader = asyncio.create_task(self._read())
         try:
             await self._serve(reader)
@@ -102,15 +103,15 @@ class Uplink:
         try:
             while True:
                 await self._client.take()
-                self._heard_ms = self._clock.real_ms()
+                self._received_ms = self._clock.real_ms()
         except (OSError, EOFError, ValueError, IndexError, MemoryError) as error:
-            self._say("uplink: %s" % error)
+            self._log("uplink: %s" % error)
 
     async def _serve(self, reader: asyncio.Task[None]) -> None:
         pinged_ms = self._clock.real_ms()
         while not reader.done():
             now_ms = self._clock.real_ms()
-            if now_ms - self._heard_ms > SILENCE_MS:
+            if now_ms - self._received_ms > SILENCE_MS:
                 raise OSError("the broker is silent")
             if now_ms - pinged_ms > PING_MS:
                 pinged_ms = now_ms
@@ -128,16 +129,16 @@ class Uplink:
         try:
             data = self._writer.journal.read_batch(number)
         except JournalError as error:
-            self._say("batch %d: %s" % (number, error))
+            self._log("batch %d: %s" % (number, error))
             return
         await self._post(data)
         self.counts["sent"] += 1
 
     async def _post(self, data: bytes) -> None:
-        topic = "wp/1/%s/up" % self._device
+        topic = "wp/1/%s/up" % self._cabinet
         await asyncio.wait_for_ms(self._client.post(topic, data), OPEN_MS)  # type: ignore[attr-defined]
 
-    def _heard(self, topic: bytes, payload: bytes) -> None:
+    def _on_message(self, topic: bytes, payload: bytes) -> None:
         """Keep a message for `_serve`; called in the middle of umqtt's parsing."""
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.pop(0)
@@ -183,7 +184,7 @@ class Uplink:
             if deleted:
                 self._writer.event(self._clock.ticks_ms(), ALARM, ["batch-lost", "%d-%d" % deleted])
         elif result.status in (box.AHEAD, box.FORK):
-            self._say("receipt %s: low water %d" % (
+            self._log("receipt %s: low water %d" % (
                 "ahead" if result.status == box.AHEAD else "fork", receipt.low_water))
         elif behind and self._newest:           # the fleet lost data: its own word proves it
             await self._post(self._newest)

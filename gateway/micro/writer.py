@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
     from gateway.core.journal.journal import Journal
     from gateway.core.reading import Values
-    from gateway.micro.clock import Clock
+    from gateway.micro.clock import BoardClock
 
 WAITING_MAX = 64            # scans while a batch is signed
 READINGS_MAX = 128          # unsealed, then a batch is sealed early: it must fit in the heap
-LOOK_MS = 20                # real: how often the writer looks
+CHECK_MS = 20                # real: how often the writer looks
 RETRY_MS = 1000             # real: after a failed flash operation
 
 
-class Wanted(Exception):
+class SignatureWanted(Exception):
     """A signature is wanted that is not made yet."""
 
 
-class Signer:
+class BoardSigner:
     """The evidence key of a board.  seed, public: 32 bytes each; kid: 8 bytes."""
 
     def __init__(self, seed: bytes, public: bytes, kid: bytes) -> None:
@@ -44,10 +44,10 @@ class Signer:
         self.sealer = Sealer(kid, self._sign, None, CODEC_RAW)  # type: ignore[arg-type]  # raw
 
     def _sign(self, data: bytes) -> bytes:
-        """Return the signature if it was made, else note the bytes and raise Wanted."""
+        """Return the signature if it was made, else note the bytes and raise SignatureWanted."""
         if data != self._data or self._signature is None:
             self._data, self._signature = data, None
-            raise Wanted()
+            raise SignatureWanted()
         signature, self._data, self._signature = self._signature, b"", None
         return signature
 
@@ -62,12 +62,13 @@ class Signer:
             self._signature = stop.value
 
 
-class Writer:
-    """Owns the journal.  times: (commit ms, batch ms), scaled.  say: callable for a line."""
+class BoardWriter:
+    """Owns the journal.  times: (commit ms, batch ms), scaled.  log: callable for a line."""
 
-    def __init__(self, journal: "Journal", clock: "Clock", signer: Signer, times: "Sequence[int]",
-                 say: "Callable[[str], None]") -> None:
-        self.journal, self._clock, self._signer, self._say = journal, clock, signer, say
+    def __init__(self, journal: "Journal", clock: "BoardClock", signer: BoardSigner,
+                 times: "Sequence[int]",
+                 log: "Callable[[str], None]") -> None:
+        self.journal, self._clock, self._signer, self._log = journal, clock, signer, log
         self._schedule = policy.Schedule(times[0], times[1], READINGS_MAX)
         # (ticks_ms, stream, values, True) or (ticks_ms, kind, body, False)
         self._waiting: "list[tuple[int, int, Any, bool]]" = []
@@ -91,14 +92,14 @@ class Writer:
         await self._seal()              # what earlier boots left, and our own BOOT
         self._schedule.sealed(self._clock.ticks_ms(), self._clock.utc_ms())
         while True:
-            await asyncio.sleep_ms(LOOK_MS)  # type: ignore[attr-defined]
+            await asyncio.sleep_ms(CHECK_MS)  # type: ignore[attr-defined]
             urgent = self.take()
             action = self._schedule.action(
                 self._clock.ticks_ms(), self.journal.unsealed_readings, urgent)
             if action == policy.SEAL:
                 self._commit()
                 await self._seal()
-                self._look_at_clock()
+                self._check_clock()
                 self._schedule.sealed(self._clock.ticks_ms(), self._clock.utc_ms())
             elif action == policy.COMMIT:
                 self._commit()
@@ -135,7 +136,7 @@ class Writer:
         durable = self.journal.commit()
         if durable >= self.journal.last_seq:
             self._schedule.committed()
-        self._say("durable %d" % durable)
+        self._log("durable %d" % durable)
 
     async def _seal(self) -> None:
         """Seal until nothing is left; polling goes on while a signature is made."""
@@ -143,18 +144,18 @@ class Writer:
         while True:
             try:
                 number = self.journal.seal(self._signer.sealer)
-            except Wanted:
+            except SignatureWanted:
                 await self._signer.work()
                 continue
             except MemoryError:             # nothing was changed: again when others use less
                 gc.collect()
-                self._say("no room to seal yet")
+                self._log("no room to seal yet")
                 return
             if number is None:
                 return
-            self._say("sealed %d up to %d" % (number, self.journal.sealed_seq))
+            self._log("sealed %d up to %d" % (number, self.journal.sealed_seq))
 
-    def _look_at_clock(self) -> None:
+    def _check_clock(self) -> None:
         state = self._clock.observe()
         if state is not None:
             self.journal.set_clock(state)

@@ -13,7 +13,7 @@ from gateway.core.event import Event
 from gateway.core.measurand import BY_ID, COUNTER
 from gateway.core.reading import BAD_FRAME, Absent, Scan
 from gateway.core.record import DEVICE, METER_SWAP
-from gateway.polling.unit import Unit
+from gateway.polling.unit import PolledUnit
 
 if TYPE_CHECKING:
     from gateway.core.reading import Values
@@ -36,7 +36,7 @@ class Verdict(NamedTuple):
 class Identity:
     """Judges what the devices of a bus say they are; what is known stands in the units."""
 
-    def judge(self, unit: Unit, scan: Scan, said: Mapping[str, object],
+    def judge(self, unit: PolledUnit, scan: Scan, said: Mapping[str, object],
               error: DeviceError | None) -> Verdict:
         """Return what is recorded of a scan with values.  error: why identity was not read."""
         if isinstance(error, BadFrame):
@@ -54,7 +54,7 @@ class Identity:
                 f"{key} {said[key]}" for key in sorted(said) if said[key]), scan.ticks_ms))
         return Verdict(events, scan)
 
-    def _unreadable(self, unit: Unit, scan: Scan, error: BadFrame) -> Verdict:
+    def _unreadable(self, unit: PolledUnit, scan: Scan, error: BadFrame) -> Verdict:
         """Close the gate: at once for another device, after some tries for a torn answer."""
         is_other = isinstance(error, OtherDevice)
         unit.identity_tries += 1
@@ -65,7 +65,7 @@ class Identity:
         unit.wrong = unit.last_error = str(error)
         return Verdict([], scan._replace(values=(Absent(BAD_FRAME),) * len(scan.values)))
 
-    def _serial(self, unit: Unit, scan: Scan, serial: str) -> list[Event]:
+    def _serial(self, unit: PolledUnit, scan: Scan, serial: str) -> list[Event]:
         """Return the events of another serial number than the one known, and keep it."""
         before, unit.serial = unit.serial, serial or unit.serial
         if not before or not serial or serial == before:
@@ -74,12 +74,12 @@ class Identity:
         return [Event(scan.ticks_ms, METER_SWAP, body), self.event(
             unit, "exchanged", f"serial {before} became {serial}", scan.ticks_ms)]
 
-    def event(self, unit: Unit, state: str, detail: str, ticks_ms: int = 0) -> Event:
+    def event(self, unit: PolledUnit, state: str, detail: str, ticks_ms: int = 0) -> Event:
         """Return the event that tells of a device's state."""
         return Event(ticks_ms, DEVICE, [unit.stream, state, _plain(detail)])
 
 
-def _readings(unit: Unit, scan: Scan) -> list[list[int | None]]:
+def _readings(unit: PolledUnit, scan: Scan) -> list[list[int | None]]:
     """Return [position, old end, new start] of each counter; None where it was not read."""
     found: list[list[int | None]] = []
     for position, point in enumerate(unit.driver.points):

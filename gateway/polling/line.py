@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from drivers.links.base import BusConfig
 from gateway.core.errors import BadFrame, Bug, DeviceError, NoReply, Refused, WattproofError
-from gateway.polling.unit import Unit
+from gateway.polling.unit import PolledUnit
 from gateway.timekeeping.clock import Clock
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ BAD_FRAMES_MAX = 2              # in one scan, then the rest is not asked
 REOPEN_S_MAX = 30.0             # back-off of a port that does not open, real seconds
 
 
-class Link(Protocol):
+class OpenLink(Protocol):
     """A line to units.  exchange raises DeviceError and gives the ticks of the reply."""
 
     async def exchange(self, transaction: "Transaction", timeout_s: float) -> int:
@@ -34,16 +34,16 @@ class Link(Protocol):
 
 
 T = TypeVar("T")
-Opener = Callable[[BusConfig, Clock], Link | Awaitable[Link]]
+Opener = Callable[[BusConfig, Clock], OpenLink | Awaitable[OpenLink]]
 
 
-class Line:
+class BusLine:
     """A link that is opened when needed, and opened again after the port went away."""
 
     def __init__(self, bus: BusConfig, clock: Clock, opener: Opener) -> None:
         """bus: its configuration.  Nothing is opened yet."""
         self._bus, self._clock, self._opener = bus, clock, opener
-        self._link: Link | None = None
+        self._link: OpenLink | None = None
         self._wait_s = 0.0
         self._again_s = 0.0
         self.fault = ""
@@ -66,7 +66,7 @@ class Line:
             except OSError as error:
                 LOG.debug("%s: close: %s", self._bus.name, error)
 
-    async def _open(self) -> Link:
+    async def _open(self) -> OpenLink:
         if self._clock.real_s() < self._again_s:
             raise NoReply(f"bus {self._bus.name}: {self.fault}")
         try:
@@ -94,7 +94,7 @@ class Questions:
     began_ms: when the first usable answer (or exception reply) began to come; None without one.
     """
 
-    def __init__(self, line: Line, unit: Unit, clock: Clock) -> None:
+    def __init__(self, line: BusLine, unit: PolledUnit, clock: Clock) -> None:
         self._line, self._unit, self._clock = line, unit, clock
         self.began_ms: int | None = None
         self.error: DeviceError | None = None

@@ -1,4 +1,4 @@
-"""One task per bus: ask, wait, hear, pass scans on.
+"""One task per bus: ask, wait, receive, pass scans on.
 
 Each device is polled once per interval on slots aligned to UTC.  Every slot of every device
 becomes a scan: with values, or with the reason why there are none.  Only a slot that the bus
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.aio.keep_alive import Beat, Service, no_beat
-from gateway.aio.wakeup import Flag
+from gateway.aio.wakeup import Wakeup
 from gateway.core.errors import BadFrame, Bug, DeviceError, Refused
 from gateway.core.event import Event
 from gateway.core.reading import (
@@ -25,10 +25,10 @@ from gateway.core.reading import (
 )
 from gateway.core.record import GAP
 from gateway.polling.identity import Identity
-from gateway.polling.line import Line, Questions
+from gateway.polling.line import BusLine, Questions
 from gateway.polling.retry import LineBudget, may_ask
 from gateway.polling.trouble import NEXT, SILENT, told, trouble_of
-from gateway.polling.unit import Unit
+from gateway.polling.unit import PolledUnit
 from gateway.timekeeping.clock import Clock
 
 LOG = logging.getLogger("wattproof.poller")
@@ -47,14 +47,14 @@ def reason_of(error: DeviceError | None) -> int:
 class BusPoller:
     """The poller of one bus.  It ends only when `stop` is set, between two units."""
 
-    def __init__(self, line: Line, units: list[Unit], clock: Clock, put: Put,
+    def __init__(self, line: BusLine, units: list[PolledUnit], clock: Clock, put: Put,
                  last_read_utc_ms: Mapping[str, int] | None = None) -> None:
         """line: opened on demand.  units: in the order they are asked.  put: takes items.
         last_read_utc_ms: of units by name, in boots before this one."""
         self.line, self.units, self.clock, self._put = line, units, clock, put
         self.budget, self._identity = LineBudget(), Identity()
         self._interval_s = 0.0          # real, between two slots
-        self.stop = Flag()
+        self.stop = Wakeup()
         self.counts = {"scans": 0, "skipped": 0, "missed_slots": 0, "crashes": 0}
         self._due_ms: int | None = None
         self._last_read_utc_ms = last_read_utc_ms or {}
@@ -85,7 +85,7 @@ class BusPoller:
         """Poll all units once per interval until stopped."""
         first = self._due_ms is None
         self._interval_s = self.clock.seconds(interval_ms / 1000)
-        due_ms = self._next_slot(interval_ms)
+        due_ms = self._next_due(interval_ms)
         if first:
             await self._declare_absence(due_ms, interval_ms)
         while await self._wait_until(due_ms, beat):
@@ -96,13 +96,13 @@ class BusPoller:
                 beat()
             due_ms = await self._after(due_ms, interval_ms)
 
-    async def poll(self, unit: Unit, slot_ms: int) -> None:
+    async def poll(self, unit: PolledUnit, due_ms: int) -> None:
         """Give one scan of a unit for this slot, asked or not."""
         began_ms, began_s = self.clock.ticks_ms(), self.clock.real_s()
         if (unit.failures or unit.wrong) and not may_ask(
                 unit, self.units, self.budget, (began_ms, began_s, self._interval_s)):
             self.counts["skipped"] += 1
-            await self._put(_nothing_asked(unit, max(slot_ms, 0)))
+            await self._put(_nothing_asked(unit, max(due_ms, 0)))
             return
         unit.asked_s = began_s
         questions = Questions(self.line, unit, self.clock)
@@ -120,7 +120,7 @@ class BusPoller:
         if unit.state != unit.reported:
             await self._tell(unit)
 
-    def _failed(self, unit: Unit, questions: Questions, began_ms: int, scan: Scan) -> None:
+    def _failed(self, unit: PolledUnit, questions: Questions, began_ms: int, scan: Scan) -> None:
         """Note a scan without a value: an exception is no sign of life."""
         now_ms = self.clock.ticks_ms()
         cost_s = self.clock.seconds((now_ms - began_ms) / 1000)
@@ -128,9 +128,9 @@ class BusPoller:
         unit.failed(now_ms, cost_s + longer_s)
         unit.trouble = trouble_of(questions.error, questions.is_silent, scan.values)
         unit.last_error = told(unit.trouble, questions.error)
-        self.budget.spend(self.clock.real_s(), cost_s)
+        self.budget.consume(self.clock.real_s(), cost_s)
 
-    async def _identified(self, unit: Unit, scan: Scan) -> Scan:
+    async def _identified(self, unit: PolledUnit, scan: Scan) -> Scan:
         """Return the scan if the device is the one that is configured, else one without values.
 
         Events that belong between the scan before and this one are put first.
@@ -148,20 +148,20 @@ class BusPoller:
             await self._put(event)
         return found.scan
 
-    async def _scan(self, asker: Questions, unit: Unit, started_ms: int) -> Scan:
+    async def _scan(self, runner: Questions, unit: PolledUnit, started_ms: int) -> Scan:
         points = len(unit.driver.points)
         try:
-            values = await asker.drive(unit.driver.poll())
+            values = await runner.drive(unit.driver.poll())
         except DeviceError as error:
-            asker.error = error
+            runner.error = error
             values = (Absent(reason_of(error)),) * points
         if len(values) != points:
             raise Bug(f"{unit.name}: {len(values)} values for {points} points")
-        stamp_ms = started_ms if asker.began_ms is None else asker.began_ms
+        stamp_ms = started_ms if runner.began_ms is None else runner.began_ms
         return Scan(unit.stream, stamp_ms, tuple(values))
 
-    async def _tell(self, unit: Unit) -> None:
-        state = unit.news(self.clock.ticks_ms())
+    async def _tell(self, unit: PolledUnit) -> None:
+        state = unit.state_change(self.clock.ticks_ms())
         if state == "lost":
             LOG.warning("%s: lost (%s); next: %s", unit.name, unit.last_error,
                         NEXT[unit.trouble])
@@ -172,7 +172,7 @@ class BusPoller:
             event = self._identity.event(unit, state, unit.wrong or unit.last_error)
             await self._put(event._replace(ticks_ms=self.clock.ticks_ms()))
 
-    def _next_slot(self, interval_ms: int) -> int:
+    def _next_due(self, interval_ms: int) -> int:
         """Return the ticks of the first slot that is not over."""
         if self._due_ms is not None:
             return self._due_ms
@@ -230,7 +230,7 @@ class BusPoller:
         return self.clock.seconds((due_ms - self.clock.ticks_ms()) / 1000)
 
 
-def _nothing_asked(unit: Unit, ticks_ms: int) -> Scan:
+def _nothing_asked(unit: PolledUnit, ticks_ms: int) -> Scan:
     return Scan(unit.stream, ticks_ms, (Absent(NOT_ASKED),) * len(unit.driver.points))
 
 

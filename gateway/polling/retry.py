@@ -6,7 +6,7 @@ Pure state: time comes in as arguments, in real seconds and in ticks.
 from collections import deque
 from collections.abc import Sequence
 
-from gateway.polling.unit import RETRY_EARNED, Unit
+from gateway.polling.unit import RETRY_EARNED, PolledUnit
 
 DEAD_SHARE_MAX = 0.05           # of the line, for all dead units together
 WINDOW_S = 60.0                 # ... within any such span of real time
@@ -20,7 +20,7 @@ class LineBudget:
         """Start with nothing spent."""
         self._spent: deque[tuple[float, float]] = deque()
 
-    def spend(self, now_s: float, cost_s: float) -> None:
+    def consume(self, now_s: float, cost_s: float) -> None:
         """Note real seconds of line time that gave no answer, ending at now_s."""
         self._forget(now_s)
         self._spent.append((now_s, cost_s))
@@ -45,7 +45,7 @@ class LineBudget:
             self._spent.popleft()
 
 
-def may_ask(unit: Unit, units: Sequence[Unit], budget: LineBudget,
+def may_ask(unit: PolledUnit, units: Sequence[PolledUnit], budget: LineBudget,
             now: tuple[int, float, float]) -> bool:
     """Return whether a unit that is failing, or is another device, is asked in this slot.
 
@@ -65,7 +65,7 @@ def may_ask(unit: Unit, units: Sequence[Unit], budget: LineBudget,
     return budget.allows(now_s, unit.cost_s, sum(waiting))
 
 
-def again_s(units: Sequence[Unit]) -> float:
+def again_s(units: Sequence[PolledUnit]) -> float:
     """Return within how many real seconds each failing unit is asked again, whatever the others
     do: two minutes, or as long as keeps the sum of their time-outs a twentieth of the time."""
     dead_s = sum(one.timeout.value_s for one in units if one.failures)

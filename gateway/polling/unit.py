@@ -55,7 +55,7 @@ class Timeout:
 
 
 @dataclass(slots=True)
-class Unit:
+class PolledUnit:
     """A device as its bus sees it.  stream: its index in the schema."""
 
     name: str
@@ -117,7 +117,7 @@ class Unit:
         """Return whether the back-off lets it be asked now."""
         return self.failures == 0 or ticks_ms >= self.probe_at_ms
 
-    def news(self, ticks_ms: int) -> str:
+    def state_change(self, ticks_ms: int) -> str:
         """Return the state to report as an event now, or an empty text."""
         state = self.state
         if state in ("new", "silent") or state == self.reported:

@@ -8,22 +8,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.aio import cli
 from gateway.config import load as config
-from gateway.config.values import Cabinet
+from gateway.config.values import CabinetSettings
 from gateway.service import status
-from gateway.signer import Signer, Verifier
+from gateway.signer import EvidenceSigner, Verifier
 from gateway.storage import inspect
-from gateway.storage.inspect import View
+from gateway.storage.inspect import JournalView
 from gateway.timekeeping.clock import system_sources
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run one journal command; raises WattproofError if the journal cannot be read."""
     cabinet = config.load(arguments.config)
-    view = inspect.look(cabinet.journal.directory, cabinet.site.cabinet)
+    view = inspect.open_view(cabinet.journal.directory, cabinet.site.cabinet)
     return COMMANDS[arguments.what](arguments, cabinet, view)
 
 
-def _ls(arguments: argparse.Namespace, _cabinet: Cabinet, view: View) -> int:
+def _ls(arguments: argparse.Namespace, _cabinet: CabinetSettings, view: JournalView) -> int:
     rows = inspect.listing(view)
     lines = [f"{row['what']:<6} {row['number']!s:<8} " + (str(row["wrong"]) or (
         f"boot {row['boot']:<4} sequence {row['first_seq']} to {row['last_seq']}  "
@@ -35,7 +35,7 @@ def _ls(arguments: argparse.Namespace, _cabinet: Cabinet, view: View) -> int:
     return 1 if any(row["wrong"] for row in rows) else 0
 
 
-def _show(arguments: argparse.Namespace, _cabinet: Cabinet, view: View) -> int:
+def _show(arguments: argparse.Namespace, _cabinet: CabinetSettings, view: JournalView) -> int:
     rows = list(inspect.records(view, arguments.number))
     lines = [f"{row['seq']:>8} {row['utc'] or 'time not known'}  "
              + (f"{row['event']} {row['body']}" if "event" in row
@@ -44,7 +44,7 @@ def _show(arguments: argparse.Namespace, _cabinet: Cabinet, view: View) -> int:
     return 0
 
 
-def _verify(arguments: argparse.Namespace, cabinet: Cabinet, view: View) -> int:
+def _verify(arguments: argparse.Namespace, cabinet: CabinetSettings, view: JournalView) -> int:
     faults = inspect.verify(view, _public(cabinet))
     count = len(view.found.batches.numbers())
     cli.show(arguments, {"batches": count, "faults": faults},
@@ -52,22 +52,22 @@ def _verify(arguments: argparse.Namespace, cabinet: Cabinet, view: View) -> int:
     return 1 if faults else 0
 
 
-def _export(arguments: argparse.Namespace, _cabinet: Cabinet, view: View) -> int:
+def _export(arguments: argparse.Namespace, _cabinet: CabinetSettings, view: JournalView) -> int:
     made = inspect.export(view, arguments.out)
     cli.show(arguments, [str(path) for path in made],
              [f"{len(made)} batches in {arguments.out}"])
     return 0
 
 
-def _doctor(arguments: argparse.Namespace, cabinet: Cabinet, view: View) -> int:
+def _doctor(arguments: argparse.Namespace, cabinet: CabinetSettings, view: JournalView) -> int:
     now_s = system_sources().wall()
     found = inspect.doctor(view, _public(cabinet), status.read(cabinet, now_s),
                            datetime.fromtimestamp(now_s, UTC))
-    cli.show(arguments, found, _doctors_words(found))
+    cli.show(arguments, found, _doctor_lines(found))
     return 1 if found["faults"] else 0
 
 
-def _doctors_words(found: status.Status) -> list[str]:
+def _doctor_lines(found: status.Status) -> list[str]:
     oldest, wear = found["oldest_waiting"], found["wear"]
     waits = "nothing waits for the fleet" if oldest is None else (
         f"oldest record the fleet has not confirmed: {oldest['seq']} of "
@@ -90,10 +90,10 @@ def _doctors_words(found: status.Status) -> list[str]:
     return lines + ([] if found["faults"] else ["all is well; nothing to do"])
 
 
-def _public(cabinet: Cabinet) -> Verifier:
-    raw = Signer.load(cabinet.evidence_key).public_raw
+def _public(cabinet: CabinetSettings) -> Verifier:
+    raw = EvidenceSigner.load(cabinet.evidence_key).public_raw
     return Verifier(Ed25519PublicKey.from_public_bytes(raw))
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace, Cabinet, View], int]] = {
+COMMANDS: dict[str, Callable[[argparse.Namespace, CabinetSettings, JournalView], int]] = {
     "ls": _ls, "show": _show, "verify": _verify, "export": _export, "doctor": _doctor}

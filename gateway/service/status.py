@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.config.values import Cabinet
+from gateway.config.values import CabinetSettings
 from gateway.live.battery_checkpoint import STATUS_BYTES_MAX
 from gateway.polling import trouble
 from gateway.service.receipt_age import FINE
@@ -59,7 +59,7 @@ LOST_WORDS = {trouble.SILENT: "device-lost", trouble.REFUSES: "device-refuses",
 ALARMS = ("receipt-fork", "receipt-ahead")      # of the uplink, until the next start
 
 
-def words(status: Status) -> list[str]:
+def conditions(status: Status) -> list[str]:
     """Return the words that describe a status, worst first; ["ok"] if there is nothing."""
     if status.get("state") == "stopped":
         return ["stopped"]
@@ -94,7 +94,7 @@ def words(status: Status) -> list[str]:
     return found or ["ok"]
 
 
-def read(cabinet: Cabinet, unix_s: float) -> Status:
+def read(cabinet: CabinetSettings, unix_s: float) -> Status:
     """Return the status of a cabinet; without a fresh file a status that says why."""
     path = cabinet.status_file
     try:

@@ -15,10 +15,10 @@ WIDE = 1024                     # numbers of either sign whose bytes are kept: 1
 _ZIGZAG = bytes([series.zigzag(b - 256 if b > 127 else b) for b in range(256)])
 
 
-def use() -> None:
+def install() -> None:
     """Let the core go these ways, in this process."""
-    series.use(residuals)
-    predict.use(roots)
+    series.install(residuals)
+    predict.install(roots)
 
 
 def residuals(numbers: Sequence[int]) -> bytes:

@@ -5,7 +5,7 @@ Here begins the loss window: the schedule gets the time of the first record.
 
 import asyncio
 
-from gateway.aio.wakeup import Flag
+from gateway.aio.wakeup import Wakeup
 from gateway.core.event import Event
 from gateway.core.journal.policy import Schedule
 from gateway.core.reading import Scan
@@ -21,7 +21,7 @@ class InputQueue:
         """wakes: the writer has to be woken for a first item to keep the loss window."""
         self._clock, self._schedule, self._wakes = clock, schedule, wakes
         self._items: list[Scan | Event] = []
-        self._wake, self._space = Flag(), asyncio.Event()
+        self._wake, self._space = Wakeup(), asyncio.Event()
         self.closed = False
 
     def __len__(self) -> int:

@@ -14,10 +14,10 @@ from gateway.core.codec import columns
 from gateway.core.errors import BadSignature, FormatError, JournalError, StoreError
 from gateway.core.evidence import downsampled
 from gateway.core.evidence.batch import Batch
-from gateway.core.journal.downsampled_files import CoarseBatches
+from gateway.core.journal.downsampled_files import DownsampledBatches
 from gateway.core.journal.frame_search import Piece, columns_of
 from gateway.core.journal.recovery import Recovered, recover
-from gateway.core.journal.tail import SEGMENT_BYTES, is_slot
+from gateway.core.journal.tail import SEGMENT_BYTES, is_segment_file
 from gateway.core.reading import ClockState, Stream, utc_ms
 from gateway.core.record import EVENT_NAMES, EventRecord, ScanRecord, is_event
 from gateway.signer import Verifier
@@ -31,7 +31,7 @@ FREE_BYTES_MIN = 64 << 20
 Row = dict[str, object]         # as it is printed
 
 
-class Reader:
+class ReadOnlyFolder:
     """The reading half of the journal's store over a directory."""
 
     def __init__(self, directory: Path) -> None:
@@ -62,35 +62,36 @@ class Reader:
             raise StoreError(f"{name}: {error.strerror}", error.errno or 0) from error
 
 
-class View(NamedTuple):
+class JournalView(NamedTuple):
     """A journal as found: its files, what they say, up to where the fleet has it."""
 
-    reader: Reader
+    reader: ReadOnlyFolder
     found: Recovered
     acknowledged_seq: int
 
 
-def look(directory: Path, device: str) -> View:
-    """Return the View of a device's journal; raises StoreError if it cannot be listed."""
-    reader = Reader(directory)
+def open_view(directory: Path, cabinet: str) -> JournalView:
+    """Return the JournalView of a device's journal; raises StoreError if it cannot be listed."""
+    reader = ReadOnlyFolder(directory)
     store = cast("FileStore", reader)           # recovery only reads
-    found = recover(store, device, lambda: bytes(16), SEGMENT_BYTES, CoarseBatches)
-    return View(reader, found, found.mark.seq if found.mark else 0)
+    found = recover(store, cabinet, lambda: bytes(16), SEGMENT_BYTES, DownsampledBatches)
+    return JournalView(reader, found, found.mark.seq if found.mark else 0)
 
 
-def batches(view: View) -> Iterator[tuple[int, Batch | downsampled.Coarse | None, str]]:
+def batches(view: JournalView) -> Iterator[
+        tuple[int, Batch | downsampled.DownsampledBatch | None, str]]:
     """Yield (number, Batch, Coarse or None, what is wrong or "") of every batch, oldest first."""
     for number in view.found.batches.numbers():
         try:
             yield number, downsampled.open_any(view.found.batches.read(number))[1], ""
         except (JournalError, FormatError) as error:
             yield number, None, str(error)
-    if view.found.unsure is not None:
-        content = downsampled.open_any(view.found.unsure.data)[1]
+    if view.found.unconfirmed is not None:
+        content = downsampled.open_any(view.found.unconfirmed.data)[1]
         yield content.number, content, ""
 
 
-def listing(view: View) -> list[Row]:
+def listing(view: JournalView) -> list[Row]:
     """Return one row per batch and per tail segment with unsealed records."""
     rows: list[Row] = []
     for number, content, wrong in batches(view):
@@ -99,18 +100,18 @@ def listing(view: View) -> list[Row]:
             row |= {"boot": content.boot, "first_seq": content.first_seq,
                     "last_seq": content.last_seq, "body_bytes": len(content.body),
                     "kept": downsampled.RULE_NAMES[content.rule]
-                    if isinstance(content, downsampled.Coarse)
+                    if isinstance(content, downsampled.DownsampledBatch)
                     else "everything",
                     "acknowledged": content.last_seq <= view.acknowledged_seq}
         rows.append(row)
-    rows += [{"what": "tail", "number": piece.place[0], "wrong": "",
+    rows += [{"what": "tail", "number": piece.position[0], "wrong": "",
               "boot": piece.context.boot, "first_seq": piece.first_seq,
               "last_seq": piece.last_seq, "body_bytes": piece.size,
               "acknowledged": False} for piece in view.found.pieces]
     return rows
 
 
-def records(view: View, number: int) -> Iterator[Row]:
+def records(view: JournalView, number: int) -> Iterator[Row]:
     """Yield the records of a batch, of the tail if number is 0.  Raises JournalError."""
     if number:
         try:
@@ -126,17 +127,17 @@ def records(view: View, number: int) -> Iterator[Row]:
             yield _row(schema, piece.context.clock, item)
 
 
-def _columns(view: View, piece: Piece) -> bytes:
+def _columns(view: JournalView, piece: Piece) -> bytes:
     data = columns_of(view.found.tail, piece)
     if data is None:
         raise JournalError(f"sequence {piece.base_seq} to {piece.last_seq} cannot be read")
     return data
 
 
-def verify(view: View, public: Verifier) -> list[str]:
+def verify(view: JournalView, public: Verifier) -> list[str]:
     """Return what is wrong with batches and tail; an empty list is a clean bill.
 
-    Checks every check sum, signature, chain link and record count.
+    Checks every check sum, signature, chain hash and record count.
     """
     faults: list[str] = []
     before: bytes | None = None
@@ -145,7 +146,7 @@ def verify(view: View, public: Verifier) -> list[str]:
             faults.append(f"batch {number}: {wrong}")
             before = None
             continue
-        message, _, link = downsampled.open_any(_sealed_bytes(view, number))
+        message, _, chain_hash = downsampled.open_any(_sealed_bytes(view, number))
         try:
             public.check(message.kid, message.signed, message.signature)
             downsampled.open_records(content, inflate)
@@ -153,12 +154,12 @@ def verify(view: View, public: Verifier) -> list[str]:
             faults.append(f"batch {number}: {error}")
         if before is not None and content.prev != before:
             faults.append(f"batch {number}: does not continue the chain of the one before")
-        before = link
+        before = chain_hash
     return faults + [f"{EVENT_NAMES[kind]}: {' '.join(str(part) for part in body if part)}"
                      for kind, body in view.found.events]
 
 
-def export(view: View, folder: Path) -> list[Path]:
+def export(view: JournalView, folder: Path) -> list[Path]:
     """Copy every readable batch to folder as NUMBER.cose, bytes as they travel."""
     made = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -169,7 +170,7 @@ def export(view: View, folder: Path) -> list[Path]:
     return made
 
 
-def oldest_waiting(view: View) -> Row | None:
+def oldest_waiting(view: JournalView) -> Row | None:
     """Return the oldest record that no receipt has covered, None if there is none."""
     for number, content, _ in batches(view):
         if content is not None and content.last_seq > view.acknowledged_seq:
@@ -177,7 +178,7 @@ def oldest_waiting(view: View) -> Row | None:
     return next(records(view, 0), None)
 
 
-def doctor(view: View, public: Verifier, status: Mapping[str, Any],
+def doctor(view: JournalView, public: Verifier, status: Mapping[str, Any],
            now: datetime) -> dict[str, object]:
     """Return the state of a journal; "faults" is empty if all is well, "advice" may wait."""
     names = view.reader.list()
@@ -193,7 +194,7 @@ def doctor(view: View, public: Verifier, status: Mapping[str, Any],
         "last_seq": view.found.last_seq, "sealed_seq": view.found.sealed.last_seq,
         "acknowledged_seq": view.acknowledged_seq, "free_bytes": free,
         "bytes": sum(view.reader.size(name) for name in names),
-        "segments": sum(1 for name in names if is_slot(name)),
+        "segments": sum(1 for name in names if is_segment_file(name)),
         "batches": len(view.found.batches.numbers()), "clean_stop": view.found.clean,
         "oldest_waiting": oldest_waiting(view), "faults": faults,
         "wear": wear.rate(status, now, bool(stamped_at)), "emmc": [one._asdict() for one in emmc],
@@ -201,9 +202,9 @@ def doctor(view: View, public: Verifier, status: Mapping[str, Any],
     }
 
 
-def _sealed_bytes(view: View, number: int) -> bytes:
-    unsure = view.found.unsure
-    data: bytes = (unsure.data if unsure is not None and unsure.number == number
+def _sealed_bytes(view: JournalView, number: int) -> bytes:
+    unconfirmed = view.found.unconfirmed
+    data: bytes = (unconfirmed.data if unconfirmed is not None and unconfirmed.number == number
                    else view.found.batches.read(number))
     return data
 

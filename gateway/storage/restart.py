@@ -74,7 +74,7 @@ def last_read_utc_ms(journal: Journal) -> dict[str, int]:
 def _newest_batches(journal: Journal) -> Iterator[bytes]:
     """Yield sealed bytes, newest first: a life too short for a poll leaves events only.
     Raises JournalError."""
-    waiting: bytes | None = journal.unsure_batch()
+    waiting: bytes | None = journal.unconfirmed_batch()
     if waiting is not None:
         yield waiting
     for number in reversed(journal.batch_numbers()[-BATCHES_BACK_MAX:]):

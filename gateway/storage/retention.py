@@ -15,9 +15,13 @@ from gateway.core import record
 from gateway.core.codec import cbor
 from gateway.core.errors import Bug, FormatError, StoreError
 from gateway.core.evidence import downsampled
-from gateway.core.interval import Rules
+from gateway.core.interval import CounterRules
 from gateway.core.journal import policy
-from gateway.core.journal.downsampled_files import CoarseBatches, Coarsening, Done
+from gateway.core.journal.downsampled_files import (
+    DownsampledBatches,
+    DownsampleResult,
+    Downsampling,
+)
 from gateway.core.journal.journal import Journal, Sealer
 from gateway.core.journal.tail import SEGMENT_BYTES
 from gateway.ledger import counter_limits
@@ -28,10 +32,11 @@ LOG = logging.getLogger("wattproof.room")
 RESERVE, RESERVE_BYTES = "reserve", 2 * SEGMENT_BYTES
 SPARE_BYTES = 2 * RESERVE_BYTES         # free beside a reserve that is made
 ENERGY = 43                             # any counter's measurand
-STRICT = Rules(counter_limits.MODULUS_UNKNOWN, 0, 0, 0)    # keeps both sides of a step over a count
+# keeps both sides of a step over a count
+STRICT = CounterRules(counter_limits.MODULUS_UNKNOWN, 0, 0, 0)
 
 
-class Limits:
+class CounterLimits:
     """The limits of counters under each configuration that is known here."""
 
     def __init__(self, config_hash: bytes, descriptor: bytes) -> None:
@@ -40,14 +45,14 @@ class Limits:
         self._learn([config_hash, descriptor])
 
     def __call__(self, config_hash: bytes,
-                 content: downsampled.Content) -> Callable[[int, int], Rules]:
+                 content: downsampled.Content) -> Callable[[int, int], CounterRules]:
         """Return the limits of a batch's counters, by stream and point."""
         for item in content.records:
             if record.is_event(item) and item.kind == record.CONFIG:
                 self._learn(item.body)
         known = self._known.get(config_hash)
-        return lambda stream, place: STRICT if known is None else counter_limits.rules(
-            known, content.schema[stream], place)
+        return lambda stream, position: STRICT if known is None else counter_limits.rules(
+            known, content.schema[stream], position)
 
     def _learn(self, body: Sequence[object]) -> None:
         try:
@@ -61,17 +66,17 @@ class Limits:
             return
 
 
-class Room:
+class Retention:
     """Keeps a journal within its budget, a small piece of work at a time."""
 
     def __init__(self, journal: Journal, store: FlashStore, keep_bytes: int, sealer: Sealer,
-                 known: Limits) -> None:
-        """journal: opened with CoarseBatches.  keep_bytes: most that batches may take.
+                 known: CounterLimits) -> None:
+        """journal: opened with DownsampledBatches.  keep_bytes: most that batches may take.
         Nothing is written yet."""
         self._journal, self._store, self._keep_bytes = journal, store, keep_bytes
-        if not isinstance(journal.batches, CoarseBatches):
+        if not isinstance(journal.batches, DownsampledBatches):
             raise Bug("retention: the journal was opened without CoarseBatches")
-        self._coarsening = Coarsening(journal.batches, sealer, inflate, known)
+        self._coarsening = Downsampling(journal.batches, sealer, inflate, known)
         self.counts = {"trimmed": 0, "coarsened": 0}    # batches
         self.released = False           # the reserve was used up, scans are refused
         self._whole = self._reserve_exists()
@@ -83,7 +88,7 @@ class Room:
 
     def release_reserve(self) -> bool:
         """Give up the reserve if a write found the disk full; return whether to try again."""
-        if not policy.releases_reserve(self._journal.out_of_room, self.released):
+        if not policy.releases_reserve(self._journal.out_of_space, self.released):
             return False
         self.released, self._whole, self.due = True, False, True
         self._journal.refuse_scans(True)
@@ -92,7 +97,7 @@ class Room:
         self._remove()
         return True
 
-    def reclaim_step(self, under_way: Collection[int]) -> Done | None:
+    def reclaim_step(self, under_way: Collection[int]) -> DownsampleResult | None:
         """Do one piece of work; return what was downsampled, if anything was.
 
         under_way: numbers of batches that are being sent, which stay as they are.  Raises
@@ -101,7 +106,7 @@ class Room:
         self.due = False                # unless this works, not before the next schedule()
         held, goal = self._journal.batches.held_bytes(), self._goal()
         step = policy.next_reclaim(policy.CHECK, policy.OVER if held > goal else policy.WITHIN)
-        done: Done | bool | None = None
+        done: DownsampleResult | bool | None = None
         if step == policy.TRIM:
             trimmed = self._journal.trim(goal)
             self.counts["trimmed"] += len(trimmed)
@@ -112,13 +117,13 @@ class Room:
         self.due = step == policy.CONTINUE
         if step == policy.RESTORE_RESERVE:
             self._restore_reserve()
-        if not isinstance(done, Done):
+        if not isinstance(done, DownsampleResult):
             return None
         self.counts["coarsened"] += len(done.numbers)
         return done
 
     def status(self) -> dict[str, object]:
-        """Return what `status` shows: batches made coarser and trimmed, bytes, the reserve."""
+        """Return what `status` shows: batches downsampled and trimmed, bytes, the reserve."""
         return {"batches_bytes": self._journal.batches.held_bytes(),
                 "reserve": "whole" if self._whole else "spent" if self.released else "none",
                 **{f"{key}_batches": value for key, value in self.counts.items()}}

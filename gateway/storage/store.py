@@ -21,7 +21,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 OPEN_MAX = 16           # descriptors kept open: tail, cursor slots, the batch being read
 
 
-class Counts(NamedTuple):
+class FlashCounts(NamedTuple):
     """What went through the door since it was opened: bytes, 4 KiB blocks, calls."""
 
     bytes_written: int
@@ -63,9 +63,9 @@ class FlashStore:
             os.close(self._directory)
         self._directory = -1
 
-    def counts(self) -> Counts:
+    def counts(self) -> FlashCounts:
         """Return bytes handed over, 4 KiB blocks touched per sync, and syncs so far."""
-        return Counts(self._bytes, self._blocks, self._syncs)
+        return FlashCounts(self._bytes, self._blocks, self._syncs)
 
     def list(self) -> list[str]:
         """Return the names of all plain files that could be ours, sorted."""

@@ -12,18 +12,18 @@ from collections.abc import Callable, Iterator
 
 from gateway.core.errors import Bug, FormatError, JournalError
 from gateway.core.evidence import downsampled
-from gateway.core.journal.downsampled_files import CoarseBatches
-from gateway.core.journal.journal import Journal, Opening
-from gateway.core.journal.successor import open_beside
+from gateway.core.journal.downsampled_files import DownsampledBatches
+from gateway.core.journal.journal import Journal, JournalOpening
+from gateway.core.journal.successor import open_successor
 from gateway.core.journal.tail import SEGMENT_BYTES
 from gateway.core.reading import ClockState
 from gateway.core.record import ALARM, EventRecord, ScanRecord, is_event
 from gateway.storage.restart import inflate
-from gateway.storage.retention import Room
+from gateway.storage.retention import Retention
 
 COMMIT_RECORDS = 1000       # restated between two commits: far below what may wait in RAM
 
-Make = Callable[[Journal, int], tuple[Journal, Room]]
+Make = Callable[[Journal, int], tuple[Journal, Retention]]
 
 
 class Succession:
@@ -44,7 +44,7 @@ class Succession:
         """Whether a new journal has to begin."""
         return self._make is not None and self._low_water is not None
 
-    def begin(self, old: Journal) -> tuple[Journal, Room]:
+    def begin(self, old: Journal) -> tuple[Journal, Retention]:
         """Return the new journal and its retention; a lying fleet gets no third one."""
         make, self._make = self._make, None
         if make is None or self._low_water is None:
@@ -52,8 +52,8 @@ class Succession:
         return make(old, self._low_water)
 
 
-def begin(old: Journal, opening: Opening, low_water: int,
-          segment_bytes: int = SEGMENT_BYTES) -> Journal:
+def begin_successor(old: Journal, opening: JournalOpening, low_water: int,
+                    segment_bytes: int = SEGMENT_BYTES) -> Journal:
     """Return a new Journal on the store of `old`, which must not be used any more.
 
     old: all it took is committed.  opening: with the clock of now and random ids.  low_water:
@@ -65,8 +65,8 @@ def begin(old: Journal, opening: Opening, low_water: int,
     detail = f"journal {old.journal_id.hex()}: the fleet holds other records up to {low_water}"
     if left:
         detail += f"; {left[0]} to {left[-1]} of earlier boots stay on this flash"
-    told = [(ALARM, ["journal-divided", detail])]
-    journal: Journal = open_beside(old, opening, told, CoarseBatches, segment_bytes)
+    events = [(ALARM, ["journal-divided", detail])]
+    journal: Journal = open_successor(old, opening, events, DownsampledBatches, segment_bytes)
     _restate(old, journal)
     journal.set_clock(opening.clock)
     journal.commit()

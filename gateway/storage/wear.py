@@ -26,7 +26,7 @@ STEP_OVER = 11
 SPARES = {2: "80 % of its spare blocks are used", 3: "90 % of its spare blocks are used"}
 
 
-class Flash(NamedTuple):
+class FlashWear(NamedTuple):
     """What an eMMC says of itself.  used_steps: worse of both estimates, 0 = it does not say;
     spares: 0 (not told), 1 (normal), 2 or 3."""
 
@@ -53,18 +53,18 @@ def rate(status: Mapping[str, Any], now: datetime, stamped: bool) -> dict[str, o
             "end_of_life": end.date().isoformat()}
 
 
-def emmc(blocks: Path = Path("/sys/block")) -> list[Flash]:
+def emmc(blocks: Path = Path("/sys/block")) -> list[FlashWear]:
     """Return what each eMMC tells of its life; a card without EXT_CSD tells nothing."""
     found = []
     for device in sorted(blocks.glob("mmcblk*/device")):
         steps = _numbers(device / "life_time")
         if steps:
             spares = _numbers(device / "pre_eol_info")
-            found.append(Flash(device.parent.name, max(steps), spares[0] if spares else 0))
+            found.append(FlashWear(device.parent.name, max(steps), spares[0] if spares else 0))
     return found
 
 
-def worn(found: list[Flash]) -> list[str]:
+def worn(found: list[FlashWear]) -> list[str]:
     """Return one line for each flash whose life is nearly used up."""
     lines = []
     for one in found:
@@ -83,10 +83,10 @@ def stamped(directory: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str
 
     A file system that cannot be told counts as one that costs none.
     """
-    place, kind, options = _mount_of(directory.resolve(), mounts)
+    mount, kind, options = _mount_of(directory.resolve(), mounts)
     rounds = [part.partition("=")[2] for part in options.split(",") if part.startswith("commit=")]
     rare = any(value.isdigit() and int(value) >= ROUND_S_MIN for value in rounds)
-    return place if kind == "ext4" and not rare else ""
+    return mount if kind == "ext4" and not rare else ""
 
 
 def _mount_of(directory: Path, mounts: Path) -> tuple[str, str, str]:
@@ -98,9 +98,9 @@ def _mount_of(directory: Path, mounts: Path) -> tuple[str, str, str]:
         return best
     for line in lines:
         head, _, tail = line.partition(" - ")
-        place, parts = head.split(" ")[4], tail.split(" ")
-        if directory.is_relative_to(place) and len(place) >= len(best[0]) and len(parts) == 3:
-            best = (place, parts[0], parts[2])
+        mount, parts = head.split(" ")[4], tail.split(" ")
+        if directory.is_relative_to(mount) and len(mount) >= len(best[0]) and len(parts) == 3:
+            best = (mount, parts[0], parts[2])
     return best
 
 

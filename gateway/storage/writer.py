@@ -21,16 +21,16 @@ from gateway.core.journal import policy
 from gateway.core.journal.journal import Journal, Sealer
 from gateway.core.journal.outbox import Outbox
 from gateway.core.reading import Scan
-from gateway.core.record import ALARM, CLOCK, COARSENED, STOP
+from gateway.core.record import ALARM, CLOCK, DOWNSAMPLED, STOP
 from gateway.storage.flash_trouble import FlashTrouble
 from gateway.storage.input_queue import WAITING_MAX, InputQueue
-from gateway.storage.retention import Room
+from gateway.storage.retention import Retention
 from gateway.storage.succession import Succession
 from gateway.timekeeping.clock import Clock
 
 LOG = logging.getLogger("wattproof.writer")
 READINGS_MAX = 65_536           # unsealed, then a batch is sealed early (about 20 KiB)
-AFTER_SLOT_MS = 50              # real: a seal due at a slot lets its answers come first, on time
+AFTER_DUE_MS = 50              # real: a seal due at a slot lets its answers come first, on time
 SETTLE_S = 5.0                  # real: between looks at clock and cursor
 WORK_S = 0.05                   # real: between two pieces of work for space; polling goes on
 # Of a loss window: a commit is early enough to be done in time.  Slots of a second fall at nine
@@ -40,7 +40,7 @@ WINDOW_PERMILLE = 905
 Subscriber = Callable[[object], None]
 
 
-class Rules(NamedTuple):
+class WriteRules(NamedTuple):
     """When to write.  sealer: what the journal's seal wants."""
 
     loss_window_s: int
@@ -65,10 +65,10 @@ class Witness:
             self._last = event.durable_seq
 
 
-class Writer:
+class JournalWriter:
     """Owns the journal and what belongs to it."""
 
-    def __init__(self, journal: Journal, clock: Clock, rules: Rules, retention: Room,
+    def __init__(self, journal: Journal, clock: Clock, rules: WriteRules, retention: Retention,
                  succession: Succession | None = None) -> None:
         """journal: open, with the clock state of `clock`.  retention: of this journal.
         succession: what makes a new journal; None where none may begin."""
@@ -77,7 +77,7 @@ class Writer:
         self._sealer, self._succession = rules.sealer, succession or Succession(None)
         window_ms = rules.loss_window_s * WINDOW_PERMILLE
         self._schedule = policy.Schedule(window_ms, rules.batch_minutes * 60_000, READINGS_MAX,
-                                         AFTER_SLOT_MS * clock.speed)
+                                         AFTER_DUE_MS * clock.speed)
         self._schedule.sealed(clock.ticks_ms(), clock.utc_ms())
         # A longer window is kept by the rest between two looks.
         self.waiting = InputQueue(clock, self._schedule,
@@ -246,8 +246,8 @@ class Writer:
                       error)
             return
         if done is not None:
-            self.journal.append_event(self.clock.ticks_ms(), COARSENED, [
-                done.first_seq, done.last_seq, done.rule, done.link])
+            self.journal.append_event(self.clock.ticks_ms(), DOWNSAMPLED, [
+                done.first_seq, done.last_seq, done.rule, done.chain_hash])
             self.commit()
 
     def _begin_successor(self) -> None:

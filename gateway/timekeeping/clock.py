@@ -177,7 +177,7 @@ class Clock:
         self._held = holdover.Holdover()
         self._start_s = self.real_s()
         self._state = ClockState(CLOCK_UNKNOWN, 0, 0, 0)
-        self._state = self._anchor(*self._look())
+        self._state = self._clock_anchor(*self._check_wall())
         self._changes_ms: deque[int] = deque(maxlen=CHANGES_MAX)
 
     def unix_s(self) -> float:
@@ -216,7 +216,7 @@ class Clock:
         parted by (a step, or drift) have together outgrown the declared uncertainty, or when
         that has become four times too large; at most CHANGES_MAX times an hour.
         """
-        source, bound_ms, now_utc_ms = self._look()
+        source, bound_ms, now_utc_ms = self._check_wall()
         parted_ms = abs(now_utc_ms - self.utc_ms())
         same = (source == self._state.source
                 and bound_ms + parted_ms <= self._state.uncertainty_ms
@@ -229,7 +229,7 @@ class Clock:
                 return None             # what is declared still holds, or there is no state left
             bound_ms += LAST_ROOM * parted_ms
         self._changes_ms.append(self.ticks_ms())
-        self._state = self._anchor(source, bound_ms, now_utc_ms)
+        self._state = self._clock_anchor(source, bound_ms, now_utc_ms)
         return self._state
 
     def _changes_within_the_hour(self) -> int:
@@ -258,14 +258,14 @@ class Clock:
         held_ms = self.utc_ms() - self._state.uncertainty_ms if known and not self.scale else 0
         return max(self.floor_ms, held_ms)
 
-    def _anchor(self, source: int, bound_ms: int, now_utc_ms: int) -> ClockState:
+    def _clock_anchor(self, source: int, bound_ms: int, now_utc_ms: int) -> ClockState:
         # Beside the bound there is room for ticks and wall to part before we look again.
         uncertainty_ms = (2 * bound_ms if self.scale
                           else declared(bound_ms + _slack_ms(bound_ms)))
         return ClockState(source, self.ticks_ms(), max(now_utc_ms, 0),
                           0 if source == CLOCK_UNKNOWN else uncertainty_ms)
 
-    def _look(self) -> tuple[int, int, int]:
+    def _check_wall(self) -> tuple[int, int, int]:
         """Return (source, bound ms, UTC ms) as far as anything here can tell it now."""
         wall_ms = self._wall_utc_ms()
         if self.scale:

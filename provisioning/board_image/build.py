@@ -31,24 +31,24 @@ from littlefs import LittleFS
 from gateway.core.errors import ConfigError
 from provisioning import identity
 from provisioning.board_image import bundle, device_table, minify, romfs
-from provisioning.board_image.tree_shake import Shaker
+from provisioning.board_image.tree_shake import TreeShaker
 from provisioning.board_image.untype import untyped
 
 ROOT = Path(__file__).resolve().parents[2]
 START = "gateway.micro.main"
 # Nothing uses these after a start: gateway/micro/main.py forgets them, and what only they use.
-FORGOTTEN = (("gateway.core.journal.recovery", "recover"),
-             ("gateway.core.journal.frame_search", "Search"))
+UNLOADED = (("gateway.core.journal.recovery", "recover"),
+            ("gateway.core.journal.frame_search", "Search"))
 BLOCK_BYTES, BLOCKS = 4096, 448         # LittleFS: 1.75 MiB, as gateway/micro/host.py expects
 # Bounds that fit a board's heap, in place of those that fit a computer's.
 NUMBERS = {
     "gateway.core.journal.unsealed.BATCH_READINGS_MAX": 128,
-    "gateway.core.journal.unsealed.KEPT_READINGS": 0,
+    "gateway.core.journal.unsealed.READINGS_IN_RAM_MAX": 0,
     "gateway.core.journal.batch_files.INFO_MAX": 12,
     "gateway.core.journal.buffer.ENTRY_BYTES": 400,
     "gateway.core.journal.buffer.KEPT_ENTRIES": 0,
     "gateway.core.journal.buffer.EVENT_READINGS": 16,
-    "gateway.core.journal.buffer.EVENT_ROOM_BYTES": 1024,
+    "gateway.core.journal.buffer.EVENT_SPACE_BYTES": 1024,
     "gateway.core.journal.frame_search.COLUMNS_BYTES": 2048,
     "gateway.core.journal.frame_search.HELD_BYTES": 0,
     "gateway.core.journal.tail.PIECE_BYTES": 512,
@@ -105,7 +105,7 @@ def _code(site: Path) -> Iterator[tuple[str, bytes]]:
     texts = sources(package)
     predict = "gateway/core/codec/predict.py"
     texts[predict] = rules_for(texts[predict], device_table.measurands(site / "cabinet.toml"))
-    merged = bundle.Merger(texts).merged((START, "run"), FORGOTTEN)
+    merged = bundle.Bundler(texts).merged((START, "run"), UNLOADED)
     with tempfile.TemporaryDirectory() as work:
         for name, text in merged.items():
             yield f"{name}.mpy", compile_mpy(f"{name}.py", text, Path(work))
@@ -122,16 +122,16 @@ def sources(package: str = "") -> dict[str, str]:
 
     package: source of others that calls ours.
     """
-    shaker = Shaker(ROOT, NUMBERS, TEXTLESS)
+    shaker = TreeShaker(ROOT, NUMBERS, TEXTLESS)
     shaker.run(START)
     shaker.use(package)
     return dict(shaker.short_sources())
 
 
-def where(line: int) -> str:
+def symbolicate(line: int) -> str:
     """Return "path:line" of a line of the merged texts.  Raises ConfigError."""
     try:
-        return bundle.Merger(sources()).origin(line)
+        return bundle.Bundler(sources()).origin(line)
     except IndexError as error:
         raise ConfigError(f"line {line}: a board's code has no such line") from error
 

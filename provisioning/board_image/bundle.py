@@ -18,12 +18,12 @@ from provisioning.board_image.minify import LINE, Edit, blank
 
 LINES = 1000                    # a file of ours has at most 400
 CORE, START = "core", "start"   # the two texts: for good, and what a start needs
-Key = tuple[str, str]           # (module, name); name "" = the module itself
+QualifiedName = tuple[str, str]           # (module, name); name "" = the module itself
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
-class Source:
+class BundleSource:
     """One module: its statements, and which name of any module stands at which place."""
 
     def __init__(self, name: str, path: str, text: str) -> None:
@@ -31,14 +31,14 @@ class Source:
         self.name, self.path, self.text = name, path, text
         self.tree = ast.parse(text)
         self.is_package = path.endswith("__init__.py")
-        self.imports: dict[str, Key] = {}
+        self.imports: dict[str, QualifiedName] = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 for alias in node.names:
                     self.imports[alias.asname or alias.name] = self._origin(node, alias)
         self.bound = {name for node in self.tree.body for name in bound_names(node)}
 
-    def _origin(self, node: ast.Import | ast.ImportFrom, alias: ast.alias) -> Key:
+    def _origin(self, node: ast.Import | ast.ImportFrom, alias: ast.alias) -> QualifiedName:
         if isinstance(node, ast.Import):
             return alias.name, ""
         parts = self.name.split(".")
@@ -91,30 +91,30 @@ def _each(nodes: Iterable[ast.AST], hidden: frozenset[str]) -> Iterator[ast.Name
         yield from global_names(node, hidden)
 
 
-class Merger:
+class Bundler:
     """All modules of a board.  Order: a module stands behind those that it imports."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         """texts: source text by path ("gateway/core/codec/cbor.py")."""
-        self._by_name: dict[str, Source] = {}
+        self._by_name: dict[str, BundleSource] = {}
         for path, text in texts.items():
             name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-            self._by_name[name] = Source(name, path, text)
-        self.order: list[Source] = []
+            self._by_name[name] = BundleSource(name, path, text)
+        self.order: list[BundleSource] = []
         for name in sorted(self._by_name):
-            self._place(self._by_name[name])
+            self._order_after_imports(self._by_name[name])
         keys = [(one.name, name) for one in self.order for name in sorted(one.bound)]
         self._names = {key: f"_{number}" for number, key in enumerate(keys)}
         self._foreign: dict[str, str] = {}      # import statement of others -> name it binds
         self._keep_class_names()
 
-    def _place(self, source: Source) -> None:
+    def _order_after_imports(self, source: BundleSource) -> None:
         if source in self.order:
             return
         for there, what in source.imports.values():
             for name in (f"{there}.{what}", there):
                 if name in self._by_name and self._by_name[name] is not source:
-                    self._place(self._by_name[name])
+                    self._order_after_imports(self._by_name[name])
                     break
         if source not in self.order:
             self.order.append(source)
@@ -128,7 +128,7 @@ class Merger:
                     seen.add(node.name)
                     self._names[source.name, node.name] = node.name
 
-    def merged(self, start: Key, forgotten: tuple[Key, ...]) -> dict[str, str]:
+    def merged(self, start: QualifiedName, forgotten: tuple[QualifiedName, ...]) -> dict[str, str]:
         """Return the texts CORE and START.
 
         start: the function that runs the board; it keeps its name.  forgotten: what nothing
@@ -147,10 +147,10 @@ class Merger:
         lines = {CORE: [], START: [f"from {CORE} import {', '.join(sorted(wanted))}"]}
         for name, text in texts.items():
             lines[name] += [line for line, bound in sorted(self._foreign.items())
-                            if bound in words(text)]
+                            if bound in identifiers(text)]
         return {name: "; ".join(lines[name]) + text for name, text in texts.items()}
 
-    def _reuse_names(self, kept: set[Key]) -> None:
+    def _reuse_names(self, kept: set[QualifiedName]) -> None:
         """Give numbered names that stay a name that is an attribute somewhere and nothing else."""
         trees = [source.tree for source in self.order]
         spare = {name for tree in trees for name in attributes(tree)} - {
@@ -166,13 +166,14 @@ class Merger:
             raise IndexError(line)
         return f"{self.order[line // LINES - 1].path}:{line % LINES}"
 
-    def _uses(self) -> dict[Key, set[Key]]:
+    def _uses(self) -> dict[QualifiedName, set[QualifiedName]]:
         """Return which names of any module the definition of each name uses."""
-        return {(source.name, name): {key for _, key in self._places(source, node)}
+        return {(source.name, name): {key for _, key in self._positions(source, node)}
                 for source in self.order for node in source.tree.body
                 for name in bound_names(node)}
 
-    def _places(self, source: Source, node: ast.AST) -> Iterator[tuple[ast.expr, Key]]:
+    def _positions(self, source: BundleSource,
+                   node: ast.AST) -> Iterator[tuple[ast.expr, QualifiedName]]:
         """Yield (node, what it means) for every use of a name of ours below a node."""
         parents = {id(child): above for above in ast.walk(node)
                    for child in ast.iter_child_nodes(above)}
@@ -185,7 +186,7 @@ class Merger:
             elif key:
                 yield name, key
 
-    def _meaning(self, source: Source, name: str) -> Key | None:
+    def _meaning(self, source: BundleSource, name: str) -> QualifiedName | None:
         """Return what a name of a module's level stands for, None if it is not ours."""
         if name in source.bound:
             return source.name, name
@@ -197,7 +198,7 @@ class Merger:
             return module, ""
         return self._meaning(self._by_name[there], what) if there in self._by_name else None
 
-    def _text(self, wanted: set[Key], core: set[Key]) -> str:
+    def _text(self, wanted: set[QualifiedName], core: set[QualifiedName]) -> str:
         """Return the text of the wanted names; a name of START in CORE is fetched when used."""
         out: list[str] = []
         for number, source in enumerate(self.order, 1):
@@ -212,15 +213,15 @@ class Merger:
                         for at, line in enumerate(lines, 1)]
         return "\n".join(out)
 
-    def _rewritten(self, source: Source, known: set[Key]) -> str:
+    def _rewritten(self, source: BundleSource, known: set[QualifiedName]) -> str:
         """Return the text of a module in which every name of ours is the merged one."""
         edits: list[Edit] = []
         for node in source.tree.body:
-            for place, key in self._places(source, node):
+            for spot, key in self._positions(source, node):
                 new = self._names[key]
                 if key not in known:
                     new = f'__import__("{START}").{new}'
-                edits.append((place.lineno, place.col_offset, place.end_col_offset or 0, new))
+                edits.append((spot.lineno, spot.col_offset, spot.end_col_offset or 0, new))
             if isinstance(node, minify.Definition):
                 line, start = minify.name_place(node)
                 new = self._names[source.name, node.name]
@@ -232,7 +233,7 @@ class Merger:
                 blank(lines, below)
         return "\n".join(lines)
 
-    def _note_foreign(self, source: Source, node: ast.Import | ast.ImportFrom) -> None:
+    def _note_foreign(self, source: BundleSource, node: ast.Import | ast.ImportFrom) -> None:
         for alias in node.names:
             name = alias.asname or alias.name
             there, what = source.imports[name]
@@ -263,9 +264,10 @@ def variables(tree: ast.AST) -> Iterator[str]:
             yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
 
 
-def reached(uses: Mapping[Key, set[Key]], begin: list[Key], border: set[Key]) -> set[Key]:
+def reached(uses: Mapping[QualifiedName, set[QualifiedName]], begin: list[QualifiedName],
+            border: set[QualifiedName]) -> set[QualifiedName]:
     """Return what names reach by their uses, without going into the border."""
-    found: set[Key] = set()
+    found: set[QualifiedName] = set()
     todo = list(begin)
     while todo:
         key = todo.pop()
@@ -275,6 +277,6 @@ def reached(uses: Mapping[Key, set[Key]], begin: list[Key], border: set[Key]) ->
     return found
 
 
-def words(text: str) -> set[str]:
+def identifiers(text: str) -> set[str]:
     """Return every name that stands in a text."""
     return set(re.findall(r"\w+", text))

@@ -10,7 +10,7 @@ from pathlib import Path
 import drivers
 from drivers import planner, profile, registers
 from gateway.config.load import load
-from gateway.config.values import Cabinet, Device
+from gateway.config.values import CabinetSettings, DeviceSettings
 from gateway.core.codec import cbor
 from gateway.core.errors import ConfigError
 from gateway.core.measurand import BY_ID, COUNTER
@@ -18,7 +18,7 @@ from gateway.core.reading import Stream
 from gateway.core.schema import encode_schema
 from provisioning import identity
 
-SLOT_BYTES = 4096           # one flash block: a start reads all slots into memory
+SEGMENT_BYTES = 4096           # one flash block: a start reads all slots into memory
 RAM_BYTES = 6144            # records that may wait while flash fails
 KEEP_BYTES = 16384          # acknowledged batches kept on flash: each costs a board 200 bytes
 DIGITS_MAX = 15             # as drivers/register_driver.py: beyond is a broken float
@@ -46,7 +46,7 @@ def compile_table(cabinet_file: Path, evidence_public: bytes) -> bytes:
         "interval_ms": 1000 * journal.interval_s,
         "times": [900 * journal.loss_window_s, 60000 * journal.batch_minutes],
         "broker": [uplink.host, uplink.port, uplink.host],
-        "slot_bytes": SLOT_BYTES, "ram_bytes": RAM_BYTES, "keep_bytes": KEEP_BYTES,
+        "slot_bytes": SEGMENT_BYTES, "ram_bytes": RAM_BYTES, "keep_bytes": KEEP_BYTES,
     }
     encoded: bytes = cbor.encode(table)
     return encoded
@@ -57,7 +57,7 @@ def measurands(cabinet_file: Path) -> set[int]:
     return {point.measurand for stream in load(cabinet_file).schema for point in stream.points}
 
 
-def _check_buses(cabinet: Cabinet) -> None:
+def _check_buses(cabinet: CabinetSettings) -> None:
     buses = cabinet.buses
     if len(buses) != 1 or (buses[0].transport, buses[0].protocol) != ("tcp", "modbus"):
         kinds = ", ".join(f"{bus.name} ({bus.protocol} over {bus.transport})" for bus in buses)
@@ -67,7 +67,7 @@ def _check_buses(cabinet: Cabinet) -> None:
                           f"this cabinet has {len(cabinet.devices)}")
 
 
-def _meter(device: Device, stream: Stream) -> list[object]:
+def _meter(device: DeviceSettings, stream: Stream) -> list[object]:
     """Return the table of one meter; layout: gateway/micro/meter.py."""
     folder = Path(drivers.__file__).parent / "profiles"
     path = next(folder.glob(f"*/{device.profile}.toml"))
@@ -75,22 +75,23 @@ def _meter(device: Device, stream: Stream) -> list[object]:
     if made.protocol != "modbus":
         raise ConfigError(f"{device.name}: a board reads fixed registers so far, "
                           f"{device.profile} speaks {made.protocol}")
-    places = [i for i, point in enumerate(made.points) if point.group == "journal"]
+    positions = [i for i, point in enumerate(made.points) if point.group == "journal"]
     spans = []
     for span in planner.plan(profile.wanted(made, ("journal",)), made.limits, ()):
-        wanted = [(made.points[one.key], one.address - span.address, places.index(one.key))
+        wanted = [(made.points[one.key], one.address - span.address, positions.index(one.key))
                   for one in span.wanted]
         spans.append([span.function, span.address, span.counts[0],
                       b"".join(_row(*one, stream) for one in wanted),
-                      {place: list(point.absent) for point, _, place in wanted if point.absent}])
+                      {position: list(point.absent) for point, _,
+                       position in wanted if point.absent}])
     return [device.name, device.unit, made.transport.min_gap_ms,
             len(stream.points), spans]
 
 
-def _row(point: profile.RegisterPoint, cell: int, place: int, stream: Stream) -> bytes:
+def _row(point: profile.RegisterPoint, cell: int, position: int, stream: Stream) -> bytes:
     """Return the seven bytes of one point; ValueError for what does not fit them."""
-    known = stream.points[place]
-    return bytes((place, cell, registers.width(point.format),
+    known = stream.points[position]
+    return bytes((position, cell, registers.width(point.format),
                   sorted(registers.FORMATS).index(point.format),
                   known.exponent - point.exponent + 128, DIGITS_MAX - known.exponent,
                   BY_ID[known.measurand].kind == COUNTER))

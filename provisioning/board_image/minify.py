@@ -130,7 +130,7 @@ def _replaced(lines: list[str], node: ast.expr, new: str) -> Iterator[Edit]:
 
 def private_names(text: str) -> set[str]:
     """Return the names of a module that begin with one underscore."""
-    return {name for *_, name in _places(ast.parse(text)) if _is_private(name)}
+    return {name for *_, name in _positions(ast.parse(text)) if _is_private(name)}
 
 
 def foreign_names(text: str) -> set[str]:
@@ -140,12 +140,12 @@ def foreign_names(text: str) -> set[str]:
             and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))}
 
 
-def shorten(text: str, kept: set[str]) -> str:
+def minify(text: str, kept: set[str]) -> str:
     """Return a module's text with its private names numbered; those in `kept` stay."""
     names = sorted(private_names(text) - kept)
     short = {name: f"_{number}" for number, name in enumerate(names)}
     edits = [(line, start, start + len(name), short[name])
-             for line, start, name in _places(ast.parse(text)) if name in short]
+             for line, start, name in _positions(ast.parse(text)) if name in short]
     return apply(text, edits)
 
 
@@ -155,7 +155,7 @@ def keywords(text: str) -> set[str]:
             if isinstance(node, ast.keyword) and node.arg}
 
 
-def shorten_arguments(text: str, kept: set[str]) -> str:
+def minify_arguments(text: str, kept: set[str]) -> str:
     """Return a module's text with the arguments of its functions numbered, but for `kept`."""
     tree = ast.parse(text)
     fixed = kept | {"self", "cls"} | _names_at_top(tree)
@@ -201,7 +201,7 @@ def _is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and name != "_"
 
 
-def _places(tree: ast.Module) -> Iterator[tuple[int, int, str]]:
+def _positions(tree: ast.Module) -> Iterator[tuple[int, int, str]]:
     """Yield (line, first byte, name) of every definition and use of a name."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):

@@ -19,8 +19,8 @@ from provisioning.board_image.minify import (
     inline,
     is_docstring,
     keywords,
-    shorten,
-    shorten_arguments,
+    minify,
+    minify_arguments,
     without_texts,
 )
 from provisioning.board_image.untype import untyped
@@ -28,7 +28,7 @@ from provisioning.board_image.untype import untyped
 Functions = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-class Module:
+class TreeModule:
     """One source file: what each of its names is, and what of it is kept so far."""
 
     def __init__(self, name: str, text: str) -> None:
@@ -81,7 +81,7 @@ def bound_names(node: ast.stmt) -> list[str]:
     return names
 
 
-class Shaker:
+class TreeShaker:
     """Finds what is reachable from a start module among modules read on demand."""
 
     def __init__(self, root: Path, numbers: Mapping[str, int] | None = None,
@@ -89,12 +89,12 @@ class Shaker:
         """root: the folder in which the rooms stand.  numbers: other values of constants, by
         "module.NAME".  textless: errors that carry a line number only."""
         self._root, self._textless = root, textless
-        self.modules: dict[str, Module] = {}
+        self.modules: dict[str, TreeModule] = {}
         self._numbers = numbers or {}
         self._constants: dict[str, dict[str, int]] = {}
         self._members: set[str] = set()         # attribute names used by anything kept
         self._seen: set[int] = set()            # statements and methods already walked
-        self._todo: list[tuple[Module, ast.AST]] = []
+        self._todo: list[tuple[TreeModule, ast.AST]] = []
 
     def run(self, start: str) -> None:
         """Keep all of one module and what it reaches; may be called for several."""
@@ -127,7 +127,7 @@ class Shaker:
             taken |= foreign_names(text)
             spelt |= keywords(text)
         for path, text in texts.items():
-            yield path, shorten_arguments(shorten(text, taken), spelt)
+            yield path, minify_arguments(minify(text, taken), spelt)
 
     def _constant(self, module: str, name: str) -> int | None:
         if module not in self._constants:
@@ -144,7 +144,7 @@ class Shaker:
             path = self._root / name.replace(".", "/") / "__init__.py"
         return path if path.is_file() else None
 
-    def _module(self, name: str) -> Module | None:
+    def _module(self, name: str) -> TreeModule | None:
         """Return one of our modules, read at first use with its packages; else None."""
         if name in self.modules:
             return self.modules[name]
@@ -154,12 +154,12 @@ class Shaker:
         if "." in name:
             self._module(name.rpartition(".")[0])
         text = without_texts(untyped(path.read_text(encoding="utf-8")), self._textless)
-        text = inline(text, (name, Module(name, text).imports), self._constant)
-        module = self.modules[name] = Module(name, text)
+        text = inline(text, (name, TreeModule(name, text).imports), self._constant)
+        module = self.modules[name] = TreeModule(name, text)
         self._todo += [(module, node) for node in module.always]
         return module
 
-    def _keep(self, module: Module, name: str) -> None:
+    def _keep(self, module: TreeModule, name: str) -> None:
         if name in module.kept:
             return
         if name in module.imports:
@@ -185,7 +185,7 @@ class Shaker:
             if not self._todo and len(self._seen) == before:
                 return
 
-    def _classes(self) -> list[tuple[Module, ast.ClassDef]]:
+    def _classes(self) -> list[tuple[TreeModule, ast.ClassDef]]:
         return [(module, node) for module in self.modules.values()
                 for name, node in module.bound.items()
                 if name in module.kept and isinstance(node, ast.ClassDef)]
@@ -201,7 +201,7 @@ class Shaker:
                 live.append(part)
         return live
 
-    def _walk(self, module: Module, node: ast.AST) -> None:
+    def _walk(self, module: TreeModule, node: ast.AST) -> None:
         """Note every name and attribute below a node; of a class only its head."""
         if id(node) in self._seen:
             return
@@ -218,7 +218,7 @@ class Shaker:
                 elif isinstance(below, ast.Constant) and isinstance(below.value, str):
                     self._members.add(below.value)          # getattr by a literal name
 
-    def _attribute(self, module: Module, node: ast.Attribute) -> None:
+    def _attribute(self, module: TreeModule, node: ast.Attribute) -> None:
         self._members.add(node.attr)
         base = node.value
         if isinstance(base, ast.Name) and base.id in module.imports:
@@ -227,7 +227,7 @@ class Shaker:
             if source is not None:
                 self._keep(source, node.attr)
 
-    def _text(self, module: Module) -> str:
+    def _text(self, module: TreeModule) -> str:
         lines = module.text.split("\n")
         for node in module.tree.body:
             if isinstance(node, ast.Import | ast.ImportFrom):

@@ -13,7 +13,7 @@ import zlib
 from simulator.clock import format_utc
 from simulator.demo import board, checks
 from simulator.demo import report as demo_report
-from simulator.demo.context import HOUR_MS, say
+from simulator.demo.context import HOUR_MS, print_line
 from simulator.demo.gateway_run import Demo
 from simulator.demo.processes import python, until
 
@@ -53,7 +53,7 @@ class BoardDemo(Demo):
         return max((int(line[8:]) for line in lines
                     if line.startswith(b"durable ") and line[8:].isdigit()), default=0)
 
-    def delivered(self) -> checks.Delivered:
+    def delivered(self) -> checks.DeliveredData:
         """Return what the fleet holds of the board."""
         parts = json.loads((self.out / "parts.json").read_text())
         return checks.read_delivered(
@@ -63,7 +63,8 @@ class BoardDemo(Demo):
     async def drain(self) -> None:
         """Wait until the fleet holds what is durable now, then switch the board off."""
         witnessed = self.witnessed()
-        say(f"draining: waiting until the fleet holds the {witnessed} records durable now ...")
+        print_line(
+            f"draining: waiting until the fleet holds the {witnessed} records durable now ...")
         await until(lambda: checks.lost_and_duplicated(self.delivered().ranges, witnessed)[0] == 0,
                     f"record {witnessed} in the fleet", self.processes, DRAIN_S)
         self.usage.mark("end")
@@ -105,7 +106,7 @@ class BoardDemo(Demo):
                    "batches": len(found.ranges), "gaps": len(found.gaps), "energy": rows,
                    "checks": [{"name": n, "ok": good, "detail": d} for n, good, d in verdicts]}
         (self.out / "summary.json").write_text(json.dumps(summary, indent=1))
-        say("\n" + checks.table(rows) + "\n")
+        print_line("\n" + checks.table(rows) + "\n")
         for name, good, detail in verdicts:
-            say(f"  {'ok  ' if good else 'FAIL'}  {name}: {detail}")
+            print_line(f"  {'ok  ' if good else 'FAIL'}  {name}: {detail}")
         return 0 if summary["ok"] else 1

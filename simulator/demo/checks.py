@@ -48,7 +48,7 @@ class EnergyRow(TypedDict):
 
 
 @dataclass
-class Delivered:
+class DeliveredData:
     """What the fleet holds of one cabinet: sequence ranges, scan times, declared gaps."""
 
     ranges: list[tuple[int, int]] = field(default_factory=list)
@@ -56,9 +56,10 @@ class Delivered:
     gaps: list[tuple[str | None, int, int, str]] = field(default_factory=list)
 
 
-def read_delivered(sealed: Iterable[bytes], inflate: Callable[[bytes, int], bytes]) -> Delivered:
+def read_delivered(sealed: Iterable[bytes],
+                   inflate: Callable[[bytes, int], bytes]) -> DeliveredData:
     """Decode sealed batches into what the checks need; raises FormatError on a bad one."""
-    found = Delivered()
+    found = DeliveredData()
     for data in sealed:
         _, batch = open_sealed(data)
         schema, records = open_body(batch, inflate)
@@ -68,7 +69,7 @@ def read_delivered(sealed: Iterable[bytes], inflate: Callable[[bytes, int], byte
     return found
 
 
-def _note(found: Delivered, schema: tuple[Stream, ...], clock: ClockState,
+def _note(found: DeliveredData, schema: tuple[Stream, ...], clock: ClockState,
           record: ScanRecord | EventRecord) -> None:
     if isinstance(record, ScanRecord):
         at = utc_ms(clock, record.ticks_ms)
@@ -90,7 +91,7 @@ def lost_and_duplicated(ranges: list[tuple[int, int]], witnessed: int) -> tuple[
     return lost, sum(1 for count in times.values() if count > 1)
 
 
-def undeclared_gaps(found: Delivered, interval_ms: int) -> list[str]:
+def undeclared_gaps(found: DeliveredData, interval_ms: int) -> list[str]:
     """Return a sentence for each hole between scans that gap records do not explain.
 
     A bus that was held up reads its slot late and declares the slots after it: the scan stands
@@ -111,7 +112,7 @@ def undeclared_gaps(found: Delivered, interval_ms: int) -> list[str]:
     return faults
 
 
-def missing_polls(found: Delivered, devices: Iterable[str], interval_ms: int,
+def missing_polls(found: DeliveredData, devices: Iterable[str], interval_ms: int,
                   period: tuple[int, int]) -> list[str]:
     """Return a sentence for each device with fewer scans than polls that were due.
 
@@ -182,14 +183,14 @@ def table(rows: list[EnergyRow]) -> str:
 
 
 @dataclass(frozen=True)
-class Run:
+class DemoRun:
     """What a finished demo left to be judged.
 
     devices: names that should have been polled.  period: the books, [start, end) in UTC ms.
     chain_fault: what `fleet verify` found wrong, "" for nothing.
     """
 
-    found: Delivered
+    found: DeliveredData
     witnessed: int
     devices: tuple[str, ...]
     interval_ms: int
@@ -199,7 +200,7 @@ class Run:
     chain_fault: str
 
 
-def judge(run: Run) -> Json:
+def judge(run: DemoRun) -> Json:
     """Return the part of summary.json that follows from the run: ok, counts, checks, energy."""
     lost, doubled = lost_and_duplicated(run.found.ranges, run.witnessed)
     holes = undeclared_gaps(run.found, run.interval_ms)

@@ -15,7 +15,7 @@ HOUR_MS = 3_600_000
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print one line of progress at once."""
     print(text, flush=True)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from simulator.clock import ScaledClock, format_utc
 from simulator.demo import report
-from simulator.demo.context import HOUR_MS, Context, say
+from simulator.demo.context import HOUR_MS, Context, print_line
 from simulator.demo.processes import ProcessEnded, port_is_open, python, until
 
 QUARTER_MS = 900_000
@@ -63,7 +63,8 @@ class Demo(Context):
             await self.start()
             await self.follow_timetable()
             if not self.args.exit:
-                say(f"the time is over; files: {self.out} (with --exit a demo also judges itself)")
+                print_line(
+                    f"the time is over; files: {self.out} (with --exit a demo also judges itself)")
                 return 0
             for one in (self, *self.others):
                 await one.drain()
@@ -80,9 +81,9 @@ class Demo(Context):
         if port_is_open(self.args.port):
             raise ProcessEnded(f"port {self.args.port} is taken; next: stop what uses it or give"
                                " another --port")
-        say("starting the simulated shop ...")
+        print_line("starting the simulated shop ...")
         await self.start_simulator()
-        say("making the site's keys and certificates ...")
+        print_line("making the site's keys and certificates ...")
         await self.provision()
         await self.start_broker()
         await self.processes.start("fleet", python(
@@ -91,15 +92,15 @@ class Demo(Context):
         await self.open_books()
         seed = json.loads((self.out / "parts.json").read_text())["seed"]
         for other in self.others:
-            say(f"cabinet {other.number} joins the fleet while it runs ...")
+            print_line(f"cabinet {other.number} joins the fleet while it runs ...")
             other.args = argparse.Namespace(**vars(self.args) | {"seed": seed + other.number})
             await other.start_simulator()
             await other.join()
             await other.open_books()
-        say(f"\n  the page: http://127.0.0.1:{self.args.port}/\n"
-            f"  files:    {self.out}\n"
-            f"  {self.clock.speed} simulated seconds pass in one second;"
-            f" the books open at {format_utc(self.origin_ms)}\n")
+        print_line(f"\n  the page: http://127.0.0.1:{self.args.port}/\n"
+                   f"  files:    {self.out}\n"
+                   f"  {self.clock.speed} simulated seconds pass in one second;"
+                   f" the books open at {format_utc(self.origin_ms)}\n")
 
     async def open_books(self) -> None:
         """Start the gateway; its books begin with the next quarter hour after its first record."""
@@ -169,15 +170,15 @@ class Demo(Context):
         """Stop the broker, kill the gateway, and go on until the end, or for ever."""
         times = plan(self.args.hours, self.args.outage)
         await self.wait_until(times.broker_stops_h)
-        say("the broker stops: the journal grows, nothing is lost")
+        print_line("the broker stops: the journal grows, nothing is lost")
         self.usage.mark("before outage")
         await self.processes.stop("broker", signal.SIGKILL)
         await self.wait_until(times.broker_returns_h)
         self.usage.mark("in the outage")
-        say("the broker is back")
+        print_line("the broker is back")
         await self.start_broker()
         await self.wait_until(times.kill_h)
-        say("the gateway is killed (SIGKILL) and started again")
+        print_line("the gateway is killed (SIGKILL) and started again")
         self.usage.mark("before kill")
         await self.processes.stop("gateway", signal.SIGKILL)
         await self.start_gateway()
@@ -195,13 +196,13 @@ class Demo(Context):
                 left_s = max((hour - self.hours()) * 3600 / self.clock.speed, 0.0)
             if left_s >= PROGRESS_S:
                 for one in (self, *self.others):
-                    say(report.progress_line(one))
+                    print_line(report.progress_line(one))
             await asyncio.sleep(min(left_s, PROGRESS_S))
 
     async def drain(self) -> None:
         """Stop the gateway, which drains first; give it a second life if it could not."""
         for _ in range(3):
-            say("draining: the gateway stops when the fleet has receipted everything ...")
+            print_line("draining: the gateway stops when the fleet has receipted everything ...")
             self.usage.mark("end")
             await self.processes.stop(self.named("gateway"))
             if report.is_drained(self):

@@ -23,7 +23,7 @@ class ProcessEnded(RuntimeError):
 
 
 @dataclass
-class Running:
+class RunningProcess:
     """One started process: its name, handle and log file."""
 
     name: str
@@ -67,10 +67,11 @@ class Processes:
 
     def __init__(self, logs: Path) -> None:
         self.logs = logs
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, RunningProcess] = {}
         logs.mkdir(parents=True, exist_ok=True)
 
-    async def start(self, name: str, command: list[str], folder: Path | None = None) -> Running:
+    async def start(self, name: str, command: list[str],
+                    folder: Path | None = None) -> RunningProcess:
         """Start a process in a folder; its output is appended to LOGS/NAME.log."""
         log = self.logs / f"{name}.log"
         with log.open("ab") as sink:
@@ -78,7 +79,7 @@ class Processes:
                 *command, stdin=asyncio.subprocess.DEVNULL, stdout=sink,
                 stderr=asyncio.subprocess.STDOUT, start_new_session=True, cwd=folder,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"})
-        self._running[name] = Running(name, process, log)
+        self._running[name] = RunningProcess(name, process, log)
         return self._running[name]
 
     async def run(self, name: str, command: list[str]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from gateway.core.roles import SUPPLIES
 from simulator.clock import format_utc
 from simulator.demo import checks
-from simulator.demo.context import HOUR_MS, Context, say
+from simulator.demo.context import HOUR_MS, Context, print_line
 from simulator.demo.processes import python
 
 # What flows into the site's AC bus; everything else in the books flows out of it.
@@ -50,7 +50,7 @@ def sealed_batches(database: Path, cabinet: str) -> list[bytes]:
     """Return the sealed batches as the fleet stores them (table `batch`, column `sealed`)."""
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
         rows = connection.execute(
-            "SELECT sealed FROM batches WHERE device = ? ORDER BY first_seq", (cabinet,))
+            "SELECT sealed FROM batches WHERE cabinet = ? ORDER BY first_seq", (cabinet,))
         return [row[0] for row in rows]
 
 
@@ -107,14 +107,15 @@ async def conclude(demo: Context) -> int:
         lambda data, limit: zlib.decompressobj(-15).decompress(data, limit))
     truth = books_between(demo.out / "sim" / "truth.jsonl", start_ms, end_ms)
     (demo.out / "truth.json").write_text(json.dumps(truth, indent=1))
-    judged = checks.judge(checks.Run(
+    judged = checks.judge(checks.DemoRun(
         found, demo.witnessed(), tuple(device["name"] for device in parts["devices"]),
         INTERVAL_MS, (start_ms, end_ms), report, truth, said.strip()[-300:] if verdict else ""))
     summary = judged | {
         "gateway": demo.usage.summary() | {"journal": status_of(demo).get("journal", {})}}
     (demo.out / "summary.json").write_text(json.dumps(summary, indent=1))
-    say(f"\n{site}\n" + checks.table(summary["energy"]) + "\n")
+    print_line(f"\n{site}\n" + checks.table(summary["energy"]) + "\n")
     for check in summary["checks"]:
-        say(f"  {'ok  ' if check['ok'] else 'FAIL'}  {check['name']}: {check['detail']}")
-    say(f"\n  an auditor checks: python docs/verify_evidence.py {demo.out / 'evidence.bundle'}")
+        print_line(f"  {'ok  ' if check['ok'] else 'FAIL'}  {check['name']}: {check['detail']}")
+    print_line(
+        f"\n  an auditor checks: python docs/verify_evidence.py {demo.out / 'evidence.bundle'}")
     return 0 if summary["ok"] else 1

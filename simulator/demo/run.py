@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateway.aio import cli
 from simulator.demo.board_run import BoardDemo
-from simulator.demo.context import say
+from simulator.demo.context import print_line
 from simulator.demo.gateway_run import Demo, mosquitto_path
 from simulator.demo.processes import ProcessEnded
 
@@ -120,5 +120,5 @@ def run(args: argparse.Namespace) -> int:
                       f"read the logs in {Path(args.out) / 'logs'}")
         return cli.PERSON
     except (KeyboardInterrupt, asyncio.CancelledError):
-        say("stopped")
+        print_line("stopped")
         return cli.FINE

@@ -6,7 +6,7 @@ Power is meant at the AC side of its inverter, positive = discharge (towards the
 from typing import NamedTuple
 
 
-class Battery(NamedTuple):
+class BatteryModel(NamedTuple):
     """Ratings.  capacity_wh: usable from 0 to 1 state of charge; etas: one way, AC to cell."""
 
     capacity_wh: float
@@ -28,7 +28,7 @@ def derating(temperature_c: float, charging: bool) -> float:
     return max(0.0, min(1.0, (temperature_c - low) / 10.0, (high - temperature_c) / 10.0))
 
 
-def allowed_w(battery: Battery, stored_wh: float, temperature_c: float, wish_w: float,
+def allowed_w(battery: BatteryModel, stored_wh: float, temperature_c: float, wish_w: float,
               dt_s: float) -> float:
     """Return the power that the battery really runs at, given a wish (discharge positive).
 
@@ -45,7 +45,7 @@ def allowed_w(battery: Battery, stored_wh: float, temperature_c: float, wish_w: 
     return -min(-wish_w, battery.power_w * derating(temperature_c, True), room_w)
 
 
-def stored_after_wh(battery: Battery, stored_wh: float, power_w: float, dt_s: float) -> float:
+def stored_after_wh(battery: BatteryModel, stored_wh: float, power_w: float, dt_s: float) -> float:
     """Return stored energy after dt_s at an AC power; standby is drawn from the cells."""
     hours = dt_s / 3600.0
     if power_w > 0.0:
@@ -55,7 +55,7 @@ def stored_after_wh(battery: Battery, stored_wh: float, power_w: float, dt_s: fl
     return max(0.0, stored_wh + (inner_w - battery.standby_w) * hours)
 
 
-def heat_w(battery: Battery, power_w: float) -> float:
+def heat_w(battery: BatteryModel, power_w: float) -> float:
     """Return the losses as heat at an AC power."""
     if power_w > 0.0:
         return power_w * (1.0 / battery.eta_discharge - 1.0) + battery.standby_w

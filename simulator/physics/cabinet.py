@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Cabinet(NamedTuple):
+class Enclosure(NamedTuple):
     """heat_capacity_j_k: equipment and air; loss_w_k: through the walls; band_k: control."""
 
     heat_capacity_j_k: float
@@ -14,7 +14,7 @@ class Cabinet(NamedTuple):
     fan_w: float
 
 
-def cooling_heat_w(cabinet: Cabinet, inside_c: float) -> float:
+def cooling_heat_w(cabinet: Enclosure, inside_c: float) -> float:
     """Return heat moved out: proportional from the set point over the control band."""
     share = (inside_c - cabinet.setpoint_c) / cabinet.band_k
     return cabinet.cooling_max_w * max(0.0, min(1.0, share))
@@ -26,12 +26,12 @@ def performance(inside_c: float, outside_c: float) -> float:
     return max(1.5, min(6.0, 0.4 * (inside_c + 273.15) / lift_k))
 
 
-def cooling_w(cabinet: Cabinet, heat: float, coefficient: float) -> float:
+def cooling_w(cabinet: Enclosure, heat: float, coefficient: float) -> float:
     """Return electric power of the cooling unit: compressor plus its fan, always on."""
     return heat / coefficient + cabinet.fan_w
 
 
-def inside_after_c(cabinet: Cabinet, inside_c: float, room_c: float, net_heat_w: float,
+def inside_after_c(cabinet: Enclosure, inside_c: float, room_c: float, net_heat_w: float,
                    dt_s: float) -> float:
     """Return inside temperature after dt_s of net heat (sources less cooling)."""
     flow_w = net_heat_w - cabinet.loss_w_k * (inside_c - room_c)

@@ -7,7 +7,7 @@ from simulator.noise import smooth, uniform
 JOB_SLOT_S = 600.0      # a batch job's slot: long enough to see, short enough to average out
 
 
-class Workload(NamedTuple):
+class WorkloadModel(NamedTuple):
     """One workload of a node.  base and swing: shares of the reserved cores.
 
     shape: "shop" (busy while open), "night" (busy while closed), "flat", "jobs" (on or off
@@ -23,7 +23,7 @@ class Workload(NamedTuple):
     task_cores: float
 
 
-class Node(NamedTuple):
+class NodeModel(NamedTuple):
     """One compute node.  system_cores: what the host itself keeps busy."""
 
     name: str
@@ -31,18 +31,18 @@ class Node(NamedTuple):
     idle_w: float
     full_w: float
     system_cores: float
-    workloads: tuple[Workload, ...]
+    workloads: tuple[WorkloadModel, ...]
 
 
 def busy_share(opens_h: float, closes_h: float, local_h: float) -> float:
     """Return how busy the shop is, 0..1: closed 0, a hump over the day, highest at its middle."""
     if not opens_h <= local_h < closes_h:
         return 0.0
-    place = (local_h - opens_h) / (closes_h - opens_h)
-    return 4.0 * place * (1.0 - place)
+    position = (local_h - opens_h) / (closes_h - opens_h)
+    return 4.0 * position * (1.0 - position)
 
 
-def cores_used(work: Workload, stream: int, t_s: float, busy: float) -> float:
+def cores_used(work: WorkloadModel, stream: int, t_s: float, busy: float) -> float:
     """Return the cores a workload keeps busy now, 0..cores_reserved."""
     if work.shape == "jobs":
         shape = 1.0 if uniform(stream, int(t_s // JOB_SLOT_S)) < 0.45 else 0.0
@@ -53,12 +53,12 @@ def cores_used(work: Workload, stream: int, t_s: float, busy: float) -> float:
     return work.cores_reserved * max(0.0, min(1.0, share))
 
 
-def tasks_running(work: Workload, cores: float) -> int:
+def tasks_running(work: WorkloadModel, cores: float) -> int:
     """Return how many tasks run at once: enough to keep the cores busy."""
     return int(cores / work.task_cores + 0.999)
 
 
-def node_w(node: Node, cores: float) -> float:
+def node_w(node: NodeModel, cores: float) -> float:
     """Return a node's power at a number of busy cores (Fan, Weber, Barroso 2007, r = 1.4)."""
     use = max(0.0, min(1.0, cores / node.cores))
     return node.idle_w + (node.full_w - node.idle_w) * (2.0 * use - float(use ** 1.4))

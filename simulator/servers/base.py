@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from simulator.runner import Runner
-from simulator.scenario import Bus, Device
+from simulator.scenario import ScenarioBus, ScenarioDevice
 
 
-class Now(NamedTuple):
+class ServerClock(NamedTuple):
     """How a server learns simulated time.  advance: moves the world to now, returns seconds."""
 
     advance: Callable[[], float]
@@ -15,12 +15,12 @@ class Now(NamedTuple):
 
 
 class BusToServe(NamedTuple):
-    """One bus of a scenario with the devices on it, in the world as it runs."""
+    """One bus of a scenario with the cabinets on it, in the world as it runs."""
 
-    bus: Bus
-    devices: list[Device]
+    bus: ScenarioBus
+    devices: list[ScenarioDevice]
     runner: Runner
-    now: Now
+    now: ServerClock
 
 
 class Server(Protocol):
@@ -34,4 +34,4 @@ class Opened(NamedTuple):
     """A server that answers, and where: pty path or TCP port."""
 
     server: Server
-    place: str | int
+    position: str | int

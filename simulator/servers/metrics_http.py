@@ -2,9 +2,9 @@
 
 import asyncio
 
-from simulator.physics.load import Node, tasks_running
+from simulator.physics.load import NodeModel, tasks_running
 from simulator.runner import Runner
-from simulator.servers.base import BusToServe, Now, Opened
+from simulator.servers.base import BusToServe, Opened, ServerClock
 
 HOST = "127.0.0.1"
 HEAD_MAX = 8192             # bytes of a request's head
@@ -12,7 +12,7 @@ HEAD_S = 5.0                # real seconds a client has to send it
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def metrics_text(runner: Runner, node: Node) -> str:
+def metrics_text(runner: Runner, node: NodeModel) -> str:
     """Return a node's metrics: CPU seconds, cores, tasks, by host and by workload."""
     number = [n.name for n in runner.site.scenario.nodes].index(node.name)
     used = runner.flow.cores[number]
@@ -27,9 +27,9 @@ def metrics_text(runner: Runner, node: Node) -> str:
         "container_cpu_usage_seconds_total counter": [], "container_spec_cpu_cores gauge": [],
         "tasks_running gauge": [], "tasks_completed_total counter": []}
     for work, cores in zip(node.workloads, used[1:], strict=True):
-        place = f"{node.name}/{work.name}"
-        values = (f"{runner.book(f'cpu:{place}'):.3f}", f"{work.cores_reserved:g}",
-                  str(tasks_running(work, cores)), str(int(runner.book(f"tasks:{place}"))))
+        position = f"{node.name}/{work.name}"
+        values = (f"{runner.book(f'cpu:{position}'):.3f}", f"{work.cores_reserved:g}",
+                  str(tasks_running(work, cores)), str(int(runner.book(f"tasks:{position}"))))
         for (kind, into), value in zip(rows.items(), values, strict=True):
             into.append(f'{kind.split()[0]}{{name="{work.name}"}} {value}')
     for kind, into in rows.items():
@@ -40,7 +40,7 @@ def metrics_text(runner: Runner, node: Node) -> str:
 class MetricsServer:
     """One node at one port of this machine.  port: 0 before start()."""
 
-    def __init__(self, runner: Runner, node: Node, now: Now):
+    def __init__(self, runner: Runner, node: NodeModel, now: ServerClock):
         self._runner, self._node, self._now = runner, node, now
         self._server: asyncio.Server | None = None
         self.port = 0

@@ -8,7 +8,7 @@ return code: 2 checksum, 3 length checksum, 4 command, 6 data.
 from collections.abc import Callable
 
 from simulator.pylontech import Stack, stack
-from simulator.servers.base import BusToServe, Now, Opened
+from simulator.servers.base import BusToServe, Opened, ServerClock
 from simulator.servers.pty_line import PtyLine
 
 FRAME_MAX = 18 + 4095           # head and checksum, LENID has 12 bits
@@ -20,7 +20,7 @@ CHECKSUM_BAD, LENGTH_BAD, COMMAND_BAD, DATA_BAD = 2, 3, 4, 6
 class PylontechServer:
     """One stack on a line of its own.  read: gives the stack as it is now."""
 
-    def __init__(self, baud: int, address: int, now: Now, read: Callable[[], Stack]):
+    def __init__(self, baud: int, address: int, now: ServerClock, read: Callable[[], Stack]):
         self._address, self._now, self._read = address, now, read
         self.line = PtyLine(baud, now.speed, self._receive)
         self._buffer = b""

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from gateway.core.codec.crc import crc16_modbus
 from simulator import faults
-from simulator.devices import ILLEGAL_FUNCTION, Blocks, read, registers
-from simulator.servers.base import BusToServe, Now, Opened
+from simulator.devices import ILLEGAL_FUNCTION, RegisterBlocks, read, registers
+from simulator.servers.base import BusToServe, Opened, ServerClock
 from simulator.servers.pty_line import PtyLine
 
 FRAME_MAX = 256
@@ -21,18 +21,18 @@ TURNAROUND_S = 0.015        # a meter's thinking time on the simulated wire
 SILENCE_S = 0.005           # real; the least that a scheduler lets us tell from a pause
 
 
-class Unit(NamedTuple):
+class ServedUnit(NamedTuple):
     """One unit on the line: which device it plays and how to get its registers."""
 
     profile: str
-    blocks: Blocks
+    blocks: RegisterBlocks
 
 
 class RtuServer:
     """All units of one line.  bus: (name, baud); faults: what goes wrong on it and when."""
 
-    def __init__(self, bus: tuple[str, int], units: dict[int, Unit], now: Now,
-                 scripted: tuple[faults.Fault, ...] = ()):
+    def __init__(self, bus: tuple[str, int], units: dict[int, ServedUnit], now: ServerClock,
+                 scripted: tuple[faults.InjectedFault, ...] = ()):
         self.name, baud = bus
         self._units, self._now, self._faults = units, now, scripted
         self.line = PtyLine(baud, now.speed, self._receive)
@@ -93,13 +93,13 @@ async def serve(asked: BusToServe) -> Opened:
     return Opened(line, line.line.path)
 
 
-def units_of(asked: BusToServe) -> dict[int, Unit]:
+def units_of(asked: BusToServe) -> dict[int, ServedUnit]:
     """Return the units of a bus by address."""
-    return {device.unit: Unit(device.profile, registers(asked.runner, device))
+    return {device.unit: ServedUnit(device.profile, registers(asked.runner, device))
             for device in asked.devices}
 
 
-def answer(unit: Unit, pdu: bytes) -> bytes:
+def answer(unit: ServedUnit, pdu: bytes) -> bytes:
     """Return the answer of a unit to a request PDU (function and data), exceptions included."""
     if len(pdu) != READ_REQUEST - 3 or pdu[0] not in (3, 4):
         return bytes((pdu[0] & 0x7F | 0x80, ILLEGAL_FUNCTION))

@@ -10,8 +10,8 @@ from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from simulator.devices import Blocks, registers
-from simulator.servers.base import BusToServe, Now, Opened
+from simulator.devices import RegisterBlocks, registers
+from simulator.servers.base import BusToServe, Opened, ServerClock
 from simulator.servers.rtu_pty import units_of
 from simulator.servers.tcp_gateway import TcpGateway
 
@@ -22,7 +22,7 @@ HOST = "127.0.0.1"
 class TcpServer:
     """One device at one port of this machine.  port: 0 before start()."""
 
-    def __init__(self, unit: int, blocks: Blocks, now: Now):
+    def __init__(self, unit: int, blocks: RegisterBlocks, now: ServerClock):
         self._unit, self._blocks, self._now = unit, blocks, now
         self._server: ModbusTcpServer | None = None
         self.port = 0

@@ -8,8 +8,8 @@ connection are answered in order.  Read only, as everything here.
 import asyncio
 from collections.abc import Mapping
 
-from simulator.servers.base import Now
-from simulator.servers.rtu_pty import Unit, answer
+from simulator.servers.base import ServerClock
+from simulator.servers.rtu_pty import ServedUnit, answer
 
 HOST = "127.0.0.1"
 HEAD = 7                    # transaction 2, protocol 2, length 2, unit 1
@@ -20,7 +20,7 @@ TARGET_SILENT = 11          # exception: gateway target device failed to respond
 class TcpGateway:
     """All units behind one port of this machine.  port: 0 before start()."""
 
-    def __init__(self, units: Mapping[int, Unit], now: Now) -> None:
+    def __init__(self, units: Mapping[int, ServedUnit], now: ServerClock) -> None:
         self._units, self._now = units, now
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()

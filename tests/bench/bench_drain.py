@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from gateway.config import load as config
 from gateway.core.evidence.batch import CODEC_DEFLATE
-from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import CLOCK_NTP, ClockState
 from gateway.core.record import ScanRecord
-from gateway.signer import Signer
+from gateway.signer import EvidenceSigner
 from gateway.storage.deflate import deflate
 from gateway.storage.store import FlashStore
 from tests.bench import rig
@@ -44,12 +44,12 @@ def fill(made: rig.Site) -> int:
     key = load_pem_private_key((made.folder / "keys/evidence.key").read_bytes(), None)
     if not isinstance(key, Ed25519PrivateKey):
         raise SystemExit("the evidence key is not Ed25519")
-    signer = Signer(key)
+    signer = EvidenceSigner(key)
     sealer = Sealer(signer.kid, signer.sign, deflate, CODEC_DEFLATE)
     store = FlashStore(made.folder / "journal")
     cabinet = config.load(made.folder / "cabinet.toml")
     clock = ClockState(CLOCK_NTP, 0, 1_790_000_000_000, 50)
-    journal = Journal.open(store, Opening(
+    journal = Journal.open(store, JournalOpening(
         rig.CABINET, cabinet.schema, cabinet.config_hash, cabinet.descriptor, "bench",
         lambda: os.urandom(16), clock, 0))
     batches = list(day(SEEDS[0], "coarse", DISTINCT))

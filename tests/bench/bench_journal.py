@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.core.evidence.batch import CODEC_DEFLATE
-from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import CLOCK_NTP, ClockState
 from gateway.core.record import ScanRecord
 from gateway.storage.deflate import deflate
@@ -36,7 +36,7 @@ CASES = (Case("L1", Plan(1, 900, 1), 3.0, None), Case("L2", Plan(10, 90, 4), Non
 def open_journal(store: FlashStore) -> Journal:
     """Return a fresh journal of the standard load on a store."""
     clock = ClockState(CLOCK_NTP, 0, 1_790_000_000_000, 50)
-    return Journal.open(store, Opening(
+    return Journal.open(store, JournalOpening(
         "cab-bench", SCHEMA, bytes(32), b"\xa0", "bench",
         lambda: hashlib.sha256(b"bench").digest()[:16], clock, 0))
 

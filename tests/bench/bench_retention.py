@@ -2,7 +2,7 @@
 
 A whole day of load L2 is sealed as the gateway seals it, put into a store in memory and made
 coarser rule by rule by the gateway's own code.  Files count in blocks of 4 KiB, as on flash.
-A step of coarsening is what the writer does between two looks at its work.
+A step of downsampling is what the writer does between two looks at its work.
 """
 
 import time
@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway.core.codec import cbor
 from gateway.core.evidence import batch as batches
 from gateway.core.evidence import chain, downsampled
-from gateway.core.journal.downsampled_files import KEPT_WHOLE, CoarseBatches, Coarsening
+from gateway.core.journal.downsampled_files import NEWEST_KEPT, DownsampledBatches, Downsampling
 from gateway.core.journal.journal import Sealer
 from gateway.core.reading import ClockState
 from gateway.storage.deflate import deflate
 from gateway.storage.restart import inflate
-from gateway.storage.retention import Limits
+from gateway.storage.retention import CounterLimits
 from tests.bench.figure import Figure
 from tests.bench.load import SEEDS, Plan, day, schema_of
 from tests.support.memory_store import MemoryStore
@@ -32,18 +32,18 @@ CONFIG = bytes(32)
 DEVICE, JOURNAL = "shop-7-cabinet", bytes(range(16))
 
 
-def day_in_memory(seed: str, sealer: Sealer) -> CoarseBatches:
+def day_in_memory(seed: str, sealer: Sealer) -> DownsampledBatches:
     """Return the sealed batches of a seed's day, and as many more as always stay whole."""
     schema, prev = schema_of("coarse"), chain.start(DEVICE, JOURNAL)
-    found = CoarseBatches(MemoryStore(), JOURNAL, [])
+    found = DownsampledBatches(MemoryStore(), JOURNAL, [])
     clock, seq = ClockState(3, 0, 1_760_054_400_000, 20), 1
     days = list(day(seed, "coarse", DAY))
-    for number, records in enumerate(days + days[:KEPT_WHOLE], 1):
+    for number, records in enumerate(days + days[:NEWEST_KEPT], 1):
         body = batches.make_body(schema, records, batches.CODEC_DEFLATE, deflate)
         payload = batches.encode_payload(batches.Batch(
             DEVICE, JOURNAL, number, 1, seq, seq + len(records) - 1, prev, CONFIG, clock,
             batches.CODEC_DEFLATE, body))
-        prev, seq = chain.link(payload), seq + len(records)
+        prev, seq = chain.chain_hash(payload), seq + len(records)
         found.write(number, batches.seal(payload, sealer.kid, sealer.sign))
     return found
 
@@ -55,7 +55,7 @@ def sizes(seed: str) -> tuple[dict[int, float], float]:
     held = day_in_memory(seed, sealer)
     meters: list[dict[str, Any]] = [{"name": stream.device, "kind": "meter", "rated_w": 17_000}
                                     for stream in schema_of("coarse")]
-    work = Coarsening(held, sealer, inflate, Limits(CONFIG, cbor.encode(
+    work = Downsampling(held, sealer, inflate, CounterLimits(CONFIG, cbor.encode(
         {"devices": meters, "interval_s": 10})))
     found, longest = {0: float(held.bytes_of(held.numbers()[:DAY.batches]))}, 0.0
     for rule in downsampled.RULE_NAMES:
@@ -63,7 +63,7 @@ def sizes(seed: str) -> tuple[dict[int, float], float]:
             began = time.process_time()
             work.step([])
             longest = max(longest, time.process_time() - began)
-        found[rule] = float(held.bytes_of(held.numbers()[:-KEPT_WHOLE]))
+        found[rule] = float(held.bytes_of(held.numbers()[:-NEWEST_KEPT]))
     return found, longest
 
 

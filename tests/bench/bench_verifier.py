@@ -47,7 +47,7 @@ def bundle_of(count: int) -> tuple[bytes, int]:
     key, fleet = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     kid = hashlib.sha256(key.public_key().public_bytes_raw()).digest()[:8]
     public = fleet.public_key().public_bytes_raw()
-    signer = proofs.Signer(hashlib.sha256(public).digest()[:8], fleet.sign)
+    signer = proofs.ReceiptSigner(hashlib.sha256(public).digest()[:8], fleet.sign)
     prev, seq, sealed = chain.start("l3", JOURNAL), 1, []
     bodies = [(batches.make_body(schema, [item._replace(seq=n) for n, item in
                                           enumerate(records, 1)], 1, deflate), len(records))
@@ -58,11 +58,11 @@ def bundle_of(count: int) -> tuple[bytes, int]:
             hashlib.sha256(CONFIG).digest(), ClockState(3, 0, 0, 50), 1, body))
         about = ("l3", JOURNAL, number, seq, seq + records - 1)
         sealed.append((about, batches.seal(payload, kid, key.sign)))
-        prev, seq = chain.link(payload), seq + records
+        prev, seq = chain.chain_hash(payload), seq + records
     return _written(sealed, signer, key.public_key().public_bytes_raw(), public), seq - 1
 
 
-def _written(sealed: list[tuple[tuple[object, ...], bytes]], signer: proofs.Signer,
+def _written(sealed: list[tuple[tuple[object, ...], bytes]], signer: proofs.ReceiptSigner,
              key: bytes, public: bytes) -> bytes:
     nodes: dict[tuple[int, int], bytes] = {}
     def get(level: int, place: int) -> bytes:
@@ -73,11 +73,12 @@ def _written(sealed: list[tuple[tuple[object, ...], bytes]], signer: proofs.Sign
     head = proofs.Head(len(sealed), merkle.root(len(sealed), get), 0)
     prover = proofs.Prover(head, signer)
     entry = json.dumps({"device": "l3", "evidence_key_hex": key.hex()}).encode()
-    papers = bundle.Papers(entry, b"{}", b"{}", [CONFIG], [proofs.sign_head(head, signer)], [], [])
+    papers = bundle.BundleContents(entry, b"{}",
+                                   b"{}", [CONFIG], [proofs.sign_head(head, signer)], [], [])
     subject = bundle.Subject("l3", "l3", 0, 900_000, hashlib.sha256(CONFIG).digest(), public,
                              {JOURNAL.hex(): key})
     return bundle.write(subject, papers, [
-        bundle.Proven(about, data, prover.inclusion(index, get))
+        bundle.ProvenBatch(about, data, prover.inclusion(index, get))
         for index, (about, data) in enumerate(sealed)], signer)
 
 

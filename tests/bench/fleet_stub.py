@@ -19,21 +19,21 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from gateway.core.evidence import batch, chain
 from gateway.core.evidence import receipt as receipts
-from gateway.signer import Signer
+from gateway.signer import EvidenceSigner
 
 
-def signer_of(site: Path) -> Signer:
+def signer_of(site: Path) -> EvidenceSigner:
     """Return the signer of receipts of a site."""
     key = load_pem_private_key((site / "fleet/receipt.key").read_bytes(), None)
     if not isinstance(key, Ed25519PrivateKey):
         raise SystemExit("the receipt key is not Ed25519")
-    return Signer(key)
+    return EvidenceSigner(key)
 
 
 class Desk:
     """What came of one gateway's one journal, and the receipt for its contiguous part."""
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: EvidenceSigner) -> None:
         self._signer = signer
         self._waiting: dict[int, tuple[int, bytes]] = {}    # first sequence -> last, chain
         self._last, self._chain = 0, b""
@@ -41,13 +41,13 @@ class Desk:
     def take(self, data: bytes) -> tuple[str, bytes | None]:
         """Return (topic, receipt) after a sealed batch; None while nothing is contiguous."""
         sign1, found = batch.open_sealed(data)
-        self._waiting[found.first_seq] = found.last_seq, chain.link(sign1.payload)
+        self._waiting[found.first_seq] = found.last_seq, chain.chain_hash(sign1.payload)
         while self._last + 1 in self._waiting:
             self._last, self._chain = self._waiting.pop(self._last + 1)
-        topic = f"wp/1/{found.device}/receipt"
+        topic = f"wp/1/{found.cabinet}/receipt"
         if not self._last:
             return topic, None
-        made = receipts.Receipt(found.device, found.journal_id, 1, self._last, self._chain, 1)
+        made = receipts.Receipt(found.cabinet, found.journal_id, 1, self._last, self._chain, 1)
         return topic, receipts.seal(made, self._signer.kid, self._signer.sign)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from drivers import driver
 from drivers.links import BusConfig, decimals, open_link, profile_files, wire_for
-from gateway.polling.poller import BusPoller, Line
-from gateway.polling.unit import Timeout, Unit
+from gateway.polling.poller import BusLine, BusPoller
+from gateway.polling.unit import PolledUnit, Timeout
 from gateway.timekeeping.clock import Clock
 from tests.bench.meter import STEM
 
@@ -41,8 +41,8 @@ async def poll(port: int, at_once: int, clock: Clock, sink: Sink) -> None:
     """Poll one meter for ever."""
     bus = BusConfig(f"bus-{port}", "tcp", "modbus", host="127.0.0.1", port=port,
                     at_once=at_once)
-    unit = Unit("meter", 0, meter_on(bus), Timeout(2.0))
-    poller = BusPoller(Line(bus, clock, open_link), [unit], clock, sink.put)
+    unit = PolledUnit("meter", 0, meter_on(bus), Timeout(2.0))
+    poller = BusPoller(BusLine(bus, clock, open_link), [unit], clock, sink.put)
     while True:
         await poller.poll(unit, clock.ticks_ms())
 

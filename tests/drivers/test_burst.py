@@ -37,7 +37,7 @@ def test_a_burst_is_all_questions_in_one_piece():
     made = burst()
     assert made.request == b"".join([read.request for read in made.reads])
     assert [read.tid for read in made.reads] == [1, 2, 3]
-    assert not made.heard and made.gap_ms == 0
+    assert not made.has_response and made.gap_ms == 0
 
 
 def test_answers_in_any_order_cut_anywhere_find_their_questions():
@@ -77,7 +77,7 @@ def test_an_answer_that_is_missing_leaves_its_question_without_a_value():
         made = burst()
         data = [good(read) for i, read in enumerate(made.reads) if i != missing]
         assert not made.feed(b"".join(data))
-        assert made.heard and made.result is None
+        assert made.has_response and made.result is None
         assert [read.result is None for read in made.reads] == [i == missing for i in range(3)]
 
 

@@ -77,7 +77,7 @@ def test_a_frame_cut_anywhere_is_not_an_answer():
     for size in range(len(answer)):
         question = RtuRead(1, 4, 1, 2)
         assert not question.feed(answer[:size])
-        assert question.heard == (size > 0)
+        assert question.has_response == (size > 0)
 
 
 def test_up_to_eight_stray_bytes_are_forgiven_and_more_are_not():

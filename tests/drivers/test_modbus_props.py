@@ -78,7 +78,8 @@ def test_damaged_answers_only_ever_raise_device_errors(data):
     frames = (b"\x01\x04\x04\x01\x31\x02\x22\x2a\xce",
               b"\x00\x07\x00\x00\x00\x07\x01\x03\x04\x00\x01\x00\x02",
               pylontech.encode_frame(2, 0, encode_analog(
-                  1, (pylontech.Module((3300, 3301), (210, 200), -5, 49500, 33000, 50000, 9),))))
+                  1, (pylontech.BatteryModule((3300, 3301), (210, 200), -5, 49500, 33000, 50000,
+                                              9),))))
     frame = bytearray(frames[which])
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, len(frame) - 1))

@@ -1,7 +1,7 @@
 """Pylontech frames and stacks; frames are those of the maker's document and real answers."""
 
 from drivers import driver, profile, pylontech
-from drivers.pylontech import Frames, Module, analog, decode_frame, encode_frame
+from drivers.pylontech import BatteryModule, Frames, analog, decode_frame, encode_frame
 from gateway.core.errors import BadFrame, Bug, NoReply, Refused
 from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_IMPLEMENTED, REFUSED, Absent
 from tests.support.pylontech_answers import encode_analog
@@ -9,7 +9,7 @@ from tests.support.pylontech_answers import encode_analog
 # python-pylontech tests/test_basic.py: the answer of an UP2500
 ANSWER = (b"~20024600D05E1002080D020D020D020D030D000D010D010D03050B7D0B690B690B690B73FFFA680EFFFF04"
           b"FFFF00000174E401B198E906\r")
-MODULE = Module((3330, 3331), (210, 190, 200), -6, 26638, 95460, 111000, 3)
+MODULE = BatteryModule((3330, 3331), (210, 190, 200), -6, 26638, 95460, 111000, 3)
 POINTS = ("battery_voltage", "battery_current", "state_of_charge", "cell_voltage_min",
           "cell_voltage_max", "cell_temperature_max", "bms_temperature", "modules")
 
@@ -41,7 +41,7 @@ def test_a_real_answer_is_read_with_24_bit_capacities_and_signed_current():
     question = Frames().ask(2, 0x42, b"\xff")
     assert question.feed(ANSWER)
     count, modules = analog(question.result)
-    assert count == 2 and modules == (Module(
+    assert count == 2 and modules == (BatteryModule(
         (3330, 3330, 3330, 3331, 3328, 3329, 3329, 3331), (210, 190, 190, 190, 200), -6, 26638,
         95460, 111000, 0),)
 
@@ -85,7 +85,7 @@ def test_commands_that_act_cannot_be_built():
 
 
 def test_modules_are_written_as_they_are_read():
-    for one in (MODULE, Module((3330,), (210,), 5, 26638, 33500, 50000, 3)):
+    for one in (MODULE, BatteryModule((3330,), (210,), 5, 26638, 33500, 50000, 3)):
         assert analog(encode_analog(1, (one,))) == (1, (one,))
 
 
@@ -96,7 +96,7 @@ def test_torn_info_is_refused_at_every_length():
 
 
 def test_a_poll_adds_up_the_stack():
-    modules = (MODULE, Module((3300, 3400), (230, 220, 180), -8, 26640, 15540, 111000, 9))
+    modules = (MODULE, BatteryModule((3300, 3400), (230, 220, 180), -8, 26640, 15540, 111000, 9))
     answer = encode_analog(2, modules)
     assert driver.run(stack().poll(), lambda q: answer) == (
         2664, -14, 500, 3300, 3400, 220, 230, 2)      # 26.639 V is 26.64; 111/222 Ah is 50.0 %

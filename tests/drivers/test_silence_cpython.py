@@ -125,7 +125,7 @@ def test_a_device_that_fails_as_a_whole_is_asked_as_planned_when_it_is_well_agai
         assert driver.run(device.poll(), well) == whole() and len(asked) == 2
 
 
-GOOD = encode_analog(1, (pylontech.Module(
+GOOD = encode_analog(1, (pylontech.BatteryModule(
     (3300,) * 15, (250,) * 5, -11, 49800, 42500, 50000, 1),))
 
 

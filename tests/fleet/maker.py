@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway.core import record
 from gateway.core.codec import cbor
 from gateway.core.evidence import batch, chain
-from gateway.core.live_dictionary import FORMAT, WORDS
+from gateway.core.live_dictionary import DICTIONARY, FORMAT
 from gateway.core.measurand import BY_NAME
 from gateway.core.reading import CLOCK_SIMULATED, Absent, ClockState, Point, Stream
 
@@ -97,24 +97,24 @@ def values(stream, seconds):
 class PaperGateway:
     """Seals one batch after the other; `at_s` is the paper time since ORIGIN_MS."""
 
-    def __init__(self, device="shop-1", journal_id=bytes(16), key=None):
-        self.device, self.journal_id = device, journal_id
+    def __init__(self, cabinet="shop-1", journal_id=bytes(16), key=None):
+        self.cabinet, self.journal_id = cabinet, journal_id
         self.key = key or Ed25519PrivateKey.generate()
         self.public = self.key.public_key().public_bytes_raw()
         self.kid = hashlib.sha256(self.public).digest()[:8]
         self.number, self.next_seq, self.boot, self.at_s = 1, 1, 1, 0
-        self.prev = chain.start(device, journal_id)
+        self.prev = chain.start(cabinet, journal_id)
 
     def entry(self, site="shop"):
         """Return the registry entry of this gateway."""
-        return {"device": self.device, "site": site, "name": "Corner shop", "timezone": "UTC",
+        return {"device": self.cabinet, "site": site, "name": "Corner shop", "timezone": "UTC",
                 "evidence_key_hex": self.public.hex(), "kid_hex": self.kid.hex(),
                 "tls_sha256": "00" * 32, "enrolled": "2026-06-01T00:00:00Z"}
 
     def enrol(self, data, site="shop"):
         """Write the registry entry below a fleet's data folder."""
         (data / "registry").mkdir(parents=True, exist_ok=True)
-        (data / "registry" / f"{self.device}.json").write_text(json.dumps(self.entry(site)))
+        (data / "registry" / f"{self.cabinet}.json").write_text(json.dumps(self.entry(site)))
 
     def records(self, seconds, with_config, silent=()):
         """Return the records of the next seconds; streams in `silent` have no values."""
@@ -137,18 +137,18 @@ class PaperGateway:
         records = records or self.records(seconds, self.number == 1)
         body = batch.make_body(SCHEMA, records, batch.CODEC_DEFLATE, deflate)
         content = batch.Batch(
-            self.device, self.journal_id, self.number, self.boot, records[0].seq,
+            self.cabinet, self.journal_id, self.number, self.boot, records[0].seq,
             records[-1].seq, self.prev, CONFIG_HASH,
             ClockState(CLOCK_SIMULATED, 0, ORIGIN_MS, UNCERTAINTY_MS),
             batch.CODEC_DEFLATE, body)._replace(**changes)
         payload = batch.encode_payload(content)
-        self.prev = chain.link(payload)
+        self.prev = chain.chain_hash(payload)
         self.number, self.next_seq = self.number + 1, records[-1].seq + 1
         self.at_s += seconds
         return batch.seal(payload, self.kid, self.key.sign)
 
 
-def run_shop(desk, gateway, change=lambda one: one, **changes):
+def run_shop(ingest, gateway, change=lambda one: one, **changes):
     """Let the paper shop run nine quarter hours under a descriptor with these changes.
 
     change: of each record, before it is sealed.
@@ -160,7 +160,8 @@ def run_shop(desk, gateway, change=lambda one: one, **changes):
         if place == 0:
             told = record.EventRecord(0, 0, record.CONFIG, [digest, data])
             records = [one._replace(seq=1 + number) for number, one in enumerate([told, *records])]
-        assert desk.receive("shop-1", gateway.seal(records, config_hash=digest)).code == "admit"
+        assert ingest.process_one("shop-1",
+                                  gateway.seal(records, config_hash=digest)).code == "admit"
 
 
 def deflate(data):
@@ -169,21 +170,21 @@ def deflate(data):
     return machine.compress(data) + machine.flush()
 
 
-def live(device="shop-1", **changes):
+def live(cabinet="shop-1", **changes):
     """Return a live message as it travels."""
-    return packed(figures(device, **changes))
+    return packed(figures(cabinet, **changes))
 
 
 def packed(message):
     """Return any JSON value as a live message travels (docs/formats.md)."""
-    machine = zlib.compressobj(6, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, WORDS)
+    machine = zlib.compressobj(6, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, DICTIONARY)
     return FORMAT + machine.compress(json.dumps(message).encode()) + machine.flush()
 
 
-def figures(device="shop-1", **changes):
+def figures(cabinet="shop-1", **changes):
     """Return the figures of a live message."""
     message = {
-        "v": 1, "device": device, "boot": 1, "seq": 4711, "utc": "2026-06-01T12:34:56.000Z",
+        "v": 1, "device": cabinet, "boot": 1, "seq": 4711, "utc": "2026-06-01T12:34:56.000Z",
         "clock": {"source": "simulated", "uncertainty_s": 3.0},
         "power_w": {"grid": 720.0, "pv": 1440.0, "battery": -720.0, "genset": None, "it": 540.0,
                     "cooling": 180.0, "lighting": 360.0, "other": 360.0, "residual": 0.0},

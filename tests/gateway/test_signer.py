@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.core.errors import BadSignature, ConfigError
-from gateway.signer import Signer, Verifier, kid_of
+from gateway.signer import EvidenceSigner, Verifier, kid_of
 from tests.support.cabinet_folder import private_pem, public_pem
 
 # RFC 8032, 7.1, test 2: secret key, public key, message 72, signature.
@@ -28,7 +28,7 @@ def key_file(folder, data, mode=0o600):
 
 def test_the_signer_gives_the_signature_of_rfc_8032(tmp_path):
     key = Ed25519PrivateKey.from_private_bytes(SECRET)
-    signer = Signer.load(key_file(tmp_path, private_pem(key)))
+    signer = EvidenceSigner.load(key_file(tmp_path, private_pem(key)))
     assert signer.public_raw == PUBLIC
     assert signer.sign(b"\x72") == SIGNATURE
     assert signer.kid == kid_of(PUBLIC) == hashlib.sha256(PUBLIC).digest()[:8]
@@ -40,7 +40,7 @@ def test_a_key_file_in_another_layout_is_the_same_key(tmp_path):
     body, rest = pem.splitlines()[1], pem.splitlines()
     folded = b"\n".join([rest[0], body[:20], body[20:], rest[2]]) + b"\n"
     for data in (pem, b"# made by hand\n" + pem, pem.replace(b"\n", b"\r\n"), folded):
-        assert Signer.load(key_file(tmp_path, data)).public_raw == PUBLIC, data
+        assert EvidenceSigner.load(key_file(tmp_path, data)).public_raw == PUBLIC, data
     for data in (public, b"# made by hand\n" + public):
         assert Verifier.load(key_file(tmp_path, data)).kid == kid_of(PUBLIC)
 
@@ -51,23 +51,23 @@ def test_a_damaged_key_file_is_never_taken_for_another_key(tmp_path):
     for at in range(len(body)):
         for wrong in (body[:at], body[:at] + b"*" + body[at + 1:], body[:at] + body[at + 1:]):
             with pytest.raises(ConfigError, match="key.pem"):
-                Signer.load(key_file(tmp_path, pem.replace(body, wrong)))
+                EvidenceSigner.load(key_file(tmp_path, pem.replace(body, wrong)))
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
 def test_a_key_that_others_can_read_is_refused(tmp_path, mode):
     key = Ed25519PrivateKey.from_private_bytes(SECRET)
     with pytest.raises(ConfigError, match="chmod 600"):
-        Signer.load(key_file(tmp_path, private_pem(key), mode))
+        EvidenceSigner.load(key_file(tmp_path, private_pem(key), mode))
 
 
 def test_files_that_are_no_ed25519_key_are_named(tmp_path):
     for data in (b"", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
                  private_pem(ec.generate_private_key(ec.SECP256R1()))):
         with pytest.raises(ConfigError, match="key.pem"):
-            Signer.load(key_file(tmp_path, data))
+            EvidenceSigner.load(key_file(tmp_path, data))
     with pytest.raises(ConfigError, match="No such file"):
-        Signer.load(tmp_path / "gone.pem")
+        EvidenceSigner.load(tmp_path / "gone.pem")
 
 
 def test_the_verifier_accepts_its_key_and_nothing_else(tmp_path):

@@ -14,15 +14,15 @@ from gateway.core.reading import Absent
 from simulator.devices import READ_MAX, electrical, read, registers
 from simulator.runner import Runner
 from simulator.scenario import load
-from simulator.servers.rtu_pty import Unit, answer
-from simulator.world import Site
+from simulator.servers.rtu_pty import ServedUnit, answer
+from simulator.world import SimulatedSite
 
 AFTERNOON = "2026-10-06T12:30:00Z"
 
 
 @pytest.fixture(scope="module")
 def runner():
-    made = Runner(Site(load("shop", origin=AFTERNOON)))
+    made = Runner(SimulatedSite(load("shop", origin=AFTERNOON)))
     made.advance(1800.5)
     return made
 
@@ -34,7 +34,7 @@ def device(runner, name):
 def driven(runner, name, everything=False):
     """Return [(point, value)] as the product's own driver reads a device in memory."""
     wanted = device(runner, name)
-    unit = Unit(wanted.profile, registers(runner, wanted))
+    unit = ServedUnit(wanted.profile, registers(runner, wanted))
 
     def ask(question):
         reply = answer(unit, question.request[1:-2])

@@ -10,8 +10,8 @@ from simulator.pylontech import stack
 from simulator.runner import Runner
 from simulator.scenario import load
 from simulator.servers.pylontech_pty import PylontechServer
-from simulator.servers.rtu_pty import Now
-from simulator.world import Site
+from simulator.servers.rtu_pty import ServerClock
+from simulator.world import SimulatedSite
 from tests.support.serial_peer import Peer, in_pty_time
 
 # Analog values of all modules of address 2: the frame that python-pylontech users see on the
@@ -44,10 +44,11 @@ def fields(reply):
 @asynccontextmanager
 async def battery(t_s=600.0, speed=60):
     scene = load("shop")
-    runner = Runner(Site(scene))
+    runner = Runner(SimulatedSite(scene))
     runner.advance(t_s)
     device = next(d for d in scene.devices if d.name == "bms")
-    server = PylontechServer(115200, 2, Now(lambda: t_s, speed), lambda: stack(runner, device))
+    server = PylontechServer(115200, 2, ServerClock(lambda: t_s, speed),
+                             lambda: stack(runner, device))
     peer = Peer(server.line.path)
     try:
         yield peer, runner

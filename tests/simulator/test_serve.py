@@ -12,7 +12,7 @@ import pytest
 from simulator.clock import ScaledClock, format_utc, parse_utc
 from simulator.runner import Runner
 from simulator.scenario import load
-from simulator.world import Site
+from simulator.world import SimulatedSite
 
 SPEED = 3600            # half an hour of the shop in half a second
 
@@ -67,7 +67,7 @@ def test_endpoints_name_every_bus_and_every_device_in_the_words_of_the_configura
 def test_the_books_of_a_served_day_are_those_of_the_computed_day(served):
     lines = truth(served[0])
     expected = []
-    runner = Runner(Site(load("shop")), expected.append)
+    runner = Runner(SimulatedSite(load("shop")), expected.append)
     runner.advance(5 * 900)
     assert lines[:6] == expected
     assert lines[0]["utc"] == "2026-10-06T05:00:00Z" and lines[0]["energy_wh"]["it"] == 0.0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.core.errors import Bug
 from simulator.runner import QUARTER_S, Runner
 from simulator.scenario import load
-from simulator.world import Site, check_closure, step
+from simulator.world import SimulatedSite, check_closure, step
 
 SOURCES = ("grid_import", "pv", "battery_discharge", "genset")
 SINKS = ("grid_export", "battery_charge", "it", "cooling", "lighting", "other")
@@ -21,7 +21,7 @@ SINKS = ("grid_export", "battery_charge", "it", "cooling", "lighting", "other")
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**31), month=st.integers(1, 12), hour=st.integers(0, 23))
 def test_the_bus_closes_to_a_billionth_for_any_seed_and_season(seed, month, hour):
-    site = Site(load("shop", seed, f"2026-{month:02}-15T{hour:02}:00:00Z"))
+    site = SimulatedSite(load("shop", seed, f"2026-{month:02}-15T{hour:02}:00:00Z"))
     state = site.start()
     for _ in range(300):
         before, state = state, step(site, state)
@@ -35,7 +35,7 @@ def test_the_bus_closes_to_a_billionth_for_any_seed_and_season(seed, month, hour
 
 
 def test_the_battery_of_a_day_holds_what_came_in_less_losses_and_standby():
-    runner = Runner(Site(load("shop")))
+    runner = Runner(SimulatedSite(load("shop")))
     runner.advance(86400)
     rated, state = runner.site.scenario.battery, runner.before
     book = dict(zip(runner.site.names, state.books, strict=True))
@@ -47,7 +47,7 @@ def test_the_battery_of_a_day_holds_what_came_in_less_losses_and_standby():
 
 
 def test_energy_from_nowhere_is_a_bug():
-    site = Site(load("shop"))
+    site = SimulatedSite(load("shop"))
     state = site.start()
     after = step(site, state)
     honest = [b - a for a, b in zip(state.books, after.books, strict=True)]
@@ -69,7 +69,7 @@ def test_how_time_is_cut_makes_no_difference():
     entries = []
     for pieces in ((3600,), (0.25, 17.9, 900.0, 1799.99, 1800.0, 3600)):
         lines = []
-        runner = Runner(Site(load("shop")), lines.append)
+        runner = Runner(SimulatedSite(load("shop")), lines.append)
         for t_s in pieces:
             runner.advance(t_s)
         entries.append((lines, runner.before))
@@ -78,7 +78,7 @@ def test_how_time_is_cut_makes_no_difference():
 
 def test_books_stand_at_every_quarter_hour_of_utc_and_nowhere_else():
     lines = []
-    Runner(Site(load("shop", origin="2026-03-28T22:50:00Z")), lines.append).advance(4000)
+    Runner(SimulatedSite(load("shop", origin="2026-03-28T22:50:00Z")), lines.append).advance(4000)
     assert [line["utc"][11:19] for line in lines] == ["23:00:00", "23:15:00", "23:30:00",
                                                      "23:45:00"]
     assert all(line["utc_ms"] % (QUARTER_S * 1000) == 0 for line in lines)
@@ -86,7 +86,7 @@ def test_books_stand_at_every_quarter_hour_of_utc_and_nowhere_else():
 
 
 def test_inside_a_second_energy_grows_in_a_straight_line():
-    runner = Runner(Site(load("shop")))
+    runner = Runner(SimulatedSite(load("shop")))
     seen = []
     for t_s in (100.0, 100.25, 100.5, 100.75):
         runner.advance(t_s)
@@ -97,7 +97,7 @@ def test_inside_a_second_energy_grows_in_a_straight_line():
 
 
 def test_a_world_that_is_asked_for_the_past_stays_where_it_is():
-    runner = Runner(Site(load("shop")))
+    runner = Runner(SimulatedSite(load("shop")))
     runner.advance(50.5)
     energy = runner.book("it")
     runner.advance(10)
@@ -117,7 +117,7 @@ def test_one_seed_gives_the_same_day_in_two_processes():
 def test_another_seed_gives_another_day():
     books = []
     for seed in (7, 8):
-        runner = Runner(Site(load("shop", seed)))
+        runner = Runner(SimulatedSite(load("shop", seed)))
         runner.advance(3600)
         books.append(runner.before.books)
     assert books[0] != books[1]

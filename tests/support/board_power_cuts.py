@@ -122,9 +122,10 @@ def start(device, fresh=False):
     except OSError:
         pass
     vfs.mount(vfs.VfsLfs2(device), "/flash")
-    store = Store("/flash/journal", SLOT_BYTES)
-    opening = Opening("board-1", SCHEMA, bytes(32), b"\xa0", "test", lambda: bytes(range(16)),
-                      ClockState(0, 0, 0, 0), 0)
+    store = BoardStore("/flash/journal", SLOT_BYTES)
+    opening = JournalOpening("board-1", SCHEMA, bytes(32), b"\xa0", "test",
+                             lambda: bytes(range(16)),
+                             ClockState(0, 0, 0, 0), 0)
     return store, Journal.open(store, opening, SLOT_BYTES, 16384)
 
 
@@ -157,9 +158,9 @@ def check(flash, life, operations):
     found = []
     for number in journal.batch_numbers():
         found += open_body(open_sealed(journal.read_batch(number))[1], None)[1]
-    unsure = journal.unsure_batch()
-    if unsure is not None:
-        found += open_body(open_sealed(unsure)[1], None)[1]
+    unconfirmed = journal.unconfirmed_batch()
+    if unconfirmed is not None:
+        found += open_body(open_sealed(unconfirmed)[1], None)[1]
     found += [item for _, item in journal.replay()]
     seqs = [item.seq for item in found]
     first, last = (seqs[0], seqs[-1]) if seqs else (1, 0)
@@ -206,10 +207,10 @@ def main(first, step):
 sys.path[:] = [sys.argv[1], ".frozen"]
 
 from gateway.core.evidence.batch import CODEC_RAW, open_body, open_sealed  # noqa: E402
-from gateway.core.journal.journal import Journal, Opening, Sealer  # noqa: E402
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer  # noqa: E402
 from gateway.core.reading import ClockState, Point, Stream  # noqa: E402
 from gateway.core.record import ALARM, GAP, is_event  # noqa: E402
-from gateway.micro.store import Store  # noqa: E402
+from gateway.micro.store import BoardStore  # noqa: E402
 from tests.support.uncommitted import uncommitted  # noqa: E402
 
 SCHEMA = (Stream("grid", (Point(1, -1, ""), Point(43, 0, ""))),)

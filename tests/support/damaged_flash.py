@@ -55,8 +55,8 @@ def readable(journal):
             found += records_of_batch(journal.read_batch(number))
         except (Corrupt, StoreError):
             bad.append(number)
-    if journal.unsure_batch() is not None:
-        found += records_of_batch(journal.unsure_batch())
+    if journal.unconfirmed_batch() is not None:
+        found += records_of_batch(journal.unconfirmed_batch())
     return found + [item for _, item in journal.replay()], bad
 
 
@@ -118,9 +118,9 @@ def flips(data):
 
 def meaning(name, data):
     """Return all that a file says to the journal: equal meaning, no harm done."""
-    if cursor.is_slot(name):
+    if cursor.is_cursor_file(name):
         return cursor.decode(data)
-    if tail.is_slot(name):
+    if tail.is_segment_file(name):
         header, start = segment.find_header(data) or (None, 0)
         return header and (header, segment.scan(data, start, header).blocks)
     number = batch_files.parse_name(name)[1]
@@ -131,7 +131,7 @@ def subset_of(name, said, truth):
     """Return True if damaged meaning says nothing that the truth does not say."""
     if said is None or said == truth:
         return True
-    return (tail.is_slot(name) and said[0] == truth[0]
+    return (tail.is_segment_file(name) and said[0] == truth[0]
             and all(block in truth[1] for block in said[1])
             and len(said[1]) == len(truth[1]) - 1)
 
@@ -141,7 +141,7 @@ def misplaced(image, chance):
 
     The newest commit is left alone: with it gone without a trace, a journal looks as before it.
     """
-    names = sorted(name for name in image if tail.is_slot(name))
+    names = sorted(name for name in image if tail.is_segment_file(name))
     name, other = chance.choice(names), chance.choice(names)
     newest = max(names, key=lambda one: segment.find_header(image[one])[0].generation)
     frames, others = _frames(image[name]), _frames(image[other])

@@ -3,7 +3,7 @@
     image, truth = filled(batches, scans)
     cases, rules = run_cuts(image, truth, seeds, DAMAGE)
 
-A journal of some hours is made coarser rule by rule on a MemoryStore.  Before each of its
+A journal of some hours is downsampled rule by rule on a MemoryStore.  Before each of its
 operations a snapshot is taken; each image that a cut can leave is started on and held against
 the truth: every batch is stood for exactly once, events and deciding counter readings are
 there, bit for bit, the chain has its values, and the journal goes on.
@@ -14,8 +14,8 @@ from typing import NamedTuple
 from gateway.core import record
 from gateway.core.errors import StoreError
 from gateway.core.evidence import batch, downsampled
-from gateway.core.interval import Rules
-from gateway.core.journal.downsampled_files import CoarseBatches, Coarsening
+from gateway.core.interval import CounterRules
+from gateway.core.journal.downsampled_files import DownsampledBatches, Downsampling
 from gateway.core.journal.journal import Journal
 from gateway.core.reading import NOT_KEPT, Absent
 from tests.support.journal_world import (
@@ -36,13 +36,13 @@ QUARTER_MS = 900_000
 COUNTER = 1                         # point of stream 0 that counts
 SPANS_MS = {0: QUARTER_MS, downsampled.QUARTERS: QUARTER_MS, downsampled.COUNTERS: QUARTER_MS,
             downsampled.HOURS: 4 * QUARTER_MS, downsampled.ENDS: None}
-RULES = Rules(1 << 62, 10**9, 60_000, 10_000)
+RULES = CounterRules(1 << 62, 10**9, 60_000, 10_000)
 
 
-class EagerBatches(CoarseBatches):
+class EagerBatches(DownsampledBatches):
     """Made coarser whether it frees a block or not: these batches are small."""
 
-    def is_worth(self, numbers, data_bytes):
+    def frees_enough(self, numbers, data_bytes):
         """Any byte is worth it."""
         return True
 
@@ -84,7 +84,7 @@ def filled(batches, scans):
 
 def make_coarser(store, journal, tries=200):
     """Make everything as coarse as it can be; a failing flash is tried again a few times."""
-    work = Coarsening(journal.batches, SEALER, inflate, lambda *_: lambda stream, place: RULES)
+    work = Downsampling(journal.batches, SEALER, inflate, lambda *_: lambda stream, place: RULES)
     failures = 0
     for _ in range(tries):
         try:
@@ -97,7 +97,7 @@ def make_coarser(store, journal, tries=200):
 
 
 def snapshots(image):
-    """Return a snapshot before each operation of a whole coarsening, and after it."""
+    """Return a snapshot before each operation of a whole downsampling, and after it."""
     taken = []
     store = MemoryStore(image, lambda one, _operation: taken.append(one.snapshot()))
     make_coarser(store, open_on(store))
@@ -123,10 +123,10 @@ def _held_to(journal, truth):
         rules.add(rule)
         for one in getattr(content, "replaced", [None]):
             seen.append(one.number if one else number)
-            link = one.link if one else journal.batch_info(number)[2]
+            link = one.chain_hash if one else journal.batch_info(number)[2]
             hold(link == truth.batches[seen[-1] - 1][3], "chain", f"batch {seen[-1]}")
             if one:
-                hold(journal.chain_at(number, one.last_seq) == one.link, "chain", number)
+                hold(journal.chain_at(number, one.last_seq) == one.chain_hash, "chain", number)
         found.append((rule, content, downsampled.open_records(content, inflate)[1]))
     hold(seen == [one[0] for one in truth.batches], "covered once", seen)
     for rule, content, records in found:

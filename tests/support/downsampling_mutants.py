@@ -8,7 +8,7 @@ from tests.support.memory_store import MemoryStore
 
 
 def originals_deleted_first(patch):
-    """The batches that a coarse one is to stand for are deleted before it is durable."""
+    """The batches that a downsampled one is to stand for are deleted before it is durable."""
     real = MemoryStore.create
 
     def create(self, name):
@@ -21,7 +21,7 @@ def originals_deleted_first(patch):
 
 
 def originals(names):
-    """Return the files of batches that a coarse one among the names stands for."""
+    """Return the files of batches that a downsampled one among the names stands for."""
     spans = [parts[:3] for parts in map(downsampled_files.parse_name, names) if parts]
     whole = [(name, *parts) for name in names if (parts := batch_files.parse_name(name))]
     return [name for name, journal, number, _ in whole
@@ -29,20 +29,20 @@ def originals(names):
 
 
 def coarse_replaces_what_it_does_not_name(patch):
-    """At a start a coarse batch is believed although all that it stands for is there, too: it
+    """At a start a downsampled batch is believed although all that it stands for is there, too: it
     may never have become durable."""
-    real = downsampled_files.CoarseBatches.__init__
+    real = downsampled_files.DownsampledBatches.__init__
 
     def init(self, store, journal_id, names):
         gone = originals(names)
         for name in gone:
             store.remove(name)
         real(self, store, journal_id, [name for name in names if name not in gone])
-    patch.setattr(downsampled_files.CoarseBatches, "__init__", init)
+    patch.setattr(downsampled_files.DownsampledBatches, "__init__", init)
 
 
 def coarse_batches_not_synced(patch):
-    """A coarse batch counts as durable as soon as it is written."""
+    """A downsampled batch counts as durable as soon as it is written."""
     real = MemoryStore.sync
     patch.setattr(MemoryStore, "sync", lambda store, name: None
                   if downsampled_files.parse_name(name) else real(store, name))

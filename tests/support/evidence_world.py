@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.evidence import evidence, timestamp
 from fleet.formats.registry import Registry, registry_file
-from fleet.ingest.ingest import Desk
+from fleet.ingest.ingest import Ingest
 from fleet.reporting import report
-from fleet.store.reader import opened
-from fleet.store.writer import Store
+from fleet.store.reader import open_reader
+from fleet.store.writer import EvidenceStore
 from fleet.transparency import proofs
-from fleet.transparency.merkle_log import Log
+from fleet.transparency.merkle_log import MerkleLog
 from gateway.core.codec import cbor, cose
 from gateway.core.reading import CLOCK_NTP, ClockState
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
@@ -77,13 +77,13 @@ def world(data):
     key, first, second = Ed25519PrivateKey.generate(), PaperGateway(), PaperGateway("shop-2")
     first.enrol(data)
     second.enrol(data, "corner")
-    store = Store(data)
+    store = EvidenceStore(data)
     now_ms = [ORIGIN_MS]
-    desk = Desk(store, Registry(data).find, key, lambda: now_ms[0])
+    ingest = Ingest(store, Registry(data).find, key, lambda: now_ms[0])
     for number in range(BATCHES):
         now_ms[0] = ORIGIN_MS + number // (BATCHES // 2) * DAY_MS       # two signed tree heads
         for gateway in (first, second):
-            outcome = desk.receive(gateway.device, gateway.seal(seconds=BATCH_S))
+            outcome = ingest.process_one(gateway.cabinet, gateway.seal(seconds=BATCH_S))
             if outcome.code != "admit":
                 raise AssertionError(outcome.detail)
     store.close()
@@ -92,9 +92,9 @@ def world(data):
 
 def bundle(data, site, key, period=(ORIGIN_MS, ORIGIN_MS + HALF_HOUR_MS), kept=()):
     """Return the bundle of a site's first half hour, or of another period (from, to) in ms."""
-    device = report.device_of(Registry(data).sites(), site)
-    question = report.Question(device, None, *period)
-    with opened(data) as reader:
+    device = report.cabinet_of(Registry(data).sites(), site)
+    question = report.ReportRequest(device, None, *period)
+    with open_reader(data) as reader:
         return evidence.build(reader, question, registry_file(data, device), key, kept)
 
 
@@ -123,11 +123,11 @@ def real_world(data, batches=7, period=(ORIGIN_MS, ORIGIN_MS + 6 * QUARTER_MS), 
 
 def deliver(data, key, gateway, sealed):
     """Have a fleet admit sealed batches, as late as they were sealed."""
-    store, now_ms = Store(data), [ORIGIN_MS]
-    ingest = Desk(store, Registry(data).find, key, lambda: now_ms[0])
+    store, now_ms = EvidenceStore(data), [ORIGIN_MS]
+    ingest = Ingest(store, Registry(data).find, key, lambda: now_ms[0])
     for number, one in enumerate(sealed, 1):
         now_ms[0] = ORIGIN_MS + number * QUARTER_MS
-        outcome = ingest.receive(gateway.device, one)
+        outcome = ingest.process_one(gateway.cabinet, one)
         if outcome.code != "admit":
             raise AssertionError(outcome.detail)
     store.close()
@@ -135,8 +135,8 @@ def deliver(data, key, gateway, sealed):
 
 def tree_head(made):
     """Return the signed head of a world's log, as `fleet tree-head` writes it."""
-    with opened(made.data) as reader, reader.snapshot() as connection:
-        head = timestamp.head_of(Log(connection), None)
+    with open_reader(made.data) as reader, reader.snapshot() as connection:
+        head = timestamp.head_of(MerkleLog(connection), None)
     return proofs.sign_head(head, evidence.signer_of(made.key))
 
 

@@ -2,14 +2,14 @@
 
     clock = virtual_clock()                 inside a running loop
     link = FakeLink(clock, {0: lambda number: 5, 1: silent})
-    unit("meter", 0)                        a polling.Unit whose driver asks the link
+    unit("meter", 0)                        a polling.PolledUnit whose driver asks the link
 """
 
 import asyncio
 
 from gateway.core.errors import BadFrame, NoReply, Refused
 from gateway.core.reading import CLOCK_NTP, Absent, Point
-from gateway.polling.unit import Timeout, Unit
+from gateway.polling.unit import PolledUnit, Timeout
 from gateway.timekeeping.clock import Clock, Scale, Sources
 
 ORIGIN_S = 1_780_272_000        # 2026-06-01T00:00:00Z
@@ -104,4 +104,4 @@ def garbage(_number):
 
 def unit(name, stream, timeout_s=1.0):
     """Return a unit whose address is its stream."""
-    return Unit(name, stream, FakeDriver(stream), Timeout(timeout_s))
+    return PolledUnit(name, stream, FakeDriver(stream), Timeout(timeout_s))

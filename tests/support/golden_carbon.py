@@ -11,7 +11,7 @@ from gateway.ledger.compute import compute, kpi
 from gateway.ledger.factors import factors, localtime
 from gateway.ledger.flows.balance import bus_step
 from gateway.ledger.flows.flows import Flows, Policy
-from gateway.ledger.flows.inventory import Inventory, anchor, opened
+from gateway.ledger.flows.inventory import Inventory, anchor_to_soc, opened
 from gateway.ledger.series import Book, add_up, it_figures
 from tests.support.resample import resample
 
@@ -135,7 +135,7 @@ def series(given):
 
 def battery_anchor(given):
     """battery.anchor"""
-    held, adjustment = anchor(inventory_of(given["battery"]), number(given["measured_wh"]))
+    held, adjustment = anchor_to_soc(inventory_of(given["battery"]), number(given["measured_wh"]))
     return {"adjustment_wh": adjustment, "energy_wh": held.energy_wh, "carbon_g": held.carbon_g,
             "origins_wh": held.origins_wh, "intensity_stored_g_per_kwh": held.g_per_kwh}
 
@@ -162,8 +162,9 @@ def local_hours(given):
 
 def factor_lookup(given):
     """factor.lookup"""
-    records = [factors.Record(r["id"], r["version"], r["published"], factors.utc_ms(r["from"]),
-                              factors.utc_ms(r["to"]), Decimal(r["g_per_kwh"]))
+    records = [
+        factors.FactorRecord(r["id"], r["version"], r["published"], factors.utc_ms(r["from"]),
+                                    factors.utc_ms(r["to"]), Decimal(r["g_per_kwh"]))
                for r in given["records"]]
     found = factors.lookup(records, factors.utc_ms(given["at"]))
     if found is None:
@@ -189,7 +190,7 @@ def factor_weighted(given):
 
 def host_of(given):
     """Return a Host of a vector."""
-    loads = {w["id"]: compute.Workload(w["cpu_s"], w["cores_reserved"], w["reserved_s"])
+    loads = {w["id"]: compute.HostWorkload(w["cpu_s"], w["cores_reserved"], w["reserved_s"])
              for w in given["workloads"]}
     gpus = [compute.Gpu(g["energy_wh"], g["idle_w"], g.get("use", {}), g.get("reserved", {}))
             for g in given.get("gpus", ())]

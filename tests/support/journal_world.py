@@ -14,7 +14,7 @@ from typing import NamedTuple
 from gateway.core import record
 from gateway.core.errors import Bug, Corrupt, FormatError, WattproofError
 from gateway.core.evidence import batch
-from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import ClockState, Point, Stream
 from tests.support.uncommitted import uncommitted
 
@@ -45,9 +45,9 @@ def sign(data):
 SEALER = Sealer(b"test-kid", sign, compress, batch.CODEC_DEFLATE)
 
 
-def opening(config=b"c" * 32, clock=UNKNOWN_CLOCK, device=DEVICE, journal_id=JOURNAL_ID):
-    """Return an Opening of the small cabinet."""
-    return Opening(device, SCHEMA, config, b"\xa0", "1.0", lambda: journal_id, clock, 0)
+def opening(config=b"c" * 32, clock=UNKNOWN_CLOCK, cabinet=DEVICE, journal_id=JOURNAL_ID):
+    """Return an JournalOpening of the small cabinet."""
+    return JournalOpening(cabinet, SCHEMA, config, b"\xa0", "1.0", lambda: journal_id, clock, 0)
 
 
 def open_journal(store, **changes):
@@ -68,8 +68,8 @@ def all_records(journal):
     found = []
     for number in journal.batch_numbers():
         found += records_of_batch(journal.read_batch(number))
-    if journal.unsure_batch() is not None:
-        found += records_of_batch(journal.unsure_batch())
+    if journal.unconfirmed_batch() is not None:
+        found += records_of_batch(journal.unconfirmed_batch())
     return found + [item for _, item in journal.replay()]
 
 
@@ -221,7 +221,7 @@ def verify(store, promise, faults=False):
     last = _same_records(found, promise)
     hold(journal.acknowledged_seq in promise.marks, "cursor", "invented")
     hold(journal.acknowledged_seq <= journal.sealed_seq <= last, "cursor", "leads")
-    numbers, waiting = journal.batch_numbers(), journal.unsure_batch()
+    numbers, waiting = journal.batch_numbers(), journal.unconfirmed_batch()
     for number, data in promise.sealed:
         if data == waiting:
             continue                    # no mark names it: it is written again, the same bytes

@@ -3,7 +3,7 @@
     site = Site(folder)
     site.power_cut({1, 2})                  the last two writes are gone
 
-The journal and the outbox are the product's, so are the fleet's desk and its SQLite store;
+The journal and the outbox are the product's, so are the fleet's ingest and its SQLite store;
 batches and receipts are handed over without a broker.  Every reading is of a constant power, so
 the books are known by hand.  The witness knows what commits returned and what was admitted.
 """
@@ -14,15 +14,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.formats.envelope import inflate
 from fleet.formats.registry import Registry
-from fleet.ingest.ingest import Desk
-from fleet.store.reader import opened
-from fleet.store.writer import Store
+from fleet.ingest.ingest import Ingest
+from fleet.store.reader import open_reader
+from fleet.store.writer import EvidenceStore
 from gateway.core import record
 from gateway.core.errors import JournalError
 from gateway.core.evidence import batch, chain, receipt
 from gateway.core.journal import outbox
 from gateway.core.journal.batch_files import Batches
-from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import CLOCK_SIMULATED, ClockState
 from gateway.storage import succession
 from gateway.storage.restart import last_read_utc_ms
@@ -44,10 +44,10 @@ class Site:
         self.key = Ed25519PrivateKey.generate()
         paper = maker.PaperGateway(DEVICE, FIRST_ID, self.key)
         paper.enrol(folder)
-        self._folder, self._fleet = folder, Store(folder)
-        self.desk = Desk(self._fleet, Registry(folder).find, Ed25519PrivateKey.generate(),
-                         lambda: NOW_MS)
-        self._fleet._link.execute(     # noqa: SLF001  for speed: nobody cuts the fleet's power
+        self._folder, self._fleet = folder, EvidenceStore(folder)
+        self.ingest = Ingest(self._fleet, Registry(folder).find, Ed25519PrivateKey.generate(),
+                             lambda: NOW_MS)
+        self._fleet._connection.execute(  # noqa: SLF001  for speed: nobody cuts the fleet's power
             "PRAGMA synchronous = OFF")
         self._sealer = Sealer(paper.kid, self.key.sign, maker.deflate, batch.CODEC_DEFLATE)
         self._ids = random.Random(1)
@@ -73,7 +73,7 @@ class Site:
         self.seal()                     # what earlier boots left comes first, as in the writer
 
     def _opening(self):
-        return Opening(
+        return JournalOpening(
             DEVICE, maker.SCHEMA, maker.CONFIG_HASH, maker.CONFIG_BYTES, "test",
             lambda: self._ids.randbytes(16) if self.at_s else FIRST_ID, CLOCK,
             self.at_s * 1000)
@@ -101,13 +101,13 @@ class Site:
 
     def deliver(self, acknowledge=True):
         """Hand over everything that waits; take the receipts.  acknowledge: or lose them."""
-        for _, sealed in self.desk.receipts():
+        for _, sealed in self.ingest.receipts():
             self._hear(sealed)          # the retained one, heard at each connection
         for number in self.outbox.left_out():
             self.journal.append_event(self.at_s * 1000, record.ALARM, ["batch-lost", str(number)])
         while (number := self.outbox.next_batch()) is not None:
             self.outbox.sent(number, 0)
-            outcome = self.desk.receive(DEVICE, self.journal.read_batch(number))
+            outcome = self.ingest.process_one(DEVICE, self.journal.read_batch(number))
             if outcome.receipt is not None and acknowledge:
                 self._hear(outcome.receipt)
 
@@ -121,7 +121,7 @@ class Site:
         if self.outbox.divided:
             self.commit()
             self.left |= self._of_earlier_boots(told.low_water)
-            self.journal = succession.begin(self.journal, self._opening(), told.low_water,
+            self.journal = succession.begin_successor(self.journal, self._opening(), told.low_water,
                                       SEGMENT_BYTES)
             self.outbox = outbox.Outbox(DEVICE, self.journal)
             self.seal()
@@ -152,11 +152,11 @@ class Site:
 
     def batches(self):
         """Yield (journal id, Batch, link) of everything the fleet holds."""
-        with opened(self._folder) as reader:
+        with open_reader(self._folder) as reader:
             for row in reader.journals(DEVICE):
                 for _, sealed in reader.sealed(DEVICE, row.journal):
                     message, content = batch.open_sealed(sealed)
-                    yield row.journal, content, chain.link(message.payload)
+                    yield row.journal, content, chain.chain_hash(message.payload)
 
     def scans(self):
         """Return (stream, second) of every scan the fleet holds, repeats and all."""
@@ -172,7 +172,7 @@ class Site:
         ours = Batches(self.flash, FIRST_ID, self.flash.list())
         return [content.number for journal, content, link in self.batches()
                 if journal == FIRST_ID and content.last_seq > self.confirmed_seq
-                and _link(ours, content.number) != link]
+                and _connection(ours, content.number) != link]
 
     def told_to_stay(self):
         """Whether the fleet was told that records stay on the gateway's flash."""
@@ -183,16 +183,16 @@ class Site:
 
     def incidents(self):
         """Return the kinds of incidents that the fleet has noted."""
-        with opened(self._folder) as reader:
+        with open_reader(self._folder) as reader:
             return {incident.kind for incident in reader.incidents(DEVICE)}
 
     def scans_booked(self):
         """Return how many scans the fleet's books count."""
-        with opened(self._folder) as reader:
+        with open_reader(self._folder) as reader:
             return sum(reader.scans(DEVICE, 0, NOW_MS).values())
 
 
-def _link(ours, number):
+def _connection(ours, number):
     try:
         return ours.info(number)[2]
     except JournalError:

@@ -5,7 +5,7 @@
     thief = site.thief(at_s=3600)       a journal of the same key with a frozen grid counter
     site.wh("grid_import")              [Wh of each quarter hour], None: not known
 
-Everything goes in by the desk and comes out by the product's own reports.
+Everything goes in by ingest and comes out by the product's own reports.
 """
 
 import json
@@ -17,11 +17,11 @@ from fleet.__main__ import main
 from fleet.evidence import evidence
 from fleet.formats.registry import Registry, registry_file
 from fleet.formats.timetext import rfc3339
-from fleet.ingest.ingest import Desk
+from fleet.ingest.ingest import Ingest
 from fleet.reporting import changes, report
 from fleet.rollup import overlaps
-from fleet.store.reader import opened
-from fleet.store.writer import Store
+from fleet.store.reader import open_reader
+from fleet.store.writer import EvidenceStore
 from gateway.core import record
 from gateway.core.evidence import handover
 from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, ClockState
@@ -50,12 +50,12 @@ class Site:
 
     def reopen(self):
         """Open the store, as a fleet does that is started again."""
-        self.store = Store(self.data)
+        self.store = EvidenceStore(self.data)
         self._open()
 
     def _open(self):
         self.registry = Registry(self.data)
-        self.desk = Desk(self.store, self.registry.find, self.key, lambda: self.now_ms)
+        self.ingest = Ingest(self.store, self.registry.find, self.key, lambda: self.now_ms)
 
     def _write_key(self):
         """Leave what `fleet decide` signs with where it looks for it."""
@@ -92,7 +92,7 @@ class Site:
 
     def receive(self, sealed):
         """Have the fleet receive a batch now; return the outcome's code."""
-        return self.desk.receive("shop-1", sealed).code
+        return self.ingest.process_one("shop-1", sealed).code
 
     def deliver(self, gateway, batches, grid=None, clock=NTP, seconds=900):
         """Have a gateway seal and deliver batches, each as soon as it is sealed; return the codes.
@@ -103,7 +103,7 @@ class Site:
         for _ in range(batches):
             sealed = self.seal(gateway, grid, clock, seconds)
             self.now_ms = max(self.now_ms, ORIGIN_MS + gateway.at_s * 1000)
-            codes.append(self.receive(sealed))
+            codes.append(self.process_one(sealed))
         return codes
 
     def seal(self, gateway, grid=None, clock=NTP, seconds=900):
@@ -116,12 +116,12 @@ class Site:
 
     def question(self, hours=HOURS):
         """Return a report's question about the first hours."""
-        return report.Question(Registry(self.data).find("shop-1"), None, ORIGIN_MS,
-                               ORIGIN_MS + hours * 4 * QUARTER_MS)
+        return report.ReportRequest(Registry(self.data).find("shop-1"), None, ORIGIN_MS,
+                                    ORIGIN_MS + hours * 4 * QUARTER_MS)
 
     def report(self, hours=HOURS, issued_ms=None):
         """Return the report of the first hours; given out at a time, if one is given."""
-        with opened(self.data) as reader:
+        with open_reader(self.data) as reader:
             content = report.build(reader, self.question(hours))
             if issued_ms is not None:
                 changes.keep(self.data, reader, content, issued_ms)
@@ -133,7 +133,7 @@ class Site:
 
     def set_aside(self):
         """Return [(journal, by, first quarter, last quarter, decision)] that need to be seen."""
-        with opened(self.data) as reader:
+        with open_reader(self.data) as reader:
             found = overlaps.of_period(reader, "shop-1", 0, FOREVER_MS)
         return [(one.journal[0], one.by[0], (one.from_ms - ORIGIN_MS) // QUARTER_MS,
                  (one.to_ms - ORIGIN_MS) // QUARTER_MS, one.decision and one.decision.number)
@@ -142,7 +142,7 @@ class Site:
     def bundle(self, hours=HOURS):
         """Return the evidence bundle of the first hours."""
         question = self.question(hours)
-        with opened(self.data) as reader:
+        with open_reader(self.data) as reader:
             return evidence.build(reader, question, registry_file(self.data, question.device),
                                   self.key)
 

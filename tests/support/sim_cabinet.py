@@ -27,7 +27,7 @@ from gateway.core.evidence import batch, chain, receipt
 from gateway.core.reading import CLOCK_NTP
 from gateway.delivery import evidence_lane, uplink
 from gateway.polling import poller
-from gateway.signer import Signer
+from gateway.signer import EvidenceSigner
 from gateway.storage import writer
 from gateway.timekeeping import clock
 from tests.bench import meter
@@ -115,20 +115,21 @@ class Fleet:
 
     def __init__(self, broker, key_file):
         self._broker = broker
-        self._signer = Signer(load_pem_private_key(key_file.read_bytes(), None))
-        self.batches, self.last_seq, self.link, self._waiting = 0, 0, None, {}
+        self._signer = EvidenceSigner(load_pem_private_key(key_file.read_bytes(), None))
+        self.batches, self.last_seq, self.connection, self._waiting = 0, 0, None, {}
 
     def take(self, payload):
         """Keep a batch and give a receipt for the unbroken row."""
         message, found = batch.open_sealed(payload)
-        self._waiting[found.first_seq] = found, chain.link(message.payload)
-        self.link = self.link or chain.start(found.device, found.journal_id)
+        self._waiting[found.first_seq] = found, chain.chain_hash(message.payload)
+        self.connection = self.connection or chain.start(found.cabinet, found.journal_id)
         while self.last_seq + 1 in self._waiting:
             found, link = self._waiting.pop(self.last_seq + 1)
-            if found.prev != self.link:
+            if found.prev != self.connection:
                 raise AssertionError(f"batch {found.number} does not continue the one before")
-            self.batches, self.last_seq, self.link = self.batches + 1, found.last_seq, link
-        said = receipt.Receipt(found.device, found.journal_id, 1, self.last_seq, self.link, 1)
+            self.batches, self.last_seq, self.connection = self.batches + 1, found.last_seq, link
+        said = receipt.Receipt(found.cabinet, found.journal_id, 1, self.last_seq, self.connection,
+                               1)
         self._broker.route(f"wp/1/{CABINET}/receipt",
                            receipt.seal(said, self._signer.kid, self._signer.sign))
 

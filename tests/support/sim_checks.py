@@ -26,10 +26,10 @@ def at_the_end(world):
     low, _ = fleet.contiguous()
     if low != head:
         world.fail("I9", f"the fleet has {low} of {head}")
-    rows = fleet.rows("SELECT number, link, sealed FROM batches WHERE device = ?", NAME)
+    rows = fleet.rows("SELECT number, chain_hash, sealed FROM batches WHERE cabinet = ?", NAME)
     for number, link, sealed in rows:
         known = witness.batches.get(number)
-        if known is None or known.link != link or (
+        if known is None or known.chain_hash != link or (
                 sealed and sha256(sealed).digest() not in witness.contents):
             world.fail("I6", f"batch {number} at the fleet is not what was sealed")
     if len(rows) != len(witness.batches):
@@ -48,7 +48,7 @@ def at_the_end(world):
 def _is_counted_once(world):
     """Compare booked polls with distinct sequences; re-sent ones must not count (I5)."""
     witness, booked = world.machine.witness, dict(world.fleet.rows(
-        "SELECT stream, SUM(count) FROM scan_parts WHERE device = ? GROUP BY stream", NAME))
+        "SELECT stream, SUM(count) FROM scan_parts WHERE cabinet = ? GROUP BY stream", NAME))
     dated = {one.content.boot for one in witness.batches.values()
              if one.content.clock.source != CLOCK_UNKNOWN}
     for index, name in enumerate(STREAMS):
@@ -130,7 +130,7 @@ def _energy_is_conserved(world):
         "SELECT quarter_ms, MAX(uncertainty_ms) FROM scan_parts GROUP BY quarter_ms"))
     for channel, name, measurand, exponent in world.fleet.rows(
             "SELECT id, stream, measurand, exponent FROM channels WHERE measurand = 43"):
-        parts = [interval.Part(*row) for row in world.fleet.rows(
+        parts = [interval.QuarterPart(*row) for row in world.fleet.rows(
             "SELECT quarter_ms, first_ms, first, last_ms, last, broken FROM counter_parts "
             "WHERE channel = ?", channel)]
         rules = counter_limits.rules_for(described, name, measurand, exponent)
@@ -142,16 +142,16 @@ def _energy_is_conserved(world):
 
 
 def _coarse_energy_is_the_same(world):
-    """What the fleet booked from coarse batches is to the bit what a fleet books that gets
+    """What the fleet booked from downsampled batches is to the bit what a fleet books that gets
     every batch as it was sealed (I8); where less than quarter hours was kept, the ends are."""
     witness, fleet = world.machine.witness, world.fleet
     described = site_descriptor.parse(world.machine.descriptor)
     held = [(witness.contents[sha256(sealed).digest()], source) for sealed, source in fleet.rows(
-        "SELECT sealed, source FROM batches WHERE device = ? AND whole IS NULL", NAME)]
+        "SELECT sealed, source FROM batches WHERE cabinet = ? AND whole IS NULL", NAME)]
     thinned_ms = sim_coarse.thinned_ms(witness.batches, held)
     twin = fleet.twin([known.data for _, known in sorted(witness.batches.items())])
     of_twin, of_fleet = (sim_coarse.energies(link, NAME, described)
-                         for link in (twin, fleet.link))
+                         for link in (twin, fleet.connection))
     for key in sorted(of_twin.keys() | of_fleet.keys()):
         whole, booked = of_twin.get(key, {}), of_fleet.get(key, {})
         for place in (whole.keys() | booked.keys()) - thinned_ms:

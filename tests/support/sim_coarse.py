@@ -1,4 +1,4 @@
-"""Coarsened batches in the simulation: places to fail, and what a coarse batch must say.
+"""Coarsened batches in the simulation: places to fail, and what a downsampled batch must say.
 
 `check` holds one to the batches it stands for, `same_energy` holds the fleet's books to those
 of a twin that got every batch as it was sealed.
@@ -6,7 +6,7 @@ of a twin that got every batch as it was sealed.
 
 from gateway.core import interval
 from gateway.core.evidence import downsampled
-from gateway.core.journal.downsampled_files import CoarseBatches
+from gateway.core.journal.downsampled_files import DownsampledBatches
 from gateway.core.reading import NOT_KEPT, Absent, utc_ms
 from gateway.core.record import is_event
 from gateway.ledger import counter_limits
@@ -17,15 +17,15 @@ RULES_MAX = (downsampled.QUARTERS, downsampled.COUNTERS, downsampled.ENDS)   # o
 COARSE_POINTS = ("coarsen.before", "coarsen.after", "coarsen.op", "coarsen.op")
 
 
-class SimBatches(CoarseBatches):
-    """The real files of batches; as small as these are, making them coarser frees little, and
+class SimBatches(DownsampledBatches):
+    """The real files of batches; as small as these are, downsampling them frees little, and
     is done whether it does or not."""
 
     block_bytes = 64
     life = None
 
     def replace(self, numbers, rule, data):
-        """Let a coarse batch stand for others, and note what stands then."""
+        """Let a downsampled batch stand for others, and note what stands then."""
         life, world = self.life, self.life.world
         world.point("coarsen.before", life)
         life.machine.witness.coarse(numbers[-1], data)
@@ -37,7 +37,7 @@ class SimBatches(CoarseBatches):
         world.note("coarsen", numbers[0], numbers[-1], rule)
         world.point("coarsen.after", life)
 
-    def is_worth(self, numbers, data_bytes):
+    def frees_enough(self, numbers, data_bytes):
         """Any byte is worth it."""
         return True
 
@@ -47,7 +47,7 @@ class SimBatches(CoarseBatches):
         return found if found and found[1] <= self.life.world.rule_max else None
 
     def covered(self):
-        """Return the numbers that stand on flash, as they were sealed or in a coarse batch."""
+        """Return the numbers that stand on flash, as they were sealed or in a downsampled batch."""
         found = set()
         for number in self.numbers():
             span = self.span(number)
@@ -64,11 +64,11 @@ def check(batches, data):
     for one in content.replaced:
         known = batches.get(one.number)
         if known is None or tuple(one) != (known.content.number, known.content.first_seq,
-                                           known.content.last_seq, known.link):
+                                           known.content.last_seq, known.chain_hash):
             raise ValueError(f"names another batch {one.number} than was sealed")
         if known.content.prev != prev or _head(known.content) != _head(content):
             raise ValueError(f"batch {one.number} has another predecessor, boot or clock")
-        prev = known.link
+        prev = known.chain_hash
         scans.update(known.scans)
         events.update(known.events)
     _kept_is_true(content, body, scans, events)
@@ -77,7 +77,7 @@ def check(batches, data):
 
 
 def _head(content):
-    return (content.device, content.journal_id, content.boot, content.config_hash, content.clock)
+    return (content.cabinet, content.journal_id, content.boot, content.config_hash, content.clock)
 
 
 def _kept_is_true(content, body, scans, events):
@@ -101,7 +101,7 @@ def _cells_are_true(content, body, batches):
     """Cells count every scan of every batch once."""
     counted, sealed = {}, {}
     for cell in body.cells:
-        key = content.replaced[cell.place].number, cell.stream
+        key = content.replaced[cell.position].number, cell.stream
         counted[key] = counted.get(key, 0) + cell.scans
     for one in content.replaced:
         for scan in batches[one.number].scans.values():
@@ -111,13 +111,13 @@ def _cells_are_true(content, body, batches):
         raise ValueError(f"cells count {counted} scans, sealed were {sealed}")
 
 
-def energies(link, device, described):
-    """Return {(device name, measurand): {place: what is booked}} of the books behind a
+def energies(connection, device, described):
+    """Return {(device name, measurand): {position: what is booked}} of the books behind a
     connection; places are quarter hours (ms), and "ends": the first and last reading."""
     found = {}
-    for channel, name, kind, exponent in link.execute(
-            "SELECT id, stream, measurand, exponent FROM channels WHERE device = ?", (device,)):
-        parts = [interval.Part(*row) for row in link.execute(
+    for channel, name, kind, exponent in connection.execute(
+            "SELECT id, stream, measurand, exponent FROM channels WHERE cabinet = ?", (device,)):
+        parts = [interval.QuarterPart(*row) for row in connection.execute(
             "SELECT quarter_ms, first_ms, first, last_ms, last, broken FROM counter_parts "
             "WHERE channel = ? ORDER BY quarter_ms, first_ms", (channel,))]
         if parts:
@@ -133,7 +133,7 @@ def thinned_ms(batches, placed):
     elsewhere.  placed: (content, source of the clock that it was rolled up with)."""
     found = set()
     for content, source in placed:
-        if not isinstance(content, downsampled.Coarse) or (
+        if not isinstance(content, downsampled.DownsampledBatch) or (
                 content.rule < downsampled.HOURS and source == content.clock.source):
             continue
         for one in content.replaced:

@@ -13,7 +13,7 @@ import asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.core.evidence import batch, downsampled, receipt
-from gateway.signer import Signer
+from gateway.signer import EvidenceSigner
 from tests.support.memory_store import EIO, ENOSPC, EROFS, Fault
 from tests.support.sim_coarse import COARSE_POINTS
 from tests.support.sim_fleet import CLIENT, OTHER
@@ -35,7 +35,7 @@ PER_DAY = (
     ("clock", 6), ("meter", 8), ("forge_receipt", 60), ("forge_batch", 24), ("replay", 8),
     ("backup", 6), ("restore", 3), ("long", 1), ("fleet_long", 2))
 
-LONG_PER_DAY = 3        # where flash is small: batches nobody has acknowledged get coarser
+LONG_PER_DAY = 3        # where flash is small: batches nobody has acknowledged get downsampled
 
 
 class Faults:
@@ -46,7 +46,7 @@ class Faults:
         self.counts = {name: 0 for name, _ in PER_DAY}
         self._until_s = 0.0
         self.points = GATEWAY_POINTS + (COARSE_POINTS if world.trims else ())
-        self._stranger = Signer(Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32))
+        self._stranger = EvidenceSigner(Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32))
 
     def schedule(self, until_s):
         """Return [(at_s, name)] up to until_s, in order."""
@@ -101,7 +101,7 @@ class Faults:
         self.world.broker.cut(NAME, self._span(5, 900))
 
     def _long(self):
-        """Away for hours; where flash is small so long that batches have to be made coarser,
+        """Away for hours; where flash is small so long that batches have to be downsampled,
         some of them held by the fleet, whose receipts no longer came."""
         if not self.world.trims:
             self.world.broker.cut(NAME, self._span(3600, 14_400))
@@ -169,7 +169,7 @@ class Faults:
         return batches[self.chance.choice(sorted(batches))] if batches else None
 
     def _bytes_of(self, number):
-        rows = self.world.fleet.rows("SELECT sealed FROM batches WHERE device = ? AND "
+        rows = self.world.fleet.rows("SELECT sealed FROM batches WHERE cabinet = ? AND "
                                      "number = ?", NAME, number)
         return rows[0][0] if rows else None
 
@@ -219,7 +219,7 @@ class Faults:
 
     def _batch_link(self, known):
         """The right key, the next number, another predecessor."""
-        held = self.world.fleet.rows("SELECT max(number) FROM batches WHERE device = ?", NAME)
+        held = self.world.fleet.rows("SELECT max(number) FROM batches WHERE cabinet = ?", NAME)
         known = self.world.machine.witness.batches.get(held[0][0])
         if known is None:
             return self._batch_nonsense(known)
@@ -231,7 +231,8 @@ class Faults:
         return NAME, made, ("broken-chain", "fork", "bad-schema")
 
     def _batch_coarse(self, known):
-        """The right key; a coarse batch that names another content than the one that is held."""
+        """The right key; a downsampled batch that names another content than the one that is
+        held."""
         content = known.content
         if self._bytes_of(content.number) is None:
             return self._batch_nonsense(known)
@@ -240,7 +241,8 @@ class Faults:
         empty = downsampled.Content(SCHEMA, [], [])
         parts = list(downsampled.make_parts(empty, named, downsampled.COUNTERS))
         body = downsampled.make_body(parts, batch.CODEC_RAW, None)
-        made = downsampled.Coarse(*content[:6], content.prev, content.config_hash, content.clock,
+        made = downsampled.DownsampledBatch(*content[:6], content.prev, content.config_hash,
+                                            content.clock,
                              batch.CODEC_RAW, body, downsampled.COUNTERS, named)
         signer = self.world.machine.signer
         payload = downsampled.encode_payload(made)
@@ -272,11 +274,11 @@ class Faults:
             return None
         known = self.world.machine.witness.batches[number]
         said = receipt.Receipt(NAME, journal.journal_id, self.world.fleet.epoch,
-                               known.content.last_seq, known.link, 1)
+                               known.content.last_seq, known.chain_hash, 1)
         return said._replace(**changes)
 
     def _seal_receipt(self, said, signer=None):
-        signer = signer or Signer(self.world.receipt_key)
+        signer = signer or EvidenceSigner(self.world.receipt_key)
         return said and receipt.seal(said, signer.kid, signer.sign)
 
     def _receipt_stranger(self):
@@ -289,7 +291,7 @@ class Faults:
 
     def _receipt_journal(self):
         """The fleet's key and true numbers, another device or journal."""
-        change = self.chance.choice(({"device": OTHER}, {"journal_id": bytes(16)}))
+        change = self.chance.choice(({"cabinet": OTHER}, {"journal_id": bytes(16)}))
         return self._seal_receipt(self._said(**change))
 
     def _receipt_ahead(self):

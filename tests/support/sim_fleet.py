@@ -17,15 +17,15 @@ from types import SimpleNamespace
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.formats.registry import Registry
-from fleet.ingest.ingest import SHOWN, Desk, Outcome
+from fleet.ingest.ingest import SHOWN, Ingest, Outcome
 from fleet.ingest.live_table import LiveTable
 from fleet.ingest.receiver import QUEUE_MAX, Receiver
 from fleet.store import backup, epoch
 from fleet.store import writer as fleet_store
-from fleet.store.writer import Store
+from fleet.store.writer import EvidenceStore
 from gateway.core.errors import FormatError
 from gateway.core.evidence import chain, downsampled, receipt
-from gateway.signer import Signer
+from gateway.signer import EvidenceSigner
 from tests.support.sim_gateway import NAME
 from tests.support.sim_truth import ORIGIN_S
 
@@ -39,7 +39,7 @@ class WorkerCrash(BaseException):
     """The fleet's process ends in the middle of a line of code."""
 
 
-class SimStore(Store):
+class SimStore(EvidenceStore):
     """The real store with places to fail around its transactions."""
 
     def attach(self, life):
@@ -83,12 +83,12 @@ class SimReceiver(Receiver):
         return self.life.world.broker.client(CLIENT, self.life, QUEUE_MAX)
 
 
-class SimDesk(Desk):
+class SimDesk(Ingest):
     """The real desk; what it admits is held to what was sealed."""
 
-    def receive_all(self, messages):
+    def process(self, messages):
         """Receive, note the outcomes once they are committed, and check what was admitted."""
-        life, outcomes = self.life, super().receive_all(messages)
+        life, outcomes = self.life, super().process(messages)
         for (_, sealed), outcome in zip(messages, outcomes, strict=True):
             if outcome.code != TOO_EARLY:
                 life.world.note("fleet", outcome.code, outcome.low_water or 0)
@@ -96,12 +96,12 @@ class SimDesk(Desk):
                 life.fleet.outcome(outcome, sealed)
         return outcomes
 
-    def _take(self, sender, sealed):
+    def _process_one(self, sender, sealed):
         """Take one of the messages that are committed together, or crash before it."""
         self.life.world.point("fleet.take", self.life)
         if self.life.fleet.too_early(sealed):
             return Outcome(TOO_EARLY, "", None, sender, None), None
-        return super()._take(sender, sealed)
+        return super()._process_one(sender, sealed)
 
 
 class FleetLife:
@@ -115,10 +115,10 @@ class FleetLife:
         self.store = SimStore(fleet.data, fleet.now_ms)
         self.store.attach(self)
         self.table = LiveTable()
-        desk = SimDesk(self.store, Registry(fleet.data).find, fleet.world.receipt_key,
-                       fleet.now_ms)
-        desk.life = self
-        self.receiver = SimReceiver(SimpleNamespace(host="broker", port=8883), desk, self.table)
+        ingest = SimDesk(self.store, Registry(fleet.data).find, fleet.world.receipt_key,
+                         fleet.now_ms)
+        ingest.life = self
+        self.receiver = SimReceiver(SimpleNamespace(host="broker", port=8883), ingest, self.table)
         self.receiver.life = self
 
     async def run(self):
@@ -139,8 +139,8 @@ class Fleet:
         self.epoch, self.promised = 0, 0    # highest low water published in this epoch
         self.epochs = 0                     # begun so far
         for name, seed in ((NAME, bytes([1]) * 32), (OTHER, OTHER_SEED)):
-            self._enrol(name, Signer(Ed25519PrivateKey.from_private_bytes(seed)))
-        self.link, self._seen, self._low = None, 0, (0, None)
+            self._enrol(name, EvidenceSigner(Ed25519PrivateKey.from_private_bytes(seed)))
+        self.connection, self._seen, self._low = None, 0, (0, None)
 
     def _enrol(self, name, signer):
         folder = self.data / "registry"
@@ -169,9 +169,9 @@ class Fleet:
         life.dead, life.dead_s = True, self.world.now()
 
     def _open_second(self):
-        if self.link is not None:
-            self.link.close()
-        self.link = sqlite3.connect(f"file:{self.data / fleet_store.FILE}?mode=ro", uri=True)
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = sqlite3.connect(f"file:{self.data / fleet_store.FILE}?mode=ro", uri=True)
         self._speaks(self.life.store.epoch)
 
     def _speaks(self, found):
@@ -195,8 +195,8 @@ class Fleet:
         kind: "restore": by the command.  "copy": its file is copied.  "snapshot": the whole folder
         comes back, and nothing in it knows.
         """
-        self.link.close()
-        self.link = None
+        self.connection.close()
+        self.connection = None
         self.promised = 0               # what the backup lacks is lost: the world did that
         if kind == "restore":
             with backup.lock(self.data):
@@ -212,8 +212,8 @@ class Fleet:
     def contiguous(self):
         """Return (low water, chain value) of what is committed, worked out from the rows."""
         low, link = self._low
-        rows = self.link.execute(
-            "SELECT first_seq, last_seq, prev, link FROM batches WHERE device = ? AND "
+        rows = self.connection.execute(
+            "SELECT first_seq, last_seq, prev, chain_hash FROM batches WHERE cabinet = ? AND "
             "first_seq > ? ORDER BY first_seq", (NAME, low))
         for first, last, prev, own in rows:
             if first != low + 1 or link not in (None, prev):
@@ -226,7 +226,7 @@ class Fleet:
         """Hold a receipt on its way out to what is committed at this instant (I3)."""
         found = receipt.open_sealed(payload)[1]
         self._speaks(found.epoch)
-        if found.device != NAME:
+        if found.cabinet != NAME:
             return
         low, link = self.contiguous()
         if found.low_water > low:
@@ -283,9 +283,9 @@ class Fleet:
 
     def twin(self, sealed):
         """Return a connection to the books of another fleet that got all batches in order."""
-        store = Store(self.data.parent / "twin", self.now_ms)
-        desk = Desk(store, Registry(self.data).find, self.world.receipt_key, self.now_ms)
-        for one in desk.receive_all([(NAME, data) for data in sealed]):
+        store = EvidenceStore(self.data.parent / "twin", self.now_ms)
+        ingest = Ingest(store, Registry(self.data).find, self.world.receipt_key, self.now_ms)
+        for one in ingest.process([(NAME, data) for data in sealed]):
             if one.code != "admit":
                 self.world.fail("I6", f"a whole batch is refused: {one.detail}")
         store.close()
@@ -293,4 +293,4 @@ class Fleet:
 
     def rows(self, statement, *given):
         """Return committed rows."""
-        return self.link.execute(statement, given).fetchall()
+        return self.connection.execute(statement, given).fetchall()

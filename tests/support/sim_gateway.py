@@ -21,17 +21,17 @@ from gateway.config.values import UplinkSettings
 from gateway.core.codec import cbor
 from gateway.core.errors import BadFrame, FormatError, NoReply
 from gateway.core.evidence import batch, receipt
-from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Absent, Point, Scan, Stream
 from gateway.delivery.uplink import Uplink
-from gateway.polling.poller import BusPoller, Line
-from gateway.polling.unit import Timeout, Unit
+from gateway.polling.poller import BusLine, BusPoller
+from gateway.polling.unit import PolledUnit, Timeout
 from gateway.service.health import Notifier
-from gateway.signer import Signer, Verifier
+from gateway.signer import EvidenceSigner, Verifier
 from gateway.storage.deflate import deflate
 from gateway.storage.restart import known_utc_ms, last_read_utc_ms
-from gateway.storage.retention import Limits, Room
-from gateway.storage.writer import Rules, Writer
+from gateway.storage.retention import CounterLimits, Retention
+from gateway.storage.writer import JournalWriter, WriteRules
 from gateway.timekeeping.clock import Clock, Sources
 from tests.support.memory_store import MemoryStore
 from tests.support.power_cut_images import DAMAGE, image_after_cut
@@ -244,7 +244,7 @@ class Life(app.Gateway):
     """One run of the gateway: app.Gateway's tasks and stopping over the simulation's doors."""
 
     prefix = ""
-    coarsening = False          # a coarse batch is being written, or what it replaces deleted
+    coarsening = False          # a downsampled batch is being written, or what it replaces deleted
 
     def __init__(self, machine):
         """Open the journal and build everything; may raise PowerCut."""
@@ -254,7 +254,7 @@ class Life(app.Gateway):
         self.start_s = self.world.now()
         self.store = machine.flash
         self.clock = Clock(None, machine.wall.sources(), known_utc_ms(self.store))
-        journal = SimJournal.open(self.store, Opening(
+        journal = SimJournal.open(self.store, JournalOpening(
             NAME, SCHEMA, machine.config_hash, machine.descriptor, app.SOFTWARE,
             machine.random16, self.clock.state(), self.clock.ticks_ms()),
             SEGMENT_BYTES, RAM_BYTES, SimBatches)
@@ -262,9 +262,9 @@ class Life(app.Gateway):
         journal.attach(self)
         self.world.note("boot", journal.boot, journal.durable_seq, machine.wall.mode)
         sealer = Sealer(machine.signer.kid, machine.signer.sign, deflate, batch.CODEC_DEFLATE)
-        self.room = Room(journal, self.store, KEEP_BYTES, sealer,
-                         Limits(machine.config_hash, machine.descriptor))
-        self.writer = Writer(journal, self.clock, Rules(10, 15, sealer), self.room)
+        self.retention = Retention(journal, self.store, KEEP_BYTES, sealer,
+                                   CounterLimits(machine.config_hash, machine.descriptor))
+        self.writer = JournalWriter(journal, self.clock, WriteRules(10, 15, sealer), self.retention)
         self.uplink = SimUplink(NAME, machine.settings, self.writer, machine.verifier)
         self.uplink.life = self
         self._build(journal)
@@ -272,9 +272,9 @@ class Life(app.Gateway):
     def _build(self, journal):
         bus = self.machine.bus
         bus.clock, bus.start_s = self.clock, self.start_s
-        units = [Unit(name, stream, Driver(stream), Timeout(1.0))
+        units = [PolledUnit(name, stream, Driver(stream), Timeout(1.0))
                  for stream, name in enumerate(STREAMS)]
-        line = Line(SimpleNamespace(name="bus"), self.clock, lambda _bus, _clock: bus)
+        line = BusLine(SimpleNamespace(name="bus"), self.clock, lambda _bus, _clock: bus)
         poller = BusPoller(line, units, self.clock, self.writer.put, last_read_utc_ms(journal))
         self.pollers = {"bus": poller}
         self.progress = Progress(self.clock.real_s)
@@ -307,7 +307,7 @@ class Machine:
         self.config_hash = hashlib.sha256(self.descriptor).digest()
         chance = world.chance("keys")
         self.random16 = lambda: chance.randbytes(16)
-        self.signer = Signer(Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32))
+        self.signer = EvidenceSigner(Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32))
         self.verifier = Verifier(world.receipt_key.public_key())
         self.settings = UplinkSettings(
             "broker", 8883, Path(), Path(), Path(), Path(), 0, LIVE_S, Decimal(1),
@@ -372,13 +372,13 @@ class Machine:
         if found is None:
             return
         journal = self.life.writer.journal if self.life else None
-        if journal and found.device == NAME and found.journal_id == journal.journal_id:
+        if journal and found.cabinet == NAME and found.journal_id == journal.journal_id:
             self.witness_hears(found)
 
     def witness_hears(self, found):
         """A receipt counts only if its chain value is the one of our batch that ends there."""
         number = self.witness.ends.get(found.low_water)
-        if number is not None and self.witness.batches[number].link == found.chain:
+        if number is not None and self.witness.batches[number].chain_hash == found.chain:
             self.witness.heard(found)
 
 

@@ -47,7 +47,7 @@ def quiet(crashes):
 
 def trims(seed):
     """Every second seed has a flash so small that acknowledged batches are deleted, and
-    others made coarser."""
+    others downsampled."""
     return seed % 2 == 1
 
 

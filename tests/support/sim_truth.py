@@ -39,7 +39,7 @@ class Sealed(NamedTuple):
 
     digest: bytes
     content: batch.Batch
-    link: bytes
+    chain_hash: bytes
     scans: dict
     gaps: tuple
     events: dict
@@ -55,7 +55,7 @@ class Witness:
         self.scans = {}                 # seq -> Stated, not yet sealed
         self.batches = {}               # number -> Sealed
         self.contents = {}              # digest of the bytes -> Batch or Coarse
-        self.rules = {}                 # last number of a coarse batch -> its rule
+        self.rules = {}                 # last number of a downsampled batch -> its rule
         self.ends = {0: None}           # last_seq -> number
         self.receipts = {0: 0}          # epoch -> highest low water that reached the gateway
         self.receipt_max = 0
@@ -87,7 +87,8 @@ class Witness:
         events = {item.seq: (item.ticks_ms, item.kind, tuple(item.body)) for item in records
                   if is_event(item)}
         gaps = tuple((seq, event[2]) for seq, event in events.items() if event[1] == GAP)
-        self.batches[number] = Sealed(digest, content, chain.link(message.payload), scans, gaps,
+        self.batches[number] = Sealed(digest, content, chain.chain_hash(message.payload), scans,
+                                      gaps,
                                       events, data)
         self.contents[digest] = content
         self.ends[content.last_seq] = number
@@ -96,7 +97,7 @@ class Witness:
         self._time_is_true(content, scans)
 
     def coarse(self, number, data):
-        """Note a coarse batch that is being made, or that a start found, and hold it to the
+        """Note a downsampled batch that is being made, or that a start found, and hold it to the
         batches that it stands for (I6)."""
         digest = sha256(data).digest()
         if digest not in self.contents:
@@ -106,12 +107,12 @@ class Witness:
                 self._fail("I6", f"coarse batch {number}: {error}")
             self.rules[number] = self.contents[digest].rule
 
-    def _nothing_is_missing(self, journal, unsure):
-        """Every batch that no receipt covers stands there, whole or in a coarse one (I1)."""
+    def _nothing_is_missing(self, journal, unconfirmed):
+        """Every batch that no receipt covers stands there, whole or in a downsampled one (I1)."""
         covered = journal.batches.covered()
         for number, known in self.batches.items():
             if number not in covered and known.content.last_seq > self.receipt_max and (
-                    number != unsure):
+                    number != unconfirmed):
                 self._fail("I1", f"batch {number} is gone, no receipt covers it")
 
     def _read_twice(self, content, schema, records):
@@ -123,7 +124,7 @@ class Witness:
         before = self.batches.get(content.number - 1)
         if content.number > 1 and before is None:
             self._fail("I6", f"batch {content.number} without the one before")
-        prev = before.link if before else chain.start(content.device, content.journal_id)
+        prev = before.chain_hash if before else chain.start(content.cabinet, content.journal_id)
         first = before.content.last_seq + 1 if before else 1
         if (content.prev, content.first_seq) != (prev, first):
             self._fail("I6", f"batch {content.number} does not continue the one before")
@@ -189,7 +190,7 @@ class Witness:
 
     def _last_whole(self, journal):
         """Return the last sequence in a whole batch, one that is to be written again included."""
-        last, waiting = journal.sealed_seq, journal.unsure_batch()
+        last, waiting = journal.sealed_seq, journal.unconfirmed_batch()
         if waiting is not None:
             content = batch.open_sealed(waiting)[1]
             self.sealed(content.number, waiting)

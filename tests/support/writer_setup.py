@@ -12,15 +12,15 @@ import zlib
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.core.evidence import batch
-from gateway.core.journal.downsampled_files import CoarseBatches
-from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.downsampled_files import DownsampledBatches
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import Point, Scan, Stream
-from gateway.signer import Signer
+from gateway.signer import EvidenceSigner
 from gateway.storage.deflate import deflate
-from gateway.storage.retention import Limits, Room
+from gateway.storage.retention import CounterLimits, Retention
 from gateway.storage.store import FlashStore
 from gateway.storage.succession import Succession
-from gateway.storage.writer import Rules, Witness, Writer
+from gateway.storage.writer import JournalWriter, Witness, WriteRules
 from tests.support.fake_bus import virtual_clock
 
 SCHEMA = (Stream("meter", (Point(43, 0, ""), Point(14, 0, ""))),)
@@ -30,13 +30,13 @@ def open_journal(store, clock):
     """Return the journal of a store as the gateway opens it."""
     counter = itertools.count()
     return Journal.open(store, opening_of(clock, lambda: bytes([next(counter)] * 16)),
-                        batches=CoarseBatches)
+                        batches=DownsampledBatches)
 
 
 def opening_of(clock, random16):
-    """Return the Opening of this cabinet now."""
-    return Opening("cab-1", SCHEMA, bytes(32), b"\xa0", "test", random16, clock.state(),
-                   clock.ticks_ms())
+    """Return the JournalOpening of this cabinet now."""
+    return JournalOpening("cab-1", SCHEMA, bytes(32), b"\xa0", "test", random16, clock.state(),
+                          clock.ticks_ms())
 
 
 class WriterSetup:
@@ -46,17 +46,18 @@ class WriterSetup:
         self.folder, self.figures = folder, lambda: None
         self.clock = clock or virtual_clock()
         self.store = FlashStore(folder / "journal")
-        signer = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+        signer = EvidenceSigner(Ed25519PrivateKey.from_private_bytes(bytes(32)))
         self.journal = open_journal(self.store, self.clock)
         sealer = Sealer(signer.kid, signer.sign, deflate, batch.CODEC_DEFLATE)
-        room = Room(self.journal, self.store, keep_bytes, sealer, Limits(bytes(32), b"\xa0"))
-        self.writer = Writer(self.journal, self.clock, Rules(
+        room = Retention(self.journal, self.store, keep_bytes, sealer,
+                         CounterLimits(bytes(32), b"\xa0"))
+        self.writer = JournalWriter(self.journal, self.clock, WriteRules(
             loss_window_s, minutes, sealer), room,
             Succession(lambda old, low_water: self.successor(old, low_water)))
         self.writer.subscribe(Witness(folder / "witness").note)
 
     def opening(self, journal_id):
-        """Return the Opening of a journal with this id, now."""
+        """Return the JournalOpening of a journal with this id, now."""
         return opening_of(self.clock, lambda: journal_id)
 
     async def feed(self, seconds, step_s=10):

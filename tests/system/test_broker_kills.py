@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet import settings as fleet_settings
 from fleet.formats.registry import Registry
-from fleet.ingest.ingest import Desk as AdmissionDesk
+from fleet.ingest.ingest import Ingest as AdmissionDesk
 from fleet.ingest.live_table import LiveTable
 from fleet.ingest.receiver import Receiver
 from fleet.store import writer as fleet_store
 from gateway.delivery.uplink import Uplink
-from gateway.signer import Signer, Verifier
+from gateway.signer import EvidenceSigner, Verifier
 from gateway.timekeeping.clock import Clock, Scale
 from tests.gateway.delivery.test_uplink import (
     CABINET,
@@ -56,14 +56,14 @@ class Place:
         self.uplink = Uplink(CABINET, chosen, self.setup.writer,
                              Verifier.load(chosen.receipt_key), QUICK)
         configured = fleet_settings.load(self.data)
-        self.store = fleet_store.Store(self.data)
+        self.store = fleet_store.EvidenceStore(self.data)
         self.receiver = Receiver(configured, AdmissionDesk(
             self.store, Registry(self.data).find,
             fleet_settings.receipt_key(configured.receipt_key), lambda: ORIGIN_MS), LiveTable())
 
     def _enrol_key_of_the_gateway(self):
         entry = self.data / "registry" / f"{CABINET}.json"
-        signer = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+        signer = EvidenceSigner(Ed25519PrivateKey.from_private_bytes(bytes(32)))
         entry.write_text(json.dumps(json.loads(entry.read_text()) | {
             "evidence_key_hex": signer.public_raw.hex(), "kid_hex": signer.kid.hex()}))
 
@@ -91,9 +91,9 @@ class Place:
 
     def stored(self):
         """Return [(number, sealed bytes)] of what the fleet has committed."""
-        link = sqlite3.connect(self.data / fleet_store.FILE)
-        rows = link.execute("SELECT number, sealed FROM batches ORDER BY number").fetchall()
-        link.close()
+        connection = sqlite3.connect(self.data / fleet_store.FILE)
+        rows = connection.execute("SELECT number, sealed FROM batches ORDER BY number").fetchall()
+        connection.close()
         return rows
 
 

@@ -1,4 +1,4 @@
-"""A power cut or a flash error at any moment of coarsening loses no energy and no event."""
+"""A power cut or a flash error at any moment of downsampling loses no energy and no event."""
 
 import multiprocessing
 import os

@@ -31,8 +31,8 @@ from tests.support.fleet_rows import change
 # Generous: a time-out would be taken for a mistake that was found.
 pytestmark = pytest.mark.timeout(1800)
 SEEDS, HOURS = range(10), 8
-SMALL_SEEDS, SMALL_HOURS = range(1, 15, 2), 24      # with so little flash that batches get coarser
-OUTBOX, DESK = outbox.Outbox, fleet_desk.Desk
+SMALL_SEEDS, SMALL_HOURS = range(1, 15, 2), 24  # with so little flash that batches get downsampled
+OUTBOX, DESK = outbox.Outbox, fleet_desk.Ingest
 
 
 def puback_counts_as_a_receipt(patch):
@@ -54,8 +54,8 @@ def puback_counts_as_a_receipt(patch):
 
 def cursor_ahead_of_the_receipt(patch):
     """Any receipt moves the cursor over all that is sealed."""
-    real = writer.Writer.receipt
-    patch.setattr(writer.Writer, "receipt", lambda self, seq, epoch, *sealed:
+    real = writer.JournalWriter.receipt
+    patch.setattr(writer.JournalWriter, "receipt", lambda self, seq, epoch, *sealed:
                   real(self, self.journal.sealed_seq, epoch, *sealed))
 
 
@@ -73,7 +73,7 @@ def receipt_of_another_cabinet_counts(patch):
     """Device and journal of a receipt are not looked at."""
     real = OUTBOX.judge
     patch.setattr(OUTBOX, "judge", lambda self, receipt: real(self, receipt._replace(
-        device=self.device, journal_id=self.journal.journal_id)))
+        cabinet=self.device, journal_id=self.journal.journal_id)))
 
 
 def receipt_of_an_ended_epoch_counts(patch):
@@ -107,7 +107,7 @@ def mark_falls_within_an_epoch(patch):
 def overdue_is_never_sent_again(patch):
     """A batch without a receipt waits for one for ever."""
     patch.setattr(OUTBOX, "expire", lambda self, now_ms: [])
-    patch.setattr(OUTBOX, "link_lost", lambda self: None)
+    patch.setattr(OUTBOX, "session_lost", lambda self: None)
 
 
 def start_forgets_what_waits(patch):
@@ -148,7 +148,7 @@ def sessions_outlive_their_connection(patch):
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
-    patch.setattr(uplink, "together", first_failure)
+    patch.setattr(uplink, "run_until_first_failure", first_failure)
 
 
 def absence_not_declared(patch):
@@ -163,13 +163,13 @@ def clock_claims_too_much(patch):
 
 def absent_becomes_zero(patch):
     """A silent meter's values are sealed as zero."""
-    real = buffer.sheet_of
+    real = buffer.block_of
 
     def sheet_of(schema, records):
         return real(schema, [item._replace(values=tuple(
             value if isinstance(value, int) else 0 for value in item.values))
             if hasattr(item, "values") else item for item in records])
-    patch.setattr(buffer, "sheet_of", sheet_of)
+    patch.setattr(buffer, "block_of", sheet_of)
 
 
 def receipt_before_the_commit(patch):
@@ -188,33 +188,33 @@ def receipt_before_the_commit(patch):
             if kind is not None or self.store.late == 0:
                 under_way, self.store.under_way = self.store.under_way, None
                 under_way.__exit__(kind, error, trace)
-    real = fleet_store.Store.transaction
-    patch.setattr(fleet_store.Store, "transaction", lambda self: Late(self) if hasattr(
+    real = fleet_store.EvidenceStore.transaction
+    patch.setattr(fleet_store.EvidenceStore, "transaction", lambda self: Late(self) if hasattr(
         self, "epoch") else real(self))
 
 
 def low_water_is_the_highest(patch):
     """A receipt names the newest batch that is stored, over holes."""
-    real = fleet_store.Store.advance
+    real = fleet_store.EvidenceStore.advance
 
     def advance(self, device, journal):
         found = real(self, device, journal)
         newest = self.held(SimpleNamespace(batch=SimpleNamespace(
-            device=device, journal_id=journal, number=-9, first_seq=0, last_seq=1 << 53))).overlap
-        return found._replace(low_water=newest.last_seq, link=newest.link)
-    patch.setattr(fleet_store.Store, "advance", advance)
+            cabinet=device, journal_id=journal, number=-9, first_seq=0, last_seq=1 << 53))).overlap
+        return found._replace(low_water=newest.last_seq, chain_hash=newest.link)
+    patch.setattr(fleet_store.EvidenceStore, "advance", advance)
 
 
 def sent_twice_counts_twice(patch):
     """A duplicate is booked again."""
-    init, receive_all = DESK.__init__, DESK.receive_all
+    init, process = DESK.__init__, DESK.process
 
     def remember(self, store, *given):
         self.its_store = store
         init(self, store, *given)
 
     def book_again(self, messages):
-        outcomes = receive_all(self, messages)
+        outcomes = process(self, messages)
         for (_, sealed), outcome in zip(messages, outcomes, strict=True):
             if outcome.code == admission.DUPLICATE:
                 change(self.its_store, "UPDATE scan_parts SET count = 2 * count WHERE batch = "
@@ -222,7 +222,7 @@ def sent_twice_counts_twice(patch):
                        batch.open_sealed(sealed)[1].number)
         return outcomes
     patch.setattr(DESK, "__init__", remember)
-    patch.setattr(DESK, "receive_all", book_again)
+    patch.setattr(DESK, "process", book_again)
 
 
 def fork_taken_for_a_duplicate(patch):
@@ -269,8 +269,8 @@ def nonsense_ends_the_worker(patch):
 
 def duplicates_get_no_receipt(patch):
     """Who lost a receipt never gets another one."""
-    real = DESK.receive_all
-    patch.setattr(DESK, "receive_all", lambda self, messages: [
+    real = DESK.process
+    patch.setattr(DESK, "process", lambda self, messages: [
         _without_receipt(one) for one in real(self, messages)])
     patch.setattr(DESK, "receipts", lambda self: [])
 
@@ -281,7 +281,7 @@ def _without_receipt(outcome):
 
 def refusals_not_counted(patch):
     """What is refused leaves no trace."""
-    patch.setattr(fleet_store.Store, "refuse", lambda *given: None)
+    patch.setattr(fleet_store.EvidenceStore, "refuse", lambda *given: None)
 
 
 def boundary_reading_dropped(patch):
@@ -296,19 +296,19 @@ def boundary_reading_dropped(patch):
 
 
 def events_dropped_by_coarsening(patch):
-    """A coarse batch leaves out gaps, alarms and starts."""
+    """A downsampled batch leaves out gaps, alarms and starts."""
     real = downsample.thin
     patch.setattr(downsample, "thin", lambda *given: [
         item for item in real(*given) if hasattr(item, "stream")])
 
 
 def coarse_counts_beside_its_originals(patch):
-    """Of a coarse batch everything is booked, also what had come whole."""
+    """Of a downsampled batch everything is booked, also what had come whole."""
     patch.setattr(downsampled, "only", lambda opened, numbers: opened)
 
 
 def coarse_link_not_compared(patch):
-    """A coarse batch may name another content than the one that is held."""
+    """A downsampled batch may name another content than the one that is held."""
     real = admission.judge
     patch.setattr(admission, "judge", lambda opened, held: admission.DUPLICATE
                   if held.same and isinstance(opened.batch, BatchPosition)
@@ -316,7 +316,7 @@ def coarse_link_not_compared(patch):
 
 
 def coarse_cells_lost(patch):
-    """A coarse batch forgets how many scans its last cell stands for."""
+    """A downsampled batch forgets how many scans its last cell stands for."""
     real = downsample.cells_of
     patch.setattr(downsample, "cells_of", lambda *given: real(*given)[:-1])
 
@@ -333,7 +333,7 @@ MUTANTS = (
     links_not_compared, nonsense_ends_the_worker, duplicates_get_no_receipt,
     refusals_not_counted,
 )
-COARSE_MUTANTS = (
+DOWNSAMPLE_MUTANTS = (
     boundary_reading_dropped, events_dropped_by_coarsening, originals_deleted_first,
     coarse_replaces_what_it_does_not_name, coarse_counts_beside_its_originals,
     coarse_link_not_compared, coarse_cells_lost,
@@ -365,7 +365,7 @@ def test_a_planted_mistake_in_delivery_is_found(mutant, monkeypatch, record_prop
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("mutant", COARSE_MUTANTS, ids=lambda mutant: mutant.__name__)
+@pytest.mark.parametrize("mutant", DOWNSAMPLE_MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_a_planted_mistake_in_coarsening_is_found(mutant, monkeypatch, record_property):
     mutant(monkeypatch)
     with pytest.raises(sim_world.Violation) as found:

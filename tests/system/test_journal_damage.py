@@ -143,7 +143,7 @@ def test_frames_swapped_doubled_or_moved_and_bursts_are_never_wrong_and_never_si
 
 
 def test_a_segment_of_another_device_is_named_and_nothing_of_it_is_taken():
-    stranger = World(MemoryStore(), device="cabinet-2").start()
+    stranger = World(MemoryStore(), cabinet="cabinet-2").start()
     stranger.scans(9)
     stranger.commit()
     world = short_life(MemoryStore())

@@ -20,7 +20,7 @@ from gateway.aio import toml_check as config
 from gateway.core.codec import cbor, columns, cose
 from gateway.core.errors import WattproofError
 from gateway.core.evidence import batch, downsampled, receipt
-from gateway.core.live_dictionary import FORMAT, WORDS
+from gateway.core.live_dictionary import DICTIONARY, FORMAT
 from gateway.core.reading import Absent, ClockState, Point, Stream
 from gateway.core.record import EventRecord, ScanRecord
 from gateway.core.schema import decode_schema, encode_schema
@@ -124,7 +124,7 @@ def coarse(n):
 
 
 def live_message(rows):
-    packer = zlib.compressobj(6, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, WORDS)
+    packer = zlib.compressobj(6, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, DICTIONARY)
     text = json.dumps({"v": 1, "device": "a", "nodes": rows}).encode()
     payload = FORMAT + packer.compress(text) + packer.flush()
     return lambda: live_table.rows(live_table.parse(payload, "a"), "nodes")
@@ -170,7 +170,7 @@ def rtu_answer(n):
 
 
 def stack_answer(n):
-    module = pylontech.Module((3330,) * 15, (210,) * 5, -6, 26638, 95460, 111000, 3)
+    module = pylontech.BatteryModule((3330,) * 15, (210,) * 5, -6, 26638, 95460, 111000, 3)
     frame = pylontech.encode_frame(2, 0, encode_analog(n, (module,) * n))
 
     def read():

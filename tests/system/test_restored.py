@@ -14,24 +14,24 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.formats.registry import Registry
-from fleet.ingest.ingest import SHOWN, Desk
+from fleet.ingest.ingest import SHOWN, Ingest
 from fleet.store import backup
 from fleet.store.incidents import RESTORED, UNHELD
-from fleet.store.reader import opened
-from fleet.store.writer import Store
+from fleet.store.reader import open_reader
+from fleet.store.writer import EvidenceStore
 from fleet.verify import site
 from gateway.core import session_table
 from gateway.core.evidence import batch
-from gateway.core.journal.downsampled_files import CoarseBatches
-from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.downsampled_files import DownsampledBatches
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import Scan
 from gateway.delivery.evidence_lane import EvidenceLane
 from gateway.delivery.receipts import Receipts
 from gateway.signer import Verifier
 from gateway.storage.deflate import deflate
-from gateway.storage.retention import Limits, Room
+from gateway.storage.retention import CounterLimits, Retention
 from gateway.storage.store import FlashStore
-from gateway.storage.writer import Rules, Writer
+from gateway.storage.writer import JournalWriter, WriteRules
 from tests.fleet import maker
 from tests.support import virtual_time
 from tests.support.fake_bus import ORIGIN_S, virtual_clock
@@ -51,15 +51,15 @@ class Fleet:
         return int((ORIGIN_S + self.clock_s + asyncio.get_event_loop().time()) * 1000)
 
     def start(self):
-        self.store = Store(self.folder, self.now_ms)
-        self.desk = Desk(self.store, Registry(self.folder).find, self.key, self.now_ms)
+        self.store = EvidenceStore(self.folder, self.now_ms)
+        self.ingest = Ingest(self.store, Registry(self.folder).find, self.key, self.now_ms)
 
     def receive(self, data):
         """Return the receipts that an incoming message brings."""
-        outcome = self.desk.receive(CABINET, data)
+        outcome = self.ingest.receive(CABINET, data)
         self.said.append(outcome.code)
         answers = [outcome.receipt] if outcome.receipt else []
-        return answers + [one for _, one in self.desk.repeated()]
+        return answers + [one for _, one in self.ingest.repeated()]
 
     def kinds(self):
         return {one.kind for one in self.store.incidents.all(CABINET)}
@@ -83,12 +83,12 @@ class Cabinet:
     def start(self):
         """Start on what the flash holds; a receipt that was retained comes first."""
         clock = self.clock
-        self.journal = Journal.open(self.store, Opening(
+        self.journal = Journal.open(self.store, JournalOpening(
             CABINET, maker.SCHEMA, maker.CONFIG_HASH, maker.CONFIG_BYTES, "test",
-            lambda: b"J" * 16, clock.state(), clock.ticks_ms()), batches=CoarseBatches)
-        room = Room(self.journal, self.store, self.keep_bytes, self.sealer,
-                    Limits(maker.CONFIG_HASH, maker.CONFIG_BYTES))
-        self.writer = Writer(self.journal, clock, Rules(10, 15, self.sealer), room)
+            lambda: b"J" * 16, clock.state(), clock.ticks_ms()), batches=DownsampledBatches)
+        room = Retention(self.journal, self.store, self.keep_bytes, self.sealer,
+                         CounterLimits(maker.CONFIG_HASH, maker.CONFIG_BYTES))
+        self.writer = JournalWriter(self.journal, clock, WriteRules(10, 15, self.sealer), room)
         self.lane = EvidenceLane(CABINET, self.writer, 5000)
         self.session = SimpleNamespace(state=session_table.ONLINE, answered=lambda: None,
                                        silent=lambda: None)
@@ -115,7 +115,7 @@ class Cabinet:
     async def run(self, quarters):
         """Measure, seal and send for some quarter hours; connect to the fleet as it is first."""
         self.answers = asyncio.Queue()
-        for _, answer in self.fleet.desk.receipts():
+        for _, answer in self.fleet.ingest.receipts():
             self.answers.put_nowait(answer)
         tasks = [asyncio.create_task(one) for one in (
             self.writer.run(), self.lane.run(self, self.session), self._listen())]
@@ -147,7 +147,7 @@ def everything_is_there(fleet, cabinet):
     """Hold the fleet to every record that the cabinet sealed."""
     assert cabinet.lane.outbox.acknowledged_seq == cabinet.journal.sealed_seq
     assert fleet.low_water() == cabinet.journal.sealed_seq
-    with opened(fleet.folder) as reader:
+    with open_reader(fleet.folder) as reader:
         checked, = site(reader, Registry(fleet.folder).sites()["shop"])
     assert (checked.first_seq, checked.last_seq, checked.faults) == (
         1, cabinet.journal.sealed_seq, [])
@@ -172,7 +172,7 @@ def put_back(fleet, tmp_path, how):
 @pytest.mark.parametrize("clock_s", [0.0, -5e8])
 @pytest.mark.parametrize("how", ["command", "file", "folder", "lost"])
 def test_a_store_that_came_back_by_any_means_gets_everything_again(tmp_path, how, clock_s):
-    """Cases rel-epoch-restored (command, file, folder) and rel-epoch-anew (lost)."""
+    """Cases rel-epoch-restored (command, file, folder) and rel-epoch-again (lost)."""
     async def story(cabinet, fleet):
         await cabinet.run(3)
         backup.take(fleet.folder, tmp_path / "backup")
@@ -209,7 +209,7 @@ def test_a_gateway_that_started_since_shows_the_receipt_that_its_flash_kept(tmp_
 def test_an_older_receipt_on_the_way_is_answered_and_nothing_is_sent_twice(tmp_path):
     async def story(cabinet, fleet):
         await cabinet.run(1)
-        old = fleet.desk.receipts()[0][1]
+        old = fleet.ingest.receipts()[0][1]
         await cabinet.run(2)
         epoch, count = fleet.store.epoch, len(cabinet.sent)
         cabinet.answers = asyncio.Queue()

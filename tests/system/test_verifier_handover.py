@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.formats.registry import Registry
-from fleet.ingest.ingest import Desk
-from fleet.store.writer import Store
+from fleet.ingest.ingest import Ingest
+from fleet.store.writer import EvidenceStore
 from gateway.core.evidence import handover
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
 from tests.support import evidence_world as forge
@@ -42,12 +42,12 @@ def made(tmp_path_factory):
     """(bundle of a cabinet whose board was replaced twice, its boards, the fleet's key)."""
     data, key = tmp_path_factory.mktemp("fleet"), Ed25519PrivateKey.generate()
     boards = [PaperGateway(journal_id=bytes([number]) * 16) for number in range(BOARDS)]
-    store, registry = Store(data), None
+    store, registry = EvidenceStore(data), None
     for number, board in enumerate(boards):
         enrol(data, boards[:number + 1])
         registry = Registry(data)
         board.at_s = 600 * number
-        outcome = Desk(store, registry.find, key, lambda: ORIGIN_MS).receive(
+        outcome = Ingest(store, registry.find, key, lambda: ORIGIN_MS).process_one(
             "shop-1", board.seal(seconds=600))
         assert outcome.code == "admit"
     store.close()
@@ -109,7 +109,7 @@ def test_a_hand_over_that_another_key_signed_is_named(made, checker):
     assert faults == [f"{FIRST}: changed: the signature does not fit", journal(0)]
 
 
-@pytest.mark.parametrize("changes", [{"device": "shop-2"}, {"new_public": bytes(32)}])
+@pytest.mark.parametrize("changes", [{"cabinet": "shop-2"}, {"new_public": bytes(32)}])
 def test_a_hand_over_about_another_cabinet_or_key_is_named(changes, made, checker):
     _, second, third = made[1]
     faults = judged(checker, made, replaced(1, lambda _: statement(second, third, **changes)))

@@ -136,11 +136,11 @@ def test_bytes_behind_a_deflated_body_are_refused():
 
 
 def coarse(**changes):
-    """Return the payload of a coarsened batch of no record."""
+    """Return the payload of a downsampled batch of no record."""
     row = [1, 1, 5, bytes(32)]
-    content = downsampled.Coarse("shop-1", bytes(16), 1, 1, 1, 5, bytes(32), CONFIG_HASH,
-                                 (3, 0, 0, 50), 0, b"", 2, [row])
-    parts = {"version": 2, "device": content.device, "journal": content.journal_id,
+    content = downsampled.DownsampledBatch("shop-1", bytes(16), 1, 1, 1, 5, bytes(32), CONFIG_HASH,
+                                           (3, 0, 0, 50), 0, b"", 2, [row])
+    parts = {"version": 2, "device": content.cabinet, "journal": content.journal_id,
              "replaced": [row], "boot": 1, "rule": 2, "prev": bytes(32), "config": CONFIG_HASH,
              "clock": [3, 0, 0, 50], "codec": 0, "body": cbor.encode([
                  cbor.encode([[[[43, 0, ""]]], [["a", 0]]]), EMPTY, b"", EMPTY, b"", []])}

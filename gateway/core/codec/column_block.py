@@ -34,13 +34,13 @@ CELLS_MAX = 1 << 22         # values of one batch; 20 meters x 34 points at 1 Hz
 # list of ms; columns: list by point, or bytes with one after the other (packed); runs: by point,
 # see absence.py; the last two are None for a stream without a scan.  events: list of [ticks, kind,
 # body].  fits: all numbers may be packed.
-Sheet = NamedTuple("Sheet", [
+ColumnBlock = NamedTuple("ColumnBlock", [
     ("order", "list[int]"), ("ticks", "list[list[int]]"), ("columns", "list[Columns]"),
     ("runs", "list[Columns]"), ("events", "Events"), ("fits", bool)])
 
 
-def sheet_of(schema: "Schema", records: "Iterable[Record]") -> Sheet:
-    """Return the Sheet of records (contiguous seq, maybe none) under a schema.
+def block_of(schema: "Schema", records: "Iterable[Record]") -> ColumnBlock:
+    """Return the ColumnBlock of records (contiguous seq, maybe none) under a schema.
 
     records: read once; those that do not fit the schema or the limits are a caller's Bug.
     """
@@ -53,16 +53,16 @@ def sheet_of(schema: "Schema", records: "Iterable[Record]") -> Sheet:
             columns[s], runs[s], ends = absence.apart(rows[s], len(stream.points))
             rows[s], low, high = None, min(low, ends[0]), max(high, ends[1])
     check_range(low, high)
-    return Sheet(order, ticks, columns, runs, events, -1 << 63 <= low and high < 1 << 63)
+    return ColumnBlock(order, ticks, columns, runs, events, -1 << 63 <= low and high < 1 << 63)
 
 
-def packed(sheet: Sheet) -> Sheet | None:
-    """Return the Sheet with its streams packed, None if one number has more than 63 bits."""
-    if not sheet.fits:
+def packed(block: ColumnBlock) -> ColumnBlock | None:
+    """Return the ColumnBlock with its streams packed, None if one number has more than 63 bits."""
+    if not block.fits:
         return None
     columns: "list[Columns]"
-    columns = [None if stream is None else _pack(_end_to_end(stream)) for stream in sheet.columns]
-    return Sheet(sheet.order, sheet.ticks, columns, sheet.runs, sheet.events, True)
+    columns = [None if stream is None else _pack(_end_to_end(stream)) for stream in block.columns]
+    return ColumnBlock(block.order, block.ticks, columns, block.runs, block.events, True)
 
 
 def numbers(column: "Sequence[int]") -> "Sequence[int]":
@@ -72,46 +72,46 @@ def numbers(column: "Sequence[int]") -> "Sequence[int]":
     return column
 
 
-def joined(sheets: "Sequence[Sheet]") -> Sheet:
-    """Return the Sheet of all records of sheets of one schema, one after the other.
+def joined(blocks: "Sequence[ColumnBlock]") -> ColumnBlock:
+    """Return the ColumnBlock of all records of sheets of one schema, one after the other.
 
     Its columns are packed one by one.  The sheets are used up: what they hold goes as the whole
     comes: otherwise a gateway at a reading a second needs 0.4 MiB more.
     """
-    streams = len(sheets[0].ticks)
+    streams = len(blocks[0].ticks)
     ticks: list[list[int]]
     columns: "list[Columns]"
     runs: "list[Columns]"
     order, events, ticks = [], [], [[] for _ in range(streams)]
     columns, runs = [None] * streams, [None] * streams
-    fits = min([sheet.fits for sheet in sheets])
-    for sheet in sheets:
-        order += sheet.order
-        events += sheet.events
+    fits = min([block.fits for block in blocks])
+    for block in blocks:
+        order += block.order
+        events += block.events
     for s in range(streams):
-        parts = [sheet for sheet in sheets if sheet.columns[s] is not None]
+        parts = [block for block in blocks if block.columns[s] is not None]
         if not parts:
             continue
-        opened = [_columns(sheet, s, fits) for sheet in parts]
-        together: "Columns"
-        points, together = range(len(opened[0])), b"".join if fits else _end_to_end
-        columns[s] = [together([one[p] for one in opened]) for p in points]
+        opened = [_columns(block, s, fits) for block in parts]
+        join: "Columns"
+        points, join = range(len(opened[0])), b"".join if fits else _end_to_end
+        columns[s] = [join([one[p] for one in opened]) for p in points]
         runs[s] = parts[0].runs[s]
-        if any([any(sheet.runs[s]) for sheet in parts]):
+        if any([any(block.runs[s]) for block in parts]):
             runs[s] = [_runs_end_to_end(parts, s, p) for p in points]
-        for sheet in parts:
-            ticks[s] += sheet.ticks[s]
-            sheet.columns[s] = None
-    return Sheet(order, ticks, columns, runs, events, fits)
+        for block in parts:
+            ticks[s] += block.ticks[s]
+            block.columns[s] = None
+    return ColumnBlock(order, ticks, columns, runs, events, fits)
 
 
-def _columns(sheet: Sheet, s: int, fits: bool) -> "Sequence[Sequence[int]]":
+def _columns(block: ColumnBlock, s: int, fits: bool) -> "Sequence[Sequence[int]]":
     """Return the columns of a stream that has scans, each packed if it fits, else as numbers."""
-    stream, columns, at = sheet.columns[s], [], 0
+    stream, columns, at = block.columns[s], [], 0
     if not isinstance(stream, bytes):
         return [_pack(column) for column in stream] if fits else stream
-    size = 8 * len(sheet.ticks[s])
-    for runs in sheet.runs[s]:
+    size = 8 * len(block.ticks[s])
+    for runs in block.runs[s]:
         end = at + size
         if runs:
             end -= 8 * sum([run[1] for run in runs])
@@ -131,13 +131,13 @@ def _end_to_end(columns: "Iterable[Sequence[int]]") -> list[int]:
     return whole
 
 
-def _runs_end_to_end(parts: "Sequence[Sheet]", s: int, p: int) -> "Runs":
+def _runs_end_to_end(parts: "Sequence[ColumnBlock]", s: int, p: int) -> "Runs":
     """Return the runs of one point over several sheets."""
     runs: "list[Run]"
     runs, there = [], 0                 # there: scans with a number since the last run
-    for sheet in parts:
-        rest = len(sheet.ticks[s])
-        for skipped, scans, reason in sheet.runs[s][p]:
+    for block in parts:
+        rest = len(block.ticks[s])
+        for skipped, scans, reason in block.runs[s][p]:
             rest -= skipped + scans
             there += skipped
             if runs and there == 0 and runs[-1][2] == reason:

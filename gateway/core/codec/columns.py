@@ -14,7 +14,7 @@ below before it takes memory.
 from gateway.core.codec.absence import put_absences, read_absences
 from gateway.core.codec.cbor import DEPTH_MAX, INT_END, INT_MIN, array_head, item
 from gateway.core.codec.cbor import encode as cbor_encode
-from gateway.core.codec.column_block import CELLS_MAX, RECORDS_MAX, Sheet, numbers, sheet_of
+from gateway.core.codec.column_block import CELLS_MAX, RECORDS_MAX, ColumnBlock, block_of, numbers
 from gateway.core.codec.order import put_order, read_order
 from gateway.core.codec.predict import NEIGHBOUR, plan, predict
 from gateway.core.codec.series import (
@@ -68,25 +68,26 @@ WINDOW_BYTES = 65536        # of events looked at at once: one that lies about i
 STEP_VALUES_MIN = 4         # a step found in fewer numbers is mostly chance
 
 
-def encode(schema: "Schema", records: "Iterable[Record] | Sheet", plain: bool = False) -> bytes:
+def encode(schema: "Schema", records: "Iterable[Record] | ColumnBlock",
+           plain: bool = False) -> bytes:
     """Return the bytes of records (contiguous seq, maybe none) under a schema.
 
     plain: every series as deltas, in a third of the time, for what is read back once and soon.
-    records: as sheet_of takes them, or their Sheet.
+    records: as sheet_of takes them, or their ColumnBlock.
     """
-    sheet = records if isinstance(records, Sheet) else sheet_of(schema, records)
-    present = [s for s in range(len(schema)) if sheet.columns[s]]
+    block = records if isinstance(records, ColumnBlock) else block_of(schema, records)
+    present = [s for s in range(len(schema)) if block.columns[s]]
     coded: "Coded"
     out, coded = bytearray(), ([], [], bytearray())
-    put_varint(out, len(sheet.order))
-    put_order(out, len(schema), sheet.order)
-    _put_ticks(out, coded, [sheet.ticks[s] for s in present], plain)
+    put_varint(out, len(block.order))
+    put_order(out, len(schema), block.order)
+    _put_ticks(out, coded, [block.ticks[s] for s in present], plain)
     for s in present:
-        put_absences(out, sheet.runs[s])
+        put_absences(out, block.runs[s])
     steps = []
     for group in _groups(schema, present):
         points = schema[group[0]].points
-        streams = [(sheet.columns[s], sheet.runs[s]) for s in group]
+        streams = [(block.columns[s], block.runs[s]) for s in group]
         for step in plan(points):
             if plain:
                 put_deltas(coded, [columns[step[0]] for columns, _ in streams])
@@ -96,7 +97,7 @@ def encode(schema: "Schema", records: "Iterable[Record] | Sheet", plain: bool = 
     put_steps(out, steps)
     put_residuals(out, coded[1])
     out.extend(coded[2])
-    out.extend(cbor_encode(sheet.events))
+    out.extend(cbor_encode(block.events))
     return bytes(out)
 
 
@@ -139,14 +140,14 @@ def decode(schema: "Schema", first_seq: int, data: bytes) -> "list[Record]":
 
 def _groups(schema: "Schema", present: list[int]) -> list[list[int]]:
     """Return lists of present streams with equal points, in order of first appearance."""
-    places: "dict[tuple[Point, ...], int]"
+    positions: "dict[tuple[Point, ...], int]"
     groups: list[list[int]]
-    places, groups = {}, []
+    positions, groups = {}, []
     for s in present:
-        place = places.setdefault(schema[s].points, len(groups))
-        if place == len(groups):
+        position = positions.setdefault(schema[s].points, len(groups))
+        if position == len(groups):
             groups.append([])
-        groups[place].append(s)
+        groups[position].append(s)
     return groups
 
 
@@ -195,8 +196,8 @@ def _put_point(coded: "Coded", which: "tuple[tuple[Point, ...], Step]", streams:
 
     which: (points, step of the plan).  streams: (columns, runs of absences) of each.
     """
-    points, (place, number, sources) = which
-    there = [numbers(columns[place]) for columns, _ in streams]
+    points, (position, number, sources) = which
+    there = [numbers(columns[position]) for columns, _ in streams]
     step = step_of(there) if sum(map(len, there)) >= STEP_VALUES_MIN else 1
     before: "Sequence[int]"
     bases, before = [0, 0], ()              # neighbours: one chain of the values, one of the rest
@@ -212,8 +213,8 @@ def _put_point(coded: "Coded", which: "tuple[tuple[Point, ...], Step]", streams:
         expected: "Sequence[int] | None" = None
         if number == NEIGHBOUR:
             expected = before if len(before) == len(values) else None
-        elif number and _together(runs, place, sources):
-            expected = _expected(number, points, (place, sources), columns)
+        elif number and _absent_alike(runs, position, sources):
+            expected = _expected(number, points, (position, sources), columns)
         before = values
         if step > 1:
             values = [value // step for value in values]
@@ -224,10 +225,10 @@ def _put_point(coded: "Coded", which: "tuple[tuple[Point, ...], Step]", streams:
     return step
 
 
-def _together(runs: "Sequence[Runs]", place: int, sources: tuple[int, ...]) -> bool:
+def _absent_alike(runs: "Sequence[Runs]", position: int, sources: tuple[int, ...]) -> bool:
     """Return True if a point and its sources are absent in the same scans."""
     for source in sources:
-        if runs[source] != runs[place]:
+        if runs[source] != runs[position]:
             return False
     return True
 
@@ -246,10 +247,10 @@ def _best(values: "Sequence[int]", expected: "Sequence[int] | None",
     return (1, ahead) if ahead[0] < plain[0] else (0, plain)
 
 
-def _expected(number: int, points: "tuple[Point, ...]", places: tuple[int, tuple[int, ...]],
+def _expected(number: int, points: "tuple[Point, ...]", positions: tuple[int, tuple[int, ...]],
               columns: "Sequence[Sequence[int]]") -> "Sequence[int]":
-    place, sources = places
-    return predict(number, [points[source] for source in sources], points[place],
+    position, sources = positions
+    return predict(number, [points[source] for source in sources], points[position],
                    [numbers(columns[source]) for source in sources])
 
 
@@ -282,17 +283,17 @@ def _read_points(data: bytes, at: int, coded: "Reader",
 def _read_point(data: bytes, at: int, coded: "Reader", which: "tuple[tuple[Point, ...], Step, int]",
                 streams: "list[tuple[list[Sequence[int]], tuple[Absences, ...], int]]") -> int:
     """Set the series of one point in each stream's columns; return the offset after them."""
-    points, (place, number, sources), step = which
+    points, (position, number, sources), step = which
     before: "Sequence[int]"
     expected: "Sequence[int]"
     bases, before = [0, 0], ()
     for columns, absences, rows in streams:
-        mode, values, at = _read_series(data, at, coded, bases, rows - absences[place].count)
+        mode, values, at = _read_series(data, at, coded, bases, rows - absences[position].count)
         if mode >= PREDICTED:
             expected = before
             if number != NEIGHBOUR:
-                _check_rule(number, [one.runs for one in absences], place, sources)
-                expected = _expected(number, points, (place, sources), columns)
+                _check_rule(number, [one.runs for one in absences], position, sources)
+                expected = _expected(number, points, (position, sources), columns)
             if len(expected) != len(values):
                 raise FormatError("columns: a prediction from what is absent before %d" % at)
             if step > 1:
@@ -303,13 +304,13 @@ def _read_point(data: bytes, at: int, coded: "Reader", which: "tuple[tuple[Point
         if values and (min(values) < INT_MIN or max(values) >= INT_END):
             raise FormatError("columns: value out of range before %d" % at)
         before = values or before
-        columns[place] = values
+        columns[position] = values
     return at
 
 
-def _check_rule(number: int, runs: "list[Runs]", place: int, sources: tuple[int, ...]) -> None:
+def _check_rule(number: int, runs: "list[Runs]", position: int, sources: tuple[int, ...]) -> None:
     """Raise FormatError unless a point has a rule and is absent where its sources are."""
-    if not number or not _together(runs, place, sources):
+    if not number or not _absent_alike(runs, position, sources):
         raise FormatError("columns: a prediction of a point that has none")
 
 

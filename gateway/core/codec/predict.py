@@ -77,14 +77,14 @@ def plan(points: "tuple[Point, ...]") -> "tuple[Step, ...]":
 
 def _plan(points: "tuple[Point, ...]") -> "tuple[Step, ...]":
     first = {}
-    for place, point in enumerate(points):
+    for position, point in enumerate(points):
         key = (point.measurand, point.item)
         if key not in first:
-            first[key] = place
+            first[key] = position
     steps = []
-    for place, point in enumerate(points):
+    for position, point in enumerate(points):
         number, sources = _rule(points, first, point)
-        steps.append((RANK.get(point.measurand, 0), place, number, sources))
+        steps.append((RANK.get(point.measurand, 0), position, number, sources))
     return tuple([step[1:] for step in sorted(steps)])
 
 
@@ -102,7 +102,7 @@ def predict(number: int, points: "Sequence[Point]", target: "Point",
             return [a + b for a, b in zip(columns[0], columns[1])]
         return [a + b + c for a, b, c in zip(columns[0], columns[1], columns[2])]
     if number == ROOT:
-        return (_native[0] or roots)(columns)
+        return (_fast_path[0] or roots)(columns)
     if number == ANGLE:
         return _angles(10 ** -target.exponent, columns)
     one = 10 ** (points[0].exponent - points[1].exponent - target.exponent)
@@ -120,7 +120,7 @@ def _rule(points: "tuple[Point, ...]", first: dict[tuple[int, str], int],
         if not sources:
             return number, sources
         if min(sources) >= 0:
-            exponents = [points[place].exponent for place in sources]
+            exponents = [points[position].exponent for position in sources]
             if _fits(number, exponents, target.exponent):
                 return number, sources
     return 0, ()
@@ -149,12 +149,12 @@ def _angles(one: int, columns: "Sequence[Sequence[int]]") -> list[int]:
     return angles
 
 
-_native: "list[Roots | None]" = [None]
+_fast_path: "list[Roots | None]" = [None]
 
 
-def use(way: "Roots | None") -> None:
+def install(way: "Roots | None") -> None:
     """Let a platform's way find roots (storage/cpython_fast_paths.py), None = ours again."""
-    _native[0] = way
+    _fast_path[0] = way
 
 
 def roots(columns: "Sequence[Sequence[int]]") -> list[int]:

@@ -70,8 +70,8 @@ def put_residuals(out: bytearray, residuals: "Sequence[int]") -> None:
     """Append signed numbers as zigzag varints."""
     if not residuals:
         return
-    if _native[0]:
-        out.extend(_native[0](residuals))
+    if _fast_path[0]:
+        out.extend(_fast_path[0](residuals))
     elif -64 <= min(residuals) and max(residuals) < 64:
         table = _ZIGZAG
         out.extend(bytes([table[number] for number in residuals]))
@@ -80,12 +80,12 @@ def put_residuals(out: bytearray, residuals: "Sequence[int]") -> None:
             put_varint(out, number << 1 if number >= 0 else (~number << 1) | 1)
 
 
-_native: "list[ZigzagBytes | None]" = [None]
+_fast_path: "list[ZigzagBytes | None]" = [None]
 
 
-def use(way: "ZigzagBytes | None") -> None:
+def install(way: "ZigzagBytes | None") -> None:
     """Let a platform's way make bytes of residuals (storage/cpython_fast_paths.py); None: ours."""
-    _native[0] = way
+    _fast_path[0] = way
 
 
 def read_residuals(data: bytes, at: int, count: int) -> tuple[list[int], int]:
@@ -251,15 +251,15 @@ def put_steps(out: bytearray, steps: list[int]) -> None:
 
 def read_steps(data: bytes, at: int, count: int) -> "tuple[Iterator[int], int]":
     """Return (iterator over the steps of count points, offset after them)."""
-    steps, place = [1] * count, -1
+    steps, position = [1] * count, -1
     told, at = varint(data, at)
     if told > count:
         raise FormatError("columns: %d steps before %d" % (told, at))
     for _ in range(told):
         skipped, at = varint(data, at)
         step, at = varint(data, at)
-        place += skipped + 1
-        if place >= count or not 1 < step <= STEP_MAX:
+        position += skipped + 1
+        if position >= count or not 1 < step <= STEP_MAX:
             raise FormatError("columns: a step before %d" % at)
-        steps[place] = step
+        steps[position] = step
     return iter(steps), at

@@ -1,7 +1,7 @@
 """Sealed batches: encoded once, the same bytes on flash, on the wire and in the bundle.
 
 One batch = records without a hole, of one boot, one configuration, one key and one clock
-state.  The payload is CBOR [3, device, journal_id, number, boot, first_seq, last_seq, prev,
+state.  The payload is CBOR [3, cabinet, journal_id, number, boot, first_seq, last_seq, prev,
 config_hash, [source, anchor_ticks_ms, anchor_utc_ms, uncertainty_ms], codec, body]; it is
 signed as a COSE_Sign1 (cose.py) and chained (chain.py).  The body is CBOR [schema, columns],
 as it is (codec 0) or as raw deflate (codec 1).  Layout, every byte: docs/formats.md.
@@ -14,7 +14,7 @@ from gateway.core.codec.columns import decode as decode_columns
 from gateway.core.codec.columns import encode as encode_columns
 from gateway.core.codec.cose import open_sign1, sign1
 from gateway.core.errors import Bug, FormatError
-from gateway.core.evidence.chain import LINK_BYTES
+from gateway.core.evidence.chain import CHAIN_HASH_BYTES
 from gateway.core.evidence.receipt import JOURNAL_ID_BYTES, check_bytes, check_int, check_text
 from gateway.core.reading import ClockState
 from gateway.core.record import SEQ_MAX, TICKS_MS_MAX
@@ -24,7 +24,7 @@ from gateway.core.types import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gateway.core.codec.column_block import Sheet
+    from gateway.core.codec.column_block import ColumnBlock
     from gateway.core.codec.cose import Sign1
     from gateway.core.reading import Schema
     from gateway.core.record import Record
@@ -39,18 +39,18 @@ NUMBER_MAX = (1 << 32) - 1      # batches and boots of one journal
 UTC_MS_MAX = 253402300799999    # end of the year 9999
 UNCERTAINTY_MS_MAX = SEQ_MAX
 
-# device: text of 1..40 characters.  journal_id: 16 bytes.  number: 1, 2, 3 ... in a journal.
+# cabinet: text of 1..40 characters.  journal_id: 16 bytes.  number: 1, 2, 3 ... in a journal.
 # first_seq, last_seq: both included.  prev: 32 bytes, see chain.py.  config_hash: 32 bytes.
 # clock: reading.ClockState.  body: bytes as codec says.
 Batch = NamedTuple("Batch", [
-    ("device", str), ("journal_id", bytes), ("number", int), ("boot", int), ("first_seq", int),
+    ("cabinet", str), ("journal_id", bytes), ("number", int), ("boot", int), ("first_seq", int),
     ("last_seq", int), ("prev", bytes), ("config_hash", bytes), ("clock", ClockState),
     ("codec", int), ("body", bytes)])
 
 
-def make_body(schema: "Schema", records: "Iterable[Record] | Sheet", codec: int,
+def make_body(schema: "Schema", records: "Iterable[Record] | ColumnBlock", codec: int,
               compress: "Compress") -> bytes:
-    """Return the body bytes of records, or of their Sheet, under a schema.
+    """Return the body bytes of records, or of their ColumnBlock, under a schema.
 
     compress: callable from bytes to raw deflate bytes; not called for CODEC_RAW.
     """
@@ -144,9 +144,9 @@ def read_clock(parts: object) -> ClockState:
 
 
 def _check(batch: Batch) -> None:
-    check_text("batch: device", batch.device)
+    check_text("batch: device", batch.cabinet)
     check_bytes("batch: journal id", batch.journal_id, JOURNAL_ID_BYTES)
-    check_bytes("batch: prev", batch.prev, LINK_BYTES)
+    check_bytes("batch: prev", batch.prev, CHAIN_HASH_BYTES)
     check_bytes("batch: config hash", batch.config_hash, HASH_BYTES)
     check_int("batch: number", batch.number, 1, NUMBER_MAX)
     check_int("batch: boot", batch.boot, 0, NUMBER_MAX)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Gauge = tuple[int, int, int, int] | None
 
 VERSION = 2
-REPLACED_MAX = 256          # batches in one coarsened one
+REPLACED_MAX = 256          # batches in one downsampled one
 CELLS_MAX = 65536
 # What is kept.  Each rule keeps less than the one before.
 QUARTERS, COUNTERS, HOURS, ENDS = 1, 2, 3, 4
@@ -46,22 +46,22 @@ RULE_NAMES = {
     COUNTERS: "counters at quarter hours", HOURS: "counters at hours",
     ENDS: "first and last reading of each counter"}
 
-# A sealed batch that a coarsened one stands for.  link: its chain value, 32 bytes.
+# A sealed batch that a downsampled one stands for.  chain_hash: its chain value, 32 bytes.
 Replaced = NamedTuple("Replaced", [
-    ("number", int), ("first_seq", int), ("last_seq", int), ("link", bytes)])
+    ("number", int), ("first_seq", int), ("last_seq", int), ("chain_hash", bytes)])
 
 # As batch.Batch, so that both can be asked alike: number, first_seq and last_seq are those of
 # the whole range, number being the last.  replaced: list of Replaced.  rule: see above.
-Coarse = NamedTuple("Coarse", [
-    ("device", str), ("journal_id", bytes), ("number", int), ("boot", int), ("first_seq", int),
+DownsampledBatch = NamedTuple("DownsampledBatch", [
+    ("cabinet", str), ("journal_id", bytes), ("number", int), ("boot", int), ("first_seq", int),
     ("last_seq", int), ("prev", bytes), ("config_hash", bytes), ("clock", "ClockState"),
     ("codec", int), ("body", bytes), ("rule", int), ("replaced", "Sequence[Replaced]")])
 
-# The scans of one batch, stream and quarter hour.  place: index into replaced.  ticks_ms: of
+# The scans of one batch, stream and quarter hour.  position: index into replaced.  ticks_ms: of
 # the last of them.  scans, absent: how many, and how many of them without any value.
 # gauges: for each point None (a counter, or not kept) or (count, total, low, high).
 Cell = NamedTuple("Cell", [
-    ("place", int), ("stream", int), ("ticks_ms", int), ("scans", int), ("absent", int),
+    ("position", int), ("stream", int), ("ticks_ms", int), ("scans", int), ("absent", int),
     ("gauges", "tuple[Gauge, ...]")])
 
 # schema: tuple of reading.Stream.  records: what is kept, with the sequences they had.
@@ -70,8 +70,8 @@ Content = NamedTuple("Content", [
     ("schema", "Schema"), ("records", "list[Record]"), ("cells", "list[Cell]")])
 
 
-def is_coarse(payload: bytes) -> bool:
-    """Return True if a signed payload is that of a coarsened batch, by its first two bytes."""
+def is_downsampled(payload: bytes) -> bool:
+    """Return True if a signed payload is that of a downsampled batch, by its first two bytes."""
     return bytes(payload[:2]) == b"\x8b\x02"
 
 
@@ -83,11 +83,11 @@ def make_parts(content: Content, replaced: "Sequence[Replaced]", rule: int) -> "
     yield columns.encode(schema, _renumbered(content.records))
     yield _kept(content.records, replaced[0].first_seq)
     yield columns.encode(schema, _rows(cells, 0))
-    row, place = bytearray(), 0
+    row, position = bytearray(), 0
     for cell in cells:
-        for number in (cell.place - place, cell.scans, cell.absent):
+        for number in (cell.position - position, cell.scans, cell.absent):
             put_varint(row, number)
-        place = cell.place
+        position = cell.position
     yield bytes(row)
     for part in (1, 2, 3) if rule == QUARTERS else ():
         yield columns.encode(schema, _rows(cells, part))
@@ -99,8 +99,9 @@ def make_body(parts: list[bytes], codec: int, compress: "Compress") -> bytes:
     return body if codec == batch.CODEC_RAW else compress(body)
 
 
-def open_body(coarse: Coarse, inflate: "Inflate") -> Content:
-    """Return the Content of a Coarse; raises FormatError.  inflate as in batch.open_body."""
+def open_body(coarse: DownsampledBatch, inflate: "Inflate") -> Content:
+    """Return the Content of a DownsampledBatch; raises FormatError.  inflate as in
+    batch.open_body."""
     body = coarse.body
     if coarse.codec == batch.CODEC_DEFLATE:
         body = inflate(body, batch.INFLATED_MAX)
@@ -119,22 +120,23 @@ def open_body(coarse: Coarse, inflate: "Inflate") -> Content:
     return Content(schema, records, _cells(coarse, schema, parts))
 
 
-def encode_payload(coarse: Coarse) -> bytes:
+def encode_payload(coarse: DownsampledBatch) -> bytes:
     """Return the payload bytes that are signed."""
-    return encode([VERSION, coarse.device, coarse.journal_id,
+    return encode([VERSION, coarse.cabinet, coarse.journal_id,
                    [list(one) for one in coarse.replaced], coarse.boot, coarse.rule, coarse.prev,
                    coarse.config_hash, list(coarse.clock), coarse.codec, coarse.body])
 
 
-def decode_payload(data: bytes) -> Coarse:
-    """Return the Coarse that payload bytes hold, its body not opened; raises FormatError."""
+def decode_payload(data: bytes) -> DownsampledBatch:
+    """Return the DownsampledBatch that payload bytes hold, its body not opened; raises
+    FormatError."""
     parts = decode(data, 3)
     if not isinstance(parts, list) or len(parts) != 11 or parts[0] is True or parts[0] != VERSION:
         raise FormatError("coarse: not a coarsened batch of version %d" % VERSION)
-    _, device, journal_id, rows, boot, rule, prev, config_hash, clock, codec, body = parts
-    check_text("coarse: device", device)
+    _, cabinet, journal_id, rows, boot, rule, prev, config_hash, clock, codec, body = parts
+    check_text("coarse: device", cabinet)
     check_bytes("coarse: journal id", journal_id, JOURNAL_ID_BYTES)
-    check_bytes("coarse: prev", prev, chain.LINK_BYTES)
+    check_bytes("coarse: prev", prev, chain.CHAIN_HASH_BYTES)
     check_bytes("coarse: config hash", config_hash, batch.HASH_BYTES)
     check_int("coarse: boot", boot, 0, batch.NUMBER_MAX)
     check_int("coarse: rule", rule, QUARTERS, ENDS)
@@ -142,9 +144,10 @@ def decode_payload(data: bytes) -> Coarse:
     if not isinstance(body, bytes):
         raise FormatError("coarse: the body must be bytes")
     replaced = _replaced(rows)
-    return Coarse(device, journal_id, replaced[-1].number, boot, replaced[0].first_seq,
-                  replaced[-1].last_seq, prev, config_hash, batch.read_clock(clock), codec, body,
-                  rule, replaced)
+    return DownsampledBatch(cabinet, journal_id, replaced[-1].number, boot, replaced[0].first_seq,
+                            replaced[-1].last_seq, prev, config_hash, batch.read_clock(clock),
+                            codec, body,
+                            rule, replaced)
 
 
 def seal(payload: bytes, kid: bytes, sign: "Sign") -> bytes:
@@ -155,24 +158,25 @@ def seal(payload: bytes, kid: bytes, sign: "Sign") -> bytes:
     return sealed
 
 
-def open_any(data: bytes) -> "tuple[Sign1, Batch | Coarse, bytes]":
-    """Return (Sign1, Batch or Coarse, chain value after it) of sealed bytes; raises FormatError.
+def open_any(data: bytes) -> "tuple[Sign1, Batch | DownsampledBatch, bytes]":
+    """Return (Sign1, Batch or DownsampledBatch, chain value after it) of sealed bytes; raises
+    FormatError.
 
     The signature is NOT checked.
     """
     if len(data) > batch.SEALED_MAX:
         raise FormatError("batch: %d bytes, at most %d" % (len(data), batch.SEALED_MAX))
     message = open_sign1(data)
-    if not is_coarse(message.payload):
-        return message, batch.decode_payload(message.payload), chain.link(message.payload)
+    if not is_downsampled(message.payload):
+        return message, batch.decode_payload(message.payload), chain.chain_hash(message.payload)
     content = decode_payload(message.payload)
-    return message, content, content.replaced[-1].link
+    return message, content, content.replaced[-1].chain_hash
 
 
-def open_records(content: "Batch | Coarse",
+def open_records(content: "Batch | DownsampledBatch",
                  inflate: "Inflate") -> "tuple[Schema, list[Record]]":
-    """Return (schema, records) of a Batch or Coarse; raises FormatError."""
-    if isinstance(content, Coarse):
+    """Return (schema, records) of a Batch or DownsampledBatch; raises FormatError."""
+    if isinstance(content, DownsampledBatch):
         opened = open_body(content, inflate)
         return opened.schema, opened.records
     return batch.open_body(content, inflate)
@@ -190,7 +194,7 @@ def _replaced(rows: object) -> list[Replaced]:
         check_int("coarse: first seq", row[1], seq + 1)
         check_int("coarse: last seq", row[2], row[1],
                   min(row[1] + columns.RECORDS_MAX - 1, SEQ_MAX))
-        check_bytes("coarse: link", row[3], chain.LINK_BYTES)
+        check_bytes("coarse: link", row[3], chain.CHAIN_HASH_BYTES)
         found.append(Replaced(row[0], row[1], row[2], row[3]))
         number, seq = row[0], row[2]
     return found
@@ -206,24 +210,24 @@ def _rows(cells: list[Cell], part: int) -> "list[Record]":
     return rows
 
 
-def _cells(coarse: Coarse, schema: "Schema", parts: "list[Any]") -> list[Cell]:
+def _cells(coarse: DownsampledBatch, schema: "Schema", parts: "list[Any]") -> list[Cell]:
     """Return the Cells that the counts, cells and gauges parts of a body hold."""
     counts = columns.decode(schema, 1, parts[3])
     others: "list[Any]" = [columns.decode(schema, 1, part) for part in parts[5]]
     if len(counts) > CELLS_MAX:
         raise FormatError("coarse: %d cells" % len(counts))
-    cells, place, at = [], 0, 0
+    cells, position, at = [], 0, 0
     for i, row in enumerate(counts):
         step, at = varint(parts[4], at)
         scans, at = varint(parts[4], at)
         absent, at = varint(parts[4], at)
-        place += step
-        if is_event(row) or place >= len(coarse.replaced) or absent > scans or not 0 < scans:
+        position += step
+        if is_event(row) or position >= len(coarse.replaced) or absent > scans or not 0 < scans:
             raise FormatError("coarse: cell %d cannot be" % i)
         for other in others:
             if len(other) != len(counts) or is_event(other[i]) or other[i][1:3] != row[1:3]:
                 raise FormatError("coarse: the gauges are not those of cell %d" % i)
-        cells.append(Cell(place, row.stream, row.ticks_ms, scans, absent,
+        cells.append(Cell(position, row.stream, row.ticks_ms, scans, absent,
                           _gauges(row.values, [other[i].values for other in others])))
     if at != len(parts[4]):
         raise FormatError("coarse: bytes behind the last cell")

@@ -1,7 +1,7 @@
-"""Hand-over: the old key of a device names the new one, when a board is replaced.
+"""Hand-over: the old key of a cabinet names the new one, when a board is replaced.
 
 A COSE_Sign1 made with the old evidence key over the payload below.  It closes the old
-journal: from then on the new key signs, in a new journal, and both are of one device.  Without
+journal: from then on the new key signs, in a new journal, and both are of one cabinet.  Without
 it a new journal is an unexplained reset.
 """
 
@@ -22,16 +22,17 @@ KEY_BYTES = 32
 STATEMENT_BYTES_MAX = 1024
 WHY_CHARS_MAX = 200
 
-# device: text.  old_journal: 16 bytes, closed by this.  new_public: 32 raw Ed25519 bytes.
+# cabinet: text.  old_journal: 16 bytes, closed by this.  new_public: 32 raw Ed25519 bytes.
 # new_journal: 16 bytes, or None while the new board has not made one.  utc_ms: when, as the
 # signer knew it.  why: text for people.
 Handover = NamedTuple("Handover", [
-    ("device", str), ("old_journal", bytes), ("new_public", bytes), ("new_journal", "bytes | None"),
+    ("cabinet", str), ("old_journal", bytes), ("new_public", bytes),
+    ("new_journal", "bytes | None"),
     ("utc_ms", int), ("why", str)])
 
 
 def encode_payload(statement: Handover) -> bytes:
-    """Return the payload bytes that are signed: CBOR [1, "handover", device, ...]."""
+    """Return the payload bytes that are signed: CBOR [1, "handover", cabinet, ...]."""
     return encode([VERSION, MARK] + list(statement))
 
 
@@ -43,7 +44,7 @@ def decode_payload(data: bytes) -> Handover:
     if parts[0] != VERSION or parts[0] is True:
         raise FormatError("handover: not of version %d" % VERSION)
     statement = Handover(*parts[2:])
-    check_text("handover: device", statement.device)
+    check_text("handover: device", statement.cabinet)
     check_bytes("handover: old journal", statement.old_journal, JOURNAL_ID_BYTES)
     check_bytes("handover: new key", statement.new_public, KEY_BYTES)
     if statement.new_journal is not None:

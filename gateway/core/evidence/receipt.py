@@ -8,7 +8,7 @@ fleet's receipt key over the payload below.
 from gateway.core.codec.cbor import decode, encode
 from gateway.core.codec.cose import open_sign1, sign1
 from gateway.core.errors import FormatError
-from gateway.core.evidence.chain import LINK_BYTES
+from gateway.core.evidence.chain import CHAIN_HASH_BYTES
 from gateway.core.record import SEQ_MAX
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
@@ -21,17 +21,17 @@ RECEIPT_BYTES_MAX = 1024    # a receipt has about 200; anything larger is not on
 JOURNAL_ID_BYTES = 16
 DEVICE_CHARS_MAX = 40
 
-# device: text.  journal_id: 16 bytes.  epoch: counts restorations of the fleet's store.
-# low_water: highest sequence up to which every record is stored (0 = none).  chain: link of
+# cabinet: text.  journal_id: 16 bytes.  epoch: counts restorations of the fleet's store.
+# low_water: highest sequence up to which every record is stored (0 = none).  chain: chain hash of
 # the batch that ends there (or the chain's start).  issued_utc_ms: information only.
 Receipt = NamedTuple("Receipt", [
-    ("device", str), ("journal_id", bytes), ("epoch", int), ("low_water", int), ("chain", bytes),
+    ("cabinet", str), ("journal_id", bytes), ("epoch", int), ("low_water", int), ("chain", bytes),
     ("issued_utc_ms", int)])
 
 
 def encode_payload(receipt: Receipt) -> bytes:
-    """Return the payload bytes that are signed: CBOR [1, device, journal_id, ...]."""
-    return encode([VERSION, receipt.device, receipt.journal_id, receipt.epoch,
+    """Return the payload bytes that are signed: CBOR [1, cabinet, journal_id, ...]."""
+    return encode([VERSION, receipt.cabinet, receipt.journal_id, receipt.epoch,
                    receipt.low_water, receipt.chain, receipt.issued_utc_ms])
 
 
@@ -45,9 +45,9 @@ def decode_payload(data: bytes) -> Receipt:
     if len(parts) != 7:
         raise FormatError("receipt: 7 parts expected, not %d" % len(parts))
     receipt = Receipt(*parts[1:])
-    check_text("receipt: device", receipt.device)
+    check_text("receipt: device", receipt.cabinet)
     check_bytes("receipt: journal id", receipt.journal_id, JOURNAL_ID_BYTES)
-    check_bytes("receipt: chain", receipt.chain, LINK_BYTES)
+    check_bytes("receipt: chain", receipt.chain, CHAIN_HASH_BYTES)
     for name, value in (("epoch", receipt.epoch), ("low water", receipt.low_water),
                         ("issued", receipt.issued_utc_ms)):
         check_int("receipt: " + name, value)

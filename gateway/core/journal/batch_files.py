@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gateway.core.evidence.batch import Batch
-    from gateway.core.evidence.downsampled import Coarse
+    from gateway.core.evidence.downsampled import DownsampledBatch
     from gateway.core.types import FileStore
     # (first sequence, last sequence, chain value after it)
     Info = tuple[int, int, bytes]
@@ -114,21 +114,21 @@ class Batches:
         Raises Corrupt, StoreError.
         """
         if number not in self._infos:
-            content, link = self._open(number, self.read(number))
-            self.remember(number, content.first_seq, content.last_seq, link)
+            content, chain_hash = self._open(number, self.read(number))
+            self.remember(number, content.first_seq, content.last_seq, chain_hash)
         return self._infos[number]
 
     def chain_at(self, number: int, seq: int) -> bytes | None:
         """Return the chain value at seq inside a batch: a whole batch has none."""
         return None
 
-    def remember(self, number: int, first_seq: int, last_seq: int, link: bytes) -> None:
+    def remember(self, number: int, first_seq: int, last_seq: int, chain_hash: bytes) -> None:
         """Keep a batch's info in RAM, within a bound."""
         if len(self._infos) >= INFO_MAX:
             self._infos.clear()     # what is still needed comes back at the next question
-        self._infos[number] = (first_seq, last_seq, link)
+        self._infos[number] = (first_seq, last_seq, chain_hash)
 
-    def last_whole(self, known: int) -> "tuple[int, Batch | Coarse, bytes, bytes] | None":
+    def last_whole(self, known: int) -> "tuple[int, Batch | DownsampledBatch, bytes, bytes] | None":
         """Return (number, Batch, chain value after it, bytes) of the last whole batch, or None.
 
         known: the number that is known to have been durable.  Newer files that are torn or
@@ -141,14 +141,14 @@ class Batches:
                 return None
             try:
                 data = self._read_patiently(number)
-                content, link = self._open(number, data)
+                content, chain_hash = self._open(number, data)
             except JournalError as error:
                 self.failures.append((number, error))
                 if number > known:
                     self.doubt(number)
                 continue
-            self.remember(number, content.first_seq, content.last_seq, link)
-            return number, content, link, data
+            self.remember(number, content.first_seq, content.last_seq, chain_hash)
+            return number, content, chain_hash, data
         return None
 
     def doubt(self, number: int) -> None:
@@ -214,12 +214,12 @@ class Batches:
     def _oldest_end(self) -> int:
         """Return the last sequence of the oldest batch; if its bytes rotted, of what must have
         come before the next that can be read.  Raises StoreError."""
-        for place, number in enumerate(self.numbers()):
+        for position, number in enumerate(self.numbers()):
             try:
                 first_seq, last_seq, _ = self.info(number)
             except Corrupt:
                 continue
-            return first_seq - 1 if place else last_seq
+            return first_seq - 1 if position else last_seq
         return SEQ_MAX
 
     def _put(self, name: str, number: int, data: bytes) -> None:
@@ -242,7 +242,7 @@ class Batches:
                 failed = error
         raise failed
 
-    def _open(self, number: int, data: bytes) -> "tuple[Batch | Coarse, bytes]":
+    def _open(self, number: int, data: bytes) -> "tuple[Batch | DownsampledBatch, bytes]":
         """Return (Batch, chain value after it) of sealed bytes; raises Corrupt."""
         try:
             message, content = batch.open_sealed(data)
@@ -250,7 +250,7 @@ class Batches:
             raise Corrupt("batch %d: %s" % (number, error))
         if content.journal_id != self._journal_id or content.number != number:
             raise Corrupt("batch %d: the file holds another batch" % number)
-        return content, chain.link(message.payload)
+        return content, chain.chain_hash(message.payload)
 
     def _drop(self, number: int) -> None:
         """Forget a batch, whatever becomes of its files."""

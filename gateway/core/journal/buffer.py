@@ -9,7 +9,7 @@ a GAP when there is space again.
 
 from gateway.core import record
 from gateway.core.codec import columns, frame
-from gateway.core.codec.column_block import packed, sheet_of
+from gateway.core.codec.column_block import block_of, packed
 from gateway.core.errors import Bug
 from gateway.core.journal import segment
 from gateway.core.reading import utc_ms
@@ -18,7 +18,7 @@ from gateway.core.types import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.core.codec.column_block import Sheet
+    from gateway.core.codec.column_block import ColumnBlock
     from gateway.core.errors import StoreError
     from gateway.core.reading import Schema, Values
     from gateway.core.record import Record
@@ -28,16 +28,16 @@ KEPT_ENTRIES = 4            # waiting entries that keep their records in RAM as 
 READING_BYTES = 16          # what one loose reading is taken to cost in RAM
 ENTRY_BYTES = 0             # what a packed entry is taken to cost beside its payload
 EVENT_READINGS = 4          # an event is taken to cost as much as so many readings
-EVENT_ROOM_BYTES = 65536    # events may go beyond the bound by this much
+EVENT_SPACE_BYTES = 65536    # events may go beyond the bound by this much
 
 OK, DEGRADED_RAM, FULL = "ok", "degraded-ram", "full"
 ENOSPC = 28
 
 # A frame's worth of records on its way to flash.  payload: the frame's bytes, never
-# encoded a second time.  sheet: its records, packed (codec/column_block.py), or None.
-Entry = NamedTuple("Entry", [
-    ("context", "segment.Context"), ("commit_seq", int), ("first_seq", int), ("last_seq", int),
-    ("readings", int), ("payload", bytes), ("sheet", "Sheet | None")])
+# encoded a second time.  block: its records, packed (codec/column_block.py), or None.
+PendingFrame = NamedTuple("PendingFrame", [
+    ("context", "segment.RecordContext"), ("commit_seq", int), ("first_seq", int), ("last_seq", int),
+    ("readings", int), ("payload", bytes), ("column_block", "ColumnBlock | None")])
 
 
 class Gaps:
@@ -62,13 +62,13 @@ class Gaps:
 class Buffer:
     """Records of one context not yet durable."""
 
-    def __init__(self, schema: "Schema", context: segment.Context, last_seq: int,
+    def __init__(self, schema: "Schema", context: segment.RecordContext, last_seq: int,
                  ram_bytes: int) -> None:
         """last_seq: the highest sequence in use.  ram_bytes: bound of what waits here."""
         self._schema, self.context = schema, context
         self._ram_bytes = ram_bytes
         self.last_seq = last_seq
-        self.queue: list[Entry] = []             # Entry, oldest first
+        self.queue: list[PendingFrame] = []             # Entry, oldest first
         self._queue_bytes = 0
         self._loose: "list[Record]" = []            # records not yet packed
         self._loose_readings = 0
@@ -101,7 +101,7 @@ class Buffer:
         """Keep an event; return its sequence, or 0 if even the room for events is used up."""
         record.encode_body(body)        # a body that is too long is found here, not at commit
         self.ticks_ms = max(self.ticks_ms, ticks_ms)
-        if self._used() > self._ram_bytes + EVENT_ROOM_BYTES:
+        if self._used() > self._ram_bytes + EVENT_SPACE_BYTES:
             self._gaps.dropped += 1
             return 0
         self._keep(record.EventRecord(self.last_seq + 1, ticks_ms, kind, list(body)),
@@ -117,7 +117,7 @@ class Buffer:
         self._pack()
         self._commit_seq = 0
 
-    def change_context(self, context: segment.Context) -> None:
+    def change_context(self, context: segment.RecordContext) -> None:
         """Let records from here on belong to another context (a new clock state)."""
         self.close_commit()
         self.context = context
@@ -161,8 +161,8 @@ class Buffer:
 
     def _pack_some(self, records: "list[Record]") -> None:
         """Pack records into one entry, or into halves until each fits a frame."""
-        sheet = sheet_of(self._schema, records)
-        data = columns.encode(self._schema, sheet, plain=True)
+        block = block_of(self._schema, records)
+        data = columns.encode(self._schema, block, plain=True)
         if len(data) > frame.PAYLOAD_AIM - 64 and len(records) > 1:
             middle = len(records) // 2
             self._pack_some(records[:middle])
@@ -174,7 +174,7 @@ class Buffer:
         self.queue.append(make_entry(
             self.context, self._commit_seq,
             (segment.DATA_STOP if stop else segment.DATA, records[0].seq, last.seq),
-            readings, (data, packed(sheet) if len(self.queue) < KEPT_ENTRIES else None)))
+            readings, (data, packed(block) if len(self.queue) < KEPT_ENTRIES else None)))
         self._queue_bytes += len(self.queue[-1].payload) + ENTRY_BYTES
 
 
@@ -211,13 +211,14 @@ class FlashState:
         self._buffer.event(self._buffer.ticks_ms, record.GAP, [-1, None, None, what])
 
 
-def make_entry(context: segment.Context, commit_seq: int, span: tuple[int, int, int], readings: int,
-               content: "tuple[bytes, Sheet | None]") -> Entry:
-    """Return an Entry.  span: (payload kind, first sequence, last sequence).
+def make_entry(context: segment.RecordContext, commit_seq: int, span: tuple[int, int, int],
+               readings: int,
+               content: "tuple[bytes, ColumnBlock | None]") -> PendingFrame:
+    """Return an PendingFrame.  span: (payload kind, first sequence, last sequence).
 
-    content: (bytes of the columns, packed Sheet or None).
+    content: (bytes of the columns, packed ColumnBlock or None).
     """
     kind, first_seq, last_seq = span
     payload = segment.encode_block(segment.Block(
         kind, context.boot, first_seq, last_seq, commit_seq, readings, content[0]))
-    return Entry(context, commit_seq, first_seq, last_seq, readings, payload, content[1])
+    return PendingFrame(context, commit_seq, first_seq, last_seq, readings, payload, content[1])

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from gateway.core.types import FileStore
 
-SLOT_BYTES = 128
+MARK_BYTES = 128
 MAGIC = b"WPC2"
 _FORM = ">4sQ16sIQQQIQ32s"      # magic generation journal boot seq epoch utc, last batch
 _BODY_BYTES = 100
 FILE_BYTES = 512            # one sector: the mark, then length (2), receipt, crc32 of both
-RECEIPT_MAX = FILE_BYTES - SLOT_BYTES - 6
+RECEIPT_MAX = FILE_BYTES - MARK_BYTES - 6
 
 # boot: highest boot number known.  seq: acknowledged up to here.  epoch: of the fleet's
 # store.  utc_ms: of the receipt, information only.  number, sealed_seq, chain: the last batch
@@ -36,12 +36,12 @@ Mark = NamedTuple("Mark", [
 def encode(mark: Mark) -> bytes:
     """Return the 128 bytes of a Mark."""
     body = struct.pack(_FORM, MAGIC, *mark)
-    return body + crc32(body).to_bytes(4, "big") + bytes(SLOT_BYTES - _BODY_BYTES - 4)
+    return body + crc32(body).to_bytes(4, "big") + bytes(MARK_BYTES - _BODY_BYTES - 4)
 
 
 def decode(data: bytes) -> Mark | None:
     """Return the Mark of a slot, or None if it is empty, torn or of another format."""
-    if len(data) != SLOT_BYTES or data[:4] != MAGIC:
+    if len(data) != MARK_BYTES or data[:4] != MAGIC:
         return None
     if crc32(data[:_BODY_BYTES]).to_bytes(4, "big") != data[_BODY_BYTES:_BODY_BYTES + 4]:
         return None
@@ -66,7 +66,7 @@ def decode_receipt(data: bytes) -> bytes:
     return body[2:]
 
 
-def is_slot(name: str) -> bool:
+def is_cursor_file(name: str) -> bool:
     """Return True if a file name is that of a cursor slot: c0, c1, c2 ..."""
     return len(name) > 1 and name[0] == "c" and name[1:].isdigit()
 
@@ -89,9 +89,9 @@ class Cursor:
         # Generation of a mark -> the receipt behind it.
         self._receipts: dict[int, bytes] = {}
         for name in names:
-            if is_slot(name):
+            if is_cursor_file(name):
                 self._next_name = max(self._next_name, int(name[1:]) + 1)
-                self._look(name)
+                self._read_file(name)
         self._slots = sorted(self._slots)[-2:]
         self._generation = max([g for g, _ in self._slots] + [0])
         self.seq = self.marked_seq = self.epoch = self._utc_ms = 0
@@ -147,7 +147,7 @@ class Cursor:
         self._next_name += 1
         self._store.create(name)
         try:
-            self._store.write(name, 0, bytes(FILE_BYTES if self.receipt else SLOT_BYTES))
+            self._store.write(name, 0, bytes(FILE_BYTES if self.receipt else MARK_BYTES))
             self._store.sync(name)
             self._store.sync_dir()
         except StoreError:
@@ -161,13 +161,13 @@ class Cursor:
         except StoreError:
             return
 
-    def _look(self, name: str) -> None:
+    def _read_file(self, name: str) -> None:
         try:
             data = self._store.read(name, 0, FILE_BYTES)
         except StoreError:
             return                              # unreadable: never written again
-        mark = decode(data[:SLOT_BYTES])
+        mark = decode(data[:MARK_BYTES])
         if mark is not None:
             self.marks.append(mark)
-            self._receipts[mark.generation] = decode_receipt(data[SLOT_BYTES:])
+            self._receipts[mark.generation] = decode_receipt(data[MARK_BYTES:])
         self._slots.append((mark.generation if mark else 0, name))

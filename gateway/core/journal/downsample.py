@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import TypeGuard
 
-    from gateway.core.interval import Rules
+    from gateway.core.interval import CounterRules
     from gateway.core.reading import ClockState, Point, Schema, Value
     from gateway.core.record import Record
     # The limits of a counter by (stream, point); scans with their times.
-    CounterLimits = Callable[[int, int], Rules]
+    CounterLimits = Callable[[int, int], CounterRules]
     Scans = list[tuple[int, ScanRecord]]
 
 HOUR_MS = 4 * QUARTER_MS
@@ -36,11 +36,11 @@ def is_counter(point: "Point") -> bool:
 
 
 def thin(content: Content, clock: "ClockState", rule: int,
-         limits: "CounterLimits") -> "list[Record]":
+         rules_for: "CounterLimits") -> "list[Record]":
     """Return the records of a Content that a rule keeps, in their order.
 
-    clock: reading.ClockState of the records.  limits: callable (stream index, point index)
-    -> interval.Rules of a counter.
+    clock: reading.ClockState of the records.  rules_for: callable (stream index, point index)
+    -> interval.CounterRules of a counter.
     """
     stays: dict[int, bool] = {}
     streams: dict[int, Scans] = {}
@@ -49,17 +49,17 @@ def thin(content: Content, clock: "ClockState", rule: int,
             streams.setdefault(item.stream, []).append((_at_ms(clock, item), item))
     for stream in sorted(streams):
         scans = streams[stream]
-        for place, point in enumerate(content.schema[stream].points):
+        for position, point in enumerate(content.schema[stream].points):
             if is_counter(point):
-                _mark_counter(stays, scans, place, (SPAN_MS[rule], limits(stream, place)))
+                _mark_counter(stays, scans, position, (SPAN_MS[rule], rules_for(stream, position)))
         if rule == QUARTERS:
             _mark_gauges(stays, scans, content.schema[stream].points)
     kept = [item for item in content.records if is_event(item) or item.seq in stays]
     return kept if rule == QUARTERS else [_counters_only(item, content.schema) for item in kept]
 
 
-def cells_of(content: Content, clock: "ClockState", place: int) -> list[Cell]:
-    """Return the Cells of one batch's records; place: its index among those replaced."""
+def cells_of(content: Content, clock: "ClockState", position: int) -> list[Cell]:
+    """Return the Cells of one batch's records; position: its index among those replaced."""
     found: dict[tuple[int, int], list[ScanRecord]] = {}
     order: list[tuple[int, int]] = []
     for item in content.records:
@@ -70,19 +70,20 @@ def cells_of(content: Content, clock: "ClockState", place: int) -> list[Cell]:
             found[key] = []
             order.append(key)
         found[key].append(item)
-    return [_cell(place, content.schema[stream].points, found[stream, quarter])
+    return [_cell(position, content.schema[stream].points, found[stream, quarter])
             for stream, quarter in order]
 
 
 def without_gauges(cells: list[Cell]) -> list[Cell]:
     """Return Cells that tell only how many scans there were."""
-    return [Cell(cell.place, cell.stream, cell.ticks_ms, cell.scans, cell.absent,
+    return [Cell(cell.position, cell.stream, cell.ticks_ms, cell.scans, cell.absent,
                  (None,) * len(cell.gauges)) for cell in cells]
 
 
-def again(content: Content, clock: "ClockState", rule: int, limits: "CounterLimits") -> Content:
-    """Return the Content of a coarsened batch under the next rule, which keeps less."""
-    return Content(content.schema, thin(content, clock, rule, limits),
+def downsample_again(content: Content, clock: "ClockState", rule: int,
+                     rules_for: "CounterLimits") -> Content:
+    """Return the Content of a downsampled batch under the next rule, which keeps less."""
+    return Content(content.schema, thin(content, clock, rule, rules_for),
                    without_gauges(content.cells))
 
 
@@ -92,13 +93,14 @@ def _at_ms(clock: "ClockState", item: "Record") -> int:
     return item.ticks_ms if at_ms is None else at_ms
 
 
-def _mark_counter(stays: dict[int, bool], scans: "Scans", place: int,
-                  how: "tuple[int | None, Rules]") -> None:
-    """Mark the sequences that decide a counter.  how: (span of a cell or None, its Rules)."""
+def _mark_counter(stays: dict[int, bool], scans: "Scans", position: int,
+                  how: "tuple[int | None, CounterRules]") -> None:
+    """Mark the sequences that decide a counter.  how: (span of a cell or None, its
+    CounterRules)."""
     span_ms, rules = how
     last = None                 # (time, value, sequence) of the reading before
     for at_ms, item in scans:
-        value = item.values[place]
+        value = item.values[position]
         if isinstance(value, Absent) or last is not None and at_ms <= last[0]:
             continue            # as interval.parts: what is not later is not used
         if last is None:
@@ -125,14 +127,14 @@ def _mark_gauges(stays: dict[int, bool], scans: "Scans", points: "tuple[Point, .
         wanted = left
 
 
-def _cell(place: int, points: "tuple[Point, ...]", scans: list[ScanRecord]) -> Cell:
+def _cell(position: int, points: "tuple[Point, ...]", scans: list[ScanRecord]) -> Cell:
     absent, gauges = 0, []
     for item in scans:
         if all([isinstance(value, Absent) for value in item.values]):
             absent += 1
     for point, column in zip(points, zip(*[item.values for item in scans])):
         gauges.append(None if is_counter(point) else _totals(column))
-    return Cell(place, scans[0].stream, scans[-1].ticks_ms, len(scans), absent, tuple(gauges))
+    return Cell(position, scans[0].stream, scans[-1].ticks_ms, len(scans), absent, tuple(gauges))
 
 
 def _totals(column: "Iterable[Value]") -> tuple[int, int, int, int]:

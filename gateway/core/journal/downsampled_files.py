@@ -1,4 +1,4 @@
-"""Coarsened batches as files, and which batches are made coarser next.
+"""Coarsened batches as files, and which batches are downsampled next.
 
 In this file: names, and what counts after a power cut.  Not here: what is kept of records
 (downsample.py) and when there is need (the caller).
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from gateway.core.evidence.batch import Batch
-    from gateway.core.evidence.downsampled import Coarse, Content, Replaced
+    from gateway.core.evidence.downsampled import Content, DownsampledBatch, Replaced
     from gateway.core.journal.downsample import CounterLimits
     from gateway.core.journal.journal import Sealer
     from gateway.core.reading import Schema
@@ -30,22 +30,23 @@ if TYPE_CHECKING:
     # From (config hash, Content) to the limits of its counters.
     LimitsOf = Callable[[bytes, Content], CounterLimits]
 
-GROUP = 16                  # batches in one coarsened one: four hours of quarter hours
-KEPT_WHOLE = 8              # the newest batches always stay as they are
-EVENT_BYTES_MAX = 131072    # of one coarsened batch: events are all kept, and must fit
-VALUES_MAX = 131072         # kept in one coarsened batch
+GROUP = 16                  # batches in one downsampled one: four hours of quarter hours
+NEWEST_KEPT = 8              # the newest batches always stay as they are
+EVENT_BYTES_MAX = 131072    # of one downsampled batch: events are all kept, and must fit
+VALUES_MAX = 131072         # kept in one downsampled batch
 SEALED_AIM = batch.SEALED_MAX - 4096
 
 # first: number.  rule: coarse.QUARTERS ...
-Span = NamedTuple("Span", [("first", int), ("rule", int), ("attempt", int)])
-# What one coarsening did.  numbers: batches that are gone.  number: that stands for them.
-Done = NamedTuple("Done", [
+DownsampledSpan = NamedTuple("DownsampledSpan", [("first", int), ("rule", int), ("attempt", int)])
+# What one downsampling did.  numbers: batches that are gone.  number: that stands for them.
+DownsampleResult = NamedTuple("DownsampleResult", [
     ("numbers", "list[int]"), ("number", int), ("first_seq", int), ("last_seq", int), ("rule", int),
-    ("link", bytes)])
+    ("chain_hash", bytes)])
 
 
 def parse_name(name: str) -> tuple[str, int, int, int, int] | None:
-    """Return (journal prefix, first, last, rule, attempt) of a coarsened batch's file, or None."""
+    """Return (journal prefix, first, last, rule, attempt) of a downsampled batch's file, or
+    None."""
     parts = name.split("-")
     if len(parts) != 5 or len(parts[0]) != 9 or parts[0][0] != "k":
         return None
@@ -56,20 +57,21 @@ def parse_name(name: str) -> tuple[str, int, int, int, int] | None:
         return None
 
 
-class CoarseBatches(Batches):
+class DownsampledBatches(Batches):
     """Batches of which some files stand for several numbers; such a one is asked for by its
     last number."""
 
     def __init__(self, store: "FileStore", journal_id: bytes, names: "Iterable[str]") -> None:
         Batches.__init__(self, store, journal_id, names)
-        self._spans: dict[int, Span] = {}            # last number -> Span
+        self._spans: dict[int, DownsampledSpan] = {}            # last number -> DownsampledSpan
         found = sorted([parts[1:] for parts in map(parse_name, names)
                         if parts and parts[0] == prefix_of(journal_id)])
         for first, last, rule, attempt in found:    # the coarser of two comes later
-            self._adopt(last, Span(first, rule, attempt))
+            self._adopt(last, DownsampledSpan(first, rule, attempt))
 
-    def span(self, number: int) -> Span | None:
-        """Return the Span of a coarsened batch, None if the number stands for itself."""
+    def span(self, number: int) -> DownsampledSpan | None:
+        """Return the DownsampledSpan of a downsampled batch, None if the number stands for
+        itself."""
         return self._spans.get(number)
 
     def first_number(self, number: int) -> int:
@@ -80,19 +82,19 @@ class CoarseBatches(Batches):
         """Return the chain value of the batch that ended at seq among those that a number
         stands for, None if none did.  Raises Corrupt, StoreError."""
         content, _ = self._open(number, self.read(number))
-        if isinstance(content, downsampled.Coarse):
+        if isinstance(content, downsampled.DownsampledBatch):
             for one in content.replaced:
                 if one.last_seq == seq:
-                    return one.link
+                    return one.chain_hash
         return None
 
     def replace(self, numbers: list[int], rule: int, data: bytes) -> None:
-        """Let one coarsened batch stand for neighbouring numbers.  Raises StoreError: nothing
+        """Let one downsampled batch stand for neighbouring numbers.  Raises StoreError: nothing
         has changed then."""
         first = self._spans[numbers[0]].first if numbers[0] in self._spans else numbers[0]
         attempts = [parts[4] for parts in map(parse_name, self._torn)
                     if parts and parts[1:4] == (first, numbers[-1], rule)]
-        span = Span(first, rule, max(attempts + [-1]) + 1)
+        span = DownsampledSpan(first, rule, max(attempts + [-1]) + 1)
         held = self.held_bytes() - self.bytes_of(numbers)
         old = [name for number in numbers for name in self._paths(number)]
         self._put(self._span_name(numbers[-1], span), numbers[-1], data)
@@ -109,20 +111,20 @@ class CoarseBatches(Batches):
         """Return the bytes that batches take on flash, in whole blocks.  Raises StoreError."""
         return sum([self._size(number) for number in numbers])
 
-    def is_worth(self, numbers: list[int], data_bytes: int) -> bool:
+    def frees_enough(self, numbers: list[int], data_bytes: int) -> bool:
         """Return True if a file of so many bytes in place of batches frees a quarter of them."""
         return self._blocks(data_bytes) <= self.bytes_of(numbers) * 3 // 4
 
     def next_group(self, busy: "Collection[int]",
                    refused: "Collection[tuple[int, int]]" = ()) -> tuple[list[int], int] | None:
-        """Return ([numbers], rule) to be made coarser next, or None.
+        """Return ([numbers], rule) to be downsampled next, or None.
 
         First the oldest whole batches; only when none is left what is coarse already, a rule
         at a time.  busy: numbers to leave alone.  refused: (number, rule) not to be tried
         again.  The newest batches stay whole: the last one carries number, sequence and
         chain over a restart.
         """
-        old = [number for number in self.numbers()[:-KEPT_WHOLE] if number not in busy]
+        old = [number for number in self.numbers()[:-NEWEST_KEPT] if number not in busy]
         group: list[int] = []
         for number in old:
             if number in self._spans or (number, downsampled.QUARTERS) in refused:
@@ -141,7 +143,7 @@ class CoarseBatches(Batches):
                     return [number], rule
         return None
 
-    def _adopt(self, last: int, span: Span) -> None:
+    def _adopt(self, last: int, span: DownsampledSpan) -> None:
         originals = [number for number in range(span.first, last + 1)
                      if self._numbers.has(number) and number not in self._spans]
         whole = last in self._spans and self._spans[last].first == span.first
@@ -163,22 +165,22 @@ class CoarseBatches(Batches):
             return [self._span_name(number, self._spans[number])]
         return Batches._paths(self, number)
 
-    def _open(self, number: int, data: bytes) -> "tuple[Batch | Coarse, bytes]":
+    def _open(self, number: int, data: bytes) -> "tuple[Batch | DownsampledBatch, bytes]":
         try:
-            _, content, link = downsampled.open_any(data)
+            _, content, chain_hash = downsampled.open_any(data)
         except FormatError as error:
             raise Corrupt("batch %d: %s" % (number, error))
         if content.journal_id != self._journal_id or content.number != number:
             raise Corrupt("batch %d: the file holds another batch" % number)
-        return content, link
+        return content, chain_hash
 
-    def _span_name(self, last: int, span: Span) -> str:
+    def _span_name(self, last: int, span: DownsampledSpan) -> str:
         return "k%s-%08x-%08x-%d-%d" % (
             prefix_of(self._journal_id), span.first, last, span.rule, span.attempt)
 
 
 class Group:
-    """Whole batches of one boot, configuration, schema and clock that one coarse batch is to
+    """Whole batches of one boot, configuration, schema and clock that one downsampled batch is to
     stand for, and what is kept of them."""
 
     def __init__(self) -> None:
@@ -192,7 +194,7 @@ class Group:
     def take(self, number: int, found: "tuple[Batch, bytes]", inflate: "Inflate",
              limits: "LimitsOf") -> bool:
         """Take the batch of a number, (content, link); return False if it does not belong here."""
-        content, link = found
+        content, chain_hash = found
         try:
             schema, records = batch.open_body(content, inflate)
         except FormatError:
@@ -212,19 +214,19 @@ class Group:
         self._records += kept
         self._cells += downsample.cells_of(whole, content.clock, len(self.replaced))
         self.replaced.append(downsampled.Replaced(
-            number, content.first_seq, content.last_seq, link))
+            number, content.first_seq, content.last_seq, chain_hash))
         self.first, self._schema, self._sizes = first, schema, sizes
         return True
 
     def content(self) -> "Content":
-        """Return the Content of the coarse batch."""
+        """Return the Content of the downsampled batch."""
         return downsampled.Content(self._schema or (), self._records, self._cells)
 
 
 class Draft:
-    """A coarse batch whose body is made part by part."""
+    """A downsampled batch whose body is made part by part."""
 
-    def __init__(self, head: "Batch | Coarse", replaced: "Sequence[Replaced]", content: "Content",
+    def __init__(self, head: "Batch | DownsampledBatch", replaced: "Sequence[Replaced]", content: "Content",
                  rule: int) -> None:
         """head: the batch whose identity is taken over.  replaced: list of Replaced."""
         self.replaced, self.rule = replaced, rule
@@ -243,30 +245,31 @@ class Draft:
         """Return the payload bytes under the number of the last batch that it stands for."""
         head, replaced = self._head, self.replaced
         body = downsampled.make_body(self._parts, sealer.codec, sealer.compress)
-        return downsampled.encode_payload(downsampled.Coarse(
-            head.device, head.journal_id, last, head.boot, replaced[0].first_seq,
+        return downsampled.encode_payload(downsampled.DownsampledBatch(
+            head.cabinet, head.journal_id, last, head.boot, replaced[0].first_seq,
             replaced[-1].last_seq, head.prev, head.config_hash, head.clock, sealer.codec, body,
             self.rule, replaced))
 
 
-class Coarsening:
+class Downsampling:
     """Makes batches coarser step by step; a step costs about as much as sealing a batch."""
 
-    def __init__(self, batches: CoarseBatches, sealer: "Sealer", inflate: "Inflate",
-                 limits: "LimitsOf") -> None:
+    def __init__(self, batches: DownsampledBatches, sealer: "Sealer", inflate: "Inflate",
+                 rules_for: "LimitsOf") -> None:
         """batches: CoarseBatches.  sealer: journal.Sealer.  inflate: as in batch.open_body.
-        limits: callable (config hash, coarse.Content) -> callable (stream, point) ->
-        interval.Rules; the records may hold the configuration."""
+        rules_for: callable (config hash, coarse.Content) -> callable (stream, point) ->
+        interval.CounterRules; the records may hold the configuration."""
         self._batches, self._sealer = batches, sealer
-        self._inflate, self._limits = inflate, limits
+        self._inflate, self._rules_for = inflate, rules_for
         # (number, rule) -> True: no space to be had there.
         self.refused: dict[tuple[int, int], bool] = {}
         self._goal: tuple[list[int], int] | None = None
         self._draft: Draft | None = None
         self._clear()
 
-    def step(self, busy: "Collection[int]") -> Done | bool:
-        """Return Done, True if there is more to do, or False if nothing can be made coarser.
+    def step(self, busy: "Collection[int]") -> DownsampleResult | bool:
+        """Return DownsampleResult, True if there is more to do, or False if nothing can be
+        downsampled.
 
         busy: numbers to leave alone (under way to the fleet).  Raises StoreError; the next
         step begins a new group.
@@ -282,7 +285,7 @@ class Coarsening:
             return self._again(numbers[0], rule)
         group = self._group
         number = numbers[len(group.replaced)]
-        if number in busy or not self._take(number):
+        if number in busy or not self._add_batch(number):
             if group.replaced:
                 return self._close()
             return self._clear() if number in busy else self._refuse([number], rule)
@@ -298,19 +301,19 @@ class Coarsening:
             self.refused[number, rule] = True
         return self._clear()
 
-    def _read(self, number: int) -> "tuple[Batch | Coarse, bytes] | None":
+    def _read(self, number: int) -> "tuple[Batch | DownsampledBatch, bytes] | None":
         """Return (content, link) of a batch that can be read, None otherwise."""
         try:
-            _, content, link = downsampled.open_any(self._batches.read(number))
-            return content, link
+            _, content, chain_hash = downsampled.open_any(self._batches.read(number))
+            return content, chain_hash
         except (FormatError, JournalError):
             return None
 
-    def _take(self, number: int) -> bool:
+    def _add_batch(self, number: int) -> bool:
         found = self._read(number)
-        if found is None or isinstance(found[0], downsampled.Coarse):
+        if found is None or isinstance(found[0], downsampled.DownsampledBatch):
             return False
-        return self._group.take(number, (found[0], found[1]), self._inflate, self._limits)
+        return self._group.take(number, (found[0], found[1]), self._inflate, self._rules_for)
 
     def _close(self) -> bool:
         """Begin to write what was taken."""
@@ -321,21 +324,21 @@ class Coarsening:
         return True
 
     def _again(self, number: int, rule: int) -> bool:
-        """Begin to make a coarsened batch coarser still."""
+        """Begin to make a downsampled batch coarser still."""
         found = self._read(number)
         old = found[0] if found else None
-        if not isinstance(old, downsampled.Coarse):
+        if not isinstance(old, downsampled.DownsampledBatch):
             return self._refuse([number], rule)
         try:
             content = downsampled.open_body(old, self._inflate)
         except FormatError:
             return self._refuse([number], rule)
-        content = downsample.again(content, old.clock, rule,
-                                   self._limits(old.config_hash, content))
+        content = downsample.downsample_again(content, old.clock, rule,
+                                              self._rules_for(old.config_hash, content))
         self._draft = Draft(old, old.replaced, content, rule)
         return True
 
-    def _finish(self, draft: Draft, busy: "Collection[int]") -> Done | bool:
+    def _finish(self, draft: Draft, busy: "Collection[int]") -> DownsampleResult | bool:
         """Seal the draft and let it count."""
         sealer, rule, replaced = self._sealer, draft.rule, draft.replaced
         numbers = self._goal[0] if self._goal else []
@@ -345,8 +348,9 @@ class Coarsening:
         if [number for number in numbers if number in busy]:
             return True                         # on its way since we began: another time
         payload = draft.payload(numbers[-1], sealer)
-        if len(payload) > SEALED_AIM or not self._batches.is_worth(numbers, len(payload) + 200):
+        if len(payload) > SEALED_AIM or not self._batches.frees_enough(numbers, len(payload) + 200):
             return self._refuse(numbers, rule)
         self._batches.replace(numbers, rule, downsampled.seal(payload, sealer.kid, sealer.sign))
-        return Done(numbers, numbers[-1], replaced[0].first_seq, replaced[-1].last_seq, rule,
-                    replaced[-1].link)
+        return DownsampleResult(numbers, numbers[-1], replaced[0].first_seq, replaced[-1].last_seq,
+                                rule,
+                                replaced[-1].chain_hash)

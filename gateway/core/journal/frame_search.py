@@ -12,7 +12,7 @@ acknowledged commit otherwise.
 
 from gateway.core import record
 from gateway.core.codec import columns, frame
-from gateway.core.codec.column_block import sheet_of
+from gateway.core.codec.column_block import block_of
 from gateway.core.errors import FormatError, StoreError
 from gateway.core.journal import segment, tail
 from gateway.core.types import TYPE_CHECKING, NamedTuple
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from gateway.core.codec.column_block import Sheet
+    from gateway.core.codec.column_block import ColumnBlock
     from gateway.core.record import Record
     from gateway.core.types import FileStore
     # An event to append: (kind, body).
@@ -35,16 +35,17 @@ HELD_BYTES = 4194304    # segment bytes kept in RAM between the two looks; the r
 COLUMNS_BYTES = 1048576     # columns kept in RAM; the rest is read when it is sealed
 
 # Records on flash that no batch holds yet, from base_seq on.  size: bytes of the frame's payload.
-# columns: bytes of columns.encode over context.schema; sheet: the records, packed; where both are
-# None, they are read at place (see tail.put).  Records below first_seq count as sealed already.
+# columns: bytes of columns.encode over context.schema; column_block: the records, packed; where
+# both are None, they are read at place (see tail.put).  Records below first_seq count as sealed
+# already.
 Piece = NamedTuple("Piece", [
-    ("context", "segment.Context"), ("base_seq", int), ("first_seq", int), ("last_seq", int),
-    ("readings", int), ("size", int), ("place", "tail.Place"), ("columns", "bytes | None"),
-    ("sheet", "Sheet | None")])
+    ("context", "segment.RecordContext"), ("base_seq", int), ("first_seq", int), ("last_seq", int),
+    ("readings", int), ("size", int), ("position", "tail.Place"), ("columns", "bytes | None"),
+    ("column_block", "ColumnBlock | None")])
 
 # A segment file as found.  data: its bytes, or None = read it again.  header: segment.Header, None
 # if it cannot be read.
-Slot = NamedTuple("Slot", [
+SegmentFile = NamedTuple("SegmentFile", [
     ("name", str), ("size", int), ("data", "bytes | None"), ("header", "Any"),
     ("start", int)])
 
@@ -68,11 +69,11 @@ class Search:
         self.pieces: list[Piece] = []
         self._held = self._columns = 0  # bytes in RAM
 
-    def slots(self, names: "Iterable[str]") -> list[Slot]:
-        """Return the Slots that can be read, in order of generation."""
+    def segment_files(self, names: "Iterable[str]") -> list[SegmentFile]:
+        """Return the SegmentFiles that can be read, in order of generation."""
         found = []
         for name in names:
-            if tail.is_slot(name):
+            if tail.is_segment_file(name):
                 data = self._read(name)
                 if data is None:
                     self.unreadable("segment " + name)
@@ -80,7 +81,7 @@ class Search:
                 header, start = segment.find_header(data) or (None, 0)
                 self._held += len(data)
                 kept = data if self._held <= HELD_BYTES else None
-                found.append(Slot(name, len(data), kept, header, start))
+                found.append(SegmentFile(name, len(data), kept, header, start))
         return sorted(found, key=_order)
 
     def unreadable(self, what: str) -> None:
@@ -88,13 +89,13 @@ class Search:
         self.skip += SKIP
         self.events.append((record.GAP, [-1, None, None, "whatever stood in %s" % what]))
 
-    def accept(self, slot: Slot, expected: int) -> int:
+    def accept(self, segment_file: SegmentFile, expected: int) -> int:
         """Take the frames of a slot that continue the sequence; return the next expected."""
-        header, data = slot.header, self._again(slot)
+        header, data = segment_file.header, self._again(segment_file)
         if data is None:
-            self.unreadable("segment " + slot.name)
+            self.unreadable("segment " + segment_file.name)
             return expected
-        found = segment.scan(data, slot.start, header)
+        found = segment.scan(data, segment_file.start, header)
         self.boot = max(self.boot, header.context.boot)
         self.torn = None
         last_commit = max([block.commit_seq for _, block in found.blocks] + [0])
@@ -104,22 +105,23 @@ class Search:
             if block.last_seq >= self.newest[0]:
                 self.newest = (block.last_seq, block.kind == segment.DATA_STOP)
                 self.config_hash = header.context.config_hash
-            self.last_in[slot.name] = max(self.last_in.get(slot.name, 0), block.last_seq)
+            self.last_in[segment_file.name] = max(self.last_in.get(segment_file.name, 0),
+                                                  block.last_seq)
             if block.last_seq < expected:
                 continue                # sealed, or stated again in a newer segment
             if block.first_seq > expected >= block.commit_seq == last_commit:
-                self.torn = [header.generation, offset, slot.size - offset]
+                self.torn = [header.generation, offset, segment_file.size - offset]
                 continue                # the rest of a commit that never became whole
             if block.first_seq > expected:
                 self.events.append(lost(expected, block.first_seq - 1, header.generation))
                 expected = block.first_seq
-            self._take(slot, offset, block, expected)
+            self._accept_block(segment_file, offset, block, expected)
             expected = block.last_seq + 1
         if self.torn is None:
             self.torn = _torn(data, found, header)
         return expected
 
-    def headless(self, slots: "Sequence[Slot]", journal_id: bytes, highest: int,
+    def headless(self, segment_files: "Sequence[SegmentFile]", journal_id: bytes, highest: int,
                  expected: int) -> int:
         """Declare what stood in segments whose header is gone; return the next expected.
 
@@ -127,14 +129,14 @@ class Search:
         was never acknowledged, and a TORN event is all there is to say.
         """
         beheaded = []
-        for slot in slots:
-            data = self._again(slot) if slot.header is None else None
+        for segment_file in segment_files:
+            data = self._again(segment_file) if segment_file.header is None else None
             if data is None or data == bytes(len(data)):
                 continue
-            for generation in range(max(highest - STALE_MAX, 1), highest + len(slots) + 1):
+            for generation in range(max(highest - STALE_MAX, 1), highest + len(segment_files) + 1):
                 blocks = _blocks(data, frame.seed(journal_id, generation))
                 if blocks and blocks[-1].last_seq >= expected:
-                    beheaded.append((generation, slot.name, blocks))
+                    beheaded.append((generation, segment_file.name, blocks))
         for generation, name, blocks in sorted(beheaded):
             expected = self._behead(generation, name, blocks, expected)
         return expected
@@ -153,15 +155,17 @@ class Search:
         self.boot = max(self.boot, blocks[-1].boot)
         return last_seq + 1
 
-    def _take(self, slot: Slot, offset: int, block: segment.Block, first_seq: int) -> None:
+    def _accept_block(self, segment_file: SegmentFile, offset: int, block: segment.Block,
+                      first_seq: int) -> None:
         self._columns += len(block.columns)
         kept = block.columns if self._columns <= COLUMNS_BYTES else None
         self.pieces.append(Piece(
-            slot.header.context, block.first_seq, first_seq, block.last_seq, block.readings,
-            len(block.columns), (slot.name, offset, slot.header.generation), kept, None))
+            segment_file.header.context, block.first_seq, first_seq, block.last_seq, block.readings,
+            len(block.columns), (segment_file.name, offset, segment_file.header.generation), kept,
+            None))
 
-    def _again(self, slot: Slot) -> bytes | None:
-        return slot.data if slot.data is not None else self._read(slot.name)
+    def _again(self, segment_file: SegmentFile) -> bytes | None:
+        return segment_file.data if segment_file.data is not None else self._read(segment_file.name)
 
     def _read(self, name: str) -> bytes | None:
         for _ in range(READ_TRIES):
@@ -178,7 +182,7 @@ def records_of(tail_files: tail.Tail, piece: Piece) -> "list[Record] | None":
     data = piece.columns
     try:
         if data is None:
-            payload = tail_files.read(piece.place)
+            payload = tail_files.read(piece.position)
             if payload is None:
                 return None
             data = segment.decode_block(payload).columns
@@ -189,20 +193,20 @@ def records_of(tail_files: tail.Tail, piece: Piece) -> "list[Record] | None":
     return [item for item in found if item.seq >= piece.first_seq]
 
 
-def sheet_of_piece(tail_files: tail.Tail, piece: Piece) -> "Sheet | None":
-    """Return the Sheet of a Piece, None if its bytes changed.  Raises StoreError."""
-    if piece.sheet is not None:
-        return piece.sheet
+def read_block(tail_files: tail.Tail, piece: Piece) -> "ColumnBlock | None":
+    """Return the ColumnBlock of a Piece, None if its bytes changed.  Raises StoreError."""
+    if piece.column_block is not None:
+        return piece.column_block
     found = records_of(tail_files, piece)
     if found is None or len(found) != piece.last_seq - piece.first_seq + 1:
         return None
-    return sheet_of(columns.decode_schema(piece.context.schema), found)
+    return block_of(columns.decode_schema(piece.context.schema), found)
 
 
 def bare(piece: Piece) -> Piece:
-    """Return a Piece of this boot without its sheet: to be read again if need be."""
+    """Return a Piece of this boot without its column_block: to be read again if need be."""
     return Piece(piece.context, piece.base_seq, piece.first_seq, piece.last_seq, piece.readings,
-                 piece.size, piece.place, piece.columns, None)
+                 piece.size, piece.position, piece.columns, None)
 
 
 def columns_of(tail_files: tail.Tail, piece: Piece) -> bytes | None:
@@ -210,7 +214,7 @@ def columns_of(tail_files: tail.Tail, piece: Piece) -> bytes | None:
     if piece.columns is not None:
         return piece.columns
     try:
-        payload = tail_files.read(piece.place)
+        payload = tail_files.read(piece.position)
         return None if payload is None else segment.decode_block(payload).columns
     except (StoreError, FormatError):
         return None
@@ -257,5 +261,5 @@ def _blocks(data: bytes, crc_seed: int) -> list[segment.Block]:
     return found
 
 
-def _order(slot: Slot) -> tuple[int, str]:
-    return (slot.header.generation if slot.header else 0, slot.name)
+def _order(segment_file: SegmentFile) -> tuple[int, str]:
+    return (segment_file.header.generation if segment_file.header else 0, segment_file.name)

@@ -1,4 +1,4 @@
-"""The journal: the one waiting place between the buses and the fleet.
+"""The journal: the one queue between the buses and the fleet.
 
 In this file: append, commit, seal, acknowledge, trim, over an injected store.  Not here:
 how it is found again after a start (recovery.py), files (tail.py, cursor.py,
@@ -17,7 +17,7 @@ from gateway.core.evidence import batch, chain
 from gateway.core.journal import segment
 from gateway.core.journal.batch_files import Batches
 from gateway.core.journal.buffer import DEGRADED_RAM, ENOSPC, FULL, OK, Buffer, FlashState
-from gateway.core.journal.recovery import Unsure, recover
+from gateway.core.journal.recovery import UnconfirmedBatch, recover
 from gateway.core.journal.tail import SEGMENT_BYTES
 from gateway.core.journal.unsealed import Unsealed
 from gateway.core.types import TYPE_CHECKING, NamedTuple
@@ -25,7 +25,7 @@ from gateway.core.types import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from gateway.core.journal.buffer import Entry
+    from gateway.core.journal.buffer import PendingFrame
     from gateway.core.journal.frame_search import Declared
     from gateway.core.journal.recovery import Recovered
     from gateway.core.reading import ClockState, Schema, Values
@@ -38,8 +38,8 @@ RAM_BYTES = 4194304         # what may wait in RAM while flash fails
 
 # schema: tuple of reading.Stream.  config_hash: 32 bytes.  descriptor: CBOR bytes of the site.
 # random16: callable for 16 random bytes.  clock: reading.ClockState.  ticks_ms: now.
-Opening = NamedTuple("Opening", [
-    ("device", str), ("schema", "Schema"), ("config_hash", bytes), ("descriptor", bytes),
+JournalOpening = NamedTuple("JournalOpening", [
+    ("cabinet", str), ("schema", "Schema"), ("config_hash", bytes), ("descriptor", bytes),
     ("software", str), ("random16", "Callable[[], bytes]"), ("clock", "ClockState"),
     ("ticks_ms", int)])
 
@@ -49,10 +49,10 @@ Sealer = NamedTuple("Sealer", [
 
 
 class Journal:
-    """One device's journal on one store.  One task uses it; nothing here blocks or waits."""
+    """One cabinet's journal on one store.  One task uses it; nothing here blocks or waits."""
 
     @classmethod
-    def open(cls, store: "FileStore", opening: Opening, segment_bytes: int = SEGMENT_BYTES,
+    def open(cls, store: "FileStore", opening: JournalOpening, segment_bytes: int = SEGMENT_BYTES,
              ram_bytes: int = RAM_BYTES,
              batches: "Callable[[FileStore, bytes, Iterable[str]], Batches]" = Batches
              ) -> "Journal":
@@ -61,16 +61,17 @@ class Journal:
         batches: journal_batches.Batches, or journal_coarse.CoarseBatches where a full flash
         is made room on.  Raises StoreError only if the store cannot even be listed.
         """
-        found = recover(store, opening.device, opening.random16, segment_bytes, batches)
+        found = recover(store, opening.cabinet, opening.random16, segment_bytes, batches)
         return cls(opening, found, ram_bytes)
 
-    def __init__(self, opening: Opening, found: "Recovered", ram_bytes: int = RAM_BYTES) -> None:
+    def __init__(self, opening: JournalOpening, found: "Recovered",
+                 ram_bytes: int = RAM_BYTES) -> None:
         """Go on from a recovery.Recovered; use Journal.open."""
         self.journal_id, self.boot = found.journal_id, found.boot + 1
         self._tail, self.batches = found.tail, found.batches
         self._sealed = found.sealed
-        self._unsure = found.unsure         # sealed bytes still to be made durable
-        context = segment.Context(
+        self._unconfirmed = found.unconfirmed         # sealed bytes still to be made durable
+        context = segment.RecordContext(
             self.boot, opening.config_hash, columns.encode_schema(opening.schema),
             opening.clock, opening.software)
         self._buffer = Buffer(opening.schema, context, found.last_seq, ram_bytes)
@@ -78,7 +79,7 @@ class Journal:
         self._cursor = found.cursor
         self._cursor.start(found.mark)
         self._unsealed = Unsealed(found.pieces, self._tail, self._flash)
-        last = self._unsure or self._sealed
+        last = self._unconfirmed or self._sealed
         self.recovered_seq = found.pieces[-1].last_seq if found.pieces else last.last_seq
         self.durable_seq = found.pieces[0].first_seq - 1 if found.pieces else found.last_seq
         events: list[Declared] = [(record.BOOT, ["start", opening.software, 0 if found.clean else 1,
@@ -94,7 +95,7 @@ class Journal:
         return self._flash.state
 
     @property
-    def out_of_room(self) -> bool:
+    def out_of_space(self) -> bool:
         """Whether a write found the disk full since the last commit."""
         return self._flash.found_full
 
@@ -173,25 +174,25 @@ class Journal:
     def set_clock(self, clock: "ClockState") -> None:
         """Let records from here on carry another reading.ClockState."""
         old = self._buffer.context
-        self._buffer.change_context(segment.Context(
+        self._buffer.change_context(segment.RecordContext(
             old.boot, old.config_hash, old.schema, clock, old.software))
 
     def seal(self, sealer: Sealer) -> int | None:
         """Turn durable records of one context into the next batch; return its number, None when
         nothing is left or the store fails: the next call writes the same bytes then."""
-        if self._unsure is None:
-            self._unsure = self._make_batch(sealer)
-        if self._unsure is None:
+        if self._unconfirmed is None:
+            self._unconfirmed = self._make_batch(sealer)
+        if self._unconfirmed is None:
             return None
-        number, first_seq, last_seq, link, data = self._unsure
+        number, first_seq, last_seq, chain_hash, data = self._unconfirmed
         try:
             self.batches.write(number, data)
         except StoreError as error:
             self._flash.failed("seal", error)
             return None
-        self._unsure = None
-        self._sealed = segment.Sealed(number, last_seq, link)
-        self.batches.remember(number, first_seq, last_seq, link)
+        self._unconfirmed = None
+        self._sealed = segment.SealedMark(number, last_seq, chain_hash)
+        self.batches.remember(number, first_seq, last_seq, chain_hash)
         self._write_mark()
         self._unsealed.drop(last_seq)
         self._tail.release(last_seq)
@@ -215,18 +216,18 @@ class Journal:
         return self.batches.info(number)
 
     def chain_at(self, number: int, seq: int) -> bytes | None:
-        """Return the chain value at the end of one of the batches that a coarsened one stands
+        """Return the chain value at the end of one of the batches that a downsampled one stands
         for, None if none ended at seq or it cannot be read."""
         try:
             return self.batches.chain_at(number, seq)
         except JournalError:
             return None
 
-    def unsure_batch(self) -> bytes | None:
+    def unconfirmed_batch(self) -> bytes | None:
         """Return the sealed bytes that the next seal() makes durable, or None."""
-        return self._unsure.data if self._unsure else None
+        return self._unconfirmed.data if self._unconfirmed else None
 
-    def replay(self) -> "Iterator[tuple[segment.Context, Record]]":
+    def replay(self) -> "Iterator[tuple[segment.RecordContext, Record]]":
         """Return an iterator over (context, record) of all on flash that no batch holds yet.
 
         Leaves out what cannot be read now; sealing tries again and declares it.
@@ -263,7 +264,7 @@ class Journal:
 
     def stats(self) -> dict[str, object]:
         """Return what `status` shows: sequences, state, counts since the start."""
-        held, free = self._tail.slots()
+        held, free = self._tail.segment_counts()
         numbers = self.batches.numbers()
         stats: dict[str, object] = {
             "journal_id": self.journal_id.hex(), "boot": self.boot, "state": self.state,
@@ -297,17 +298,17 @@ class Journal:
             self._buffer.done(self._put(queue))
             queue = self._buffer.queue
 
-    def _put(self, entries: "Sequence[Entry]") -> int:
+    def _put(self, entries: "Sequence[PendingFrame]") -> int:
         """Make the first entries durable in one write; return how many."""
-        places = self._tail.put(entries, self._sealed)
-        for i in range(len(places)):
-            self._unsealed.add(entries[i], places[i], self._sealed.last_seq)
+        positions = self._tail.put(entries, self._sealed)
+        for i in range(len(positions)):
+            self._unsealed.add(entries[i], positions[i], self._sealed.last_seq)
             self.durable_seq = entries[i].last_seq
-        return len(places)
+        return len(positions)
 
-    def _make_batch(self, sealer: Sealer) -> Unsure | None:
-        """Return the next Unsure batch made of the oldest pieces, None if there are none."""
-        pieces, sheets = self._unsealed.oldest(self._sealed.last_seq)
+    def _make_batch(self, sealer: Sealer) -> UnconfirmedBatch | None:
+        """Return the next UnconfirmedBatch made of the oldest pieces, None if there are none."""
+        pieces, blocks = self._unsealed.oldest(self._sealed.last_seq)
         if not pieces:
             return None
         context, number = pieces[0].context, self._sealed.number + 1
@@ -316,6 +317,6 @@ class Journal:
         payload = batch.encode_payload(batch.Batch(
             self._tail.identity[0], self.journal_id, number, context.boot, first_seq, last_seq,
             self._sealed.chain, context.config_hash, context.clock, sealer.codec,
-            batch.make_body(schema, joined(sheets), sealer.codec, sealer.compress)))
+            batch.make_body(schema, joined(blocks), sealer.codec, sealer.compress)))
         data = batch.seal(payload, sealer.kid, sealer.sign)
-        return Unsure(number, first_seq, last_seq, chain.link(payload), data)
+        return UnconfirmedBatch(number, first_seq, last_seq, chain.chain_hash(payload), data)

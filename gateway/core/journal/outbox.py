@@ -28,7 +28,7 @@ GONE_MAX = 64           # numbers without a file that are named: a card that los
 ADVANCED = 0        # store seq and epoch in the cursor
 UNCHANGED = 1       # nothing new: an old or repeated receipt
 REWOUND = 2         # new epoch: store seq and epoch, batches go out again
-FOREIGN = 3         # another device or journal
+FOREIGN = 3         # another cabinet or journal
 STALE_EPOCH = 4     # of a store that was replaced since
 AHEAD = 5           # acknowledges what was never sealed: alarm
 FORK = 6            # chain value is not ours, or no batch ends there: alarm
@@ -96,10 +96,10 @@ class Outbox:
     acknowledged_seq and epoch (gateway.core.journal.Journal).
     """
 
-    def __init__(self, device: str, journal: "Journal", window: int = WINDOW,
+    def __init__(self, cabinet: str, journal: "Journal", window: int = WINDOW,
                  resend_ms: int = RESEND_MS) -> None:
         """Start after what the journal's cursor says was acknowledged."""
-        self.device, self.journal = device, journal
+        self.cabinet, self.journal = cabinet, journal
         self._window, self._resend_ms = window, resend_ms
         self.acknowledged_seq, self.epoch = journal.acknowledged_seq, journal.epoch
         self._under_way: dict[int, int] = {}        # number -> time it went out, ms
@@ -194,8 +194,8 @@ class Outbox:
         self._bad.forgive(now_ms)
         return late
 
-    def link_lost(self) -> None:
-        """Forget what was under way: without the link its receipt may never come."""
+    def session_lost(self) -> None:
+        """Forget what was under way: without the session its receipt may never come."""
         self._under_way = {}
 
     def start_over(self) -> None:
@@ -205,7 +205,7 @@ class Outbox:
     def behind(self, receipt: "Receipt") -> bool:
         """Return whether a receipt of this journal says less than one before it: it is an old
         one, or the fleet lost data and has to be shown the newest."""
-        return (receipt.device == self.device
+        return (receipt.cabinet == self.cabinet
                 and receipt.journal_id == self.journal.journal_id
                 and (receipt.epoch, receipt.low_water) < (self.epoch, self.acknowledged_seq))
 
@@ -236,7 +236,7 @@ class Outbox:
     def judge(self, receipt: "Receipt") -> tuple[int, tuple[int, int] | None]:
         """Return (status, missing) of a receipt without acting on it."""
         journal = self.journal
-        if receipt.device != self.device or receipt.journal_id != journal.journal_id:
+        if receipt.cabinet != self.cabinet or receipt.journal_id != journal.journal_id:
             return FOREIGN, None
         if receipt.epoch < self.epoch:
             return STALE_EPOCH, None
@@ -261,7 +261,7 @@ class Outbox:
         it makes us send again, which is harmless.
         """
         if receipt.low_water == 0:
-            return receipt.chain == start(self.device, self.journal.journal_id)
+            return receipt.chain == start(self.cabinet, self.journal.journal_id)
         number = self._ending_at(receipt.low_water)
         info = self._info(number) if number else None
         if info is None:

@@ -45,9 +45,9 @@ def batches_goal(held_bytes: int, free_bytes: int, keep_bytes: int) -> int:
     return min(keep_bytes, (held_bytes + free_bytes) * FULL_PERCENT // 100)
 
 
-def releases_reserve(out_of_room: bool, released: bool) -> bool:
+def releases_reserve(out_of_space: bool, released: bool) -> bool:
     """Return whether to delete the reserve file and try once more after a failed write."""
-    return out_of_room and not released
+    return out_of_space and not released
 
 
 def begins_journal(refusals: int) -> bool:

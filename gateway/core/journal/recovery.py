@@ -22,112 +22,117 @@ from gateway.core.types import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gateway.core.journal.frame_search import Declared, Piece, Slot
+    from gateway.core.journal.frame_search import Declared, Piece, SegmentFile
     from gateway.core.types import FileStore
 
-# A sealed batch whose file may not be durable.  link: chain value after it.  data: its bytes.
-Unsure = NamedTuple("Unsure", [
+# A sealed batch whose file may not be durable.  chain_hash: chain value after it.  data: its bytes.
+UnconfirmedBatch = NamedTuple("UnconfirmedBatch", [
     ("number", int), ("first_seq", int), ("last_seq", int), ("link", bytes), ("data", bytes)])
 
-# boot: highest ever seen.  sealed: segment.Sealed.  config_hash: of the newest stored
-# records, None if none.  clean: the newest record is a STOP.  unsure: the last batch if
+# boot: highest ever seen.  sealed: segment.SealedMark.  config_hash: of the newest stored
+# records, None if none.  clean: the newest record is a STOP.  unconfirmed: the last batch if
 # nothing else says that it was durable.  events: (kind, body) to append.
 Recovered = NamedTuple("Recovered", [
-    ("journal_id", bytes), ("boot", int), ("last_seq", int), ("sealed", "segment.Sealed"),
+    ("journal_id", bytes), ("boot", int), ("last_seq", int), ("sealed", "segment.SealedMark"),
     ("config_hash", "bytes | None"), ("clean", bool), ("pieces", "list[Piece]"),
     ("mark", "cursor.Mark | None"), ("cursor", "cursor.Cursor"), ("batches", Batches),
-    ("tail", "tail.Tail"), ("unsure", "Unsure | None"), ("events", "list[Declared]")])
+    ("tail", "tail.Tail"), ("unconfirmed", "UnconfirmedBatch | None"), ("events", "list[Declared]")])
 
 
 
 def recover(
         store: "FileStore",
-        device: str,
+        cabinet: str,
         new_journal_id: "Callable[[], bytes]",
         segment_bytes: int,
         batch_files: "Callable[[FileStore, bytes, Iterable[str]], Batches]" = Batches,
 ) -> Recovered:
     """Return the Recovered of a store.  Raises StoreError if it cannot even be listed.
 
-    new_journal_id: callable for 16 random bytes, used if there is no journal of the device.
+    new_journal_id: callable for 16 random bytes, used if there is no journal of the cabinet.
     batch_files: journal_batches.Batches or its heir.
     """
     names = store.list()
     search, marks = Search(store), cursor.Cursor(store, names)
-    slots = search.slots(names)
-    journal_id = _choose(store, device, slots, names) or new_journal_id()
-    mine = [slot for slot in slots if _is_mine(slot, device, journal_id)]
+    segment_files = search.segment_files(names)
+    journal_id = _choose(store, cabinet, segment_files, names) or new_journal_id()
+    mine = [segment_file for segment_file in segment_files
+            if _is_mine(segment_file, cabinet, journal_id)]
     batches = batch_files(store, journal_id, names)
     mark = marks.best(journal_id)
-    known = _known(mine, mark, device, journal_id)
-    sealed, unsure = _sealed(search, batches, known)
-    writer = _writer(store, (device, journal_id), slots, mine, segment_bytes)
-    expected = (unsure.last_seq if unsure else sealed.last_seq) + 1
-    for slot in mine:
-        expected = search.accept(slot, expected)
-    expected = search.headless(slots, journal_id, writer.generation, expected)
+    known = _known(mine, mark, cabinet, journal_id)
+    sealed, unconfirmed = _sealed(search, batches, known)
+    writer = _writer(store, (cabinet, journal_id), segment_files, mine, segment_bytes)
+    expected = (unconfirmed.last_seq if unconfirmed else sealed.last_seq) + 1
+    for segment_file in mine:
+        expected = search.accept(segment_file, expected)
+    expected = search.headless(segment_files, journal_id, writer.generation, expected)
     newest = max(expected - 1, mark.seq if mark else 0)
     clean = newest == 0 and not mine or search.newest == (newest, True)
     if search.torn and not clean:
         search.events.append((record.TORN, search.torn))
-    _note_foreign(search, slots, names, device, journal_id)
+    _note_foreign(search, segment_files, names, cabinet, journal_id)
     for name in names:
-        if tail.is_slot(name):
+        if tail.is_segment_file(name):
             writer.reserve(name)
-    for slot in slots:
-        if slot.name not in search.quarantine and (slot in mine or slot.header is None):
-            _adopt(writer, slot, search, record.SEQ_MAX if unsure else sealed.last_seq)
+    for segment_file in segment_files:
+        if segment_file.name not in search.quarantine and (segment_file in mine
+                                                           or segment_file.header is None):
+            _adopt(writer, segment_file, search, record.SEQ_MAX if unconfirmed else sealed.last_seq)
     return Recovered(
         journal_id, max(search.boot, mark.boot if mark else 0), newest + search.skip, sealed,
-        search.config_hash, clean, search.pieces, mark, marks, batches, writer, unsure,
+        search.config_hash, clean, search.pieces, mark, marks, batches, writer, unconfirmed,
         search.events)
 
 
-def _is_mine(slot: "Slot", device: str, journal_id: bytes) -> bool | None:
-    header: segment.Header | None = slot.header
-    return header and header.device == device and header.journal_id == journal_id
+def _is_mine(segment_file: "SegmentFile", cabinet: str, journal_id: bytes) -> bool | None:
+    header: segment.Header | None = segment_file.header
+    return header and header.cabinet == cabinet and header.journal_id == journal_id
 
 
-def _choose(store: "FileStore", device: str, slots: "list[Slot]",
+def _choose(store: "FileStore", cabinet: str, segment_files: "list[SegmentFile]",
             names: "Iterable[str]") -> bytes | None:
-    """Return the id of the device's newest journal here, or None."""
+    """Return the id of the cabinet's newest journal here, or None."""
     known: list[tuple[int, int, bytes]]
-    known = [(slot.header.context.boot, slot.header.generation, slot.header.journal_id)
-             for slot in slots if slot.header and slot.header.device == device]
+    known = [(segment_file.header.context.boot, segment_file.header.generation,
+              segment_file.header.journal_id)
+             for segment_file in segment_files if segment_file.header
+             and segment_file.header.cabinet == cabinet]
     if known:
         return max(known)[2]
     for name in reversed(sorted(names)):    # every segment is gone: ask the batches
         if parse_name(name):
-            journal_id = _id_of_batch(store, name, device)
+            journal_id = _id_of_batch(store, name, cabinet)
             if journal_id:
                 return journal_id
     return None
 
 
-def _id_of_batch(store: "FileStore", name: str, device: str) -> bytes | None:
+def _id_of_batch(store: "FileStore", name: str, cabinet: str) -> bytes | None:
     try:
         data = store.read(name, 0, store.size(name))
         content = batch.open_sealed(data[:-TRAILER_BYTES])[1]
     except WattproofError:
         return None
-    return content.journal_id if content.device == device else None
+    return content.journal_id if content.cabinet == cabinet else None
 
 
-def _known(mine: "list[Slot]", mark: cursor.Mark | None, device: str,
-           journal_id: bytes) -> segment.Sealed:
+def _known(mine: "list[SegmentFile]", mark: cursor.Mark | None, cabinet: str,
+           journal_id: bytes) -> segment.SealedMark:
     """Return the newest Sealed that segment headers and the cursor agree was durable."""
-    best = segment.Sealed(0, 0, chain.start(device, journal_id))
+    best = segment.SealedMark(0, 0, chain.start(cabinet, journal_id))
     if mark and mark.number > best.number:
-        best = segment.Sealed(mark.number, mark.sealed_seq, mark.chain)
-    for slot in mine:
-        if slot.header.sealed.number > best.number:
-            best = slot.header.sealed
+        best = segment.SealedMark(mark.number, mark.sealed_seq, mark.chain)
+    for segment_file in mine:
+        if segment_file.header.sealed.number > best.number:
+            best = segment_file.header.sealed
     return best
 
 
 def _sealed(search: Search, batches: Batches,
-            best: segment.Sealed) -> tuple[segment.Sealed, Unsure | None]:
-    """Return (what is sealed, the last batch as an Unsure if only its file speaks for it).
+            best: segment.SealedMark) -> tuple[segment.SealedMark, UnconfirmedBatch | None]:
+    """Return (what is sealed, the last batch as an UnconfirmedBatch if only its file speaks for
+    it).
 
     best: the Sealed that is known without the batch files.
     """
@@ -143,21 +148,21 @@ def _sealed(search: Search, batches: Batches,
             search.events.append((record.ALARM, ["batch-missing", "batch %d, up to sequence %d"
                                                  % (best.number, best.last_seq)]))
         return best, None
-    number, content, link, data = whole
+    number, content, chain_hash, data = whole
     search.boot = max(search.boot, content.boot)
     search.config_hash = content.config_hash
     if number == best.number:
-        return segment.Sealed(number, content.last_seq, link), None
+        return segment.SealedMark(number, content.last_seq, chain_hash), None
     batches.doubt(number)
-    unsure = Unsure(number, content.first_seq, content.last_seq, link, data)
-    return segment.Sealed(number - 1, content.first_seq - 1, content.prev), unsure
+    unconfirmed = UnconfirmedBatch(number, content.first_seq, content.last_seq, chain_hash, data)
+    return segment.SealedMark(number - 1, content.first_seq - 1, content.prev), unconfirmed
 
 
-def _note_foreign(search: Search, slots: "list[Slot]", names: "Iterable[str]", device: str,
+def _note_foreign(search: Search, segment_files: "list[SegmentFile]", names: "Iterable[str]", cabinet: str,
                   journal_id: bytes) -> None:
     """Declare files of another journal: they are left alone, never mixed in."""
-    foreign = [slot.name for slot in slots
-               if slot.header and not _is_mine(slot, device, journal_id)]
+    foreign = [segment_file.name for segment_file in segment_files
+               if segment_file.header and not _is_mine(segment_file, cabinet, journal_id)]
     for name in names:
         parts = parse_name(name)
         if parts and parts[0] != prefix_of(journal_id):
@@ -167,22 +172,22 @@ def _note_foreign(search: Search, slots: "list[Slot]", names: "Iterable[str]", d
         search.events.append((record.ALARM, ["foreign-journal", text]))
 
 
-def _writer(store: "FileStore", identity: tuple[str, bytes], slots: "list[Slot]",
-            mine: "list[Slot]", segment_bytes: int) -> tail.Tail:
+def _writer(store: "FileStore", identity: tuple[str, bytes], segment_files: "list[SegmentFile]",
+            mine: "list[SegmentFile]", segment_bytes: int) -> tail.Tail:
     """Return the Tail; a slot whose header is lost may have used one generation more."""
-    highest = max([slot.header.generation for slot in mine] + [0])
-    unknown = len([slot for slot in slots if slot.header is None])
+    highest = max([segment_file.header.generation for segment_file in mine] + [0])
+    unknown = len([segment_file for segment_file in segment_files if segment_file.header is None])
     return tail.Tail(store, identity, highest + unknown, segment_bytes)
 
 
-def _adopt(writer: tail.Tail, slot: "Slot", search: Search, sealed_seq: int) -> None:
+def _adopt(writer: tail.Tail, segment_file: "SegmentFile", search: Search, sealed_seq: int) -> None:
     """Hand a slot to the writer: held if anything in it is not sealed, free otherwise.
 
     A frame that an older segment says, too, counts: either copy may be the durable one.
     sealed_seq: SEQ_MAX while the last batch is not durable; then every slot is held.
     """
-    last_seq = search.last_in.get(slot.name, 0)
-    if sealed_seq == record.SEQ_MAX and slot.header is not None:
-        writer.adopt(slot.name, slot.size, max(last_seq, 1))
+    last_seq = search.last_in.get(segment_file.name, 0)
+    if sealed_seq == record.SEQ_MAX and segment_file.header is not None:
+        writer.adopt(segment_file.name, segment_file.size, max(last_seq, 1))
     else:
-        writer.adopt(slot.name, slot.size, last_seq if last_seq > sealed_seq else 0)
+        writer.adopt(segment_file.name, segment_file.size, last_seq if last_seq > sealed_seq else 0)

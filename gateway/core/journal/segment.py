@@ -25,17 +25,17 @@ BLOCK_TYPES = (int, int, int, int, int, int, bytes)
 
 # What all records of a segment have in common.  schema: bytes of columns.encode_schema.
 # config_hash: 32 bytes.  clock: reading.ClockState at the segment's start.
-Context = NamedTuple("Context", [
+RecordContext = NamedTuple("RecordContext", [
     ("boot", int), ("config_hash", bytes), ("schema", bytes), ("clock", ClockState),
     ("software", str)])
 
 # What had been sealed when the header was written: number of the last batch (0 = none), its
-# last sequence and its link (the chain's start if none).
-Sealed = NamedTuple("Sealed", [("number", int), ("last_seq", int), ("chain", bytes)])
+# last sequence and its chain hash (the chain's start if none).
+SealedMark = NamedTuple("SealedMark", [("number", int), ("last_seq", int), ("chain", bytes)])
 
 Header = NamedTuple("Header", [
-    ("device", str), ("journal_id", bytes), ("generation", int), ("context", Context),
-    ("sealed", Sealed)])
+    ("cabinet", str), ("journal_id", bytes), ("generation", int), ("context", RecordContext),
+    ("sealed", SealedMark)])
 
 # One frame of records.  first_seq..last_seq without a hole.  commit_seq: first sequence of
 # the commit it belongs to.  readings: how many values.  columns: bytes of columns.encode.
@@ -58,7 +58,7 @@ def encode_header(header: Header) -> bytes:
     """
     context = header.context
     payload = cbor_encode([
-        HEADER, VERSION, header.device, header.journal_id, header.generation,
+        HEADER, VERSION, header.cabinet, header.journal_id, header.generation,
         context.boot, context.config_hash, context.schema, list(context.clock),
         context.software, list(header.sealed)])
     copy = frame.encode(payload, 0)
@@ -143,12 +143,12 @@ def _header(payload: bytes) -> Header | None:
         return None
     if not isinstance(parts, list) or len(parts) != 11 or parts[:2] != [HEADER, VERSION]:
         return None
-    _, _, device, journal_id, generation, boot, config, schema, clock, software, sealed = parts
+    _, _, cabinet, journal_id, generation, boot, config, schema, clock, software, sealed = parts
     if not _fits(parts[2:], HEADER_TYPES) or not _fits(clock, (int,) * 4) or not _fits(
             sealed, (int, int, bytes)):
         return None
-    context = Context(boot, config, schema, ClockState(*clock), software)
-    return Header(device, journal_id, generation, context, Sealed(*sealed))
+    context = RecordContext(boot, config, schema, ClockState(*clock), software)
+    return Header(cabinet, journal_id, generation, context, SealedMark(*sealed))
 
 
 def _fits(parts: object, types: tuple[type, ...]) -> bool:

@@ -17,7 +17,7 @@ from gateway.core.types import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gateway.core.journal.buffer import Entry
+    from gateway.core.journal.buffer import PendingFrame
     from gateway.core.types import FileStore
     # Where a frame stands: (slot name, offset, generation).
     Place = tuple[str, int, int]
@@ -28,28 +28,28 @@ LEAD_SPARE = 2 * frame.SECTOR   # a later generation may take a byte more in the
 FREE_MAX = 4                # more free slots than this are deleted
 
 
-def is_slot(name: str) -> bool:
-    """Return True if a file name is that of a segment slot: t0001, t0002 ..."""
+def is_segment_file(name: str) -> bool:
+    """Return True if a file name is that of a segment segment_file: t0001, t0002 ..."""
     return len(name) > 1 and name[0] == "t" and name[1:].isdigit()
 
 
 class OpenSegment:
     """The segment that frames go into, and where the next one goes."""
 
-    def __init__(self, slot: tuple[str, int], context: segment.Context, seed: int,
+    def __init__(self, segment_file: tuple[str, int], context: segment.RecordContext, seed: int,
                  lead: bytes) -> None:
-        """slot: (name, size).  seed: of the frames' checksums.  lead: header bytes, which go out
-        with the first frame."""
-        self.name, self.size = slot
+        """segment_file: (name, size).  seed: of the frames' checksums.  lead: header bytes, which
+        go out with the first frame."""
+        self.name, self.size = segment_file
         self.context, self.seed, self.lead = context, seed, lead
         self.offset = 0
 
-    def fits(self, entry: "Entry") -> bool:
+    def fits(self, entry: "PendingFrame") -> bool:
         """Return True if there is space for one more entry."""
         size = frame.padded(frame.HEAD + len(entry.payload))
         return self.offset + len(self.lead) + size <= self.size
 
-    def parts(self, queue: "Sequence[Entry]", block: int) -> tuple[list[bytes], list[int], int]:
+    def parts(self, queue: "Sequence[PendingFrame]", block: int) -> tuple[list[bytes], list[int], int]:
         """Return (byte strings to write, where each entry's frame starts in them, their size)
         for the first entries of a queue that share context and commit and fit.
 
@@ -78,7 +78,7 @@ class Tail:
 
     def __init__(self, store: "FileStore", identity: tuple[str, bytes], generation: int,
                  segment_bytes: int) -> None:
-        """identity: (device, journal_id).  generation: the highest that was ever used."""
+        """identity: (cabinet, journal_id).  generation: the highest that was ever used."""
         self._store, self.identity = store, identity
         self.generation = generation
         # One that says nothing can only append: no gaps there.
@@ -103,11 +103,11 @@ class Tail:
         """Never use the number of a slot that is not ours or cannot be read."""
         self._names_used = max(self._names_used, int(name[1:]))
 
-    def slots(self) -> tuple[int, int]:
+    def segment_counts(self) -> tuple[int, int]:
         """Return (slots that hold records, free slots)."""
         return len(self._held), len(self._free)
 
-    def put(self, queue: "Sequence[Entry]", sealed: segment.Sealed) -> "list[Place]":
+    def put(self, queue: "Sequence[PendingFrame]", sealed: segment.SealedMark) -> "list[Place]":
         """Make the first entries of a queue durable; return their places.
 
         queue: list of entries with .context, .commit_seq, .last_seq and .payload.  Only
@@ -118,14 +118,14 @@ class Tail:
         if here is None or first.context != here.context or not here.fits(first):
             here = self._begin(first, sealed)
         parts, starts, size = here.parts(queue, self._block_bytes)
-        places = [(here.name, here.offset + start, self.generation) for start in starts]
+        positions = [(here.name, here.offset + start, self.generation) for start in starts]
         self._write(here, parts, size)
-        self._held[here.name] = (queue[len(places) - 1].last_seq, here.size, True)
-        return places
+        self._held[here.name] = (queue[len(positions) - 1].last_seq, here.size, True)
+        return positions
 
-    def read(self, place: "Place") -> bytes | None:
+    def read(self, position: "Place") -> bytes | None:
         """Return the payload at a place, or None if the bytes there changed."""
-        name, offset, generation = place
+        name, offset, generation = position
         return self._frame(name, offset, self._seed(generation))
 
     def release(self, sealed_seq: int) -> None:
@@ -140,9 +140,9 @@ class Tail:
                 else:
                     self._discard(name)
 
-    def has_frames(self, slot: tuple[str, int], seed: int) -> bool:
+    def has_frames(self, segment_file: tuple[str, int], seed: int) -> bool:
         """Return True if a frame with this seed stands at any sector of a slot, (name, size)."""
-        name, size = slot
+        name, size = segment_file
         for start in range(0, size, PIECE_BYTES):
             data = self._store.read(name, start, PIECE_BYTES)
             for offset in range(0, len(data), frame.SECTOR):
@@ -160,7 +160,7 @@ class Tail:
         """Write at the end of a segment and sync; give its slot up on any error."""
         offset = here.offset
         try:
-            for data in _together(parts):
+            for data in _end_to_end(parts):
                 self._store.write(here.name, offset, data)
                 offset += len(data)
             self._store.sync(here.name)
@@ -170,7 +170,7 @@ class Tail:
         here.lead = b""
         here.offset += size
 
-    def _begin(self, entry: "Entry", sealed: segment.Sealed) -> OpenSegment:
+    def _begin(self, entry: "PendingFrame", sealed: segment.SealedMark) -> OpenSegment:
         """Begin a segment of a new generation; its header goes out with the first frame."""
         self._open = None
         if not self._names_durable:
@@ -179,11 +179,11 @@ class Tail:
         needed = (len(self._header(entry, sealed, self.generation + 1)) + LEAD_SPARE
                   + frame.padded(frame.HEAD + len(entry.payload)))
         self.generation += 1
-        slot = self._take(needed)
-        here = OpenSegment(slot, entry.context, self._seed(self.generation),
+        segment_file = self._claim_file(needed)
+        here = OpenSegment(segment_file, entry.context, self._seed(self.generation),
                            self._header(entry, sealed, self.generation))
         if not here.fits(entry):
-            raise Bug("journal: segment of %d bytes for %d" % (slot[1], needed))
+            raise Bug("journal: segment of %d bytes for %d" % (segment_file[1], needed))
         self._open = here
         return here
 
@@ -195,24 +195,24 @@ class Tail:
         else:
             self._discard(name)
 
-    def _take(self, needed: int) -> tuple[str, int]:
+    def _claim_file(self, needed: int) -> tuple[str, int]:
         """Return (name, size) of a free slot, or of a new one, zeroed and durable; the generation
         rises over those that frames in the slot were written for already.
 
         A power cut can lose a header and keep frames behind it; that generation looks unused at
         the next start, and a new header of it would bring the frames back.
         """
-        for slot in list(self._free):
-            if slot[1] < needed:
+        for segment_file in list(self._free):
+            if segment_file[1] < needed:
                 continue
-            self._free.remove(slot)
+            self._free.remove(segment_file)
             try:
-                while self.has_frames(slot, self._seed(self.generation)):
+                while self.has_frames(segment_file, self._seed(self.generation)):
                     self.generation += 1
             except StoreError:
-                self._discard(slot[0])          # it cannot be read: never write to it
+                self._discard(segment_file[0])          # it cannot be read: never write to it
                 continue
-            return slot
+            return segment_file
         self._names_used += 1
         name, size = "t%04d" % self._names_used, max(self._segment_bytes, needed)
         self._store.create(name)
@@ -241,16 +241,16 @@ class Tail:
         except StoreError:
             return
 
-    def _header(self, entry: "Entry", sealed: segment.Sealed, generation: int) -> bytes:
-        device, journal_id = self.identity
+    def _header(self, entry: "PendingFrame", sealed: segment.SealedMark, generation: int) -> bytes:
+        cabinet, journal_id = self.identity
         return segment.encode_header(segment.Header(
-            device, journal_id, generation, entry.context, sealed))
+            cabinet, journal_id, generation, entry.context, sealed))
 
     def _seed(self, generation: int) -> int:
         return frame.seed(self.identity[1], generation)
 
 
-def _together(parts: list[bytes]) -> "Iterator[bytes]":
+def _end_to_end(parts: list[bytes]) -> "Iterator[bytes]":
     """Yield parts joined to pieces: one write, unless a board has no room for that."""
     joined: list[bytes]
     joined, size = [], 0

@@ -8,20 +8,20 @@ nothing.
 from gateway.core.errors import StoreError
 from gateway.core.journal import segment
 from gateway.core.journal.buffer import make_entry
-from gateway.core.journal.frame_search import Piece, bare, columns_of, records_of, sheet_of_piece
+from gateway.core.journal.frame_search import Piece, bare, columns_of, read_block, records_of
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.core.codec.column_block import Sheet
-    from gateway.core.journal.buffer import Entry, FlashState
+    from gateway.core.codec.column_block import ColumnBlock
+    from gateway.core.journal.buffer import FlashState, PendingFrame
     from gateway.core.journal.tail import Place, Tail
     from gateway.core.record import Record
 
 RESTATE_FRAMES = 64         # frames of earlier boots written again in one write
 SEAL_TRIES = 3              # seals that may fail to read a piece before it is declared lost
-KEPT_READINGS = 81920       # of so many readings the sheets stay in RAM; the rest is read
+READINGS_IN_RAM_MAX = 81920       # of so many readings the sheets stay in RAM; the rest is read
 BATCH_BYTES_AIM = 393216    # columns in one batch; sealed it stays far below 1 MiB
 BATCH_READINGS_MAX = 1048576
 
@@ -44,7 +44,7 @@ class Unsealed:
         """How many readings no batch holds."""
         return sum([piece.readings for piece in self.found + self._pieces])
 
-    def records(self) -> "Iterator[tuple[segment.Context, Record]]":
+    def records(self) -> "Iterator[tuple[segment.RecordContext, Record]]":
         """Yield (context, record) of what can be read now; sealing declares the rest."""
         for piece in self.found + self._pieces:
             try:
@@ -54,9 +54,9 @@ class Unsealed:
             for item in items or ():
                 yield piece.context, item
 
-    def restatement(self) -> "list[Entry]":
+    def restatement(self) -> "list[PendingFrame]":
         """Return entries that say again what a start found, [] if nothing of it is left."""
-        entries: "list[Entry]" = []
+        entries: "list[PendingFrame]" = []
         for piece in self.found:
             data = columns_of(self._tail, piece)
             if data is None and not entries:
@@ -71,61 +71,61 @@ class Unsealed:
                 (segment.DATA, piece.base_seq, piece.last_seq), piece.readings, (data, None)))
         return entries
 
-    def add(self, entry: "Entry", place: "Place", sealed_seq: int) -> None:
+    def add(self, entry: "PendingFrame", position: "Place", sealed_seq: int) -> None:
         """Take an entry that is durable at a place; what is sealed of it does not count."""
-        sheet = entry.sheet if self._kept + entry.readings <= KEPT_READINGS else None
-        self._kept += entry.readings if sheet else 0
+        block = entry.column_block if self._kept + entry.readings <= READINGS_IN_RAM_MAX else None
+        self._kept += entry.readings if block else 0
         self._pieces.append(Piece(
             entry.context, entry.first_seq, max(entry.first_seq, sealed_seq + 1),
-            entry.last_seq, entry.readings, len(entry.payload), place, None, sheet))
+            entry.last_seq, entry.readings, len(entry.payload), position, None, block))
 
     def drop(self, sealed_seq: int) -> None:
         """Drop what a durable batch holds."""
         kept = [piece for piece in self._pieces if piece.last_seq > sealed_seq]
-        self._kept = sum([piece.readings for piece in kept if piece.sheet])
+        self._kept = sum([piece.readings for piece in kept if piece.column_block])
         self._pieces = kept
 
-    def oldest(self, sealed_seq: int) -> "tuple[list[Piece], list[Sheet]]":
+    def oldest(self, sealed_seq: int) -> "tuple[list[Piece], list[ColumnBlock]]":
         """Return ([pieces], [their sheets]) of one context for the next batch, oldest first."""
         self.drop(sealed_seq)
         taken: list[Piece]
-        sheets: "list[Sheet]"
-        taken, sheets, readings, size = [], [], 0, 0
+        blocks: "list[ColumnBlock]"
+        taken, blocks, readings, size = [], [], 0, 0
         for piece in list(self._pieces):
             if taken and (piece.context != taken[0].context
                           or piece.first_seq != taken[-1].last_seq + 1
                           or readings + piece.readings > BATCH_READINGS_MAX):
                 break
             try:
-                sheet = sheet_of_piece(self._tail, piece)
+                block = read_block(self._tail, piece)
             except StoreError as error:
                 if taken or not self._given_up(piece, error):
                     break
-                sheet = None
-            if sheet is None:
+                block = None
+            if block is None:
                 if taken:
                     break
                 self._lose(piece)
                 continue
             taken.append(piece)
-            sheets.append(sheet)
+            blocks.append(block)
             self._pieces[self._pieces.index(piece)] = bare(piece)   # its sheet is used up
             readings, size = readings + piece.readings, size + piece.size
             if size >= BATCH_BYTES_AIM:
                 break
-        return taken, sheets
+        return taken, blocks
 
     def _given_up(self, piece: Piece, error: StoreError) -> bool:
         """Note that a piece could not be read; return True after SEAL_TRIES such seals."""
-        self._flash.failed("read " + piece.place[0], error)
-        tries = self._failures.get(piece.place, 0) + 1
-        self._failures[piece.place] = tries
+        self._flash.failed("read " + piece.position[0], error)
+        tries = self._failures.get(piece.position, 0) + 1
+        self._failures[piece.position] = tries
         if tries >= SEAL_TRIES:
-            self._failures.pop(piece.place)
+            self._failures.pop(piece.position)
         return tries >= SEAL_TRIES
 
     def _lose(self, piece: Piece) -> None:
         """Declare a piece that can no longer be read; the journal goes on without it."""
         self._pieces = [other for other in self._pieces if other is not piece]
         self._flash.lost("sequence %d to %d unreadable in segment %d" % (
-            piece.first_seq, piece.last_seq, piece.place[2]))
+            piece.first_seq, piece.last_seq, piece.position[2]))

@@ -15,7 +15,7 @@ from gateway.ledger.flows.flows import Step
 
 
 @dataclass(frozen=True)
-class Workload:
+class HostWorkload:
     """A workload's use of a host in an interval: CPU seconds, cores held and for how long."""
 
     cpu_s: float
@@ -42,7 +42,7 @@ class Host:
     dt_s: float
     cores: float
     idle_w: float
-    workloads: Mapping[str, Workload] = field(default_factory=dict)
+    workloads: Mapping[str, HostWorkload] = field(default_factory=dict)
     gpus: Sequence[Gpu] = ()
 
 

@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.roles import NOT_LOADS
-from gateway.ledger.books import Entry
+from gateway.ledger.books import BookEntry
 from gateway.ledger.compute.compute import (
     Host,
+    HostWorkload,
     UnitRates,
     Units,
-    Workload,
     host_split,
     overhead_rate,
     period_pool,
     unit_rates,
 )
-from gateway.ledger.site import NodeUse, Site
+from gateway.ledger.site import AccountedSite, NodeUse
 
 OPERATOR = ""               # the name under which a node's unreserved and unused energy stands
 
@@ -78,7 +78,8 @@ class Compute:
         return total
 
 
-def account(site: Site, entries: Sequence[Entry], spread_idle: bool = False) -> Compute:
+def account(site: AccountedSite, entries: Sequence[BookEntry],
+            spread_idle: bool = False) -> Compute:
     """Account the compute of a period's entries."""
     compute = Compute()
     for name, load in site.workloads:
@@ -91,7 +92,7 @@ def account(site: Site, entries: Sequence[Entry], spread_idle: bool = False) -> 
     return compute
 
 
-def _node(compute: Compute, site: Site, entry: Entry,
+def _node(compute: Compute, site: AccountedSite, entry: BookEntry,
           what: tuple[str, NodeUse, float | None, bool]) -> None:
     name, use, rate, spread_idle = what
     dt_s = entry.interval.length_ms / 1000
@@ -115,15 +116,15 @@ def _node(compute: Compute, site: Site, entry: Entry,
     compute.accounts.setdefault((name, OPERATOR), Account()).add(_priced(own, rate))
 
 
-def _host(site: Site, name: str, use: NodeUse, dt_s: float) -> Host | None:
+def _host(site: AccountedSite, name: str, use: NodeUse, dt_s: float) -> Host | None:
     facts = site.nodes.get(name)
     if facts is None or use.energy_wh is None:
         return None
-    loads: dict[str, Workload] = {}
+    loads: dict[str, HostWorkload] = {}
     for load, work in use.workloads.items():
         if work.cpu_s is None or work.cores_reserved is None or work.reserved_s is None:
             return None
-        loads[load] = Workload(work.cpu_s, work.cores_reserved, work.reserved_s)
+        loads[load] = HostWorkload(work.cpu_s, work.cores_reserved, work.reserved_s)
     return Host(use.energy_wh, dt_s, facts.cores, facts.idle_w, loads)
 
 
@@ -144,7 +145,7 @@ def _priced(part: Account, rate: float | None) -> Account:
     return part
 
 
-def _share_pool(compute: Compute, entries: Sequence[Entry]) -> None:
+def _share_pool(compute: Compute, entries: Sequence[BookEntry]) -> None:
     """Spread what no interval's IT energy could carry over all IT energy of the period."""
     rows, unallocated_g = [], 0.0
     for entry in entries:

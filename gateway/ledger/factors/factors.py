@@ -33,7 +33,7 @@ class MixedFactors(ConfigError):
 
 
 @dataclass(frozen=True)
-class Record:
+class FactorRecord:
     """One published factor: g/kWh in [from_ms, to_ms) UTC; weights: 24 UTC hours or empty."""
 
     id: str
@@ -72,7 +72,7 @@ class FactorSet:
     zone: str
     scope: str
     estimated: bool
-    records: Mapping[str, Sequence[Record]]
+    records: Mapping[str, Sequence[FactorRecord]]
     fuel_g_per_litre: Mapping[str, Decimal]
 
     @property
@@ -119,7 +119,7 @@ class FactorSet:
         return sorted({start_ms, *hours, *edges})
 
 
-def lookup(records: Iterable[Record], utc_ms: int) -> Record | None:
+def lookup(records: Iterable[FactorRecord], utc_ms: int) -> FactorRecord | None:
     """Return the record valid at a moment, or None.  Validity is right-open; of several the
     latest published wins, then the higher version."""
     valid = [record for record in records if record.from_ms <= utc_ms < record.to_ms]
@@ -127,7 +127,7 @@ def lookup(records: Iterable[Record], utc_ms: int) -> Record | None:
 
 
 @dataclass(frozen=True)
-class Part:
+class FactorPart:
     """A part of an interval with one factor; carbon_g None if it has none."""
 
     energy_wh: float
@@ -135,7 +135,7 @@ class Part:
 
 
 def split_interval(start: float, end: float, energy_wh: float,
-                   changes: Sequence[tuple[float, float | None]]) -> list[Part]:
+                   changes: Sequence[tuple[float, float | None]]) -> list[FactorPart]:
     """Split an interval's energy by time where the factor changes.
 
     See docs/accounting.md section 8.2.
@@ -150,7 +150,7 @@ def split_interval(start: float, end: float, energy_wh: float,
     parts = []
     for (moment, factor), after in zip(marks, [*(m for m, _ in marks[1:]), end], strict=True):
         wh = energy_wh * (after - moment) / (end - start)
-        parts.append(Part(wh, None if factor is None else wh * factor / 1000))
+        parts.append(FactorPart(wh, None if factor is None else wh * factor / 1000))
     return parts
 
 
@@ -215,7 +215,7 @@ def _build(content: Content, sha256: str) -> FactorSet:
     if content["scope"] not in SCOPES:
         raise ValueError(f"scope {content['scope']!r} is none of {', '.join(SCOPES)}")
     shapes = {shape["name"]: _weights(shape) for shape in content.get("shape", ())}
-    records: dict[str, list[Record]] = {}
+    records: dict[str, list[FactorRecord]] = {}
     for source in content["source"]:
         if source.get("scope", content["scope"]) != content["scope"]:
             raise MixedFactors(f"source {source['name']}: scope {source['scope']} in a set of "
@@ -229,8 +229,8 @@ def _build(content: Content, sha256: str) -> FactorSet:
 
 
 def _record(source: Content, content: Content,
-            shapes: Mapping[str, tuple[Decimal, ...]]) -> Record:
-    return Record(
+            shapes: Mapping[str, tuple[Decimal, ...]]) -> FactorRecord:
+    return FactorRecord(
         id=source["id"], version=source.get("version", content["version"]),
         published=source.get("published", content["published"]),
         from_ms=utc_ms(source["from"]), to_ms=utc_ms(source["to"]),

@@ -54,8 +54,8 @@ def local_hours(day: date, zone: str, energy_wh: Sequence[float],
         raise ValueError(f"{day} in {zone} has {span.count} quarter hours, got {len(energy_wh)}")
     by_hour: dict[str, float] = {}
     carbon_g: float | None = 0
-    for place, wh in enumerate(energy_wh):
-        at = datetime.fromtimestamp((span.start_ms + place * QUARTER_MS) // 1000, UTC)
+    for position, wh in enumerate(energy_wh):
+        at = datetime.fromtimestamp((span.start_ms + position * QUARTER_MS) // 1000, UTC)
         hour = f"{at.astimezone(ZoneInfo(zone)).hour:02d}"
         by_hour[hour] = by_hour.get(hour, 0) + wh
         factor = factor_by_utc_hour.get(at.strftime("%Y-%m-%dT%H"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from gateway.ledger.flows import inventory as inv
 from gateway.ledger.flows.flows import Flows, Policy
-from gateway.ledger.flows.supply import Source, Supply
+from gateway.ledger.flows.supply import EnergySource, Supply
 
 SOURCE_ORDER = ("pv", "battery", "grid", "genset")      # pv_first, then any further source
 SINK_ORDER = ("loads", "battery", "export", "residual")
@@ -65,35 +65,35 @@ def _pv_first(flows: Flows, supply: Supply, residual_wh: float) -> Share:
     return Share(carbon, origins, got["residual"].carbon_g, unserved)
 
 
-def _ordered(sources: Mapping[str, Source]) -> list[Source]:
+def _ordered(sources: Mapping[str, EnergySource]) -> list[EnergySource]:
     names = [name for name in SOURCE_ORDER if name in sources]
     names += [name for name in sources if name not in SOURCE_ORDER]
     return [sources[name] for name in names if sources[name].energy_wh > 0]
 
 
-def _fill(sources: list[Source], wants: Mapping[str, float]) -> dict[str, Source]:
+def _fill(sources: list[EnergySource], wants: Mapping[str, float]) -> dict[str, EnergySource]:
     """Return what each group gets when sources are used up one after the other."""
     left = [source.energy_wh for source in sources]
-    got: dict[str, Source] = {}
+    got: dict[str, EnergySource] = {}
     for group in SINK_ORDER:
-        filled = Source(0, 0, {})
-        for place, source in enumerate(sources):
-            wh = min(left[place], wants[group] - filled.energy_wh)
+        filled = EnergySource(0, 0, {})
+        for position, source in enumerate(sources):
+            wh = min(left[position], wants[group] - filled.energy_wh)
             if wh > 0:
-                left[place] -= wh
+                left[position] -= wh
                 filled = _add(filled, source, wh)
         got[group] = filled
     return got
 
 
-def _add(filled: Source, source: Source, wh: float) -> Source:
+def _add(filled: EnergySource, source: EnergySource, wh: float) -> EnergySource:
     part = wh / source.energy_wh
     origins = dict(filled.origins_wh)
     for origin, of_it_wh in source.origins_wh.items():
         origins[origin] = origins.get(origin, 0) + of_it_wh * part
     carbon_g = (None if filled.carbon_g is None or source.carbon_g is None
                 else filled.carbon_g + source.carbon_g * part)
-    return Source(filled.energy_wh + wh, carbon_g, origins)
+    return EnergySource(filled.energy_wh + wh, carbon_g, origins)
 
 
 def _spread(flows: Flows, share: Share) -> Share:

@@ -113,7 +113,7 @@ def stand_by(inventory: Inventory, dt_s: float) -> Charge:
     return Charge(replace(inventory, energy_wh=left_wh, origins_wh=origins), loss_wh)
 
 
-def anchor(inventory: Inventory, measured_wh: float) -> tuple[Inventory, float]:
+def anchor_to_soc(inventory: Inventory, measured_wh: float) -> tuple[Inventory, float]:
     """Set stored energy to the BMS value at full or empty; return it and the adjustment in Wh.
 
     Carbon is kept, origins are scaled; the adjustment belongs into its own report line."""

@@ -15,7 +15,7 @@ from gateway.ledger.flows.inventory import Inventory
 
 
 @dataclass(frozen=True)
-class Source:
+class EnergySource:
     """One source's energy at the bus, its carbon (None: undefined) and its origins."""
 
     energy_wh: float
@@ -27,7 +27,7 @@ class Source:
 class Supply:
     """All sources of an interval, the inventory after the discharge, and what was adjusted."""
 
-    sources: Mapping[str, Source]
+    sources: Mapping[str, EnergySource]
     inventory: Inventory
     carbon_primary_g: float | None
     direct_g: float | None
@@ -69,7 +69,7 @@ def total_or_none(values: list[float | None]) -> float | None:
     return sum(known) if len(known) == len(values) else None
 
 
-def add_origins(sources: Iterable[Source]) -> dict[str, float]:
+def add_origins(sources: Iterable[EnergySource]) -> dict[str, float]:
     """Return the origins of several sources added up."""
     total: dict[str, float] = {}
     for source in sources:
@@ -91,10 +91,10 @@ def gather(flows: Flows, opening: Inventory, policy: Policy) -> Supply:
     unallocated_g = _unallocated_g(flows)
     made = inv.discharge(opening, flows.supply_wh.get("battery", 0))
     short = _short(primary, made.short_wh, policy)
-    battery = Source(
+    battery = EnergySource(
         flows.supply_wh.get("battery", 0),
         total_or_none([made.carbon_g, short.carbon_g]),
-        add_origins([Source(0, 0, made.origins_wh), short]))
+        add_origins([EnergySource(0, 0, made.origins_wh), short]))
     sources = primary if battery.energy_wh == 0 else {**primary, "battery": battery}
     caused_g = total_or_none([source.carbon_g for source in primary.values()])
     fuel = primary.get("genset")
@@ -107,17 +107,17 @@ def gather(flows: Flows, opening: Inventory, policy: Policy) -> Supply:
         short_carbon_g=short.carbon_g or 0)
 
 
-def _primary(flows: Flows, name: str, energy_wh: float) -> Source:
+def _primary(flows: Flows, name: str, energy_wh: float) -> EnergySource:
     origins = {name: energy_wh}
     share = flows.grid_renewable_share
     if name == "grid" and share is not None:
         origins = {"grid_res": energy_wh * share, "grid_other": energy_wh * (1 - share)}
     if energy_wh == 0:
-        return Source(0, 0, origins)
+        return EnergySource(0, 0, origins)
     if name == "genset" and flows.genset_carbon_g is not None:
-        return Source(energy_wh, flows.genset_carbon_g, origins)
+        return EnergySource(energy_wh, flows.genset_carbon_g, origins)
     factor = flows.factors_g_per_kwh.get(name)
-    return Source(energy_wh, None if factor is None else energy_wh * factor / 1000, origins)
+    return EnergySource(energy_wh, None if factor is None else energy_wh * factor / 1000, origins)
 
 
 def _unallocated_g(flows: Flows) -> float:
@@ -127,15 +127,15 @@ def _unallocated_g(flows: Flows) -> float:
     return flows.genset_carbon_g
 
 
-def _short(primary: Mapping[str, Source], short_wh: float, policy: Policy) -> Source:
+def _short(primary: Mapping[str, EnergySource], short_wh: float, policy: Policy) -> EnergySource:
     """Return the energy the inventory could not cover: the same interval's other mix."""
     if short_wh == 0:
-        return Source(0, 0, {})
+        return EnergySource(0, 0, {})
     total_wh = sum(source.energy_wh for source in primary.values())
     if total_wh > 0:
         carbon_g = total_or_none([source.carbon_g for source in primary.values()])
-        return Source(short_wh, None if carbon_g is None else carbon_g / total_wh * short_wh,
-                      inv.scaled(parts_of(add_origins(primary.values()), total_wh), short_wh))
+        return EnergySource(short_wh, None if carbon_g is None else carbon_g / total_wh * short_wh,
+                            inv.scaled(parts_of(add_origins(primary.values()), total_wh), short_wh))
     factor = policy.fallback_g_per_kwh
-    return Source(short_wh, None if factor is None else short_wh * factor / 1000,
-                  {inv.UNKNOWN: short_wh})
+    return EnergySource(short_wh, None if factor is None else short_wh * factor / 1000,
+                        {inv.UNKNOWN: short_wh})

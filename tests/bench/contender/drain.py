@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from gateway.config import load as config
 from gateway.core.evidence import batch
 from gateway.core.evidence.batch import CODEC_DEFLATE
-from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import CLOCK_NTP, Absent, ClockState
 from gateway.core.record import ScanRecord
-from gateway.signer import Signer
+from gateway.signer import EvidenceSigner
 from gateway.storage.deflate import deflate
 from gateway.storage.restart import inflate
 from gateway.storage.store import FlashStore
@@ -37,13 +37,13 @@ def prepare(folder: Path, count: int) -> None:
     ports = [rig.free_port() for _ in range(METERS)]        # nobody answers there
     made = rig.make_site(folder / "made", ports, {"interval_s": 3600}, rig.free_port())
     (folder / "port").write_text(str(made.port))
-    signer = Signer(load_pem_private_key(
+    signer = EvidenceSigner(load_pem_private_key(
         (made.folder / "keys/evidence.key").read_bytes(), None))    # type: ignore[arg-type]
     sealer = Sealer(signer.kid, signer.sign, deflate, CODEC_DEFLATE)
     cabinet = config.load(made.folder / "cabinet.toml")
     store = FlashStore(made.folder / "journal")
     clock = ClockState(CLOCK_NTP, 0, 1_760_000_000_000, 50)
-    journal = Journal.open(store, Opening(
+    journal = Journal.open(store, JournalOpening(
         rig.CABINET, cabinet.schema, cabinet.config_hash, cabinet.descriptor, "bench",
         lambda: os.urandom(16), clock, 0))
     for number, one in enumerate(records(count), 1):

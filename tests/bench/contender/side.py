@@ -42,11 +42,11 @@ async def serve(made: rig.Site, pid: int, target: int) -> None:
         answering.cancel()
 
 
-async def answer(inner: aiomqtt.Client, outer: aiomqtt.Client | None, desk: Desk) -> None:
+async def answer(inner: aiomqtt.Client, outer: aiomqtt.Client | None, ingest: Desk) -> None:
     """Hand each batch on and give the receipt for what is there."""
     async for message in inner.messages:
         if isinstance(message.payload, bytes):
-            topic, receipt = desk.take(message.payload)
+            topic, receipt = ingest.take(message.payload)
             if outer is not None:
                 await outer.publish("drain/batch", message.payload, qos=1)
             if receipt is not None:

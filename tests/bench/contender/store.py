@@ -19,7 +19,7 @@ from gateway.core.codec import columns
 from gateway.core.evidence import downsampled
 from gateway.core.evidence.batch import CODEC_DEFLATE
 from gateway.core.journal import segment
-from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import CLOCK_NTP, ClockState
 from gateway.core.record import ScanRecord
 from gateway.storage import inspect
@@ -41,7 +41,7 @@ class Kept:
     def __init__(self, folder: Path, commit: int) -> None:
         self._store = FlashStore(folder / "journal")
         clock = ClockState(CLOCK_NTP, 0, 1_790_000_000_000, 50)
-        self._journal = Journal.open(self._store, Opening(
+        self._journal = Journal.open(self._store, JournalOpening(
             DEVICE, SCHEMA, bytes(32), b"\xa0", "bench", lambda: os.urandom(16), clock, 0))
         self._journal.commit()
         self._sealer = Sealer(bytes(8), Ed25519PrivateKey.generate().sign, deflate, CODEC_DEFLATE)
@@ -94,7 +94,7 @@ def fill(folder: Path, commit: int, count: int, pace: float, acknowledged: Path)
         payload_bytes=count * (HEAD_BYTES + VALUE_BYTES * len(SCHEMA[0].points)))
 
 
-def numbers(view: inspect.View) -> list[int]:
+def numbers(view: inspect.JournalView) -> list[int]:
     """Return the number (from 0) of every scan that stands in a journal."""
     found = []
     for _, content, _ in inspect.batches(view):
@@ -102,7 +102,7 @@ def numbers(view: inspect.View) -> list[int]:
             found += downsampled.open_records(content, inflate)[1]
     for piece in view.found.pieces:
         schema = columns.decode_schema(piece.context.schema)
-        data = piece.columns or segment.decode_block(view.found.tail.read(piece.place)).columns
+        data = piece.columns or segment.decode_block(view.found.tail.read(piece.position)).columns
         found += columns.decode(schema, piece.base_seq, data)
     return [one.ticks_ms // 10_000 * METERS + one.stream for one in found
             if isinstance(one, ScanRecord)]
@@ -111,7 +111,7 @@ def numbers(view: inspect.View) -> list[int]:
 def count(folder: Path) -> None:
     """Say what a journal holds, and how long it took to find out."""
     base_mib, began_s = memory_mib(), time.perf_counter()
-    view = inspect.look(folder / "journal", DEVICE)
+    view = inspect.open_view(folder / "journal", DEVICE)
     open_s, open_mib = time.perf_counter() - began_s, memory_mib()
     found = numbers(view)
     distinct = set(found)

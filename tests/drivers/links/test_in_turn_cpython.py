@@ -163,15 +163,15 @@ def opened(handle, work):
 
 
 async def test_over_a_socket_one_question_is_under_way_at_a_time():
-    heard = []
+    has_response = []
 
     async def handle(reader, writer):
         for _ in range(4):
-            heard.append(await reader.readexactly(12))
+            has_response.append(await reader.readexactly(12))
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.05):
                     await reader.readexactly(1)
-            writer.write(tcp_answer(heard[-1]))
+            writer.write(tcp_answer(has_response[-1]))
         await reader.read()
         writer.close()
 
@@ -184,7 +184,8 @@ async def test_over_a_socket_one_question_is_under_way_at_a_time():
         assert await link.exchange(alone, 2) == 4           # and of the next, not of the last
 
     await opened(handle, work)
-    assert [int.from_bytes(request[8:10], "big") for request in heard] == [100, 200, 300, 400]
+    assert [int.from_bytes(request[8:10], "big") for request in has_response] == [100, 200, 300,
+                                                                                  400]
 
 
 async def test_the_time_out_is_that_of_each_question():

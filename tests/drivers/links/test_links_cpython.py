@@ -14,7 +14,7 @@ from pymodbus.client import AsyncModbusSerialClient
 from drivers import driver, modbus, pylontech
 from drivers.links import BusConfig, open_link, profile_files, wire_for
 from drivers.links.base import BackOff
-from drivers.links.http import place
+from drivers.links.http import host_and_port
 from gateway.core.codec.crc import crc16_modbus
 from gateway.core.errors import BadFrame, ConfigError, NoReply, Refused
 from tests.support.pylontech_answers import encode_analog
@@ -213,7 +213,7 @@ async def test_a_port_that_is_missing_or_vanishes_is_silence_with_back_off(tmp_p
 
 
 async def test_a_battery_stack_is_polled_over_a_pty():
-    modules = (pylontech.Module((3300,), (250, 240), 10, 49500, 25000, 50000, 3),) * 2
+    modules = (pylontech.BatteryModule((3300,), (250, 240), 10, 49500, 25000, 50000, 3),) * 2
     frame = pylontech.encode_frame(2, 0, encode_analog(2, modules))
     script = [[(0, frame[:7]), (0.02, frame[7:])]]
     async with line(script, protocol="pylontech", baud=115200) as (far, link, _):
@@ -391,4 +391,4 @@ def test_the_back_off_doubles_to_a_minute_and_forgets_after_a_success():
 @pytest.mark.parametrize("url", ["https://a/b", "http://", "http://a:x/", "ftp://a", "http://a b/"])
 def test_urls_that_are_not_plain_http_are_refused(url):
     with pytest.raises(ConfigError):
-        place(url)
+        host_and_port(url)

@@ -170,11 +170,11 @@ async def asked(*script):
 
 async def test_silences_with_an_answer_between_them_do_not_cost_the_connection():
     async with asked(True, False, False, True, False, False, True) as link:
-        wire, heard = wire_for(BusConfig("lan", "tcp", "modbus")), []
+        wire, has_response = wire_for(BusConfig("lan", "tcp", "modbus")), []
         for limit_s in (5.0, 0.05, 0.05, 5.0, 0.05, 0.05, 5.0):
             with contextlib.suppress(NoReply):
-                heard.append(await link.exchange(question(wire), limit_s))
-        assert len(heard) == 3 and link.counts.opened == 1
+                has_response.append(await link.exchange(question(wire), limit_s))
+        assert len(has_response) == 3 and link.counts.opened == 1
 
 
 async def test_an_answer_makes_an_end_of_the_back_off():

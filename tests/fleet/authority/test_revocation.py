@@ -9,10 +9,10 @@ from fleet import settings
 from fleet.authority import issue
 from fleet.formats import envelope
 from fleet.formats.registry import Registry
-from fleet.ingest.ingest import Desk
+from fleet.ingest.ingest import Ingest
 from fleet.ingest.live_table import LiveTable
-from fleet.store.writer import Store
-from fleet.web.panels import View, state, status
+from fleet.store.writer import EvidenceStore
+from fleet.web.panels import PageView, state, status
 from fleet.web.snapshot import EMPTY
 from gateway.core.errors import UnknownDevice
 from tests.fleet.maker import ORIGIN_MS, PaperGateway, figures, live
@@ -61,13 +61,13 @@ def test_its_evidence_and_live_figures_are_refused_and_what_is_stored_stays_know
                                         "kid_hex": gateway.kid.hex()}))
     registry = Registry(data)
     sealed = gateway.seal(seconds=60)
-    assert envelope.open_batch(sealed, registry.find, "shop-1").batch.device == "shop-1"
+    assert envelope.open_batch(sealed, registry.find, "shop-1").batch.cabinet == "shop-1"
     table = LiveTable(registry.refuses)
-    assert table.take("shop-1", live(), 0.0, 0)
+    assert table.update("shop-1", live(), 0.0, 0)
     assert revoke(data) == 0
     with pytest.raises(UnknownDevice, match="revoked at 2026-03-01T12:00:00Z"):
         envelope.open_batch(sealed, registry.find, "shop-1")
-    assert not table.take("shop-1", live(), 0.0, 0)
+    assert not table.update("shop-1", live(), 0.0, 0)
     assert [one.device for one in registry.sites()["shop"]] == ["shop-1", "shop-2"]
     entry = json.loads(path.read_text())
     assert set(entry) - keys("formats.md", "17. Registry entry") == set()
@@ -106,14 +106,14 @@ class Revoked:
         self.key = settings.receipt_key(settings.load(self.data).receipt_key)
         self.gateway = PaperGateway()
         self.gateway.enrol(self.data)
-        self.store = Store(self.data)
-        self.ingest = Desk(self.store, Registry(self.data).find, self.key, lambda: ORIGIN_MS)
+        self.store = EvidenceStore(self.data)
+        self.ingest = Ingest(self.store, Registry(self.data).find, self.key, lambda: ORIGIN_MS)
         self.first = [self.gateway.seal() for _ in range(2)]
-        self.outcomes = [self.receive(one) for one in self.first]
+        self.outcomes = [self.process_one(one) for one in self.first]
         assert revoke(self.data) == 0
 
     def receive(self, sealed):
-        return self.ingest.receive("shop-1", sealed)
+        return self.ingest.process_one("shop-1", sealed)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_what_it_sends_after_that_is_refused_with_the_reason_and_gets_no_receipt
     assert [one.code for one in revoked.outcomes] == ["admit", "admit"]
     shown = revoked.outcomes[-1].receipt
     for sealed in (revoked.gateway.seal(), revoked.first[0], shown):
-        outcome = revoked.receive(sealed)
+        outcome = revoked.process_one(sealed)
         assert (outcome.code, outcome.receipt) == ("unknown-device", None)
         assert "was revoked at 2026-03-01T12:00:00Z" in outcome.detail
 
@@ -147,6 +147,6 @@ def test_what_was_stored_before_is_evidence_as_it_was(revoked, capsys):
 
 def test_the_page_says_revoked_and_not_silent(revoked):
     device = Registry(revoked.data).find("shop-1")
-    view = View(device, figures(), 1.0, ORIGIN_MS, EMPTY, 1.0, True)
-    assert state(view) == "revoked" != state(view._replace(device=device._replace(revoked="")))
+    view = PageView(device, figures(), 1.0, ORIGIN_MS, EMPTY, 1.0, True)
+    assert state(view) == "revoked" != state(view._replace(cabinet=device._replace(revoked="")))
     assert "Revoked at 2026-03-01T12:00:00Z" in status(view, "revoked")

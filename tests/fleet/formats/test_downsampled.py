@@ -9,25 +9,25 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fleet import verify
 from fleet.evidence import evidence
 from fleet.formats import registry
-from fleet.ingest.ingest import Desk
+from fleet.ingest.ingest import Ingest
 from fleet.reporting import report
 from fleet.store import incidents
-from fleet.store.reader import Reader, opened
-from fleet.store.writer import FILE, Store
+from fleet.store.reader import StoreReader, open_reader
+from fleet.store.writer import FILE, EvidenceStore
 from gateway.core import record
 from gateway.core.evidence import downsampled, receipt
-from gateway.core.journal.downsampled_files import CoarseBatches
+from gateway.core.journal.downsampled_files import DownsampledBatches
 from tests.fleet.maker import ORIGIN_MS, SCHEMA, PaperGateway
 from tests.support.downsampled_batches import coarse_of, stored_batches, until_rule
 from tests.support.evidence_world import checked
 
-BATCHES = 30                    # quarter hours; 22 of them may be made coarser, 16 + 6
+BATCHES = 30                    # quarter hours; 22 of them may be downsampled, 16 + 6
 KEY = Ed25519PrivateKey.from_private_bytes(b"f" * 32)
 
 
 def desk_at(folder, gateway):
     gateway.enrol(folder)
-    return Desk(Store(folder), registry.Registry(folder).find, KEY, lambda: ORIGIN_MS)
+    return Ingest(EvidenceStore(folder), registry.Registry(folder).find, KEY, lambda: ORIGIN_MS)
 
 
 def shaken(records, batch_number):
@@ -60,23 +60,24 @@ def lively(gateway):
 
 def books(folder):
     """Return what the fleet booked, without which batch it came in."""
-    with sqlite3.connect(folder / FILE) as link:
+    with sqlite3.connect(folder / FILE) as connection:
         return {
-            "counters": set(link.execute(
+            "counters": set(connection.execute(
                 "SELECT stream, measurand, item, quarter_ms, first_ms, first, last_ms, last, "
                 "broken FROM counter_parts JOIN channels ON channel = id")),
-            "gauges": set(link.execute(
+            "gauges": set(connection.execute(
                 "SELECT stream, measurand, item, quarter_ms, sum(count), sum(total), min(low), "
                 "max(high), max(last_ms), max(last) FROM gauge_parts JOIN channels "
                 "ON channel = id GROUP BY 1, 2, 3, 4")),
-            "scans": set(link.execute("SELECT stream, quarter_ms, sum(count), sum(absent) FROM "
-                                      "scan_parts GROUP BY 1, 2")),
-            "events": set(link.execute("SELECT seq, kind, utc_ms, body FROM events"))}
+            "scans": set(
+                connection.execute("SELECT stream, quarter_ms, sum(count), sum(absent) FROM "
+                                            "scan_parts GROUP BY 1, 2")),
+            "events": set(connection.execute("SELECT seq, kind, utc_ms, body FROM events"))}
 
 
 def faults(folder):
     device = registry.Registry(folder).find("shop-1")
-    with opened(folder) as reader:
+    with open_reader(folder) as reader:
         return [fault for checked in verify.site(reader, [device]) for fault in checked.faults]
 
 
@@ -88,9 +89,9 @@ def shop():
 
 
 def received(folder, gateway, messages):
-    desk = desk_at(folder, gateway)
-    outcomes = [desk.receive("shop-1", sealed) for sealed in messages]
-    return desk, [outcome.code for outcome in outcomes], outcomes
+    ingest = desk_at(folder, gateway)
+    outcomes = [ingest.process_one("shop-1", sealed) for sealed in messages]
+    return ingest, [outcome.code for outcome in outcomes], outcomes
 
 
 def coarser(gateway, sealed, rule=downsampled.QUARTERS):
@@ -142,8 +143,8 @@ def test_ends_keep_the_whole_energy_between_them(tmp_path, shop):
 def test_what_had_arrived_whole_is_not_counted_again(tmp_path, shop, held):
     gateway, sealed = shop
     received(tmp_path / "whole", gateway, sealed)
-    desk, _, _ = received(tmp_path / "mixed", gateway, [sealed[place] for place in held])
-    codes = [desk.receive("shop-1", message).code for message in coarser(gateway, sealed)]
+    ingest, _, _ = received(tmp_path / "mixed", gateway, [sealed[place] for place in held])
+    codes = [ingest.process_one("shop-1", message).code for message in coarser(gateway, sealed)]
     assert codes[0] == ("duplicate" if list(held) == list(range(16)) else "admit")
     assert books(tmp_path / "mixed") == books(tmp_path / "whole")
     assert faults(tmp_path / "mixed") == []
@@ -151,9 +152,9 @@ def test_what_had_arrived_whole_is_not_counted_again(tmp_path, shop, held):
 
 def test_a_whole_batch_that_comes_after_its_coarsened_one_is_a_duplicate(tmp_path, shop):
     gateway, sealed = shop
-    desk, _, _ = received(tmp_path, gateway, coarser(gateway, sealed))
+    ingest, _, _ = received(tmp_path, gateway, coarser(gateway, sealed))
     before = books(tmp_path)
-    outcome = desk.receive("shop-1", sealed[4])
+    outcome = ingest.process_one("shop-1", sealed[4])
     assert outcome.code == "duplicate"
     assert receipt.open_sealed(outcome.receipt)[1].low_water == gateway.next_seq - 1
     assert books(tmp_path) == before
@@ -161,7 +162,7 @@ def test_a_whole_batch_that_comes_after_its_coarsened_one_is_a_duplicate(tmp_pat
 
 def test_the_low_water_mark_stands_inside_a_coarsened_batch_that_is_not_here_yet(tmp_path, shop):
     gateway, sealed = shop
-    desk, _, outcomes = received(tmp_path, gateway, sealed[:3])
+    ingest, _, outcomes = received(tmp_path, gateway, sealed[:3])
     low = receipt.open_sealed(outcomes[-1].receipt)[1]
     _, batches = stored_batches(gateway, sealed)
     until_rule(gateway, batches, downsampled.QUARTERS)
@@ -173,30 +174,32 @@ def test_a_coarsened_batch_that_names_another_chain_is_a_fork(tmp_path, shop):
     gateway, sealed = shop
     twin = PaperGateway(key=gateway.key)
     others = [twin.seal() for _ in range(BATCHES)]
-    desk, _, _ = received(tmp_path, gateway, sealed[:3])
+    ingest, _, _ = received(tmp_path, gateway, sealed[:3])
     before = books(tmp_path)
-    outcome = desk.receive("shop-1", coarser(twin, others)[0])
+    outcome = ingest.process_one("shop-1", coarser(twin, others)[0])
     assert outcome.code == "fork" and books(tmp_path) == before
-    with opened(tmp_path) as reader:
+    with open_reader(tmp_path) as reader:
         assert incidents.CLONE in {one.kind for one in reader.incidents("shop-1")}
 
 
 def test_a_coarsened_batch_that_is_changed_or_of_a_stranger_is_refused(tmp_path, shop):
     gateway, sealed = shop
-    desk, _, _ = received(tmp_path, gateway, [])
+    ingest, _, _ = received(tmp_path, gateway, [])
     message = bytearray(coarser(gateway, sealed)[0])
     message[-70] ^= 1
-    assert desk.receive("shop-1", bytes(message)).code == "bad-signature"
+    assert ingest.process_one("shop-1", bytes(message)).code == "bad-signature"
     stranger = PaperGateway()
-    assert desk.receive("shop-1", coarser(stranger, [stranger.seal() for _ in range(BATCHES)])[0]
-                        ).code == "bad-signature"
+    assert ingest.process_one("shop-1",
+                              coarser(stranger, [stranger.seal() for _ in range(BATCHES)])[0]
+                              ).code == "bad-signature"
     assert books(tmp_path)["scans"] == set()
 
 
 def test_a_person_is_told_what_is_left_of_which_records(tmp_path, shop):
     gateway, sealed = shop
     received(tmp_path, gateway, coarser(gateway, sealed))
-    told = [one for one in Reader(tmp_path).incidents("shop-1") if one.kind == incidents.COARSENED]
+    told = [one for one in StoreReader(tmp_path).incidents("shop-1") if one.kind
+            == incidents.DOWNSAMPLED]
     assert len(told) == 2
     assert told[0].detail.startswith("records 1..") and "flash was full" in told[0].detail
 
@@ -205,17 +208,17 @@ def test_an_older_store_learns_of_coarsened_batches(tmp_path, shop):
     gateway, sealed = shop
     received(tmp_path, gateway, sealed[:2])
     gc.collect()                            # nobody holds its store any more
-    with sqlite3.connect(tmp_path / FILE) as link:
-        link.execute("DROP INDEX batches_whole")
-        link.execute("ALTER TABLE batches DROP COLUMN whole")
-        link.execute("PRAGMA user_version = 3")
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("DROP INDEX batches_whole")
+        connection.execute("ALTER TABLE batches DROP COLUMN whole")
+        connection.execute("PRAGMA user_version = 3")
     _, codes, _ = received(tmp_path, gateway, coarser(gateway, sealed))
     assert set(codes) == {"admit"} and faults(tmp_path) == []
 
 
 def test_what_does_not_free_a_quarter_of_its_room_is_left_as_it_is(shop):
     gateway, sealed = shop
-    _, batches = stored_batches(gateway, sealed, CoarseBatches)
+    _, batches = stored_batches(gateway, sealed, DownsampledBatches)
     done = until_rule(gateway, batches, downsampled.ENDS)
     assert [one.rule for one in done] == [downsampled.QUARTERS] * 2      # a block is a block
     assert batches.held_bytes() == 4096 * len(batches.numbers())
@@ -223,9 +226,9 @@ def test_what_does_not_free_a_quarter_of_its_room_is_left_as_it_is(shop):
 
 def statement(folder):
     """Return the report of a shop's first six hours, but for how many batches it rests on."""
-    device = report.device_of(registry.Registry(folder).sites(), "shop")
-    with opened(folder) as reader:
-        content = report.build(reader, report.Question(
+    device = report.cabinet_of(registry.Registry(folder).sites(), "shop")
+    with open_reader(folder) as reader:
+        content = report.build(reader, report.ReportRequest(
             device, None, ORIGIN_MS, ORIGIN_MS + 6 * 3_600_000))
     content.pop("evidence")
     content.pop("incidents", None)
@@ -242,9 +245,9 @@ def test_a_report_says_the_same_of_coarsened_batches(tmp_path, shop):
 
 def bundled(folder):
     """Return the bundle of a shop's first six hours, and what the auditor's programs say of it."""
-    device = report.device_of(registry.Registry(folder).sites(), "shop")
-    question = report.Question(device, None, ORIGIN_MS, ORIGIN_MS + 6 * 3_600_000)
-    with opened(folder) as reader:
+    device = report.cabinet_of(registry.Registry(folder).sites(), "shop")
+    question = report.ReportRequest(device, None, ORIGIN_MS, ORIGIN_MS + 6 * 3_600_000)
+    with open_reader(folder) as reader:
         data = evidence.build(reader, question, registry.registry_file(folder, device), KEY)
     return data, checked(data)
 
@@ -252,9 +255,9 @@ def bundled(folder):
 @pytest.mark.parametrize("held", [(), (0, 3, 15, 18)])
 def test_the_auditors_programs_check_and_count_coarsened_batches(tmp_path, shop, held):
     gateway, sealed = shop
-    desk, _, _ = received(tmp_path, gateway, [sealed[place] for place in held])
+    ingest, _, _ = received(tmp_path, gateway, [sealed[place] for place in held])
     for message in coarser(gateway, sealed):
-        desk.receive("shop-1", message)
+        ingest.process_one("shop-1", message)
     _, bundle = bundled(tmp_path)
     assert bundle.faults == []
     assert sum(note.startswith("energy") for note in bundle.proven) > 5
@@ -265,7 +268,7 @@ def test_the_auditors_program_names_a_coarsened_batch_that_says_otherwise(tmp_pa
     received(tmp_path, gateway, coarser(gateway, sealed))
     twin = PaperGateway(key=gateway.key)
     other = coarser(twin, [twin.seal() for _ in range(BATCHES)])[0]
-    with sqlite3.connect(tmp_path / FILE) as link:              # somebody rewrites history
-        link.execute("UPDATE batches SET sealed = ? WHERE number = 1", (other,))
+    with sqlite3.connect(tmp_path / FILE) as connection:              # somebody rewrites history
+        connection.execute("UPDATE batches SET sealed = ? WHERE number = 1", (other,))
     _, bundle = bundled(tmp_path)
     assert any("(batch 16)" in fault for fault in bundle.faults)

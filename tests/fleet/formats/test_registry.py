@@ -24,6 +24,6 @@ def test_an_entry_that_became_unreadable_is_nobodys_and_the_others_stay(tmp_path
     registry = Registry(tmp_path)
     (tmp_path / "registry/shop-1.json").write_text("{")
     assert registry.find("shop-1") is None
-    assert registry.find("shop-2").device == "shop-2"
+    assert registry.find("shop-2").id == "shop-2"
     PaperGateway("shop-1").enrol(tmp_path)
-    assert registry.find("shop-1").device == "shop-1"
+    assert registry.find("shop-1").id == "shop-1"

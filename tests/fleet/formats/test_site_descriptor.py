@@ -74,16 +74,16 @@ def test_a_descriptor_as_gateways_make_them_is_taken_as_it_is(descriptor):
 
 
 @pytest.mark.parametrize("name", ["workloads", "battery", "cores", "rated text"])
-def test_a_bad_descriptor_is_refused_and_reports_go_on(name, desk, gateway, tmp_path):
+def test_a_bad_descriptor_is_refused_and_reports_go_on(name, ingest, gateway, tmp_path):
     for _ in range(5):
-        assert desk.receive("shop-1", gateway.seal()).code == "admit"
+        assert ingest.process_one("shop-1", gateway.seal()).code == "admit"
     data = cbor.encode(BAD[name][0])
     digest = hashlib.sha256(data).digest()
     records = gateway.records(900, False)
     told = record.EventRecord(0, records[0].ticks_ms, record.CONFIG, [digest, data])
     records = [one._replace(seq=gateway.next_seq + n) for n, one in enumerate([told, *records])]
     bad = gateway.seal(records, config_hash=digest)
-    outcome = desk.receive("shop-1", bad)
+    outcome = ingest.process_one("shop-1", bad)
     assert (outcome.code, outcome.receipt) == ("bad-schema", None)
     assert BAD[name][1] in outcome.detail
     out = tmp_path / "report.json"

@@ -10,7 +10,7 @@ from fleet.__main__ import main
 from fleet.formats import event_bodies
 from fleet.formats.registry import Registry
 from fleet.reporting import report
-from fleet.store.reader import UNREADABLE_GAP, Reader, opened
+from fleet.store.reader import UNREADABLE_GAP, StoreReader, open_reader
 from gateway.core import record
 from gateway.core.codec import cbor, columns
 from gateway.core.errors import FormatError
@@ -86,7 +86,7 @@ def test_events_are_counted_and_measured_before_they_are_decoded(what, events, w
 
 
 def test_four_kilobytes_that_declare_a_million_streams_cost_the_fleet_next_to_nothing(
-        desk, gateway):
+        ingest, gateway):
     body = deflate(cbor.encode([
         schema_bytes(array([POINT], 1), array(["m", 0], 1_000_000)), b"\0"]))
     made = batch.Batch("shop-1", bytes(16), 1, 1, 1, 1, gateway.prev, bytes(32),
@@ -95,7 +95,7 @@ def test_four_kilobytes_that_declare_a_million_streams_cost_the_fleet_next_to_no
     assert len(sealed) < 5000
     tracemalloc.start()
     try:
-        assert desk.receive("shop-1", sealed).code == "bad-schema"
+        assert ingest.process_one("shop-1", sealed).code == "bad-schema"
         assert tracemalloc.get_traced_memory()[1] < 20 << 20       # the body itself, twice
     finally:
         tracemalloc.stop()
@@ -105,7 +105,7 @@ GOOD_BODIES = {
     record.BOOT: ["start", "1.0", 0, 17], record.GAP: [-1, None, 5, "no room"],
     record.TORN: [7, 512, 100], record.CLOCK: [3, 1, 2, 3, "observed"],
     record.IO_ERROR: ["read", 5, "input/output"], record.LOGIN: ["a", "b", 1],
-    record.COARSENED: [1, 9, 2, bytes(32)], record.STOP: ["asked to stop"],
+    record.DOWNSAMPLED: [1, 9, 2, bytes(32)], record.STOP: ["asked to stop"],
     record.ALARM: ["batch-damaged", "batch 7"], record.DEVICE: [0, "lost", "no reply"]}
 WRONG = (None, -2, 1 << 60, 1.5, b"x", {}, [])
 
@@ -141,23 +141,23 @@ def with_event(gateway, kind, body):
 
 @pytest.mark.parametrize("body", [[], [0], [-1, None], [0, 1, 2], [0, None, "soon", "x"],
                                   [0, None, 1 << 60, "x"], ["grid", None, None, "x"]])
-def test_a_gap_without_its_four_entries_is_refused_and_no_report_meets_it(body, desk, gateway):
-    outcome = desk.receive("shop-1", with_event(gateway, record.GAP, body))
+def test_a_gap_without_its_four_entries_is_refused_and_no_report_meets_it(body, ingest, gateway):
+    outcome = ingest.process_one("shop-1", with_event(gateway, record.GAP, body))
     assert outcome.code == "bad-schema"
     assert "event gap" in outcome.detail
 
 
 def test_a_report_tolerates_a_gap_that_was_stored_before_bodies_were_checked(
-        desk, gateway, tmp_path, monkeypatch, capsys):
+        ingest, gateway, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(event_bodies, "check", lambda records: None)
-    assert desk.receive("shop-1", with_event(gateway, record.GAP, [0])).code == "admit"
+    assert ingest.process_one("shop-1", with_event(gateway, record.GAP, [0])).code == "admit"
     for _ in range(2):
-        assert desk.receive("shop-1", gateway.seal()).code == "admit"
-    gaps = Reader(tmp_path).gaps("shop-1", ORIGIN_MS, ORIGIN_MS + QUARTER_MS)
+        assert ingest.process_one("shop-1", gateway.seal()).code == "admit"
+    gaps = StoreReader(tmp_path).gaps("shop-1", ORIGIN_MS, ORIGIN_MS + QUARTER_MS)
     assert [(gap.stream, gap.reason) for gap in gaps] == [(-1, UNREADABLE_GAP)]
     device = Registry(tmp_path).find("shop-1")
-    with opened(tmp_path) as reader:
-        content = report.build(reader, report.Question(
+    with open_reader(tmp_path) as reader:
+        content = report.build(reader, report.ReportRequest(
             device, None, ORIGIN_MS, ORIGIN_MS + QUARTER_MS))
     assert content["evidence"]["gap_list"][0]["reason"] == UNREADABLE_GAP
     capsys.readouterr()

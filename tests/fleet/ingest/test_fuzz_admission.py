@@ -11,9 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.formats.registry import Registry
-from fleet.ingest.ingest import NOT_BOOKED, Desk
-from fleet.store.reader import Reader
-from fleet.store.writer import Store
+from fleet.ingest.ingest import NOT_ROLLED_UP, Ingest
+from fleet.store.reader import StoreReader
+from fleet.store.writer import EvidenceStore
 from gateway.core import record
 from gateway.core.codec import cbor, columns, cose
 from gateway.core.evidence import batch
@@ -31,7 +31,7 @@ from tests.support.fuzz import damaged, either, lcg
 
 CASES, MANY = 400, 20_000
 SHORT_S = 30
-ADMITTED = ("admit", NOT_BOOKED)
+ADMITTED = ("admit", NOT_ROLLED_UP)
 REFUSED = ("bad-schema", "bad-signature", "unknown-device", "broken-chain")
 EVENTS = (                                      # kind and a good body
     (record.CLOCK, [3, 0, ORIGIN_MS, 50, "ntp"]), (record.ALARM, ["batch-lost", "1"]),
@@ -76,7 +76,8 @@ def case(below, gateway):
     body = deflate(either(below, body) if layer == 3 else cbor.encode(body))
     if layer == 4:
         body = damaged(below, body)
-    said = [batch.VERSION, gateway.device, gateway.journal_id, 1, 1, 1, items[-1].seq, gateway.prev,
+    said = [batch.VERSION, gateway.cabinet, gateway.journal_id, 1, 1, 1, items[-1].seq,
+            gateway.prev,
             items[0].body[0], [CLOCK_SIMULATED, 0, ORIGIN_MS, UNCERTAINTY_MS],
             batch.CODEC_DEFLATE, body]
     payload = either(below, said) if layer == 5 else cbor.encode(said)
@@ -88,18 +89,18 @@ def signer(below, gateway, number):
     journal, kind = number.to_bytes(16, "big"), below(16)
     if kind == 0:
         return PaperGateway("ghost-1", journal, gateway.key)
-    made = PaperGateway(gateway.device, journal, None if kind < 3 else gateway.key)
+    made = PaperGateway(gateway.cabinet, journal, None if kind < 3 else gateway.key)
     made.kid = gateway.kid if kind == 1 else made.kid
     return made
 
 
-def outcomes(desk, gateway, seed, count):
+def outcomes(ingest, gateway, seed, count):
     """Return the outcomes of `count` cases, each sent twice at once."""
     below, found = lcg(seed), []
     for number in range(count):
         who = signer(below, gateway, number)
-        pair = desk.receive_all([(gateway.device, case(below, who))] * 2)
-        genuine = (who.device, who.public) == (gateway.device, gateway.public)
+        pair = ingest.process([(gateway.cabinet, case(below, who))] * 2)
+        genuine = (who.cabinet, who.public) == (gateway.cabinet, gateway.public)
         assert genuine or pair[0].code not in ADMITTED
         found += pair
     return found
@@ -112,18 +113,18 @@ def judge(tmp_path, gateway, seed, count):
     registry, key = Registry(tmp_path), Ed25519PrivateKey.generate()
     good = [("shop-2", neighbour.seal(seconds=900)) for _ in range(2)]
     for folder, cases in (("quiet", 0), ("loud", count)):
-        store = Store(tmp_path / folder)
-        desk = Desk(store, registry.find, key, lambda: ORIGIN_MS)
-        assert desk.receive(*good[0]).code == "admit"
-        found = outcomes(desk, gateway, seed, cases)
-        assert desk.receive(*good[1]).low_water == neighbour.next_seq - 1
+        store = EvidenceStore(tmp_path / folder)
+        ingest = Ingest(store, registry.find, key, lambda: ORIGIN_MS)
+        assert ingest.process_one(*good[0]).code == "admit"
+        found = outcomes(ingest, gateway, seed, cases)
+        assert ingest.process_one(*good[1]).low_water == neighbour.next_seq - 1
         store.close()
     refused = [one for one in found if one.low_water is None]
     assert {one.code for one in found} <= {*ADMITTED, "duplicate", *REFUSED, "fork"}
     assert all(one.detail for one in refused)
     assert not [one for one in refused if "cbor2" in one.detail]      # both readers agree
-    counted = Reader(tmp_path / "loud").refused("shop-1")
-    assert sum(counted.values()) == len(refused) + sum(one.code == NOT_BOOKED for one in found)
+    counted = StoreReader(tmp_path / "loud").refused("shop-1")
+    assert sum(counted.values()) == len(refused) + sum(one.code == NOT_ROLLED_UP for one in found)
     assert of_neighbour(tmp_path / "loud") == of_neighbour(tmp_path / "quiet")
     return found
 

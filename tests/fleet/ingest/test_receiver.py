@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives import serialization
 
 from fleet import serve, settings
 from fleet.formats.registry import Registry
-from fleet.ingest.ingest import Desk, Outcome
+from fleet.ingest.ingest import Ingest, Outcome
 from fleet.ingest.live_table import LiveTable
 from fleet.ingest.receiver import Receiver, sender_of, tls
-from fleet.store.writer import Store
-from gateway.aio.task_group import together
+from fleet.store.writer import EvidenceStore
+from gateway.aio.task_group import run_until_first_failure
 from gateway.core.errors import ConfigError
 from gateway.core.evidence import receipt
 from provisioning import parts
@@ -54,10 +54,10 @@ def place(tmp_path):
 @contextlib.asynccontextmanager
 async def receiving(place, table):
     """Run a Receiver over a new store meanwhile."""
-    configured, store = settings.load(place.data), Store(place.data)
-    desk = Desk(store, Registry(place.data).find, settings.receipt_key(configured.receipt_key),
-                lambda: ORIGIN_MS)
-    receiver = Receiver(configured, desk, table)
+    configured, store = settings.load(place.data), EvidenceStore(place.data)
+    ingest = Ingest(store, Registry(place.data).find, settings.receipt_key(configured.receipt_key),
+                    lambda: ORIGIN_MS)
+    receiver = Receiver(configured, ingest, table)
     task = asyncio.create_task(receiver.run())
     try:
         yield receiver
@@ -132,8 +132,8 @@ class Line:
     async def messages(self):
         """Yield every message, then break as a lost connection does."""
         for group in self.groups:
-            for device, sealed in group:
-                yield SimpleNamespace(topic=aiomqtt.Topic(f"wp/1/{device}/up"), payload=sealed)
+            for cabinet, sealed in group:
+                yield SimpleNamespace(topic=aiomqtt.Topic(f"wp/1/{cabinet}/up"), payload=sealed)
             await self.live.changed(15)
         raise aiomqtt.MqttError("lost")
 
@@ -158,12 +158,12 @@ class FullDesk:
     def __init__(self, takes=()):
         self.takes, self.asked = takes, []
 
-    def receive_all(self, messages):
+    def process(self, messages):
         """Fail as SQLite does."""
         self.asked.append(len(messages))
         if any(sealed not in self.takes for _, sealed in messages):
             raise sqlite3.OperationalError("database or disk is full")
-        return [Outcome("admit", "", b"receipt", device, 1) for device, _ in messages]
+        return [Outcome("admit", "", b"receipt", cabinet, 1) for cabinet, _ in messages]
 
     def repeated(self):
         """No new epoch begins here."""
@@ -178,35 +178,35 @@ class LineLost(Exception):
     """The line broke, and that is the end of the test."""
 
 
-def receiver_on(line, desk):
+def receiver_on(line, ingest):
     """Return a receiver whose broker is a Line."""
     class Connected(Receiver):
         def _client(self):
             return line
-    return Connected(SimpleNamespace(host="broker", port=1), desk, line.live)
+    return Connected(SimpleNamespace(host="broker", port=1), ingest, line.live)
 
 
-async def until_lost(line, desk):
+async def until_lost(line, ingest):
     """Run a receiver until its line breaks; return it."""
     async def stop(_seconds):
         raise LineLost
-    receiver = receiver_on(line, desk)
+    receiver = receiver_on(line, ingest)
     with pytest.raises(LineLost):
         await receiver.run(stop)
     return receiver
 
 
 async def test_a_full_disk_gives_no_receipt_and_the_service_goes_on():
-    desk, line = FullDesk(), Line(groups=[[("shop-1", b"sealed")]] * 2)
-    await until_lost(line, desk)
-    assert (desk.asked, line.said) == ([1, 1], [])
+    ingest, line = FullDesk(), Line(groups=[[("shop-1", b"sealed")]] * 2)
+    await until_lost(line, ingest)
+    assert (ingest.asked, line.said) == ([1, 1], [])
 
 
 async def test_of_batches_that_do_not_go_in_together_each_is_tried_alone():
-    desk = FullDesk(takes=(b"small",))
+    ingest = FullDesk(takes=(b"small",))
     line = Line(groups=[[("shop-1", b"large"), ("shop-2", b"small")]])
-    await until_lost(line, desk)
-    assert desk.asked == [2, 1, 1]
+    await until_lost(line, ingest)
+    assert ingest.asked == [2, 1, 1]
     assert line.said == [("wp/1/shop-2/receipt", b"receipt")]
 
 
@@ -218,7 +218,7 @@ async def test_a_broker_that_lets_the_fleet_hear_nothing_is_told(caplog):
 async def test_a_stop_at_the_very_moment_the_line_breaks_still_stops(place):
     class Breaking(Receiver):
         async def _session(self):
-            await together(self.breaks(), asyncio.Event().wait())
+            await run_until_first_failure(self.breaks(), asyncio.Event().wait())
 
         async def breaks(self):
             await broken.wait()
@@ -234,11 +234,11 @@ async def test_a_stop_at_the_very_moment_the_line_breaks_still_stops(place):
     assert task.cancelled()
 
 
-@pytest.mark.parametrize(("topic", "device"), [
+@pytest.mark.parametrize(("topic", "cabinet"), [
     ("wp/1/shop-1/up", "shop-1"), ("wp/2/shop-1/up", None), ("wp/1/shop-1", None),
     ("other", None)])
-def test_the_topic_names_the_sender(topic, device):
-    assert sender_of(topic) == device
+def test_the_topic_names_the_sender(topic, cabinet):
+    assert sender_of(topic) == cabinet
 
 
 def test_a_port_that_is_taken_is_told_with_the_next_step():
@@ -286,7 +286,7 @@ async def test_a_cancelled_receiver_ends_after_the_commit_under_way():
     loop = asyncio.get_running_loop()
 
     class SlowDesk(FullDesk):
-        def receive_all(self, messages):
+        def process(self, messages):
             loop.call_soon_threadsafe(began.set)
             ended.append(go.wait(10))
             return []

@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fleet.formats.registry import Registry, key_id
 from fleet.formats.values import Chain
 from fleet.ingest import shown_receipt
-from fleet.ingest.ingest import SHOWN, Desk
+from fleet.ingest.ingest import SHOWN, Ingest
 from fleet.store.incidents import RESTORED, UNHELD
-from fleet.store.writer import Store
+from fleet.store.writer import EvidenceStore
 from gateway.core.evidence import receipt
 from gateway.core.record import ALARM, EventRecord
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
@@ -38,11 +38,11 @@ class Fleet:
         self.start()
 
     def start(self):
-        self.store = Store(self.data, lambda: self.now_ms)
-        self.desk = Desk(self.store, Registry(self.data).find, self.key, lambda: self.now_ms)
+        self.store = EvidenceStore(self.data, lambda: self.now_ms)
+        self.ingest = Ingest(self.store, Registry(self.data).find, self.key, lambda: self.now_ms)
 
     def receive(self, sealed, sender="shop-1"):
-        outcome = self.desk.receive(sender, sealed)
+        outcome = self.ingest.process_one(sender, sealed)
         self.last = outcome.receipt or getattr(self, "last", None)
         return outcome
 
@@ -50,7 +50,7 @@ class Fleet:
         return receipt.open_sealed(self.last)[1]
 
     def put_back(self, copy):
-        """Put a snapshot of the whole folder in place: nothing in it knows."""
+        """Put a snapshot of the whole folder in position: nothing in it knows."""
         self.store.close()
         shutil.rmtree(self.data)
         shutil.copytree(copy, self.data)
@@ -77,31 +77,32 @@ def test_a_snapshot_put_back_begins_a_new_epoch_once_a_cabinet_shows_its_receipt
         fleet, gateway, tmp_path_factory):
     sealed = [gateway.seal(seconds=60) for _ in range(8)]
     for one in sealed[:3]:
-        fleet.receive(one)
+        fleet.process_one(one)
     before = fleet.said()
     copy = snapshot(fleet, tmp_path_factory)
     for one in sealed[3:7]:
-        fleet.receive(one)
+        fleet.process_one(one)
     shown = fleet.last
     fleet.put_back(copy)
-    assert [receipt.open_sealed(one)[1] for _, one in fleet.desk.receipts()] == [before]
-    outcome = fleet.receive(shown)
+    assert [receipt.open_sealed(one)[1] for _, one in fleet.ingest.receipts()] == [before]
+    outcome = fleet.process_one(shown)
     assert (outcome.code, outcome.low_water) == (SHOWN, before.low_water)
     assert fleet.said().epoch > before.epoch and fleet.said().low_water == before.low_water
-    assert [name for name, _ in fleet.desk.repeated()] == ["shop-1"]
-    assert fleet.desk.repeated() == []
-    lost, = [one for one in fleet.store.incidents.all("shop-1") if one.place.startswith("record")]
+    assert [name for name, _ in fleet.ingest.repeated()] == ["shop-1"]
+    assert fleet.ingest.repeated() == []
+    lost, = [one for one in fleet.store.incidents.all("shop-1")
+             if one.position.startswith("record")]
     assert (lost.kind, lost.first_seq) == (RESTORED, before.low_water + 1)
     assert lost.last_seq == receipt.open_sealed(shown)[1].low_water
     for one in sealed[3:]:
-        assert fleet.receive(one).code == "admit"
+        assert fleet.process_one(one).code == "admit"
     assert fleet.said().low_water == gateway.next_seq - 1
 
 
 def test_the_cabinet_of_a_lost_store_is_heard_in_an_epoch_above_the_one_it_shows(
         fleet, gateway, tmp_path_factory):
-    fleet.receive(gateway.seal(seconds=60))
-    fleet.receive(gateway.seal(seconds=60))
+    fleet.process_one(gateway.seal(seconds=60))
+    fleet.process_one(gateway.seal(seconds=60))
     shown = fleet.last
     fleet.store.close()
     for file in fleet.data.glob("fleet.*"):
@@ -110,17 +111,17 @@ def test_the_cabinet_of_a_lost_store_is_heard_in_an_epoch_above_the_one_it_shows
     fleet.start()
     old = receipt.open_sealed(shown)[1].epoch
     assert fleet.store.epoch < old
-    assert fleet.receive(shown).low_water == 0
+    assert fleet.process_one(shown).low_water == 0
     assert fleet.said().epoch == old + 1
 
 
 def test_an_older_receipt_changes_nothing_and_is_answered(fleet, gateway):
-    fleet.receive(gateway.seal(seconds=60))
+    fleet.process_one(gateway.seal(seconds=60))
     old = fleet.last
-    fleet.receive(gateway.seal(seconds=60))
+    fleet.process_one(gateway.seal(seconds=60))
     epoch = fleet.store.epoch
     for shown in (old, fleet.last):
-        assert fleet.receive(shown).receipt is not None
+        assert fleet.process_one(shown).receipt is not None
         assert fleet.said().low_water == gateway.next_seq - 1
     assert fleet.store.epoch == epoch and fleet.store.incidents.all("shop-1") == []
 
@@ -134,16 +135,16 @@ def forged(fleet, gateway, **changes):
 
 def test_only_what_this_fleet_signed_for_this_cabinet_is_believed(fleet, gateway):
     PaperGateway("other-1").enrol(fleet.data)
-    fleet.receive(gateway.seal(seconds=60))
+    fleet.process_one(gateway.seal(seconds=60))
     epoch = fleet.store.epoch
     stranger = Ed25519PrivateKey.generate()
     broken = bytearray(forged(fleet, gateway))
     broken[-1] ^= 1
     for sender, message in (("shop-1", forged(fleet, gateway, key=stranger)),
-                            ("shop-1", forged(fleet, gateway, device="other-1")),
+                            ("shop-1", forged(fleet, gateway, cabinet="other-1")),
                             ("other-1", forged(fleet, gateway)), ("shop-1", bytes(broken)),
-                            ("ghost-1", forged(fleet, gateway, device="ghost-1"))):
-        outcome = fleet.receive(message, sender)
+                            ("ghost-1", forged(fleet, gateway, cabinet="ghost-1"))):
+        outcome = fleet.process_one(message, sender)
         assert (outcome.low_water, outcome.code == SHOWN) == (None, False), sender
     assert fleet.store.epoch == epoch
 
@@ -161,21 +162,21 @@ def declared(gateway, text, seconds=60):
 def test_what_nobody_holds_is_declared_and_passed(fleet, gateway, text, passed, place):
     sealed = [gateway.seal(seconds=60) for _ in range(7)]
     for number in (1, 2, 3, 6, 7):
-        fleet.receive(sealed[number - 1])
+        fleet.process_one(sealed[number - 1])
     held = fleet.said().low_water
-    outcome = fleet.receive(declared(gateway, text))
+    outcome = fleet.process_one(declared(gateway, text))
     assert (outcome.low_water > held) == passed
-    found = [one.place for one in fleet.store.incidents.all("shop-1") if one.kind == UNHELD]
+    found = [one.position for one in fleet.store.incidents.all("shop-1") if one.kind == UNHELD]
     assert found == ([place] if place else [])
 
 
 def test_a_batch_that_comes_after_all_is_taken(fleet, gateway):
     sealed = [gateway.seal(seconds=60) for _ in range(6)]
     for number in (1, 2, 3, 5, 6):
-        fleet.receive(sealed[number - 1])
-    fleet.receive(declared(gateway, "4-5"))
+        fleet.process_one(sealed[number - 1])
+    fleet.process_one(declared(gateway, "4-5"))
     assert fleet.said().low_water == gateway.next_seq - 1
-    assert fleet.receive(sealed[3]).code == "admit"
+    assert fleet.process_one(sealed[3]).code == "admit"
 
 
 def test_what_is_stored_inside_a_declared_range_is_passed_as_far_as_it_goes(fleet, gateway):
@@ -184,6 +185,6 @@ def test_what_is_stored_inside_a_declared_range_is_passed_as_far_as_it_goes(flee
         sealed.append(gateway.seal(seconds=60))
         ends.append(gateway.next_seq - 1)
     for number in (1, 2, 3, 5):
-        fleet.receive(sealed[number - 1])
-    assert fleet.receive(declared(gateway, "4-6")).low_water == ends[4]
-    assert fleet.receive(sealed[6]).low_water == gateway.next_seq - 1
+        fleet.process_one(sealed[number - 1])
+    assert fleet.process_one(declared(gateway, "4-6")).low_water == ends[4]
+    assert fleet.process_one(sealed[6]).low_water == gateway.next_seq - 1

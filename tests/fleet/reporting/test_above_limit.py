@@ -9,7 +9,7 @@ from fleet.formats.registry import Registry
 from fleet.reporting import above_limit
 from fleet.web import proof
 from fleet.web.snapshot import Snapshots
-from gateway.core.interval import Rules
+from gateway.core.interval import CounterRules
 from tests.fleet.maker import DESCRIPTOR, ORIGIN_MS, run_shop
 from tests.support.run_points import points
 
@@ -37,8 +37,8 @@ def grid(found):
 
 
 def test_a_rated_w_that_is_too_low_names_the_meter_the_amount_and_the_limit(
-        desk, gateway, tmp_path):
-    run_shop(desk, gateway, devices=devices(rated_w=100))       # it takes 720 W
+        ingest, gateway, tmp_path):
+    run_shop(ingest, gateway, devices=devices(rated_w=100))       # it takes 720 W
     found = ask(tmp_path)
     row = grid(found)
     assert row["energy_wh"] is None and found["energy_wh"]["grid_import"] is None
@@ -53,8 +53,8 @@ def test_a_rated_w_that_is_too_low_names_the_meter_the_amount_and_the_limit(
 
 
 def test_the_page_names_it_among_the_evidence_and_nothing_is_green_above_it(
-        desk, gateway, tmp_path):
-    run_shop(desk, gateway, devices=devices(rated_w=100))
+        ingest, gateway, tmp_path):
+    run_shop(ingest, gateway, devices=devices(rated_w=100))
     snapshot = Snapshots(tmp_path, None).get(Registry(tmp_path).find("shop-1"))
     lines = proof.lines(snapshot, None, None)
     [line] = [one for one in lines if one.key == "limits"]
@@ -63,19 +63,19 @@ def test_the_page_names_it_among_the_evidence_and_nothing_is_green_above_it(
 
 
 def test_a_single_reading_that_no_power_explains_takes_its_quarter_hours_only(
-        desk, gateway, tmp_path):
+        ingest, gateway, tmp_path):
     def jump(one):
         late = one.stream == GRID and one.ticks_ms >= 1_800_000 + 450_000   # in the third quarter
         return one._replace(values=(one.values[0] + 50_000, one.values[1])) if late else one
-    run_shop(desk, gateway, change=jump)
+    run_shop(ingest, gateway, change=jump)
     row = grid(ask(tmp_path))
     # 50 kWh in one step, and what the meter took in that quarter hour: 180 Wh.
     assert row["set_aside_wh"] == pytest.approx(50_180, abs=3)
     assert row["energy_wh"] == pytest.approx(1440 - 180, abs=1)
 
 
-def test_a_meter_within_its_limit_is_not_mentioned(desk, gateway, tmp_path):
-    run_shop(desk, gateway)
+def test_a_meter_within_its_limit_is_not_mentioned(ingest, gateway, tmp_path):
+    run_shop(ingest, gateway)
     found = ask(tmp_path)
     assert all(row["set_aside_wh"] == 0 for row in found["meters"])
     assert not [note for note in found["notes"] if "NOT COUNTED" in note]
@@ -96,7 +96,7 @@ def test_without_a_rated_power_the_limit_is_the_one_of_the_rules():
     (((0, 0), (450, 50), (1350, 9050), (1800, 9100)), 9100, 2),
 ])
 def test_what_is_set_aside_of_a_run(steps, counts, quarters):
-    rules = Rules(1 << 62, 1000, 60_000, 10_000)
+    rules = CounterRules(1 << 62, 1000, 60_000, 10_000)
     held = above_limit.of_run(points(steps, rules), (ORIGIN_MS, ORIGIN_MS + 8 * QUARTER_MS))
     assert (held.counts, held.quarters) == (pytest.approx(counts), quarters)
     assert above_limit.of_run(points(steps, rules), (0, ORIGIN_MS)).counts == 0

@@ -39,18 +39,18 @@ def ask(data, *more):
 
 
 def test_a_set_that_the_fleet_does_not_hold_is_refused_with_the_next_step(
-        desk, gateway, tmp_path, capsys):
+        ingest, gateway, tmp_path, capsys):
     _, digest = own_set(tmp_path / "cabinet")
-    run_shop(desk, gateway, factor_sha256=digest)
+    run_shop(ingest, gateway, factor_sha256=digest)
     code, _ = ask(tmp_path)
     told = capsys.readouterr().err
     assert code == 1 and digest in told
     assert f"copy the cabinet's factor file into {tmp_path}" in told
 
 
-def test_a_set_that_the_fleet_holds_is_used_whatever_its_file_is_called(desk, gateway, tmp_path):
+def test_a_set_that_the_fleet_holds_is_used_whatever_its_file_is_called(ingest, gateway, tmp_path):
     path, digest = own_set(tmp_path / "factors", "anything.toml")
-    run_shop(desk, gateway, factor_sha256=digest)
+    run_shop(ingest, gateway, factor_sha256=digest)
     code, found = ask(tmp_path)
     assert code == 0 and found["factors"]["sha256"] == digest
     assert found["factors"]["configured_sha256"] == digest
@@ -62,9 +62,9 @@ def test_a_set_that_the_fleet_holds_is_used_whatever_its_file_is_called(desk, ga
     assert packaged != pytest.approx(expected, rel=0.01)
 
 
-def test_another_set_that_was_asked_for_is_named_beside_the_sites_own(desk, gateway, tmp_path):
+def test_another_set_that_was_asked_for_is_named_beside_the_sites_own(ingest, gateway, tmp_path):
     _, digest = own_set(tmp_path / "cabinet", set_id="own-1")
-    run_shop(desk, gateway, factor_set="own-1", factor_sha256=digest)
+    run_shop(ingest, gateway, factor_set="own-1", factor_sha256=digest)
     code, found = ask(tmp_path, "--factors", "de-2024-direct-duck-1")
     assert code == 0 and (found["factors"]["configured_id"], found["factors"]["id"]) == (
         "own-1", "de-2024-direct-duck-1")
@@ -72,9 +72,9 @@ def test_another_set_that_was_asked_for_is_named_beside_the_sites_own(desk, gate
     assert len(note) == 1 and digest in note[0] and found["factors"]["sha256"] in note[0]
 
 
-def test_the_page_says_that_its_day_and_its_moment_use_other_factors(desk, gateway, tmp_path):
+def test_the_page_says_that_its_day_and_its_moment_use_other_factors(ingest, gateway, tmp_path):
     _, digest = own_set(tmp_path / "cabinet", set_id="own-1")
-    run_shop(desk, gateway, factor_set="own-1", factor_sha256=digest)
+    run_shop(ingest, gateway, factor_set="own-1", factor_sha256=digest)
     device = Registry(tmp_path).find("shop-1")
     day = panels.day(Snapshots(tmp_path, "de-2024-direct-duck-1").get(device))
     assert [one for one in day.notes if "configured with another factor set, own-1" in one]
@@ -82,8 +82,8 @@ def test_the_page_says_that_its_day_and_its_moment_use_other_factors(desk, gatew
     assert refused.today is None and digest in refused.why
 
 
-def test_the_sites_own_packaged_set_needs_no_note(desk, gateway, tmp_path):
-    run_shop(desk, gateway, factor_sha256=factors.load(PACKAGED).sha256)
+def test_the_sites_own_packaged_set_needs_no_note(ingest, gateway, tmp_path):
+    run_shop(ingest, gateway, factor_sha256=factors.load(PACKAGED).sha256)
     for more in ((), ("--factors", "de-2024-direct-duck-1")):
         notes = ask(tmp_path, *more)[1]["notes"]
         assert not [one for one in notes if "factor set" in one and "configured" in one], notes

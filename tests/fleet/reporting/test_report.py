@@ -7,7 +7,7 @@ import pytest
 
 from fleet.__main__ import main
 from fleet.reporting import report, report_charts
-from fleet.store.reader import Reader
+from fleet.store.reader import StoreReader
 from gateway.core import record
 from gateway.core.reading import CLOCK_UNKNOWN, ClockState
 from tests.fleet.maker import ORIGIN_MS, SCHEMA, UNCERTAINTY_MS, PaperGateway
@@ -18,10 +18,10 @@ MIDNIGHT, TWO = HOUR.format(0), HOUR.format(2)
 
 
 @pytest.fixture
-def shop(desk, gateway):
+def shop(ingest, gateway):
     """A shop with nine quarter hours from midnight on: two hours can be accounted."""
     for _ in range(9):
-        assert desk.receive("shop-1", gateway.seal()).code == "admit"
+        assert ingest.process_one("shop-1", gateway.seal()).code == "admit"
     return gateway
 
 
@@ -137,17 +137,17 @@ def test_an_unknown_factor_set_is_an_error_not_a_zero(shop, tmp_path, capsys):
     assert "xx-none" in capsys.readouterr().err
 
 
-def test_an_unread_meter_is_missing_and_the_declared_gap_counts_as_covered(desk, gateway,
+def test_an_unread_meter_is_missing_and_the_declared_gap_counts_as_covered(ingest, gateway,
                                                                            tmp_path):
-    desk.receive("shop-1", gateway.seal())
+    ingest.process_one("shop-1", gateway.seal())
     records = [one for one in gateway.records(900, False) if getattr(one, "stream", None) != 0]
     records = [one._replace(seq=gateway.next_seq + n) for n, one in enumerate(records)]
     start = ORIGIN_MS + 900_000
     records.append(record.EventRecord(records[-1].seq + 1, 1_800_000, record.GAP,
                                       [0, start, start + 900_000, "cable pulled"]))
-    desk.receive("shop-1", gateway.seal(records))
+    ingest.process_one("shop-1", gateway.seal(records))
     for _ in range(3):
-        desk.receive("shop-1", gateway.seal())
+        ingest.process_one("shop-1", gateway.seal())
     _, found = ask(tmp_path, HOUR.format(0), HOUR.format(1))
     assert found["evidence"]["gap_list"] == [{
         "device": "grid", "from": "2026-06-01T00:15:00Z", "to": "2026-06-01T00:30:00Z",
@@ -158,33 +158,33 @@ def test_an_unread_meter_is_missing_and_the_declared_gap_counts_as_covered(desk,
     assert found["quality_by_role"]["grid_import"]["estimated"] > 0
 
 
-def test_a_gap_covers_the_polls_that_fall_into_it_and_silence_is_not_covered(desk, gateway,
+def test_a_gap_covers_the_polls_that_fall_into_it_and_silence_is_not_covered(ingest, gateway,
                                                                              tmp_path):
-    desk.receive("shop-1", gateway.seal())
+    ingest.process_one("shop-1", gateway.seal())
     gateway.at_s += 29                      # three polls not made: 29 s declared, scans shifted
     late = gateway.records(871, False)
     start = ORIGIN_MS + 900_000
     late.insert(0, record.EventRecord(0, 929_000, record.GAP, [-1, start, start + 29_000, "off"]))
     late = [one._replace(seq=gateway.next_seq + n) for n, one in enumerate(late)]
-    desk.receive("shop-1", gateway.seal(late, 871))
+    ingest.process_one("shop-1", gateway.seal(late, 871))
     _, declared = ask(tmp_path, MIDNIGHT, "2026-06-01T00:30:00Z")
     assert declared["evidence"]["coverage"] == 1.0
     _, ahead = ask(tmp_path, MIDNIGHT, HOUR.format(1))      # half of it has not come yet
     assert ahead["evidence"]["coverage"] == pytest.approx(0.5, abs=0.01)
 
 
-def test_a_batch_before_the_clock_was_known_is_dated_by_a_later_one(desk, gateway, tmp_path):
-    desk.receive("shop-1", gateway.seal(clock=ClockState(CLOCK_UNKNOWN, 0, 0, 0)))
-    assert Reader(tmp_path).span_ms("shop-1") is None
-    desk.receive("shop-1", gateway.seal())
-    assert Reader(tmp_path).span_ms("shop-1") == (ORIGIN_MS, ORIGIN_MS + 1_800_000)
+def test_a_batch_before_the_clock_was_known_is_dated_by_a_later_one(ingest, gateway, tmp_path):
+    ingest.process_one("shop-1", gateway.seal(clock=ClockState(CLOCK_UNKNOWN, 0, 0, 0)))
+    assert StoreReader(tmp_path).span_ms("shop-1") is None
+    ingest.process_one("shop-1", gateway.seal())
+    assert StoreReader(tmp_path).span_ms("shop-1") == (ORIGIN_MS, ORIGIN_MS + 1_800_000)
 
 
 def test_batches_wait_for_their_configuration_and_arrival_order_changes_no_figure(
-        desk, gateway, tmp_path):
+        ingest, gateway, tmp_path):
     sealed = [gateway.seal() for _ in range(9)]
     for one in reversed(sealed):
-        desk.receive("shop-1", one)
+        ingest.process_one("shop-1", one)
     _, found = ask(tmp_path)
     assert found["energy_wh"]["it"] == pytest.approx(1080)
     assert found["evidence"]["coverage"] == 1.0
@@ -207,7 +207,7 @@ def test_the_html_report_needs_nothing_from_elsewhere_and_repeats_byte_for_byte(
 def test_a_chart_of_a_month_has_no_more_bars_than_eyes_can_tell_apart(shop):
     reader_slots = [{"start": "2026-06-01T00:00:00Z", "end": "2026-06-01T04:00:00Z",
                      "energy_wh": {"it": 1000.0}, "bus_g_per_kwh": None, "grid_g_per_kwh": 1.0,
-                     "g_per_core_hour": None}] * report.SLOTS_MAX
+                     "g_per_core_hour": None}] * report.BINS_MAX
     assert report_charts.charts(reader_slots, "Europe/Berlin").count("M") < 3000
     assert report_charts.charts([], "UTC") == ""
 
@@ -229,9 +229,9 @@ DAMAGE = (
 
 @pytest.mark.parametrize(("statement", "words"), DAMAGE)
 def test_verify_names_what_was_changed_or_taken_away(statement, words, shop, tmp_path, capsys):
-    link = sqlite3.connect(tmp_path / "fleet.db")
-    link.execute(statement)
-    link.commit()
+    connection = sqlite3.connect(tmp_path / "fleet.db")
+    connection.execute(statement)
+    connection.commit()
     assert main(["verify", "--data", str(tmp_path), "--site", "shop"]) == 1
     told = capsys.readouterr().out
     assert words in told and "shop-1" in told and "not proven" in told

@@ -6,7 +6,7 @@ import pytest
 
 from fleet.formats.registry import Registry
 from fleet.reporting import html, report
-from fleet.store.reader import opened
+from fleet.store.reader import open_reader
 from fleet.web import panels, snapshot
 from gateway.core.reading import CLOCK_NTP, CLOCK_SIMULATED, ClockState
 from tests.fleet.maker import ORIGIN_MS, QUARTER_MS
@@ -16,15 +16,15 @@ WORDS = "Simulated time: no real clock dated these readings."
 
 
 @pytest.fixture(params=[CLOCK_SIMULATED, CLOCK_NTP], ids=["simulated", "real"])
-def made(request, desk, gateway, tmp_path):
+def made(request, ingest, gateway, tmp_path):
     """(whether time is simulated, the report of an hour)."""
     for _ in range(5):
         clock = ClockState(request.param, 0, ORIGIN_MS, 50)
-        assert desk.receive("shop-1", gateway.seal(clock=clock)).code == "admit"
+        assert ingest.process_one("shop-1", gateway.seal(clock=clock)).code == "admit"
     found = Registry(tmp_path).find("shop-1")
-    with opened(tmp_path) as reader:
-        content = report.build(reader, report.Question(found, None, ORIGIN_MS,
-                                                       ORIGIN_MS + 4 * QUARTER_MS))
+    with open_reader(tmp_path) as reader:
+        content = report.build(reader, report.ReportRequest(found, None, ORIGIN_MS,
+                                                            ORIGIN_MS + 4 * QUARTER_MS))
     return request.param == CLOCK_SIMULATED, content
 
 

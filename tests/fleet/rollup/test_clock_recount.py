@@ -30,9 +30,9 @@ def recounted(folder, key, period=DAY):
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_the_recount_agrees_with_the_report_and_with_the_counters(name, desk, gateway, tmp_path,
+def test_the_recount_agrees_with_the_report_and_with_the_counters(name, ingest, gateway, tmp_path,
                                                                   receipt_key):
-    deliver(desk, gateway, STEPS[name])
+    deliver(ingest, gateway, STEPS[name])
     found, roles = recounted(tmp_path, receipt_key)
     assert found.faults == []
     for role, watts in POWERS_W.items():
@@ -41,8 +41,8 @@ def test_the_recount_agrees_with_the_report_and_with_the_counters(name, desk, ga
 
 @pytest.mark.parametrize("name", ["back 20 min", "forward 1 h, back 1 h",
                                   "to and fro within minutes", "RTC 2 h ahead, NTP after 1 h"])
-def test_the_recount_agrees_hour_by_hour(name, desk, gateway, tmp_path, receipt_key):
-    deliver(desk, gateway, STEPS[name])
+def test_the_recount_agrees_hour_by_hour(name, ingest, gateway, tmp_path, receipt_key):
+    deliver(ingest, gateway, STEPS[name])
     sums = 0
     for start in range(ORIGIN_MS, ORIGIN_MS + 7 * HOUR_MS, HOUR_MS):
         found, roles = recounted(tmp_path, receipt_key, (start, start + HOUR_MS))
@@ -55,17 +55,17 @@ def test_the_recount_agrees_hour_by_hour(name, desk, gateway, tmp_path, receipt_
     [(3, UNKNOWN), (2, rtc(HOUR_MS)), (3, at())],       # both are dated by the network's time
     [(2, rtc(HOUR_MS)), (2, at()), (2, at(300, 1, 900)), (2, at())],        # holdover stays
     [(2, rtc(HOUR_MS)), (2, UNKNOWN), (4, rtc(HOUR_MS))]])      # nothing better ever comes
-def test_what_an_rtc_dated_is_placed_as_the_fleet_places_it(pieces, desk, gateway, tmp_path,
+def test_what_an_rtc_dated_is_placed_as_the_fleet_places_it(pieces, ingest, gateway, tmp_path,
                                                             receipt_key):
-    deliver(desk, gateway, pieces)
+    deliver(ingest, gateway, pieces)
     found, roles = recounted(tmp_path, receipt_key)
     assert found.faults == []
     assert roles["grid_import"] == pytest.approx(720 * 1.75, abs=2)
 
 
-def test_a_bundle_brings_the_batch_that_gave_others_their_time(desk, gateway, tmp_path,
+def test_a_bundle_brings_the_batch_that_gave_others_their_time(ingest, gateway, tmp_path,
                                                                receipt_key):
-    deliver(desk, gateway, [(20, UNKNOWN), (2, at())])
+    deliver(ingest, gateway, [(20, UNKNOWN), (2, at())])
     found, roles = recounted(tmp_path, receipt_key, (ORIGIN_MS, ORIGIN_MS + HOUR_MS))
     assert found.faults == [] and roles["grid_import"] == pytest.approx(720, abs=2)
     assert len(found.parts) == 21 and not any("no data" in one for one in found.assumed)

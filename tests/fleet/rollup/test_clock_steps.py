@@ -5,7 +5,7 @@ import pytest
 from fleet.formats.registry import Registry
 from fleet.reporting import report
 from fleet.store import incidents
-from fleet.store.reader import Reader, opened
+from fleet.store.reader import StoreReader, open_reader
 from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, ClockState
 from tests.fleet.maker import ORIGIN_MS
 from tests.support.work import work_of
@@ -54,32 +54,32 @@ def counted_h(name):
     return ((LAST_S + shift_s) // 900 * 900 - shift_s) / 3600
 
 
-def deliver(desk, gateway, pieces, order=list):
+def deliver(ingest, gateway, pieces, order=list):
     """Deliver batches of a quarter hour each."""
     sealed = [gateway.seal(clock=clock) for count, clock in pieces for _ in range(count)]
     for one in order(sealed):
-        assert desk.receive("shop-1", one).code == "admit"
+        assert ingest.process_one("shop-1", one).code == "admit"
 
 
 def energies(data, from_ms=ORIGIN_MS - 2 * HOUR_MS, to_ms=ORIGIN_MS + 24 * HOUR_MS):
     """Return the energies of a period, Wh by role, and the meters' rows."""
-    device = report.device_of(Registry(data).sites(), "shop")
-    with opened(data) as reader:
-        found = report.build(reader, report.Question(device, None, from_ms, to_ms))
+    device = report.cabinet_of(Registry(data).sites(), "shop")
+    with open_reader(data) as reader:
+        found = report.build(reader, report.ReportRequest(device, None, from_ms, to_ms))
     return found["energy_wh"], found["meters"]
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_days_energy_is_what_the_counters_counted(name, desk, gateway, tmp_path):
-    deliver(desk, gateway, STEPS[name])
+def test_a_days_energy_is_what_the_counters_counted(name, ingest, gateway, tmp_path):
+    deliver(ingest, gateway, STEPS[name])
     check_energy(name, tmp_path)
 
 
 @pytest.mark.parametrize("order", [lambda sealed: sealed[16:] + sealed[:16],
                                    lambda sealed: sealed[::-1]], ids=["newest first", "turned"])
 @pytest.mark.parametrize("name", ["back 20 min", "RTC 2 h ahead, NTP after 1 h"])
-def test_the_order_of_arrival_changes_nothing(name, order, desk, gateway, tmp_path):
-    deliver(desk, gateway, STEPS[name], order)
+def test_the_order_of_arrival_changes_nothing(name, order, ingest, gateway, tmp_path):
+    deliver(ingest, gateway, STEPS[name], order)
     check_energy(name, tmp_path)
 
 
@@ -97,9 +97,10 @@ def check_energy(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["back 1 h", "back 20 min", "forward 1 h, back 1 h",
                                   "to and fro within minutes"])
-def test_reports_of_hours_add_up_to_the_day_where_the_clock_was_set(name, desk, gateway, tmp_path):
-    deliver(desk, gateway, STEPS[name])
-    last_ms = Reader(tmp_path).span_ms("shop-1")[1]
+def test_reports_of_hours_add_up_to_the_day_where_the_clock_was_set(name, ingest, gateway,
+                                                                    tmp_path):
+    deliver(ingest, gateway, STEPS[name])
+    last_ms = StoreReader(tmp_path).span_ms("shop-1")[1]
     parts = [energies(tmp_path, start, start + HOUR_MS)[0]["grid_import"]
              for start in range(ORIGIN_MS, last_ms, HOUR_MS)]
     assert len(parts) >= 7
@@ -107,32 +108,32 @@ def test_reports_of_hours_add_up_to_the_day_where_the_clock_was_set(name, desk, 
     assert sum(parts) == pytest.approx(POWERS_W["grid_import"] * counted_h(name), abs=2)
 
 
-def test_a_clock_that_was_set_is_named_and_a_slewed_one_is_not(desk, gateway, tmp_path):
-    deliver(desk, gateway, STEPS["back 20 min"])
-    found = [one for one in Reader(tmp_path).incidents("shop-1")
+def test_a_clock_that_was_set_is_named_and_a_slewed_one_is_not(ingest, gateway, tmp_path):
+    deliver(ingest, gateway, STEPS["back 20 min"])
+    found = [one for one in StoreReader(tmp_path).incidents("shop-1")
              if one.kind == incidents.CLOCK_SET]
     assert len(found) == 1 and "back by 1200 s" in found[0].detail
-    deliver(desk, gateway, [(1, at(-20 * MINUTE_MS - 999))])
-    assert len([one for one in Reader(tmp_path).incidents("shop-1")
+    deliver(ingest, gateway, [(1, at(-20 * MINUTE_MS - 999))])
+    assert len([one for one in StoreReader(tmp_path).incidents("shop-1")
                 if one.kind == incidents.CLOCK_SET]) == 1
 
 
 def test_what_a_real_time_clock_placed_moves_when_the_network_tells_the_time(
-        desk, gateway, tmp_path):
-    deliver(desk, gateway, [(2, rtc(HOUR_MS))])
+        ingest, gateway, tmp_path):
+    deliver(ingest, gateway, [(2, rtc(HOUR_MS))])
     wrong = range(ORIGIN_MS + HOUR_MS, ORIGIN_MS + 3 * HOUR_MS // 2, 900_000)
-    assert all(Reader(tmp_path).scans("shop-1", start, start + 900_000) for start in wrong)
-    deliver(desk, gateway, [(1, at())])
-    reader = Reader(tmp_path)
+    assert all(StoreReader(tmp_path).scans("shop-1", start, start + 900_000) for start in wrong)
+    deliver(ingest, gateway, [(1, at())])
+    reader = StoreReader(tmp_path)
     assert not any(reader.scans("shop-1", start, start + 900_000) for start in wrong)
     assert reader.scans("shop-1", ORIGIN_MS, ORIGIN_MS + 900_000)
     assert incidents.PLACED in [one.kind for one in reader.incidents("shop-1")]
 
 
-def test_a_slewed_clock_costs_a_report_nothing(desk, gateway, tmp_path):
+def test_a_slewed_clock_costs_a_report_nothing(ingest, gateway, tmp_path):
     """Each batch of a disciplined clock lies some milliseconds elsewhere: no parts are missing."""
-    deliver(desk, gateway, [(10, at()), *((1, at(5 * n)) for n in range(10))])
-    with opened(tmp_path) as reader:
+    deliver(ingest, gateway, [(10, at()), *((1, at(5 * n)) for n in range(10))])
+    with open_reader(tmp_path) as reader:
         channel = reader.channels("shop-1")[0].id
         steady, slewed = (
             work_of(reader.counter_parts, channel, from_ms, from_ms + HOUR_MS)[0]

@@ -36,11 +36,11 @@ CHANGES = {
 }
 
 
-def run(desk, gateway, count, descriptor=None):
+def run(ingest, gateway, count, descriptor=None):
     """Let the gateway seal quarter hours; under another descriptor, which the first names."""
     for place in range(count):
         if descriptor is None:
-            assert desk.receive("shop-1", gateway.seal()).code == "admit"
+            assert ingest.process_one("shop-1", gateway.seal()).code == "admit"
             continue
         data = cbor.encode(descriptor)
         digest = hashlib.sha256(data).digest()
@@ -49,7 +49,8 @@ def run(desk, gateway, count, descriptor=None):
             told = record.EventRecord(0, records[0].ticks_ms, record.CONFIG, [digest, data])
             records = [one._replace(seq=gateway.next_seq + number)
                        for number, one in enumerate([told, *records])]
-        assert desk.receive("shop-1", gateway.seal(records, config_hash=digest)).code == "admit"
+        assert ingest.process_one("shop-1",
+                                  gateway.seal(records, config_hash=digest)).code == "admit"
 
 
 def report(tmp_path, start=MIDNIGHT, end=OLD):
@@ -62,17 +63,17 @@ def report(tmp_path, start=MIDNIGHT, end=OLD):
 
 @pytest.mark.parametrize("changed", CHANGES.values(), ids=CHANGES)
 def test_a_report_of_an_hour_stays_byte_for_byte_when_the_configuration_changes_after_it(
-        changed, desk, gateway, tmp_path):
-    run(desk, gateway, 5)
+        changed, ingest, gateway, tmp_path):
+    run(ingest, gateway, 5)
     before = report(tmp_path)
     assert json.loads(before)["energy_wh"]["other"] == pytest.approx(360)
-    run(desk, gateway, 2, changed)
+    run(ingest, gateway, 2, changed)
     assert report(tmp_path) == before
 
 
-def test_each_quarter_hour_is_worth_what_its_own_configuration_says(desk, gateway, tmp_path):
-    run(desk, gateway, 5)
-    run(desk, gateway, 4, CT)
+def test_each_quarter_hour_is_worth_what_its_own_configuration_says(ingest, gateway, tmp_path):
+    run(ingest, gateway, 5)
+    run(ingest, gateway, 4, CT)
     found = json.loads(report(tmp_path, end=NEW))
     # 360 W: four quarter hours of 90 Wh; from 01:15 on three of 40 x 90 Wh.  The quarter hour
     # that the change ends is not claimed: nobody knows what its last step was worth.
@@ -88,9 +89,9 @@ def test_each_quarter_hour_is_worth_what_its_own_configuration_says(desk, gatewa
     assert len(notes) == 1 and "2026-06-01T01:15:00Z" in notes[0]
 
 
-def test_a_meter_feeds_the_role_it_had_at_the_time(desk, gateway, tmp_path):
-    run(desk, gateway, 5)
-    run(desk, gateway, 4, device("lighting", role="cooling"))
+def test_a_meter_feeds_the_role_it_had_at_the_time(ingest, gateway, tmp_path):
+    run(ingest, gateway, 5)
+    run(ingest, gateway, 4, device("lighting", role="cooling"))
     found = json.loads(report(tmp_path, end=NEW))
     assert found["energy_wh"]["lighting"] == pytest.approx(4 * 90)
     assert found["energy_wh"]["cooling"] == pytest.approx(8 * 45 + 3 * 90)
@@ -99,41 +100,41 @@ def test_a_meter_feeds_the_role_it_had_at_the_time(desk, gateway, tmp_path):
     assert roles == {"lighting": 360, "cooling": 270}
 
 
-def test_a_change_that_leaves_a_meter_alone_costs_it_nothing(desk, gateway, tmp_path):
-    run(desk, gateway, 5)
-    run(desk, gateway, 4, DESCRIPTOR | {"interval_s": 60})
+def test_a_change_that_leaves_a_meter_alone_costs_it_nothing(ingest, gateway, tmp_path):
+    run(ingest, gateway, 5)
+    run(ingest, gateway, 4, DESCRIPTOR | {"interval_s": 60})
     found = json.loads(report(tmp_path, end=NEW))
     assert found["energy_wh"]["other"] == pytest.approx(720)
     assert found["quality"] == {"measured": 1.0, "estimated": 0.0, "missing": 0.0}
     assert found["evidence"]["coverage"] == 1.0
 
 
-def test_a_gap_names_the_device_it_had_in_its_own_configuration(desk, gateway, tmp_path):
-    run(desk, gateway, 1)
+def test_a_gap_names_the_device_it_had_in_its_own_configuration(ingest, gateway, tmp_path):
+    run(ingest, gateway, 1)
     records = gateway.records(900, False)
     start = 1_780_272_000_000 + 900_000
     records.append(record.EventRecord(0, 1_799_000, record.GAP,
                                       [STREAM_OTHER, start, start + 10_000, "unplugged"]))
     records = [one._replace(seq=gateway.next_seq + n) for n, one in enumerate(records)]
-    assert desk.receive("shop-1", gateway.seal(records)).code == "admit"
-    run(desk, gateway, 4, DESCRIPTOR | {"devices": DESCRIPTOR["devices"][::-1]})
+    assert ingest.process_one("shop-1", gateway.seal(records)).code == "admit"
+    run(ingest, gateway, 4, DESCRIPTOR | {"devices": DESCRIPTOR["devices"][::-1]})
     found = json.loads(report(tmp_path))
     assert [one["device"] for one in found["evidence"]["gap_list"]] == ["other"]
 
 
-def test_what_the_battery_held_before_is_not_made_again_by_a_later_battery(desk, gateway,
+def test_what_the_battery_held_before_is_not_made_again_by_a_later_battery(ingest, gateway,
                                                                            tmp_path):
-    run(desk, gateway, 9)
+    run(ingest, gateway, 9)
     before = report(tmp_path, OLD, NEW)
-    run(desk, gateway, 2, DESCRIPTOR | {"battery": DESCRIPTOR["battery"] | {
+    run(ingest, gateway, 2, DESCRIPTOR | {"battery": DESCRIPTOR["battery"] | {
         "eta_charge": "0.5"}})
     assert report(tmp_path, OLD, NEW) == before
 
 
 def test_a_role_that_only_part_of_a_period_has_is_nothing_in_the_rest_and_not_missing(
-        desk, gateway, tmp_path):
-    run(desk, gateway, 5)
-    run(desk, gateway, 4, device("other", role=None))
+        ingest, gateway, tmp_path):
+    run(ingest, gateway, 5)
+    run(ingest, gateway, 4, device("other", role=None))
     found = json.loads(report(tmp_path, end=NEW))
     assert found["energy_wh"]["other"] == pytest.approx(4 * 90)
     # Of eight quarter hours one is missing, that of the change, at the mean of the other seven.

@@ -6,22 +6,22 @@ from fleet.evidence import evidence
 from fleet.formats.registry import Registry, registry_file
 from fleet.formats.timetext import parse_quarter
 from fleet.reporting import report
-from fleet.store.reader import opened
+from fleet.store.reader import open_reader
 from tests.fleet.rollup.test_config_change import CT, MIDNIGHT, NEW, OLD, run
 from tests.support import evidence_world as forge
 
 
 @pytest.fixture
-def bundle_until(desk, gateway, tmp_path, receipt_key):
+def bundle_until(ingest, gateway, tmp_path, receipt_key):
     """Give a function that bundles the evidence of a changed site from midnight to a time."""
-    run(desk, gateway, 5)
-    run(desk, gateway, 4, CT)
+    run(ingest, gateway, 5)
+    run(ingest, gateway, 4, CT)
 
     def build(end):
         device = Registry(tmp_path).find("shop-1")
         times = parse_quarter(MIDNIGHT), parse_quarter(end)
-        with opened(tmp_path) as reader:
-            return evidence.build(reader, report.Question(device, None, *times),
+        with open_reader(tmp_path) as reader:
+            return evidence.build(reader, report.ReportRequest(device, None, *times),
                                   registry_file(tmp_path, device), receipt_key)
     return build
 

@@ -7,11 +7,11 @@ import pytest
 from fleet.__main__ import main
 from fleet.errors import StoreDamaged, StoreInUse
 from fleet.formats.registry import Registry
-from fleet.ingest.ingest import Desk
+from fleet.ingest.ingest import Ingest
 from fleet.store import backup
 from fleet.store.incidents import RESTORED
-from fleet.store.reader import opened
-from fleet.store.writer import Store
+from fleet.store.reader import open_reader
+from fleet.store.writer import EvidenceStore
 from fleet.verify import site
 from tests.fleet.maker import ORIGIN_MS
 
@@ -58,23 +58,23 @@ def test_a_backup_of_a_rotten_store_is_refused_and_the_older_one_stays(filled, w
 
 
 def test_a_restored_store_speaks_in_a_higher_epoch_and_takes_what_comes_again(
-        filled, store, desk, gateway, receipt_key):
+        filled, store, ingest, gateway, receipt_key):
     data, sealed = filled
     spoken = store.epoch
     backup.take(data, data / "out")
     later = [gateway.seal(seconds=450) for _ in range(2)]
     for one in later:
-        desk.receive("shop-1", one)
+        ingest.process_one("shop-1", one)
     store.close()
     before = backup.restore(data, data / "out", lambda: LATER_MS)
     assert before is not None and before.name.startswith("fleet.db.before-2026")
-    again = Store(data, lambda: LATER_MS)
+    again = EvidenceStore(data, lambda: LATER_MS)
     assert again.epoch >= LATER_MS > 0 and again.epoch > spoken
-    taken = Desk(again, Registry(data).find, receipt_key, lambda: LATER_MS)
-    assert [taken.receive("shop-1", one).code for one in (*sealed, *later)] == [
+    taken = Ingest(again, Registry(data).find, receipt_key, lambda: LATER_MS)
+    assert [taken.process_one("shop-1", one).code for one in (*sealed, *later)] == [
         "duplicate"] * 4 + ["admit"] * 2
     again.close()
-    with opened(data) as reader:
+    with open_reader(data) as reader:
         checked, = site(reader, Registry(data).sites()["shop"])
         noted = [one for one in reader.incidents("shop-1") if one.kind == RESTORED]
     assert (checked.batches, checked.faults) == (6, [])
@@ -92,7 +92,7 @@ def test_two_restorations_of_one_backup_never_speak_in_one_epoch(filled, store, 
     store.close()
     for _ in range(3):
         backup.restore(data, data / "out", lambda: clock_ms)
-        again = Store(data, lambda: clock_ms)
+        again = EvidenceStore(data, lambda: clock_ms)
         epochs.append(again.epoch)
         again.close()
     assert epochs == sorted(set(epochs))

@@ -13,12 +13,12 @@ import pytest
 from fleet.__main__ import main
 from fleet.errors import StoreDamaged, StoreUnavailable
 from fleet.formats.registry import Registry
-from fleet.ingest.ingest import Desk
+from fleet.ingest.ingest import Ingest
 from fleet.ingest.live_table import LiveTable
 from fleet.store import backup, damage
-from fleet.store.reader import opened
+from fleet.store.reader import open_reader
 from fleet.store.watch import Watch
-from fleet.store.writer import Store
+from fleet.store.writer import EvidenceStore
 from fleet.web import app
 from tests.fleet.maker import ORIGIN_MS
 from tests.fleet.web.asgi import Browser
@@ -51,8 +51,8 @@ def rotten(filled, store):
 
 def browser(data, watch=None):
     receiver = SimpleNamespace(connected=True, last_receipt_ms={})
-    return Browser(app.make(app.Desk(data, Registry(data), LiveTable(), receiver, None, (),
-                                     watch)))
+    return Browser(app.make(app.PageSources(data, Registry(data), LiveTable(), receiver, None, (),
+                                            watch)))
 
 
 def said(text):
@@ -102,9 +102,9 @@ def test_without_a_backup_an_empty_store_takes_everything_again(rotten, gateway,
                                                                filled):
     data = rotten(1)
     assert main(["restore", "--data", str(data), "--empty"]) == 0
-    store = Store(data)
-    desk = Desk(store, Registry(data).find, receipt_key, lambda: ORIGIN_MS)
-    assert [desk.receive("shop-1", one).code for one in filled[1]] == ["admit"] * 4
+    store = EvidenceStore(data)
+    ingest = Ingest(store, Registry(data).find, receipt_key, lambda: ORIGIN_MS)
+    assert [ingest.process_one("shop-1", one).code for one in filled[1]] == ["admit"] * 4
     store.close()
     assert main(["verify", "--data", str(data), "--site", "shop"]) == 0
 
@@ -122,7 +122,7 @@ def test_a_batch_whose_bytes_rotted_is_named(filled, capsys):
 
 @pytest.mark.parametrize("error", [TypeError("x"), ValueError("x"), KeyError("x")])
 def test_a_bug_is_not_called_damage(filled, error):
-    with pytest.raises(type(error)), opened(filled[0]):
+    with pytest.raises(type(error)), open_reader(filled[0]):
         raise error
 
 
@@ -135,7 +135,7 @@ def test_a_wrong_value_from_a_damaged_store_is_called_damage(rotten):
 def test_a_store_without_the_right_to_write_is_not_called_damaged(tmp_path):
     (tmp_path / "fleet.db").mkdir()
     with pytest.raises(StoreUnavailable):
-        Store(tmp_path)
+        EvidenceStore(tmp_path)
 
 
 async def test_an_event_stream_says_so_and_goes_on(rotten, monkeypatch):
@@ -144,7 +144,7 @@ async def test_an_event_stream_says_so_and_goes_on(rotten, monkeypatch):
     monkeypatch.setattr(app, "TICK_S", 0.0)
     (data / "fleet.db").write_bytes(b"\xa5" * PAGE * 20)
     receiver = SimpleNamespace(connected=True, last_receipt_ms={})
-    pages = app.Pages(app.Desk(data, Registry(data), LiveTable(), receiver, None))
+    pages = app.Pages(app.PageSources(data, Registry(data), LiveTable(), receiver, None))
     answer = await pages.events(SimpleNamespace(path_params={"site": "shop"}))
     stream = aiter(answer.body_iterator)
     first = await asyncio.wait_for(anext(stream), 10)

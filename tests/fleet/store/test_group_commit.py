@@ -6,8 +6,8 @@ from contextlib import closing
 import pytest
 
 from fleet.formats.registry import Registry
-from fleet.ingest.ingest import Desk
-from fleet.store.writer import FILE, Store
+from fleet.ingest.ingest import Ingest
+from fleet.store.writer import FILE, EvidenceStore
 from gateway.core import record
 from gateway.core.evidence import receipt
 from tests.fleet.maker import CONFIG_HASH, ORIGIN_MS, PaperGateway
@@ -20,8 +20,8 @@ TABLES = ("batches", "chains", "configs", "clocks", "events", "channels", "count
 
 def rows(folder):
     """Return the content of every table that admission writes."""
-    with closing(sqlite3.connect(folder / FILE)) as link:
-        return {name: sorted(link.execute(f"SELECT * FROM {name}").fetchall(), key=repr)
+    with closing(sqlite3.connect(folder / FILE)) as connection:
+        return {name: sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr)
                 for name in TABLES}
 
 
@@ -58,10 +58,10 @@ def pair(gateway, tmp_path):
 
 def received(folder, registry, given, size):
     """Return (outcomes without receipts, rows) of messages taken `size` at a time."""
-    store, outcomes = Store(folder), []
-    desk = Desk(store, registry.find, PaperGateway().key, lambda: ORIGIN_MS)
+    store, outcomes = EvidenceStore(folder), []
+    ingest = Ingest(store, registry.find, PaperGateway().key, lambda: ORIGIN_MS)
     for start in range(0, len(given), size):
-        outcomes += desk.receive_all(given[start:start + size])
+        outcomes += ingest.process(given[start:start + size])
     store.close()
     return [one._replace(receipt=None) for one in outcomes], rows(folder)
 
@@ -76,17 +76,17 @@ def test_groups_of_good_and_bad_batches_leave_what_single_ones_leave(size, pair,
     assert received(tmp_path / "together", registry, given, size) == alone
 
 
-def test_of_a_group_the_last_receipt_of_each_journal_covers_all_of_it(desk, pair):
+def test_of_a_group_the_last_receipt_of_each_journal_covers_all_of_it(ingest, pair):
     first, second = pair
     group = [("shop-1", first.seal(seconds=SHORT_S)), ("shop-2", second.seal(seconds=SHORT_S)),
              ("shop-1", first.seal(seconds=SHORT_S)), ("shop-1", b"no batch")]
-    assert low_waters(desk.receive_all(group)) == [
+    assert low_waters(ingest.process(group)) == [
         None, second.next_seq - 1, first.next_seq - 1, None]
 
 
 def test_a_disk_that_fails_at_the_last_batch_of_a_group_keeps_none_and_says_nothing(
         tmp_path, pair, receipt_key):
-    class Full(Store):
+    class Full(EvidenceStore):
         left = 2
 
         def add_batch(self, *given):
@@ -96,12 +96,12 @@ def test_a_disk_that_fails_at_the_last_batch_of_a_group_keeps_none_and_says_noth
             return super().add_batch(*given)
 
     store, (first, _) = Full(tmp_path), pair
-    desk = Desk(store, Registry(tmp_path).find, receipt_key, lambda: ORIGIN_MS)
+    ingest = Ingest(store, Registry(tmp_path).find, receipt_key, lambda: ORIGIN_MS)
     group = [("shop-1", first.seal(seconds=SHORT_S)) for _ in range(3)]
     before = rows(tmp_path)
     with pytest.raises(sqlite3.OperationalError):
-        desk.receive_all(group)
+        ingest.process(group)
     assert rows(tmp_path) == before
     store.left = 3
-    assert low_waters(desk.receive_all(group))[-1] == first.next_seq - 1
+    assert low_waters(ingest.process(group))[-1] == first.next_seq - 1
     store.close()

@@ -58,7 +58,7 @@ def test_a_journal_begins_with_a_batch_that_names_its_start():
 def test_what_the_device_declared_lost_is_passed_once_something_follows(lost):
     assert mark(batch(1), lost=lost) == (10, bytes([1]) * 32, 1)
     after = batch(lost[-1] + 1)
-    assert mark(batch(1), after, lost=lost) == (after.last_seq, after.link, after.number)
+    assert mark(batch(1), after, lost=lost) == (after.last_seq, after.chain_hash, after.number)
 
 
 def test_a_batch_that_came_although_it_was_declared_lost_must_fit_like_any_other():

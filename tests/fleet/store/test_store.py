@@ -11,9 +11,9 @@ import pytest
 
 from fleet.errors import StoreDamaged
 from fleet.formats.registry import Registry
-from fleet.ingest.ingest import Desk
-from fleet.store.reader import Reader
-from fleet.store.writer import REFUSED_MAX, Store
+from fleet.ingest.ingest import Ingest
+from fleet.store.reader import StoreReader
+from fleet.store.writer import REFUSED_MAX, EvidenceStore
 from gateway.core.evidence import receipt
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
 from tests.support.fleet_rows import change, rows
@@ -24,28 +24,28 @@ CHILD = """
 import os, pathlib, signal, sys
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fleet.ingest import ingest as desks
-from fleet.ingest.ingest import Desk
+from fleet.ingest.ingest import Ingest
 from fleet.formats.registry import Registry
-from fleet.store.writer import Store
+from fleet.store.writer import EvidenceStore
 
 data, moment = pathlib.Path(sys.argv[1]), sys.argv[2]
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
-class Dying(Store):
+class Dying(EvidenceStore):
     def advance(self, device, journal):
         if moment == "before the commit" and armed:
             die()
         return super().advance(device, journal)
-class DyingDesk(Desk):
+class DyingDesk(Ingest):
     def receipt(self, held):
         if moment == "between commit and receipt" and armed:
             die()
         return super().receipt(held)
 armed = False
-desk = DyingDesk(Dying(data), Registry(data).find, Ed25519PrivateKey.generate(), lambda: 0)
-print(desk.receive("shop-1", (data / "1.batch").read_bytes()).low_water, flush=True)
+ingest = DyingDesk(Dying(data), Registry(data).find, Ed25519PrivateKey.generate(), lambda: 0)
+print(ingest.process_one("shop-1", (data / "1.batch").read_bytes()).low_water, flush=True)
 armed = True
-desk.receive("shop-1", (data / "2.batch").read_bytes())
+ingest.process_one("shop-1", (data / "2.batch").read_bytes())
 """
 
 
@@ -61,41 +61,41 @@ def test_a_killed_fleet_has_all_it_receipted_and_takes_the_rest_again(
                            timeout=60, check=False)
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
     assert child.stdout.split() == [b"67"]
-    assert sum(row.batches for row in Reader(tmp_path).journals("shop-1")) == kept
-    store = Store(tmp_path)
-    desk = Desk(store, Registry(tmp_path).find, receipt_key, lambda: ORIGIN_MS)
-    codes = [desk.receive("shop-1", one).code for one in sealed]
+    assert sum(row.batches for row in StoreReader(tmp_path).journals("shop-1")) == kept
+    store = EvidenceStore(tmp_path)
+    ingest = Ingest(store, Registry(tmp_path).find, receipt_key, lambda: ORIGIN_MS)
+    codes = [ingest.process_one("shop-1", one).code for one in sealed]
     assert codes == ["duplicate", "duplicate" if kept == 2 else "admit"]
-    assert Reader(tmp_path).journals("shop-1")[0].low_water == gateway.next_seq - 1
+    assert StoreReader(tmp_path).journals("shop-1")[0].low_water == gateway.next_seq - 1
     store.close()
 
 
 def test_the_epoch_stays_with_a_store_and_differs_between_stores(tmp_path):
-    first = Store(tmp_path / "a")
+    first = EvidenceStore(tmp_path / "a")
     epoch = first.epoch
     first.close()
-    assert Store(tmp_path / "a").epoch == epoch
-    assert Store(tmp_path / "b").epoch != epoch
+    assert EvidenceStore(tmp_path / "a").epoch == epoch
+    assert EvidenceStore(tmp_path / "b").epoch != epoch
 
 
-def test_receipts_carry_the_epoch_and_are_repeated_for_every_journal(desk, store, gateway):
-    desk.receive("shop-1", gateway.seal(seconds=60))
-    (device, sealed), = desk.receipts()
+def test_receipts_carry_the_epoch_and_are_repeated_for_every_journal(ingest, store, gateway):
+    ingest.process_one("shop-1", gateway.seal(seconds=60))
+    (device, sealed), = ingest.receipts()
     content = receipt.open_sealed(sealed)[1]
     assert (device, content.epoch, content.low_water) == ("shop-1", store.epoch, 67)
 
 
-def test_refused_batches_cannot_fill_the_disk(desk, store, tmp_path):
+def test_refused_batches_cannot_fill_the_disk(ingest, store, tmp_path):
     with store.transaction():
         for number in range(REFUSED_MAX + 50):
             store.refuse("ghost-1", "bad-schema", "x" * 5000, (number, b"", 1))
     kept = rows(store, "SELECT count(*), max(length(detail)) FROM refused")[0]
     assert kept == (REFUSED_MAX, 300)
-    assert Reader(tmp_path).refused("ghost-1") == {"bad-schema": REFUSED_MAX + 50}
+    assert StoreReader(tmp_path).refused("ghost-1") == {"bad-schema": REFUSED_MAX + 50}
 
 
 def test_the_store_syncs_at_every_commit(store):
-    own = store._link           # noqa: SLF001  this setting is the connection's, not the file's
+    own = store._connection  # noqa: SLF001  this setting is the connection's, not the file's
     assert own.execute("PRAGMA synchronous").fetchone() == (2,)
     assert rows(store, "PRAGMA journal_mode") == [("wal",)]
 
@@ -103,22 +103,22 @@ def test_the_store_syncs_at_every_commit(store):
 def test_a_broken_database_is_told_with_the_next_step(tmp_path):
     (tmp_path / "fleet.db").write_bytes(b"not a database at all" * 1000)
     with pytest.raises(StoreDamaged, match="restore it from a backup"):
-        Store(tmp_path)
+        EvidenceStore(tmp_path)
 
 
-def test_a_gateway_enrolled_while_the_fleet_runs_is_welcome_at_once(desk, tmp_path):
+def test_a_gateway_enrolled_while_the_fleet_runs_is_welcome_at_once(ingest, tmp_path):
     late = PaperGateway("late-1")
     sealed = late.seal(seconds=60)
-    assert desk.receive("late-1", sealed).code == "unknown-device"
+    assert ingest.process_one("late-1", sealed).code == "unknown-device"
     (tmp_path / "registry/late-1.json").write_text(json.dumps(late.entry("kiosk")))
-    assert desk.receive("late-1", sealed).code == "admit"
+    assert ingest.process_one("late-1", sealed).code == "admit"
 
 
-def test_the_low_water_mark_stops_before_a_batch_that_names_another_predecessor(desk, gateway,
+def test_the_low_water_mark_stops_before_a_batch_that_names_another_predecessor(ingest, gateway,
                                                                                 store):
     for _ in range(3):
-        desk.receive("shop-1", gateway.seal(seconds=60))
-    from_the_start = ("UPDATE chains SET low_water = 0, number = 0, link = (SELECT prev "
+        ingest.process_one("shop-1", gateway.seal(seconds=60))
+    from_the_start = ("UPDATE chains SET low_water = 0, number = 0, chain_hash = (SELECT prev "
                       "FROM batches WHERE number = 1)")
     change(store, from_the_start)
     with store.transaction():

@@ -8,10 +8,10 @@ from scitt_cose import cose_sign1, receipt
 
 from fleet.evidence import evidence
 from fleet.formats.registry import Registry, verified
-from fleet.ingest.ingest import Desk
+from fleet.ingest.ingest import Ingest
 from fleet.store.writer import connect
 from fleet.transparency import merkle, proofs
-from fleet.transparency.merkle_log import Log
+from fleet.transparency.merkle_log import MerkleLog
 from gateway.core.errors import FormatError
 from tests.fleet.maker import ORIGIN_MS
 
@@ -22,7 +22,7 @@ DAY_MS = 86_400_000
 def log(filled):
     """The log of `filled`."""
     connection = connect(filled[0] / "fleet.db", read_only=True)
-    yield Log(connection)
+    yield MerkleLog(connection)
     connection.close()
 
 
@@ -39,27 +39,27 @@ def test_leaves_are_the_batches_in_the_order_of_admission(filled, log):
     assert log.head().root == hashlib.sha256(b"\1" + pairs[0] + pairs[1]).digest()
 
 
-def test_a_duplicate_or_refused_batch_is_no_leaf(filled, desk, log):
-    assert desk.receive("shop-1", filled[1][0]).code == "duplicate"
-    assert desk.receive("shop-1", filled[1][0][:-1] + b"!").code == "bad-signature"
+def test_a_duplicate_or_refused_batch_is_no_leaf(filled, ingest, log):
+    assert ingest.process_one("shop-1", filled[1][0]).code == "duplicate"
+    assert ingest.process_one("shop-1", filled[1][0][:-1] + b"!").code == "bad-signature"
     assert log.size() == 4
 
 
 def test_a_store_from_before_the_log_gets_its_leaves_in_order_of_arrival(filled, store):
     connection = connect(store.path)
-    before = Log(connection).head()
+    before = MerkleLog(connection).head()
     connection.executescript("DELETE FROM tree_nodes; DELETE FROM leaves;")
     with store.transaction():
         assert store.log.append_missing() == 4
-    assert Log(connection).head() == before
+    assert MerkleLog(connection).head() == before
     connection.close()
 
 
 def test_the_head_of_a_day_holds_what_had_arrived_by_its_end(tmp_path, store, receipt_key, gateway):
     for after_ms in (0, DAY_MS - 1, DAY_MS, 3 * DAY_MS):
-        desk = Desk(store, Registry(tmp_path).find, receipt_key,
-                    lambda after_ms=after_ms: ORIGIN_MS + after_ms)
-        assert desk.receive("shop-1", gateway.seal(seconds=60)).code == "admit"
+        ingest = Ingest(store, Registry(tmp_path).find, receipt_key,
+                        lambda after_ms=after_ms: ORIGIN_MS + after_ms)
+        assert ingest.process_one("shop-1", gateway.seal(seconds=60)).code == "admit"
     sizes = [store.log.day(ORIGIN_MS + day * DAY_MS).size for day in range(4)]
     assert sizes == [2, 3, 3, 4]
     assert [head.size for head in store.log.daily(ORIGIN_MS)] == [2, 3]

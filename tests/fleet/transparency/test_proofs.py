@@ -9,7 +9,7 @@ from fleet import verify
 from fleet.formats.registry import Registry
 from fleet.reporting import text
 from fleet.store import incidents
-from fleet.store.reader import JournalRow, Reader
+from fleet.store.reader import JournalRow, StoreReader
 from fleet.texts import say
 from fleet.web import panels, proof
 from fleet.web.snapshot import EMPTY, Snapshots
@@ -49,7 +49,7 @@ def test_only_what_was_checked_is_counted():
     assert "8 640" not in line.text
 
 
-@pytest.mark.parametrize("code", [verify.SIGNATURE, verify.LINK, verify.UNREADABLE,
+@pytest.mark.parametrize("code", [verify.SIGNATURE, verify.CHAIN_HASH, verify.UNREADABLE,
                                   verify.MISPLACED, verify.REPEATED])
 def test_damage_is_damage_whatever_its_words_say(code):
     line = chain(journals=[WAITING], today=today(4, code, what=PROSE))
@@ -74,43 +74,44 @@ DAMAGE = (
 
 
 @pytest.mark.parametrize(("statement", "codes"), DAMAGE)
-def test_each_kind_of_damage_has_its_code(statement, codes, desk, gateway, tmp_path):
+def test_each_kind_of_damage_has_its_code(statement, codes, ingest, gateway, tmp_path):
     for _ in range(6):
-        desk.receive("shop-1", gateway.seal())
+        ingest.process_one("shop-1", gateway.seal())
     spoil(tmp_path, statement)
-    (checked,) = verify.site(Reader(tmp_path), [Registry(tmp_path).find("shop-1")])
+    (checked,) = verify.site(StoreReader(tmp_path), [Registry(tmp_path).find("shop-1")])
     assert {fault.code for fault in checked.faults} == codes
 
 
-def test_the_page_of_a_store_with_a_changed_batch_is_red(desk, gateway, tmp_path):
+def test_the_page_of_a_store_with_a_changed_batch_is_red(ingest, gateway, tmp_path):
     for _ in range(6):
-        desk.receive("shop-1", gateway.seal())
+        ingest.process_one("shop-1", gateway.seal())
     spoil(tmp_path, DAMAGE[0][0])
     snapshot = Snapshots(tmp_path, None).get(Registry(tmp_path).find("shop-1"))
     line = proof.lines(snapshot, None, None)[1]
     assert line.state == proof.BAD and "signature does not fit" in line.text
 
 
-def test_a_batch_of_the_right_key_that_names_another_predecessor_is_found(desk, gateway,
+def test_a_batch_of_the_right_key_that_names_another_predecessor_is_found(ingest, gateway,
                                                                           tmp_path):
-    desk.receive("shop-1", gateway.seal())
+    ingest.process_one("shop-1", gateway.seal())
     number, seq, at_s = gateway.number, gateway.next_seq, gateway.at_s
-    desk.receive("shop-1", gateway.seal())
+    ingest.process_one("shop-1", gateway.seal())
     gateway.number, gateway.next_seq, gateway.at_s = number, seq, at_s
     exchanged = gateway.seal(prev=b"\x07" * 32)
     spoil(tmp_path, "UPDATE batches SET sealed = ? WHERE number = 2", exchanged)
-    (checked,) = verify.site(Reader(tmp_path), [Registry(tmp_path).find("shop-1")])
+    (checked,) = verify.site(StoreReader(tmp_path), [Registry(tmp_path).find("shop-1")])
     assert [(fault.code, fault.what) for fault in checked.faults] == [
-        (verify.LINK, "batch 2 (records 992..1981): does not name the batch before it; one of "
+        (verify.CHAIN_HASH,
+         "batch 2 (records 992..1981): does not name the batch before it; one of "
          "the two was exchanged")]
 
 
 def spoil(tmp_path, statement, *values):
     """Change a store behind the fleet's back."""
-    link = sqlite3.connect(tmp_path / "fleet.db")
-    link.execute(statement, values)
-    link.commit()
-    link.close()
+    connection = sqlite3.connect(tmp_path / "fleet.db")
+    connection.execute(statement, values)
+    connection.commit()
+    connection.close()
 
 
 def test_a_gateway_that_cannot_write_is_told_in_words_with_the_next_step():
@@ -139,6 +140,6 @@ def test_every_incident_that_is_told_has_a_next_step_as_the_manual_says_it():
 
 def test_the_headline_names_the_line_that_keeps_the_evidence_from_being_proven():
     row = incidents.Incident("shop-1", bytes(16), incidents.CLONE, "", 1, 2, "twice", 1, 5, 6)
-    view = panels.View(None, EMPTY._replace(incidents=[row]), {}, None, 0, None, True)
+    view = panels.PageView(None, EMPTY._replace(incidents=[row]), {}, None, 0, None, True)
     tiles = panels.tiles(view, proof.lines(view.snapshot, view.figures, view.receipt_age_s))
     assert "NOT proven, see Journals" in tiles[-1].note

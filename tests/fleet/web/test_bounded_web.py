@@ -23,7 +23,7 @@ SCOPE = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"},
 def web(tmp_path, gateway):
     """The web application of a fleet that knows `gateway`."""
     receiver = SimpleNamespace(connected=True, last_receipt_ms={})
-    return app.make(app.Desk(tmp_path, Registry(tmp_path), LiveTable(), receiver, None))
+    return app.make(app.PageSources(tmp_path, Registry(tmp_path), LiveTable(), receiver, None))
 
 
 class Reader:
@@ -80,14 +80,14 @@ def test_a_place_is_counted_before_it_is_given():
     assert places.take()
 
 
-def served(desk, gateway, hours=1):
+def served(ingest, gateway, hours=1):
     for _ in range(4 * hours + 1):
-        assert desk.receive("shop-1", gateway.seal()).code == "admit"
+        assert ingest.process_one("shop-1", gateway.seal()).code == "admit"
 
 
-def test_a_long_report_is_made_by_another_process_and_is_the_same_report(web, desk, gateway,
+def test_a_long_report_is_made_by_another_process_and_is_the_same_report(web, ingest, gateway,
                                                                          tmp_path):
-    served(desk, gateway)
+    served(ingest, gateway)
     times = ORIGIN_MS - 300 * QUARTER_MS, ORIGIN_MS + 4 * QUARTER_MS
 
     async def go():

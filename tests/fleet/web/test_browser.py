@@ -64,7 +64,8 @@ class Service:
     async def _serve(self):
         self.table = LiveTable()
         receiver = SimpleNamespace(connected=True, last_receipt_ms={"shop-1": clock.utc_ms()})
-        web = app.make(app.Desk(self._data, Registry(self._data), self.table, receiver, None))
+        web = app.make(
+            app.PageSources(self._data, Registry(self._data), self.table, receiver, None))
         self.server = uvicorn.Server(uvicorn.Config(
             web, host="127.0.0.1", port=self.port, log_level="error", lifespan="off",
             timeout_graceful_shutdown=1))
@@ -79,7 +80,7 @@ class Service:
         """Let the paper gateway send a live message now."""
         arrived_s, arrived_ms = clock.monotonic_s(), clock.utc_ms()
         self.loop.call_soon_threadsafe(
-            self.table.take, "shop-1", live(**changes), arrived_s, arrived_ms)
+            self.table.update, "shop-1", live(**changes), arrived_s, arrived_ms)
 
     def stop(self):
         """End the service."""
@@ -88,10 +89,10 @@ class Service:
 
 
 @pytest.fixture
-def service(tmp_path, desk, gateway):
+def service(tmp_path, ingest, gateway):
     """A service with a day's evidence and one live message."""
     for _ in range(72):
-        desk.receive("shop-1", gateway.seal())
+        ingest.process_one("shop-1", gateway.seal())
     made = Service(tmp_path)
     made.say()
     yield made

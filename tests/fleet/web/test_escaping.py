@@ -16,7 +16,7 @@ from fleet.formats.registry import Registry
 from fleet.ingest.live_table import LiveTable
 from fleet.reporting import charts, html, report
 from fleet.store import incidents
-from fleet.store.reader import opened
+from fleet.store.reader import open_reader
 from fleet.web import app, page, panels
 from fleet.web.snapshot import EMPTY
 from tests.fleet.maker import ORIGIN_MS, figures, live
@@ -49,34 +49,34 @@ def check_harmless(text, plain):
 
 def site_view(name, snapshot=EMPTY):
     """Return the view of a site in which everything that has a name has this one."""
-    device = SimpleNamespace(name=name, device=name, site="shop", timezone=name, revoked="")
+    device = SimpleNamespace(name=name, cabinet=name, site="shop", timezone=name, revoked="")
     told = figures(
         utc=name, nodes=[{"name": name, "power_w": 1.0, "cpu_share": 0.5, "cores": name}],
         devices=[{"name": name, "ok": False, "reason": name, "age_s": 3}],
         climate=[{"name": name, "temperature_c": name}], clock={"source": name},
         journal={"durable_seq": 2, "acknowledged_seq": 1, "state": name})
     row = incidents.Incident("shop-1", bytes(16), incidents.CLONE, "", 1, 2, name, 1, 5, 6)
-    return panels.View(device, snapshot._replace(why=name, incidents=[row], refused={name: 1}),
-                       told, 3.0, ORIGIN_MS, 5.0, True)
+    return panels.PageView(device, snapshot._replace(why=name, incidents=[row], refused={name: 1}),
+                           told, 3.0, ORIGIN_MS, 5.0, True)
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_hostile_name_is_text_on_every_page(name):
     for make in (lambda name: page.site_page(site_view(name)),
                  lambda name: page.live_part(site_view(name)._replace(figures=None)),
-                 lambda name: page.sites_page([(site_view(name).device, "live")]),
+                 lambda name: page.sites_page([(site_view(name).id, "live")]),
                  lambda name: page.charts_part(EMPTY._replace(why=name)), page.message_page):
         check_harmless(make(name), make("plain"))
 
 
 @pytest.fixture
-def content(tmp_path, desk, gateway):
+def content(tmp_path, ingest, gateway):
     """A report of half an hour."""
     for _ in range(4):
-        desk.receive("shop-1", gateway.seal())
+        ingest.process_one("shop-1", gateway.seal())
     device = Registry(tmp_path).find("shop-1")
-    with opened(tmp_path) as reader:
-        return report.build(reader, report.Question(
+    with open_reader(tmp_path) as reader:
+        return report.build(reader, report.ReportRequest(
             device, None, ORIGIN_MS, ORIGIN_MS + 2 * 900_000))
 
 
@@ -115,10 +115,11 @@ def test_a_hostile_name_is_text_in_a_drawing(name):
 def test_a_lone_surrogate_in_a_live_message_does_not_break_the_page(tmp_path, gateway):
     table = LiveTable()
     receiver = SimpleNamespace(connected=True, last_receipt_ms={})
-    browser = Browser(app.make(app.Desk(tmp_path, Registry(tmp_path), table, receiver, None)))
+    browser = Browser(
+        app.make(app.PageSources(tmp_path, Registry(tmp_path), table, receiver, None)))
     name = json.loads('"\\ud800"')
-    table.take("shop-1", live(devices=[{"name": name, "ok": True, "age_s": 1}]),
-               clock.monotonic_s(), 0)
+    table.update("shop-1", live(devices=[{"name": name, "ok": True, "age_s": 1}]),
+                 clock.monotonic_s(), 0)
     answer = browser.get("/")
     assert answer.status_code == 200 and "\\ud800" in answer.text
 

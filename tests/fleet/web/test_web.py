@@ -32,8 +32,8 @@ def table():
 def browser(tmp_path, gateway, table):
     """A client of the web application of a fleet that knows `gateway`."""
     receiver = SimpleNamespace(connected=True, last_receipt_ms={})
-    desk = app.Desk(tmp_path, Registry(tmp_path), table, receiver, None)
-    return Browser(app.make(desk))
+    ingest = app.PageSources(tmp_path, Registry(tmp_path), table, receiver, None)
+    return Browser(app.make(ingest))
 
 
 def text_of(html):
@@ -47,7 +47,7 @@ def test_before_any_data_the_page_says_what_to_do(browser):
 
 
 def test_the_live_page_shows_load_beside_power_and_where_it_comes_from(browser, table):
-    table.take("shop-1", live(), clock_now(), 0)
+    table.update("shop-1", live(), clock_now(), 0)
     shown = text_of(browser.get("/").text).replace("\u202f", " ")
     for words in ("Live", "1.90 g", "67 %", "node-1 360 W", "CPU of 32 cores 50 %",
                   "Tasks running 3", "Grid 720 W", "Solar (PV) 1.44 kW", "Into the battery 720 W",
@@ -65,14 +65,14 @@ def test_the_live_page_shows_load_beside_power_and_where_it_comes_from(browser, 
 def test_a_device_without_values_is_named_with_what_it_does_instead(
         browser, table, reason, age_s, words):
     device = {"name": "bms", "ok": False, "reason": reason, "age_s": age_s}
-    table.take("shop-1", live(devices=[device]), clock_now(), 0)
+    table.update("shop-1", live(devices=[device]), clock_now(), 0)
     assert words in text_of(browser.get("/").text).replace("\u202f", " ")
 
 
-def test_evidence_is_told_in_words(browser, table, desk, gateway):
+def test_evidence_is_told_in_words(browser, table, ingest, gateway):
     for _ in range(6):
-        desk.receive("shop-1", gateway.seal())
-    table.take("shop-1", live(), clock_now(), 0)
+        ingest.process_one("shop-1", gateway.seal())
+    table.update("shop-1", live(), clock_now(), 0)
     shown = text_of(browser.get("/site/shop").text).replace("\u202f", " ")
     for words in ("100.0 % of the readings expected today",
                   "3 960 records in 4 signed batches checked",
@@ -86,13 +86,13 @@ def test_evidence_is_told_in_words(browser, table, desk, gateway):
 
 @pytest.mark.parametrize("discharge_wh", [12.5, None])
 def test_the_day_says_how_a_core_hour_counts_a_battery_where_there_is_one(
-        discharge_wh, desk, gateway, tmp_path):
+        discharge_wh, ingest, gateway, tmp_path):
     for _ in range(6):
-        desk.receive("shop-1", gateway.seal())
+        ingest.process_one("shop-1", gateway.seal())
     device = Registry(tmp_path).find("shop-1")
     found = Snapshots(tmp_path, None).get(device)
     found.today["energy_wh"]["battery_discharge"] = discharge_wh
-    shown = text_of(page.live_part(panels.View(device, found, None, None, None, None, True)))
+    shown = text_of(page.live_part(panels.PageView(device, found, None, None, None, None, True)))
     assert "Carbon of grid and generator" in shown
     told = ("A core-hour includes energy from the battery with the carbon that charged it"
             in shown)
@@ -100,21 +100,21 @@ def test_the_day_says_how_a_core_hour_counts_a_battery_where_there_is_one(
 
 
 def test_a_silent_gateway_is_called_silent_and_its_figures_are_marked_as_old(browser, table):
-    table.take("shop-1", live(), clock_now() - 61, 1_780_272_000_000)
+    table.update("shop-1", live(), clock_now() - 61, 1_780_272_000_000)
     html = browser.get("/").text
     assert "Gateway silent since 2026-06-01 00:00:00 UTC" in html
     assert 'class="figures old"' in html
 
 
 def test_a_late_gateway_is_called_late(browser, table):
-    table.take("shop-1", live(), clock_now() - 30, 0)
+    table.update("shop-1", live(), clock_now() - 30, 0)
     assert ">Late</b>" in browser.get("/").text
 
 
-def test_a_forged_batch_turns_the_evidence_red(browser, table, desk, gateway):
-    desk.receive("shop-1", gateway.seal())
-    desk.receive("shop-1", PaperGateway().seal())
-    table.take("shop-1", live(), clock_now(), 0)
+def test_a_forged_batch_turns_the_evidence_red(browser, table, ingest, gateway):
+    ingest.process_one("shop-1", gateway.seal())
+    ingest.process_one("shop-1", PaperGateway().seal())
+    table.update("shop-1", live(), clock_now(), 0)
     html = browser.get("/").text
     assert "with an invalid signature" in html and 'class="tile bad"' in html
 
@@ -122,7 +122,7 @@ def test_a_forged_batch_turns_the_evidence_red(browser, table, desk, gateway):
 def test_unknown_figures_are_a_dash_and_never_a_zero(browser, table):
     nothing = {"grid": None, "pv": None, "battery": None, "it": None, "cooling": None,
                "lighting": None, "other": None, "residual": None, "genset": None}
-    table.take("shop-1", live(
+    table.update("shop-1", live(
         power_w=nothing, carbon={}, nodes=[], battery={},
         climate=[{"name": "hall", "temperature_c": None}]), clock_now(), 0)
     shown = text_of(browser.get("/").text).replace("\u202f", " ")
@@ -135,14 +135,14 @@ def test_unknown_figures_are_a_dash_and_never_a_zero(browser, table):
 
 def test_a_sum_with_an_unknown_part_is_said_to_be_at_least_that(browser, table):
     powers = figures()["power_w"] | {"cooling": None}
-    table.take("shop-1", live(power_w=powers), clock_now(), 0)
+    table.update("shop-1", live(power_w=powers), clock_now(), 0)
     shown = text_of(browser.get("/").text).replace("\u202f", " ")
     assert "Power of all loads ≥ 1.26 kW" in shown
 
 
-def test_a_service_just_started_shows_stored_evidence_and_no_old_power(browser, desk, gateway):
+def test_a_service_just_started_shows_stored_evidence_and_no_old_power(browser, ingest, gateway):
     for _ in range(6):
-        desk.receive("shop-1", gateway.seal())
+        ingest.process_one("shop-1", gateway.seal())
     shown = text_of(browser.get("/").text)
     assert "No message from the gateway since this service started" in shown
     assert "Today so far" in shown
@@ -151,8 +151,8 @@ def test_a_service_just_started_shows_stored_evidence_and_no_old_power(browser, 
 
 def test_hostile_names_in_live_data_stay_text(browser, table):
     name = '<script>alert("x")</script>'
-    table.take("shop-1", live(nodes=[{"name": name, "power_w": "1", "cpu_share": []}],
-                              devices=[{"name": name}, 5], climate="x"), clock_now(), 0)
+    table.update("shop-1", live(nodes=[{"name": name, "power_w": "1", "cpu_share": []}],
+                                devices=[{"name": name}, 5], climate="x"), clock_now(), 0)
     html = browser.get("/").text
     assert name not in html and "&lt;script&gt;" in html
 
@@ -165,7 +165,7 @@ LIVE_REFUSED = (b"", b"\x01", b"\xff", json.dumps(figures()).encode(), b"\x02" +
 @pytest.mark.parametrize("payload", LIVE_REFUSED, ids=range(len(LIVE_REFUSED)))
 def test_a_live_message_that_is_none_is_ignored(payload, table):
     assert parse(payload, "shop-1") is None
-    assert table.take("shop-1", payload, 0, 0) is False
+    assert table.update("shop-1", payload, 0, 0) is False
     assert (table.get("shop-1"), table.refused) == (None, 1)
 
 
@@ -178,7 +178,7 @@ def test_every_answer_forbids_foreign_content(browser):
 
 
 def test_the_page_itself_has_no_inline_script_or_style_and_no_foreign_address(browser, table):
-    table.take("shop-1", live(), clock_now(), 0)
+    table.update("shop-1", live(), clock_now(), 0)
     html = browser.get("/").text
     assert not re.search(r"<script(?! src=\"/assets/)|style=|<style| on[a-z]+=|https?://", html)
 
@@ -192,9 +192,9 @@ def test_only_listed_files_are_served(browser):
         assert browser.get(path).status_code == 404, path
 
 
-def test_a_report_of_today_is_one_click_away(browser, desk, gateway):
+def test_a_report_of_today_is_one_click_away(browser, ingest, gateway):
     for _ in range(6):
-        desk.receive("shop-1", gateway.seal())
+        ingest.process_one("shop-1", gateway.seal())
     answer = browser.get("/site/shop/report")
     assert answer.status_code == 200 and "Factor set" in answer.text
     assert "script-src" not in answer.headers["content-security-policy"]
@@ -218,9 +218,9 @@ def test_an_address_without_a_page_says_so_and_leads_back(browser):
     ("days=yesterday", "day=today, day=yesterday"), ("from=2026-06-01T00:00:00Z", "both like"),
     ("day=today&from=2026-06-01T00:00:00Z", "both like"), ("from=x&to=y", "is not a time")])
 def test_a_report_asked_for_in_an_unknown_way_is_refused_with_what_is_allowed(
-        query, words, browser, desk, gateway):
+        query, words, browser, ingest, gateway):
     for _ in range(6):
-        desk.receive("shop-1", gateway.seal())
+        ingest.process_one("shop-1", gateway.seal())
     answer = browser.get("/site/shop/report?" + query)
     assert answer.status_code == 400 and words in unescape(answer.text)
     assert browser.get("/site/shop/report?day=today").status_code == 200
@@ -249,15 +249,15 @@ def test_a_foreign_name_that_points_here_is_refused_on_every_path(host, browser)
     ("evil.example", 400), (None, 400)])
 def test_a_name_that_a_proxy_asks_under_can_be_allowed(host, status, tmp_path, gateway, table):
     receiver = SimpleNamespace(connected=True, last_receipt_ms={})
-    browser = Browser(app.make(app.Desk(tmp_path, Registry(tmp_path), table, receiver, None,
-                                        ("energy.example.org",))))
+    browser = Browser(app.make(app.PageSources(tmp_path, Registry(tmp_path), table, receiver, None,
+                                               ("energy.example.org",))))
     answer = browser.get("/health", host, x_forwarded_host="energy.example.org")
     assert answer.status_code == status
     assert status == 200 or "[::1], energy.example.org only" in answer.text
 
 
 def test_a_page_is_compressed_for_whoever_takes_it_and_says_the_same(browser, table):
-    table.take("shop-1", live(), clock_now(), 0)
+    table.update("shop-1", live(), clock_now(), 0)
     for path in ("/", "/assets/page.css"):
         plain, packed_ = browser.get(path), browser.get(path, accept_encoding="gzip")
         assert "content-encoding" not in plain.headers, path
@@ -270,8 +270,8 @@ def test_a_page_is_compressed_for_whoever_takes_it_and_says_the_same(browser, ta
 async def test_an_event_is_sent_as_it_is_and_at_once(tmp_path, gateway, table):
     """Neither gzip nor a middleware holds an event back until the next one."""
     receiver = SimpleNamespace(connected=True, last_receipt_ms={})
-    web = app.make(app.Desk(tmp_path, Registry(tmp_path), table, receiver, None))
-    table.take("shop-1", live(), clock_now(), 0)
+    web = app.make(app.PageSources(tmp_path, Registry(tmp_path), table, receiver, None))
+    table.update("shop-1", live(), clock_now(), 0)
     sent, first_event = [], asyncio.Event()
     scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "method": "GET",
              "path": "/site/shop/events", "query_string": b"", "root_path": "",
@@ -305,7 +305,7 @@ def test_an_asset_has_a_tag_and_is_kept_by_nobody(browser):
 def test_several_sites_are_listed_with_their_states(browser, tmp_path, table):
     other = PaperGateway("kiosk-1")
     other.enrol(tmp_path, "kiosk")
-    table.take("shop-1", live(), clock_now(), 0)
+    table.update("shop-1", live(), clock_now(), 0)
     shown = text_of(browser.get("/").text)
     assert "No data yet" in shown and "Live" in shown
     assert browser.get("/site/kiosk").status_code == 200
@@ -314,8 +314,8 @@ def test_several_sites_are_listed_with_their_states(browser, tmp_path, table):
 async def test_live_events_carry_the_page_part_and_the_charts(tmp_path, gateway, table):
     receiver = SimpleNamespace(connected=True, last_receipt_ms={})
     registry = Registry(tmp_path)
-    pages = app.Pages(app.Desk(tmp_path, registry, table, receiver, None))
-    table.take("shop-1", live(), clock_now(), 0)
+    pages = app.Pages(app.PageSources(tmp_path, registry, table, receiver, None))
+    table.update("shop-1", live(), clock_now(), 0)
     stream = (await pages.events(SimpleNamespace(path_params={"site": "shop"}))).body_iterator
     first, second = await anext(stream), await anext(stream)
     await stream.aclose()
@@ -327,8 +327,8 @@ async def test_live_events_carry_the_page_part_and_the_charts(tmp_path, gateway,
 async def test_a_broker_that_is_away_is_told_in_a_sentence_of_its_own(tmp_path, gateway, table):
     receiver = SimpleNamespace(connected=False, last_receipt_ms={})
     registry = Registry(tmp_path)
-    pages = app.Pages(app.Desk(tmp_path, registry, table, receiver, None))
-    table.take("shop-1", live(), clock_now(), 0)
+    pages = app.Pages(app.PageSources(tmp_path, registry, table, receiver, None))
+    table.update("shop-1", live(), clock_now(), 0)
     stream = (await pages.events(SimpleNamespace(path_params={"site": "shop"}))).body_iterator
     first = await anext(stream)
     await stream.aclose()
@@ -341,10 +341,10 @@ def test_powers_that_flow_back_become_sinks():
     assert (dict(sinks)["export"], dict(sinks)["charge"]) == (500, 300)
 
 
-def test_a_snapshot_is_read_again_only_when_a_batch_came(tmp_path, desk, gateway):
+def test_a_snapshot_is_read_again_only_when_a_batch_came(tmp_path, ingest, gateway):
     snapshots, device = Snapshots(tmp_path, None), Registry(tmp_path).find("shop-1")
-    desk.receive("shop-1", gateway.seal())
+    ingest.process_one("shop-1", gateway.seal())
     first = snapshots.get(device)
     assert snapshots.get(device) is first
-    desk.receive("shop-1", gateway.seal())
+    ingest.process_one("shop-1", gateway.seal())
     assert snapshots.get(device).version > first.version

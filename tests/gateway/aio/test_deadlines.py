@@ -17,7 +17,7 @@ async def waited(seconds):
     """Return the loop's time when a wait of so many seconds was over."""
     loop = asyncio.get_running_loop()
     waiter = loop.create_future()
-    deadlines.limits().add(waiter, seconds, late)
+    deadlines.running_deadlines().add(waiter, seconds, late)
     assert await waiter == "late"
     return round(loop.time(), 6)
 
@@ -33,10 +33,10 @@ def test_a_wait_that_ended_is_not_ended_again_and_delays_none():
     async def go():
         loop = asyncio.get_running_loop()
         answered = loop.create_future()
-        deadlines.limits().add(answered, 1.0, late)
+        deadlines.running_deadlines().add(answered, 1.0, late)
         loop.call_later(0.5, answered.set_result, "answer")
         cancelled = loop.create_future()
-        deadlines.limits().add(cancelled, 1.5, late)
+        deadlines.running_deadlines().add(cancelled, 1.5, late)
         cancelled.cancel()
         return await waited(2.0), await answered
     assert run(go()) == (2.0, "answer")
@@ -49,7 +49,7 @@ def test_many_waits_of_one_moment_take_one_timer(monkeypatch):
         monkeypatch.setattr(loop, "call_at", lambda *given: made.append(given) or call_at(*given))
         waiters = [loop.create_future() for _ in range(50)]
         for i, waiter in enumerate(waiters):
-            deadlines.limits().add(waiter, 2.0 + i / 1000, late)
+            deadlines.running_deadlines().add(waiter, 2.0 + i / 1000, late)
         for waiter in waiters[:-1]:
             waiter.set_result("answer")
         await waiters[-1]
@@ -60,7 +60,7 @@ def test_many_waits_of_one_moment_take_one_timer(monkeypatch):
 def test_a_timer_does_not_strike_for_waits_that_have_ended(monkeypatch):
     async def go():
         loop, struck = asyncio.get_running_loop(), []
-        kept, call_at = deadlines.limits(), loop.call_at
+        kept, call_at = deadlines.running_deadlines(), loop.call_at
 
         def noting(when_s, strike):
             return call_at(when_s, lambda: struck.append(round(loop.time(), 6)) or strike())
@@ -80,7 +80,7 @@ def test_a_timer_does_not_strike_for_waits_that_have_ended(monkeypatch):
 def test_waits_that_ended_early_are_not_kept_until_their_limit():
     async def go():
         loop = asyncio.get_running_loop()
-        kept = deadlines.Limits(loop)
+        kept = deadlines.Deadlines(loop)
         alive, ends = [loop.create_future() for _ in range(10)], []
         for i, waiter in enumerate(alive):
             waiter.add_done_callback(lambda _: ends.append(round(loop.time(), 6)))

@@ -7,8 +7,8 @@ import aiomqtt
 import pytest
 
 from fleet.ingest.receiver import Receiver
-from gateway.aio.task_group import together as of_the_fleet
-from gateway.aio.task_group import together as of_the_gateway
+from gateway.aio.task_group import run_until_first_failure as of_the_fleet
+from gateway.aio.task_group import run_until_first_failure as of_the_gateway
 from gateway.delivery.uplink import Uplink
 from tests.gateway.delivery.test_uplink import CABINET, settings_of
 from tests.support.writer_setup import WriterSetup

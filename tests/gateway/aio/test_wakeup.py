@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.aio.wakeup import Flag
+from gateway.aio.wakeup import Wakeup
 from gateway.core.errors import Bug
 from tests.support.virtual_time import run
 
@@ -17,12 +17,12 @@ async def waited(flag, limit_s):
 
 
 def test_a_limit_passes_and_the_flag_is_not_set():
-    assert run(waited(Flag(), 3.0)) == (False, 3.0)
+    assert run(waited(Wakeup(), 3.0)) == (False, 3.0)
 
 
 def test_a_flag_that_is_set_ends_the_wait_at_once_and_later_waits_too():
     async def go():
-        flag = Flag()
+        flag = Wakeup()
         asyncio.get_running_loop().call_later(1.0, flag.set)
         first = await waited(flag, 60.0)
         second = await waited(flag, 60.0)
@@ -33,7 +33,7 @@ def test_a_flag_that_is_set_ends_the_wait_at_once_and_later_waits_too():
 
 def test_set_and_clear_before_the_waiter_runs_still_wakes_it():
     async def go():
-        flag, loop = Flag(), asyncio.get_running_loop()
+        flag, loop = Wakeup(), asyncio.get_running_loop()
         loop.call_later(1.0, flag.set)
         loop.call_later(1.0, flag.clear)
         return await waited(flag, 60.0)
@@ -42,7 +42,7 @@ def test_set_and_clear_before_the_waiter_runs_still_wakes_it():
 
 def test_a_cancelled_wait_leaves_the_flag_free_for_the_next():
     async def go():
-        flag = Flag()
+        flag = Wakeup()
         task = asyncio.create_task(flag.wait(60.0))
         await asyncio.sleep(1.0)
         task.cancel()
@@ -54,7 +54,7 @@ def test_a_cancelled_wait_leaves_the_flag_free_for_the_next():
 
 def test_two_tasks_at_one_flag_are_a_bug():
     async def go():
-        flag = Flag()
+        flag = Wakeup()
         task = asyncio.create_task(flag.wait(60.0))
         await asyncio.sleep(1.0)
         with pytest.raises(Bug):

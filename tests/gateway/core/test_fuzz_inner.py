@@ -65,9 +65,9 @@ def a_segment_header(below):
         one = frame.encode(payload, 0)
         data += one + bytes(frame.padded(len(one)) - len(one))
     found, behind = segment.find_header(data)
-    if found.generation == 3 and found.device == "shop-7":
+    if found.generation == 3 and found.cabinet == "shop-7":
         raise FormatError("segment: only the older copy is a header")
-    return cbor.encode([found.device, found.generation, list(found.sealed), behind])
+    return cbor.encode([found.cabinet, found.generation, list(found.sealed), behind])
 
 
 def a_cursor(below):

@@ -5,15 +5,15 @@ from gateway.core.interval import (
     MEASURED,
     MISSING,
     QUARTER_MS,
+    CounterRules,
     CounterTrack,
     Delta,
-    Rules,
     parts,
     rebuild,
 )
 
 MINUTE = 60000
-RULES = Rules(1000000, 20000, 30000, 0)
+RULES = CounterRules(1000000, 20000, 30000, 0)
 
 
 def feed(track, readings):
@@ -77,7 +77,7 @@ def test_an_older_or_equal_time_is_ignored_and_counted():
 
 
 def test_one_count_more_than_rated_power_is_rounding_not_a_jump():
-    slow = Rules(1000000, 360, 900000, 0)        # one count in ten seconds
+    slow = CounterRules(1000000, 360, 900000, 0)        # one count in ten seconds
     closed = feed(CounterTrack(slow), [(0, 0), (890000, 90), (900000, 92)])
     assert closed[0].delta_milli == 92000
     closed = feed(CounterTrack(slow), [(0, 0), (890000, 90), (900000, 93)])

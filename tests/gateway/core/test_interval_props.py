@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core import counter
-from gateway.core.interval import MISSING, QUARTER_MS, CounterTrack, Rules, parts, rebuild
+from gateway.core.interval import MISSING, QUARTER_MS, CounterRules, CounterTrack, parts, rebuild
 from tests.support.resample import resample
 
 MODULUS = 1 << 32
-RULES = Rules(MODULUS, 10**9, 30000, 0)
+RULES = CounterRules(MODULUS, 10**9, 30000, 0)
 HOURS_MS = 3 * 4 * QUARTER_MS
 
 times = st.lists(st.integers(0, HOURS_MS), min_size=2, max_size=40, unique=True).map(sorted)

@@ -11,7 +11,7 @@ from fleet.authority import certificates, issue
 from gateway.core.evidence import downlink as messages
 from gateway.core.record import ALARM, DOWNLINK
 from gateway.delivery.downlink import NUMBER_FILE, Downlink
-from gateway.signer import Signer, Verifier
+from gateway.signer import EvidenceSigner, Verifier
 from tests.gateway.delivery.test_uplink import CABINET, NOW, make_site, settings_of
 from tests.support import one_site
 
@@ -55,7 +55,7 @@ class Cabinet:
         self.data = self.site / one_site.FLEET
         self.settings = settings_of(self.site, 1)
         key = load_pem_private_key((self.data / "keys/receipt.key").read_bytes(), None)
-        self.fleet = Signer(key)
+        self.fleet = EvidenceSigner(key)
         self.again()
 
     def again(self):
@@ -111,7 +111,7 @@ async def test_a_message_for_another_cabinet_is_refused(cabinet):
 
 
 async def test_a_message_of_another_key_is_refused(cabinet):
-    stranger = Signer(Ed25519PrivateKey.generate())
+    stranger = EvidenceSigner(Ed25519PrivateKey.generate())
     await refused(cabinet, cabinet.message(signer=stranger), "forged: signed by key")
     cabinet.again()
     as_fleet = type("Liar", (), {"kid": cabinet.fleet.kid, "sign": stranger.sign})
@@ -148,7 +148,7 @@ async def test_the_same_message_again_changes_nothing_and_is_acknowledged_once_a
 
 async def test_each_kind_of_refusal_has_its_word_and_its_own_alarm_once_a_run(cabinet):
     await cabinet.downlink.take(cabinet.message(number=7))
-    stranger = Signer(Ed25519PrivateKey.generate())
+    stranger = EvidenceSigner(Ed25519PrivateKey.generate())
     bad = [b"garbage", cabinet.message(8, stranger), cabinet.message(8, cabinet="cab-2"),
            cabinet.message(6), cabinet.message(8, expires_utc_ms=NOW_MS)]
     for data in bad + bad:

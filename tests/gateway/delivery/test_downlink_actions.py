@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fleet.authority import certificates, issue
 from gateway.core.evidence import downlink as messages
 from gateway.core.record import ALARM, DOWNLINK
-from gateway.signer import Signer, Verifier
+from gateway.signer import EvidenceSigner, Verifier
 from tests.gateway.delivery.test_downlink import NOW, Cabinet
 
 TEN_YEARS = datetime.timedelta(days=3650)
@@ -63,7 +63,7 @@ def swap(cabinet, number, signer, public):
 
 
 async def test_the_next_receipt_key_comes_with_the_old_and_ends_the_old_with_its_own(cabinet):
-    old, new = cabinet.fleet, Signer(Ed25519PrivateKey.generate())
+    old, new = cabinet.fleet, EvidenceSigner(Ed25519PrivateKey.generate())
     await cabinet.downlink.take(swap(cabinet, 7, old, new.public_raw))
     assert said(cabinet) == [["receipt-key", "done"]]
     for one in (old, new):                                  # both count until the fleet is through

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import aiomqtt
 from paho.mqtt.enums import MQTTErrorCode
 
-from gateway.delivery.mqtt import Client
+from gateway.delivery.mqtt import MqttClient
 from tests.support.virtual_time import run
 
 PROGRAM = """
@@ -61,7 +61,7 @@ def test_the_keep_alive_is_looked_after_six_times_in_its_period_until_the_line_i
             looks.append(loop.time())
             return (MQTTErrorCode.MQTT_ERR_SUCCESS if len(looks) < 8
                     else MQTTErrorCode.MQTT_ERR_CONN_LOST)
-        client = Client("broker", keepalive=30)
+        client = MqttClient("broker", keepalive=30)
         client._client = SimpleNamespace(loop_misc=loop_misc)   # noqa: SLF001  aiomqtt's
         await client._misc_loop()         # noqa: SLF001  aiomqtt calls it by this name
         return looks

@@ -24,7 +24,7 @@ def transmit(pace, seconds, sizes):
         now_s = tick / 20
         for lane, size in sizes.items():
             if pace.wait_s(lane, now_s) <= 0:
-                pace.spend(lane, size - OVERHEAD_BYTES, now_s)
+                pace.consume(lane, size - OVERHEAD_BYTES, now_s)
                 sent[lane].append((now_s, size))
     return sent
 
@@ -53,11 +53,11 @@ def test_live_messages_stay_young_while_a_month_of_backlog_drains():
     live_s, worst_s = 0.0, 0.0
     while left > 0:
         if pace.wait_s(BACKLOG, now_s) <= 0:
-            pace.spend(BACKLOG, 40_000, now_s)
+            pace.consume(BACKLOG, 40_000, now_s)
             left -= 40_000
             now_s += 40_000 / CAP_BYTES_S           # the line itself is not faster
         if now_s - live_s >= 5 and pace.wait_s(LIVE, now_s) <= 0:
-            pace.spend(LIVE, 2_000, now_s)
+            pace.consume(LIVE, 2_000, now_s)
             worst_s, live_s = max(worst_s, now_s - live_s), now_s
         now_s += 0.1
     assert worst_s <= 60                            # the target; really about two messages
@@ -75,7 +75,7 @@ def test_live_messages_too_large_for_their_share_come_less_often_but_come():
 def test_without_a_cap_nothing_waits():
     pace = Pace(0, 50, 0.0)
     for lane in (LIVE, FRESH, BACKLOG):
-        pace.spend(lane, 1 << 20, 0.0)
+        pace.consume(lane, 1 << 20, 0.0)
         assert pace.wait_s(lane, 0.0) == 0
 
 

@@ -9,9 +9,9 @@ from gateway.core import session_table
 from gateway.core.evidence import receipt as receipts
 from gateway.core.journal import outbox
 from gateway.delivery.receipts import Receipts
-from gateway.signer import Signer, Verifier
+from gateway.signer import EvidenceSigner, Verifier
 
-FLEET = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+FLEET = EvidenceSigner(Ed25519PrivateKey.from_private_bytes(bytes(32)))
 
 
 class Lane:

@@ -17,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from gateway.aio.task_group import heed_stop
+from gateway.aio.task_group import raise_if_cancelled
 from gateway.config.values import UplinkSettings
 from gateway.core.errors import ConfigError, Offline, Rejected
 from gateway.core.evidence import batch, chain
@@ -26,7 +26,7 @@ from gateway.core.reading import Scan
 from gateway.delivery.broker_errors import translate
 from gateway.delivery.live_codec import pack_live
 from gateway.delivery.uplink import Patience, Uplink
-from gateway.signer import Signer, Verifier
+from gateway.signer import EvidenceSigner, Verifier
 from gateway.storage import succession
 from gateway.storage.restart import inflate
 from gateway.timekeeping.clock import Clock, Scale
@@ -99,7 +99,7 @@ class Fleet:
     def __init__(self, folder, port):
         self.folder, self.port = folder, port
         key = load_pem_private_key((folder / "fleet/receipt.key").read_bytes(), None)
-        self.signer = Signer(key)
+        self.signer = EvidenceSigner(key)
         self.batches, self.live, self.giving = [], [], True
         self.seen = {}          # number -> what arrived; receipts speak for an unbroken row
 
@@ -115,7 +115,7 @@ class Fleet:
         while True:
             with contextlib.suppress(aiomqtt.MqttError):
                 await self.serve()
-            heed_stop()
+            raise_if_cancelled()
             await asyncio.sleep(0.05)
 
     async def serve(self):
@@ -123,10 +123,10 @@ class Fleet:
         async with self.client() as client:
             await client.subscribe("wp/1/+/up", qos=1)
             await client.subscribe("wp/1/+/live")
-            heed_stop()
+            raise_if_cancelled()
             async for message in client.messages:
                 await self.take(client, message)
-                heed_stop()
+                raise_if_cancelled()
 
     async def take(self, client, message):
         """Store a batch and give a receipt; keep a live message."""
@@ -144,8 +144,8 @@ class Fleet:
 
     def receipt(self, found, payload, **changes):
         """Return the signed receipt after a batch."""
-        made = receipts.Receipt(found.device, found.journal_id, 1, found.last_seq,
-                                chain.link(payload), 1)
+        made = receipts.Receipt(found.cabinet, found.journal_id, 1, found.last_seq,
+                                chain.chain_hash(payload), 1)
         return receipts.seal(made._replace(**changes), self.signer.kid, self.signer.sign)
 
 
@@ -255,7 +255,7 @@ async def test_receipts_that_are_wrong_change_nothing_and_raise_one_alarm_each(t
     setup.writer.seal()
     number = setup.journal.batch_numbers()[-1]
     sign1, found = batch.open_sealed(setup.journal.read_batch(number))
-    stranger = Signer(Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
+    stranger = EvidenceSigner(Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
     good = receipts.open_sealed(fleet.receipt(found, sign1.payload))[1]
     for data in (
             b"", b"\xff" * 50,
@@ -263,7 +263,7 @@ async def test_receipts_that_are_wrong_change_nothing_and_raise_one_alarm_each(t
             receipts.seal(good, fleet.signer.kid, stranger.sign),           # only its name
             fleet.receipt(found, sign1.payload, chain=bytes(32)),           # a fork
             fleet.receipt(found, sign1.payload, low_water=found.last_seq + 9),
-            fleet.receipt(found, sign1.payload, device="cab-2")):
+            fleet.receipt(found, sign1.payload, cabinet="cab-2")):
         await uplink.take_receipt(data)
         assert uplink.outbox.acknowledged_seq == 0
     alarms = [item.body[0] for item in setup.writer.waiting.take()]
@@ -278,7 +278,7 @@ async def test_a_fleet_that_insists_on_other_records_is_given_a_new_journal(tmp_
     home = make_site(tmp_path, 1)
     fleet = Fleet(home, 1)
     setup = WriterSetup(tmp_path, clock=Clock(Scale(60, 1_780_272_000_000, 0)))
-    setup.successor = lambda old, low_water: (succession.begin(
+    setup.successor = lambda old, low_water: (succession.begin_successor(
         old, setup.opening(b"N" * 16), low_water), setup.writer.retention)
     uplink = Uplink(CABINET, settings_of(home, 1), setup.writer,
                     Verifier.load(home / "fleet/receipt.pub"))

@@ -20,7 +20,7 @@ from gateway.core.errors import Rejected
 from gateway.core.reading import CLOCK_UNKNOWN
 from gateway.core.record import ALARM
 from gateway.delivery.broker_errors import check_granted
-from gateway.delivery.session import SHORT_TOLD
+from gateway.delivery.session import SHORT_SESSIONS_REPORTED
 from gateway.delivery.uplink import Uplink
 from gateway.signer import Verifier
 from gateway.timekeeping.clock import Clock, Sources
@@ -181,7 +181,8 @@ async def test_two_gateways_of_one_name_do_not_throw_each_other_out_in_a_storm(t
         task = asyncio.create_task(clone(uplink.settings))
         try:
             session = uplink.session
-            await until(lambda: session.short >= SHORT_TOLD and "another gateway uses this name"
+            await until(lambda: session.short >= SHORT_SESSIONS_REPORTED
+                        and "another gateway uses this name"
                         in uplink.reason, 25)
             assert session.backoff.wait_s >= 8 * uplink.settings.retry_s_min    # more patient
         finally:

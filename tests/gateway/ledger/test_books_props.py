@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 
 from gateway.ledger.books import Books, Options
 from gateway.ledger.factors import factors
-from gateway.ledger.site import ENERGY_ROLES, Battery, Site, SiteInterval
+from gateway.ledger.site import ENERGY_ROLES, AccountedSite, BatteryRating, SiteInterval
 from gateway.ledger.statement import keep_books
 
 FACTORS = factors.load("de-2024-direct-duck-1")
 T0 = factors.utc_ms("2026-06-01T00:00:00Z")
-SITE = Site("s", "UTC", frozenset(("grid", "pv", "battery", "it", "cooling", "lighting")),
-            Battery(1000.0, 0.96, 0.93, 7.0))
+SITE = AccountedSite("s", "UTC", frozenset(("grid", "pv", "battery", "it", "cooling", "lighting")),
+                     BatteryRating(1000.0, 0.96, 0.93, 7.0))
 
 energies = st.none() | st.floats(0, 700) | st.sampled_from([0.0, 1.0, 500.0])
 socs = st.none() | st.floats(0, 1) | st.sampled_from([0.0, 1.0])

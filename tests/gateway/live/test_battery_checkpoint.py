@@ -1,4 +1,4 @@
-"""The battery's live content over a restart: carried when sound and young, else assumed anew."""
+"""The battery's live content over a restart: carried when sound and young, else assumed again."""
 
 import json
 
@@ -14,7 +14,7 @@ HELD = Inventory(5000.0, 250.0, {"pv": 4000.0, "unknown": 1000.0}, assumed=True)
 
 def carried(tmp_path, ticks_ms=60_000, config="c0ffee", **changes):
     """Return what a start finds that comes ticks_ms after HELD was kept, with changes in it."""
-    kept = battery_checkpoint.keep(HELD, CLOCK.anchor_utc_ms) | changes
+    kept = battery_checkpoint.checkpoint(HELD, CLOCK.anchor_utc_ms) | changes
     file = tmp_path / "status.json"
     file.write_text(json.dumps({"config": "c0ffee", "battery": kept}))
     return battery_checkpoint.read(file, config, CLOCK, ticks_ms)
@@ -51,5 +51,5 @@ def test_without_a_file_or_a_clock_nothing_is_carried(tmp_path):
 
 
 def test_nothing_is_kept_of_a_battery_nobody_has_read():
-    assert battery_checkpoint.keep(None, CLOCK.anchor_utc_ms) is None
-    assert battery_checkpoint.keep(HELD, None) is None
+    assert battery_checkpoint.checkpoint(None, CLOCK.anchor_utc_ms) is None
+    assert battery_checkpoint.checkpoint(HELD, None) is None

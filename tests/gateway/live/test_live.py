@@ -10,12 +10,12 @@ import pytest
 from fleet.ingest.live_table import unpack
 from gateway.config import load as config
 from gateway.core import measurand
-from gateway.core.live_dictionary import WORDS
+from gateway.core.live_dictionary import DICTIONARY
 from gateway.core.reading import CLOCK_NTP, NOT_ASKED, REFUSED, Absent, ClockState, Scan
 from gateway.delivery.live_codec import pack_live
 from gateway.ledger.factors import factors
 from gateway.ledger.flows.inventory import Inventory
-from gateway.live.figures import Live, Moment, figure
+from gateway.live.figures import LiveSite, Moment, figure
 from tests.support.cabinet_folder import make_folder
 
 ROOT = Path(__file__).parents[3]
@@ -27,7 +27,7 @@ JOURNAL = {"durable_seq": 7, "acknowledged_seq": 5, "batches_waiting": 1, "state
 @pytest.fixture
 def live(tmp_path):
     """Return the live figures of the example cabinet."""
-    return Live(config.load(make_folder(tmp_path)), factors.load("de-2024-direct-duck-1"))
+    return LiveSite(config.load(make_folder(tmp_path)), factors.load("de-2024-direct-duck-1"))
 
 
 def scan(live, device, ticks_ms, values):
@@ -45,8 +45,8 @@ def scan(live, device, ticks_ms, values):
 
 def power(live, ticks_ms, **watts):
     """Take one scan per device with these powers; names with _ for -."""
-    live.board.take([scan(live, name.replace("_", "-"), ticks_ms,
-                          {"power_active_total": value}) for name, value in watts.items()])
+    live.latest_figures.add([scan(live, name.replace("_", "-"), ticks_ms,
+                                  {"power_active_total": value}) for name, value in watts.items()])
 
 
 def all_powers(live, ticks_ms, **changes):
@@ -58,7 +58,7 @@ def all_powers(live, ticks_ms, **changes):
 
 def node(live, ticks_ms, name, cpu_s, tasks):
     """Take a scan of a node."""
-    live.board.take([scan(live, name, ticks_ms, {
+    live.latest_figures.add([scan(live, name, ticks_ms, {
         "cpu_time": cpu_s, "cpu_cores": 32, "tasks_running": 4, "tasks_total": tasks,
         ("cpu_time", "pos"): cpu_s / 2, ("cores_reserved", "pos"): 8,
         ("cpu_time", "vision"): cpu_s / 4, ("cores_reserved", "vision"): 8,
@@ -125,7 +125,7 @@ def test_a_device_that_is_asked_rarely_keeps_the_reason_why(live):
     stream = [one.device for one in live.cabinet.schema].index("cooling")
     points = len(live.cabinet.schema[stream].points)
     for ticks_ms, reason in ((1000, REFUSED), (2000, NOT_ASKED)):
-        live.board.take([Scan(stream, ticks_ms, (Absent(reason),) * points)])
+        live.latest_figures.add([Scan(stream, ticks_ms, (Absent(reason),) * points)])
     cooling = next(d for d in message(live, 2500)["devices"] if d["name"] == "cooling")
     assert (cooling["ok"], cooling["reason"], cooling["age_s"]) == (False, "refused", None)
 
@@ -142,11 +142,11 @@ def test_a_counter_that_fell_gives_no_rate(live):
 
 
 def test_the_books_of_the_battery_follow_charging_from_pv(live):
-    live.board.take([scan(live, "bms", 0, {"state_of_charge": 50})])
+    live.latest_figures.add([scan(live, "bms", 0, {"state_of_charge": 50})])
     for minute in range(61):
         ticks_ms = minute * 60_000
         all_powers(live, ticks_ms)
-        live.board.take([scan(live, "bms", ticks_ms, {"state_of_charge": 50})])
+        live.latest_figures.add([scan(live, "bms", ticks_ms, {"state_of_charge": 50})])
         live.advance(ticks_ms, CLOCK)
     said = message(live, 3_600_000)
     # 200 W for an hour at 0.96, less 10 W of standby; the state of charge first seen, 50 % of
@@ -165,7 +165,7 @@ def test_a_battery_nobody_has_read_yet_is_unknown_and_not_empty(live):
     assert said["battery"] == {"soc": None, "stored_wh": None}
     assert said["carbon"]["battery_g_per_kwh"] is None
     assert said["carbon"]["renewable_share_it"] is said["carbon"]["bus_g_per_kwh"] is None
-    live.board.take([scan(live, "bms", 12_000, {"state_of_charge": 16})])
+    live.latest_figures.add([scan(live, "bms", 12_000, {"state_of_charge": 16})])
     live.advance(15_000, CLOCK)
     said = message(live, 15_000)
     assert said["battery"]["soc"] == 0.16
@@ -185,7 +185,7 @@ def test_a_shops_live_messages_of_a_day_fit_their_budget(live):
     for ticks_ms in (1000, 11_000):
         all_powers(live, ticks_ms, **{name: random.randrange(9000) for name in (
             "grid", "pv", "battery_meter", "node_1_meter", "node_2_meter", "cooling", "other")})
-        live.board.take([
+        live.latest_figures.add([
             scan(live, "bms", ticks_ms, {"state_of_charge": 61.3}),
             scan(live, "climate", ticks_ms, {"temperature": 24.73, "humidity": 41.9})])
         for name in ("node-1", "node-2"):
@@ -205,7 +205,7 @@ def test_the_bytes_of_a_live_message_and_its_dictionary_never_change():
             b'"clock":{"source":"ntp","uncertainty_s":0.05}}')
     golden = bytes.fromhex("012394238ca139c21c254b1800916188a1113063581918919e374c6b6b01")
     assert unpack(golden) == text == unpack(pack_live(text))
-    digest = hashlib.sha256(WORDS).hexdigest()
+    digest = hashlib.sha256(DICTIONARY).hexdigest()
     assert digest == "725ec8af17e6d07ff247c3a2f25ac28cc309e24171e6abf5803fd519e5af9ece"
     assert digest in (ROOT / "docs/formats.md").read_text()
 
@@ -222,24 +222,24 @@ def test_ct_ratio_multiplies_powers_only(tmp_path):
     from tests.support.cabinet_folder import EXAMPLE
     text = EXAMPLE.read_text().replace(
         "rated_w = 17000", 'rated_w = 17000\nct_ratio = 20\nct_class = "0.5"')
-    live = Live(config.load(make_folder(tmp_path, text)),
-                factors.load("de-2024-direct-duck-1"))
-    live.board.take([scan(live, "grid", 0, {"power_active_total": 10, "frequency": 50})])
+    live = LiveSite(config.load(make_folder(tmp_path, text)),
+                    factors.load("de-2024-direct-duck-1"))
+    live.latest_figures.add([scan(live, "grid", 0, {"power_active_total": 10, "frequency": 50})])
     assert live.powers_w(1)["grid"] == 200
-    assert live.board.value("grid", "frequency", 1) in (None, 50)
+    assert live.latest_figures.value("grid", "frequency", 1) in (None, 50)
 
 
 def test_the_clock_gets_the_air_temperature_that_is_worst_for_a_crystal(live):
-    assert live.board.temperature_c(0) is None
-    live.board.take([scan(live, "climate", 1000, {"temperature": -31.5, "humidity": 40})])
-    assert live.board.temperature_c(1000) == -31.5
-    assert live.board.temperature_c(10_000_000) is None           # stale is not known
+    assert live.latest_figures.temperature_c(0) is None
+    live.latest_figures.add([scan(live, "climate", 1000, {"temperature": -31.5, "humidity": 40})])
+    assert live.latest_figures.temperature_c(1000) == -31.5
+    assert live.latest_figures.temperature_c(10_000_000) is None           # stale is not known
 
 
 def test_a_restarted_gateway_goes_on_with_the_content_it_carried(live):
     held = Inventory(5000.0, 100.0, {"pv": 5000.0})
-    again = Live(live.cabinet, live.factors, held)
+    again = LiveSite(live.cabinet, live.factors, held)
     assert message(again, 1000)["carbon"]["battery_g_per_kwh"] == 20.0
-    assert again.carried() is None                      # nothing booked yet: no time to keep
+    assert again.battery_checkpoint() is None  # nothing booked yet: no time to keep
     again.advance(1000, CLOCK)
-    assert again.carried()["energy_wh"] == 5000.0
+    assert again.battery_checkpoint()["energy_wh"] == 5000.0

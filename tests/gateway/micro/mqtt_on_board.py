@@ -8,7 +8,7 @@ import sys
 
 sys.path[:] = [sys.argv[1], ".frozen"]
 
-from gateway.micro.mqtt import Client, Refusal  # noqa: E402
+from gateway.micro.mqtt import BoardMqttClient, Refusal  # noqa: E402
 
 
 class Stream:
@@ -35,8 +35,8 @@ class Stream:
 
 async def client(said=b"", got=None):
     """Return (connected client, list of its later writes) of a broker that says these bytes."""
-    made = Client(("board-1", 30), ("localhost", 8883, "localhost"), None,
-                  lambda topic, data: got.append((topic, data)))
+    made = BoardMqttClient(("board-1", 30), ("localhost", 8883, "localhost"), None,
+                           lambda topic, data: got.append((topic, data)))
     stream = Stream(b"\x20\x02\x00\x00" + said)
 
     async def dial(_host, _port, **_tls):

@@ -5,9 +5,9 @@ import pytest
 from gateway.core import record
 from gateway.core.errors import StoreError
 from gateway.core.evidence.batch import CODEC_RAW, open_body, open_sealed
-from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import CLOCK_SIMULATED, ClockState, Point, Stream
-from gateway.micro.store import Store
+from gateway.micro.store import BoardStore
 
 SLOT = 4096
 SCHEMA = (Stream("grid", (Point(1, -1, ""), Point(43, 0, ""))),)
@@ -15,8 +15,8 @@ SEALER = Sealer(b"kid-0001", lambda data: bytes(64), None, CODEC_RAW)
 
 
 def reopen(folder):
-    store = Store(str(folder), SLOT)
-    return store, Journal.open(store, Opening(
+    store = BoardStore(str(folder), SLOT)
+    return store, Journal.open(store, JournalOpening(
         "board-1", SCHEMA, bytes(32), b"\xa0", "test", lambda: bytes(range(16)),
         ClockState(CLOCK_SIMULATED, 0, 1_790_000_000_000, 1000), 0), SLOT, 8192)
 
@@ -69,7 +69,7 @@ def test_a_slot_grows_by_appending_and_tells_its_nominal_size(tmp_path):
 
 
 def test_writing_into_the_middle_of_a_file_is_refused(tmp_path):
-    store = Store(str(tmp_path / "j"), SLOT)
+    store = BoardStore(str(tmp_path / "j"), SLOT)
     store.create("c0")
     store.write("c0", 0, b"0123")
     store.sync("c0")
@@ -81,7 +81,7 @@ def test_writing_into_the_middle_of_a_file_is_refused(tmp_path):
 
 
 def test_what_cannot_be_read_or_removed_is_a_store_error(tmp_path):
-    store = Store(str(tmp_path / "j"), SLOT)
+    store = BoardStore(str(tmp_path / "j"), SLOT)
     for work in (lambda: store.read("b1", 0, 1), lambda: store.size("b1"),
                  lambda: store.remove("b1")):
         with pytest.raises(StoreError) as caught:

@@ -9,9 +9,9 @@ from drivers.links import profile_files
 from gateway.core.errors import Refused
 from gateway.core.reading import Absent
 from gateway.core.record import DEVICE
-from gateway.polling.poller import BusPoller, Line
+from gateway.polling.poller import BusLine, BusPoller
 from gateway.polling.retry import LineBudget, again_s, may_ask
-from gateway.polling.unit import Timeout, Unit
+from gateway.polling.unit import PolledUnit, Timeout
 from tests.gateway.polling.test_poller import Bench
 from tests.support.fake_bus import silent, unit, virtual_clock
 from tests.support.virtual_time import run
@@ -89,7 +89,7 @@ def test_a_unit_that_loses_every_other_answer_has_one_free_retry_of_six_scans():
     one.cost_s = 4.0
     budget = LineBudget()
     for _ in range(5):
-        budget.spend(0.0, 1.0)
+        budget.consume(0.0, 1.0)
     one.failed(0, 4.0)
     assert may_ask(one, [one], budget, (10_000, 10.0, 10.0))
     one.answered()
@@ -144,8 +144,8 @@ def test_a_unit_that_is_off_behind_a_gateway_is_lost_and_asked_less_often():
             items.append(item)
         device = driver.build(profile_files.find("eastron-sdm120"),
                               driver.Setup(modbus.RtuReads(), unit=5))
-        one = Unit("m", 0, device, Timeout(1.0))
-        bus = BusPoller(Line(type("B", (), {"name": "b"})(), clock, lambda b, c: Gateway()),
+        one = PolledUnit("m", 0, device, Timeout(1.0))
+        bus = BusPoller(BusLine(type("B", (), {"name": "b"})(), clock, lambda b, c: Gateway()),
                         [one], clock, put)
         task = asyncio.ensure_future(bus.run(10_000))
         await asyncio.sleep(600)

@@ -9,7 +9,7 @@ from gateway.core.errors import NoReply, Refused
 from gateway.core.event import Event
 from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_ASKED, Absent, Scan
 from gateway.core.record import DEVICE, GAP
-from gateway.polling.poller import BusPoller, Line
+from gateway.polling.poller import BusLine, BusPoller
 from gateway.polling.retry import LineBudget
 from gateway.polling.unit import Timeout
 from tests.support.fake_bus import (
@@ -31,8 +31,8 @@ class Bench:
         self.link = FakeLink(self.clock, answers, **link)
         self.items = []
         self.units = [unit(f"u{n}", n, timeout_s) for n in answers]
-        line = Line(type("Bus", (), {"name": "b"}), self.clock,
-                    lambda bus, clock: self.opener(bus, clock))
+        line = BusLine(type("Bus", (), {"name": "b"}), self.clock,
+                       lambda bus, clock: self.opener(bus, clock))
         self.opener = self.open
         self.poller = BusPoller(line, self.units, self.clock, self.put)
         self.opened = 0
@@ -265,6 +265,6 @@ def test_a_time_out_is_never_shorter_than_configured_nor_longer_than_the_profile
 def test_the_budget_forgets_after_a_minute_and_always_allows_one_try():
     budget = LineBudget()
     assert budget.allows(0, 100.0)
-    budget.spend(1, 2.0)
+    budget.consume(1, 2.0)
     assert budget.allows(2, 1.0) and not budget.allows(2, 1.1)
     assert budget.allows(61, 2.9)

@@ -14,9 +14,9 @@ from gateway.core.errors import BadFrame, Refused
 from gateway.core.reading import CLOCK_NTP, NOT_IMPLEMENTED, Absent
 from gateway.core.record import DEVICE
 from gateway.polling import trouble
-from gateway.polling.line import Line
+from gateway.polling.line import BusLine
 from gateway.polling.poller import BusPoller
-from gateway.polling.unit import Timeout, Unit
+from gateway.polling.unit import PolledUnit, Timeout
 from gateway.timekeeping.clock import Clock, Sources
 from tests.gateway.polling.test_liveness import line_of, well
 
@@ -94,8 +94,8 @@ def test_a_page_that_only_gives_another_status_is_a_refusal_by_name(status, hint
             bus = BusConfig("node", "http", "prometheus", url=f"http://127.0.0.1:{port}")
             made = driver.build(profile_files.find("compute-prometheus"),
                                 driver.Setup(wire_for(bus)))
-            unit = Unit("node-1", 0, made, Timeout(1.0))
-            poller = BusPoller(Line(bus, clock, open_link), [unit], clock, put)
+            unit = PolledUnit("node-1", 0, made, Timeout(1.0))
+            poller = BusPoller(BusLine(bus, clock, open_link), [unit], clock, put)
             for _ in range(3):
                 await poller.poll(unit, 0)
                 now_s[0] += 10

@@ -20,11 +20,11 @@ class Ear:
     watchdog_s = 6.0
 
     def __init__(self):
-        self.heard = []
+        self.has_response = []
 
     def send(self, text):
         """Keep a line."""
-        self.heard.append(text)
+        self.has_response.append(text)
 
 
 def test_the_watchdog_starves_when_one_task_stops_making_progress():
@@ -38,12 +38,12 @@ def test_the_watchdog_starves_when_one_task_stops_making_progress():
             progress.beat("a")
             progress.beat("b")
             await asyncio.sleep(1)
-        fed = len(ear.heard)
+        fed = len(ear.has_response)
         for _ in range(60):
             progress.beat("a")
             await asyncio.sleep(1)
         task.cancel()
-        return fed, len(ear.heard), progress.stalled()
+        return fed, len(ear.has_response), progress.stalled()
     fed, total, stalled = run(go())
     assert fed in (5, 6)            # one each 2 s, ends included
     assert total - fed <= 6 and stalled == ["b"]

@@ -35,11 +35,12 @@ def test_each_trouble_has_its_word():
             ({"devices": [{"state": "lost", "trouble": "garbled"}]}, "device-garbled"),
             ({"devices": [{"state": "lost", "trouble": "empty"}]}, "device-empty"),
             ({"clock": {"source": "unknown"}}, "clock-unknown")):
-        assert status.words(FINE | change) == [word]
+        assert status.conditions(FINE | change) == [word]
 
 
 def test_troubles_add_up_worst_first():
-    both = status.words(FINE | {"uplink": {"state": "offline"}, "devices": [{"state": "lost"}]})
+    both = status.conditions(FINE
+                             | {"uplink": {"state": "offline"}, "devices": [{"state": "lost"}]})
     assert both == ["uplink-offline", "device-lost"]
 
 

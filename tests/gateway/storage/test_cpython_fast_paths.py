@@ -14,8 +14,8 @@ FAR = st.integers(-1100, 1100) | st.integers(-(2 ** 68), 2 ** 68)
 
 
 def leave():
-    series.use(None)
-    predict.use(None)
+    series.install(None)
+    predict.install(None)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def test_residuals_have_the_bytes_of_the_core(numbers):
     leave()
     expected = coded(numbers)
     assert cpython_fast_paths.residuals(numbers) == expected
-    cpython_fast_paths.use()
+    cpython_fast_paths.install()
     assert coded(numbers) == expected
     assert series.read_residuals(expected, 0, len(numbers)) == (numbers, len(expected))
 
@@ -45,12 +45,12 @@ def test_each_number_whose_bytes_are_kept_and_the_next_ones_have_those_of_the_co
     for number in range(-1030, 1030):
         leave()
         expected = coded([number])
-        cpython_fast_paths.use()
+        cpython_fast_paths.install()
         assert coded([number]) == expected, number
 
 
 def test_no_residuals_are_no_bytes():
-    cpython_fast_paths.use()
+    cpython_fast_paths.install()
     assert coded([]) == b""
 
 
@@ -70,6 +70,6 @@ def test_a_batch_has_the_same_bytes_either_way():
                 ((5000 - 37 * i) ** 2 + (900 + 31 * (i % 5)) ** 2) ** 0.5) + i % 2, 10 ** 9 + i))
         for i in range(80)]
     expected = [columns.encode(schema, records, plain) for plain in (False, True)]
-    cpython_fast_paths.use()
+    cpython_fast_paths.install()
     assert [columns.encode(schema, records, plain) for plain in (False, True)] == expected
     assert [columns.decode(schema, 1, data) for data in expected] == [records, records]

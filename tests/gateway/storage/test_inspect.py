@@ -7,13 +7,13 @@ import pytest
 from gateway.__main__ import main, parser
 from gateway.config import load as config
 from gateway.core.evidence import batch
-from gateway.core.journal.downsampled_files import CoarseBatches
-from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.downsampled_files import DownsampledBatches
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import Absent, ClockState
 from gateway.service import journal_cli
-from gateway.signer import Signer
+from gateway.signer import EvidenceSigner
 from gateway.storage.deflate import deflate
-from gateway.storage.retention import Limits, Room
+from gateway.storage.retention import CounterLimits, Retention
 from gateway.storage.store import FlashStore
 from tests.support.cabinet_folder import make_folder
 
@@ -25,8 +25,8 @@ def path(tmp_path):
     """Return a cabinet whose journal holds two batches, the first acknowledged, and a tail."""
     path = make_folder(tmp_path)
     cabinet = config.load(path)
-    store, signer = FlashStore(cabinet.journal.directory), Signer.load(cabinet.evidence_key)
-    journal = Journal.open(store, Opening(
+    store, signer = FlashStore(cabinet.journal.directory), EvidenceSigner.load(cabinet.evidence_key)
+    journal = Journal.open(store, JournalOpening(
         cabinet.site.cabinet, cabinet.schema, cabinet.config_hash, cabinet.descriptor, "1.0",
         lambda: b"J" * 16, CLOCK, 0))
     for i in range(3):
@@ -76,16 +76,17 @@ def test_verify_names_the_batch_whose_bytes_changed(path, capsys):
 
 def test_coarsened_batches_are_listed_shown_and_verified_as_what_they_stand_for(path, capsys):
     cabinet = config.load(path)
-    store, signer = FlashStore(cabinet.journal.directory), Signer.load(cabinet.evidence_key)
-    journal = Journal.open(store, Opening(
+    store, signer = FlashStore(cabinet.journal.directory), EvidenceSigner.load(cabinet.evidence_key)
+    journal = Journal.open(store, JournalOpening(
         cabinet.site.cabinet, cabinet.schema, cabinet.config_hash, cabinet.descriptor, "1.0",
-        lambda: b"J" * 16, CLOCK, 0), batches=CoarseBatches)
+        lambda: b"J" * 16, CLOCK, 0), batches=DownsampledBatches)
     sealer = Sealer(signer.kid, signer.sign, deflate, batch.CODEC_DEFLATE)
     for i in range(20):
         journal.append_scan(900_000 * i, 0, (Absent(1),) * len(cabinet.schema[0].points))
         journal.commit()
         journal.seal(sealer)
-    room = Room(journal, store, 0, sealer, Limits(cabinet.config_hash, cabinet.descriptor))
+    room = Retention(journal, store, 0, sealer,
+                     CounterLimits(cabinet.config_hash, cabinet.descriptor))
     while room.due:
         room.reclaim_step(())
     store.close()

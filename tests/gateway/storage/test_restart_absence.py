@@ -47,7 +47,7 @@ class Kept:
             raise Corrupt("its bytes changed")
         return self.batches[number - 1]
 
-    def unsure_batch(self):
+    def unconfirmed_batch(self):
         return None
 
     def replay(self):

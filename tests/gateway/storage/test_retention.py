@@ -1,4 +1,4 @@
-"""Room on flash: acknowledged batches go first, then old ones get coarser; the reserve."""
+"""Room on flash: acknowledged batches go first, then old ones get downsampled; the reserve."""
 
 import asyncio
 
@@ -7,13 +7,13 @@ import pytest
 from gateway.core import record
 from gateway.core.errors import StoreError
 from gateway.core.evidence import batch, downsampled
-from gateway.core.journal.downsampled_files import CoarseBatches
-from gateway.core.journal.journal import FULL, OK, Journal, Opening, Sealer
+from gateway.core.journal.downsampled_files import DownsampledBatches
+from gateway.core.journal.journal import FULL, OK, Journal, JournalOpening, Sealer
 from gateway.core.reading import ClockState, Point, Stream
 from gateway.storage import retention as rooms
 from gateway.storage.deflate import deflate
 from gateway.storage.restart import inflate
-from gateway.storage.retention import Limits, Room
+from gateway.storage.retention import CounterLimits, Retention
 from tests.support import virtual_time
 from tests.support.memory_store import ENOSPC, Fault, MemoryStore
 from tests.support.writer_setup import WriterSetup
@@ -30,11 +30,12 @@ class Cabinet:
 
     def __init__(self, store, keep_bytes=1 << 30):
         self.store, self.at_ms, self.counter = store, 0, 0
-        self.journal = Journal.open(store, Opening(
+        self.journal = Journal.open(store, JournalOpening(
             "cab-1", SCHEMA, bytes(32), b"\xa0", "test", lambda: b"J" * 16, CLOCK, 0),
-            batches=CoarseBatches)
+            batches=DownsampledBatches)
         self.under_way = []
-        self.room = Room(self.journal, store, keep_bytes, SEALER, Limits(bytes(32), LIMITS))
+        self.retention = Retention(self.journal, store, keep_bytes, SEALER,
+                                   CounterLimits(bytes(32), LIMITS))
 
     def quarter(self, scans=9):
         """Take a quarter hour of scans, commit and seal it."""
@@ -48,16 +49,16 @@ class Cabinet:
     def commit(self):
         """Commit as the writer does."""
         durable = self.journal.commit()
-        if durable < self.journal.last_seq and self.room.release_reserve():
+        if durable < self.journal.last_seq and self.retention.release_reserve():
             durable = self.journal.commit()
         return durable
 
     def tend(self):
-        """Let the room work until nothing is due; return what was made coarser."""
-        self.room.schedule()
+        """Let the room work until nothing is due; return what was downsampled."""
+        self.retention.schedule()
         done = []
-        while self.room.due:
-            found = self.room.reclaim_step(self.under_way)
+        while self.retention.due:
+            found = self.retention.reclaim_step(self.under_way)
             done += [found] if found else []
         return done
 
@@ -78,7 +79,7 @@ def test_acknowledged_batches_go_before_anything_is_made_coarser():
     cabinet.journal.acknowledge(cabinet.journal.batch_info(30)[1], 0)
     assert cabinet.tend() == []
     assert list(cabinet.journal.batch_numbers()) == list(range(21, 41))
-    assert cabinet.room.counts == {"trimmed": 20, "coarsened": 0}
+    assert cabinet.retention.counts == {"trimmed": 20, "coarsened": 0}
 
 
 def test_what_the_fleet_does_not_have_is_made_coarser_oldest_first():
@@ -110,7 +111,7 @@ def test_the_reserve_is_made_once_and_found_again():
     Cabinet(store).tend()
     assert store.size(rooms.RESERVE) == rooms.RESERVE_BYTES
     again = Cabinet(store)
-    assert again.room.status()["reserve"] == "whole"
+    assert again.retention.status()["reserve"] == "whole"
 
 
 def test_a_reserve_that_never_became_whole_is_made_anew():
@@ -126,7 +127,7 @@ def test_on_a_full_disk_events_are_kept_and_scans_are_refused_and_declared():
     cabinet.quarter()
     cabinet.tend()
     disk.capacity = disk.used_bytes()                   # full
-    while not cabinet.room.released:
+    while not cabinet.retention.released:
         cabinet.quarter()
     assert rooms.RESERVE not in disk.list() and cabinet.journal.state == OK
     assert cabinet.journal.append_scan(cabinet.at_ms, 0, (1, 1)) == 0
@@ -134,7 +135,7 @@ def test_on_a_full_disk_events_are_kept_and_scans_are_refused_and_declared():
     assert cabinet.commit() == seq                      # kept in the reserve's room
     disk.capacity += 4 << 20                            # somebody made room
     cabinet.tend()
-    assert cabinet.room.status()["reserve"] == "whole" and not cabinet.room.released
+    assert cabinet.retention.status()["reserve"] == "whole" and not cabinet.retention.released
     assert cabinet.journal.append_scan(cabinet.at_ms, 0, (2, 2)) > 0
     cabinet.commit()
     cabinet.commit()
@@ -153,7 +154,7 @@ def test_only_a_full_disk_spends_the_reserve_not_an_error_after_one_that_was_sur
     store.fault = Fault(operation="write")          # now it is broken, not full
     cabinet.quarter()
     assert store.hits > 1
-    assert cabinet.room.status()["reserve"] == "whole"
+    assert cabinet.retention.status()["reserve"] == "whole"
 
 
 def test_a_disk_that_fills_up_is_made_room_on_before_scans_are_lost():
@@ -164,7 +165,7 @@ def test_a_disk_that_fills_up_is_made_room_on_before_scans_are_lost():
     for _ in range(900):
         cabinet.quarter()
         cabinet.tend()
-    assert not cabinet.room.released and cabinet.journal.state != FULL
+    assert not cabinet.retention.released and cabinet.journal.state != FULL
     assert cabinet.journal.stats()["dropped_scans"] == 0
     counted = [item.values[0] for item in cabinet.records() if not record.is_event(item)]
     assert counted[0] == 40 and counted[-1] == cabinet.counter      # both ends of the counter
@@ -190,13 +191,13 @@ def test_a_rotten_batch_neither_stops_trimming_nor_coarsening():
         cabinet.store.rot(name, 99)
     cabinet.journal.acknowledge(cabinet.journal.batch_info(3)[1], 0)
     done = cabinet.tend()
-    assert cabinet.room.counts["trimmed"] == 3
+    assert cabinet.retention.counts["trimmed"] == 3
     assert list(cabinet.journal.batch_numbers())[:2] == [4, 5]
     assert done[0].numbers[0] == 6 and 5 not in {n for one in done for n in one.numbers}
 
 
 def test_limits_learn_the_configuration_that_a_batch_itself_holds():
-    known = Limits(bytes(32), LIMITS)
+    known = CounterLimits(bytes(32), LIMITS)
     event = record.EventRecord(1, 0, record.CONFIG, [b"o" * 32, LIMITS])
     content = downsampled.Content(SCHEMA, [event], [])
     strict = known(b"?" * 32, content)(0, 0)
@@ -216,9 +217,9 @@ def test_the_writer_makes_room_while_it_writes_and_says_so_in_an_event(tmp_path)
     setup = virtual_time.run(some_hours())
     numbers = setup.journal.batch_numbers()
     first = downsampled.open_any(setup.journal.read_batch(numbers[0]))[1]
-    assert isinstance(first, downsampled.Coarse) and first.replaced[0].number == 1
+    assert isinstance(first, downsampled.DownsampledBatch) and first.replaced[0].number == 1
     told = [item.body for number in numbers for item in downsampled.open_records(
         downsampled.open_any(setup.journal.read_batch(number))[1], inflate)[1]
-        if record.is_event(item) and item.kind == record.COARSENED]
-    link = first.replaced[-1].link
+        if record.is_event(item) and item.kind == record.DOWNSAMPLED]
+    link = first.replaced[-1].chain_hash
     assert told[0] == [first.first_seq, first.last_seq, downsampled.QUARTERS, link]

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.core.errors import StoreError
 from gateway.core.journal.journal import Journal
-from gateway.micro.store import Store
+from gateway.micro.store import BoardStore
 from gateway.storage.store import FlashStore
 from tests.support.journal_world import SEALER, SEGMENT_BYTES, all_records, opening
 from tests.support.memory_store import LyingStore, MemoryStore
@@ -32,7 +32,7 @@ def flash(folder):
 
 def board(folder):
     """Return a function that opens a board's door to flash, on this machine's file system."""
-    return lambda: Store(str(folder), SEGMENT_BYTES)
+    return lambda: BoardStore(str(folder), SEGMENT_BYTES)
 
 
 def memory(kind):

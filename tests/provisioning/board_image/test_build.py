@@ -10,9 +10,10 @@ from littlefs import LittleFS
 from gateway.core.codec import cbor
 from gateway.core.errors import ConfigError
 from provisioning.__main__ import main
-from provisioning.board_image import build, minify, romfs
-from provisioning.board_image.minify import inline, shorten, shorten_arguments
-from provisioning.board_image.tree_shake import Shaker
+from provisioning.board_image import build, romfs
+from provisioning.board_image import minify as minifier
+from provisioning.board_image.minify import inline, minify, minify_arguments
+from provisioning.board_image.tree_shake import TreeShaker
 from tests.support.board_site import make, with_umqtt
 
 
@@ -105,7 +106,7 @@ def test_the_receipt_key_is_unpacked_to_the_point_of_the_standard():
 
 
 def test_only_what_is_reached_stays_and_lines_keep_their_numbers():
-    shaker = Shaker(build.ROOT)
+    shaker = TreeShaker(build.ROOT)
     shaker.run("gateway.core.journal.journal")
     texts = dict(shaker.sources())
     assert "gateway/core/interval.py" not in texts and "gateway/core/journal/outbox.py" not in texts
@@ -121,7 +122,7 @@ def test_constants_and_names_are_shortened_and_nothing_else():
     text = "LIMIT = 3\nBIG = 1 << 40\n\n\ndef _double(value):\n    return value * LIMIT + BIG\n"
     whole = inline(text, ("m", {}), lambda module, name: {"LIMIT": 3}.get(name))
     assert "value * 3 + BIG" in whole
-    short = shorten_arguments(shorten(whole, set()), set())
+    short = minify_arguments(minify(whole, set()), set())
     assert short.split("\n")[4:6] == ["def _0(a0):", "    return a0 * 3 + BIG"]
 
 
@@ -147,7 +148,7 @@ assert batch.open_body(made, None) == (schema, records)
 
 
 def test_shortened_code_writes_the_same_batch_to_the_byte(tmp_path):
-    shaker = Shaker(build.ROOT, build.NUMBERS)
+    shaker = TreeShaker(build.ROOT, build.NUMBERS)
     for name in ("evidence.batch", "reading", "record"):
         shaker.run("gateway.core." + name)
     for path, text in shaker.short_sources():
@@ -164,4 +165,4 @@ def test_shortened_code_writes_the_same_batch_to_the_byte(tmp_path):
 def test_a_bound_for_boards_takes_the_place_of_a_constant_that_exists(name):
     module, _, constant = name.rpartition(".")
     tree = ast.parse((build.ROOT / (module.replace(".", "/") + ".py")).read_text())
-    assert constant in minify.constants(tree)
+    assert constant in minifier.constants(tree)

@@ -6,7 +6,7 @@ import types
 import pytest
 
 from provisioning.__main__ import main
-from provisioning.board_image.bundle import CORE, LINES, START, Merger
+from provisioning.board_image.bundle import CORE, LINES, START, Bundler
 from provisioning.board_image.minify import without_texts
 
 TEXTS = {
@@ -49,7 +49,7 @@ EXPECTED = ([3, 6], 21, 7, 3, 2363233923)
 
 @pytest.fixture
 def merger():
-    return Merger(TEXTS)
+    return Bundler(TEXTS)
 
 
 def texts_of(merger):
@@ -87,5 +87,5 @@ def test_an_error_of_ours_carries_its_line_instead_of_a_text():
             '              % a, 3)\n\n\ndef g():\n    return Bad(f)\n')
     short = without_texts(text, frozenset(["Bad"]))
     assert short.split("\n")[5:7] == ["    raise Bad(__line__", ", 3)"]
-    merged = Merger({"m.py": short}).merged(("m", "g"), ())[CORE]
+    merged = Bundler({"m.py": short}).merged(("m", "g"), ())[CORE]
     assert f"raise Bad({LINES + 6}\n, 3)" in merged

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulator.demo.checks import IMPORT, ROLES, Delivered, Run, judge, undeclared_gaps
+from simulator.demo.checks import IMPORT, ROLES, DeliveredData, DemoRun, judge, undeclared_gaps
 from simulator.demo.gateway_run import Plan, plan
 from simulator.demo.run import parser
 
@@ -11,7 +11,7 @@ INTERVAL_MS = 10_000
 
 def judged(scans_s, *gaps_s):
     """Return the faults of one device's scans (s) and declared gaps (device, from s, to s)."""
-    return undeclared_gaps(Delivered(
+    return undeclared_gaps(DeliveredData(
         scans={"grid": [int(at * 1000) for at in scans_s]},
         gaps=[(name, start * 1000, end * 1000, "the bus was busy") for name, start, end in gaps_s],
     ), INTERVAL_MS)
@@ -66,10 +66,10 @@ def good_run(**changes):
     # The other roles have no meter here: their energy and truth are both 0.
     report["energy_wh"] |= {role: 0.0 for role in ROLES if role not in report["energy_wh"]}
     truth = dict.fromkeys(ROLES, 0.0) | {"grid_import": 501.0, "it": 500.0}
-    fields = {"found": Delivered(ranges=[(1, 400), (401, 720)], scans=scans), "witnessed": 720,
+    fields = {"found": DeliveredData(ranges=[(1, 400), (401, 720)], scans=scans), "witnessed": 720,
               "devices": DEVICES, "interval_ms": INTERVAL_MS, "period": HOUR, "report": report,
               "truth": truth, "chain_fault": ""}
-    return Run(**(fields | changes))
+    return DemoRun(**(fields | changes))
 
 
 def failed(run):

@@ -7,8 +7,8 @@ import pytest
 
 from simulator.physics import battery, cabinet, grid, lighting, load, pv, sun, weather
 
-LFP = battery.Battery(10000.0, 5000.0, 0.96, 0.95, 5.0, 0.1, 0.9)
-CABINET = cabinet.Cabinet(90000.0, 9.0, 24.0, 4.0, 1500.0, 35.0)
+LFP = battery.BatteryModel(10000.0, 5000.0, 0.96, 0.95, 5.0, 0.1, 0.9)
+CABINET = cabinet.Enclosure(90000.0, 9.0, 24.0, 4.0, 1500.0, 35.0)
 
 
 def elevation_deg(latitude, longitude, *moment):
@@ -105,14 +105,14 @@ def test_a_cooling_unit_gets_worse_when_it_is_hot_outside():
 
 
 def test_a_node_draws_idle_power_at_rest_and_full_power_at_work():
-    node = load.Node("n", 32, 120.0, 450.0, 0.0, ())
+    node = load.NodeModel("n", 32, 120.0, 450.0, 0.0, ())
     assert load.node_w(node, 0.0) == 120.0
     assert load.node_w(node, 32.0) == pytest.approx(450.0)
     assert load.node_w(node, 99.0) == pytest.approx(450.0)
 
 
 def test_a_workload_never_uses_more_than_it_reserved():
-    work = load.Workload("w", 4.0, "flat", 0.9, 1.0, 1.0, 0.5)
+    work = load.WorkloadModel("w", 4.0, "flat", 0.9, 1.0, 1.0, 0.5)
     used = [load.cores_used(work, 3, float(t), 1.0) for t in range(0, 5000, 7)]
     assert 0.0 <= min(used) and max(used) <= 4.0
     assert load.tasks_running(work, 1.2) == 3 and load.tasks_running(work, 0.0) == 0

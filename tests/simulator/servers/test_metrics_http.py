@@ -8,14 +8,14 @@ import pytest
 from simulator.runner import Runner
 from simulator.scenario import load
 from simulator.servers.metrics_http import MetricsServer, metrics_text
-from simulator.servers.rtu_pty import Now
-from simulator.world import Site
+from simulator.servers.rtu_pty import ServerClock
+from simulator.world import SimulatedSite
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: node\r\n\r\n"
 
 
 def runner_at(t_s):
-    runner = Runner(Site(load("shop")))
+    runner = Runner(SimulatedSite(load("shop")))
     runner.advance(t_s)
     return runner
 
@@ -23,7 +23,7 @@ def runner_at(t_s):
 @asynccontextmanager
 async def node(t_s=900.0):
     runner = runner_at(t_s)
-    server = MetricsServer(runner, runner.site.scenario.nodes[0], Now(lambda: t_s, 60))
+    server = MetricsServer(runner, runner.site.scenario.nodes[0], ServerClock(lambda: t_s, 60))
     await server.start()
     try:
         yield server
@@ -71,7 +71,7 @@ def test_cpu_seconds_of_a_host_are_its_workloads_and_its_own():
 
 
 def test_counters_never_fall():
-    runner, before = Runner(Site(load("shop"))), {}
+    runner, before = Runner(SimulatedSite(load("shop"))), {}
     for t_s in (0.0, 10.5, 11.0, 700.0, 700.9, 3000.0):
         runner.advance(t_s)
         now = samples(metrics_text(runner, runner.site.scenario.nodes[1]))

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pymodbus.client import AsyncModbusSerialClient
 
 from simulator.devices import registers
-from simulator.faults import Fault
+from simulator.faults import InjectedFault
 from simulator.runner import Runner
 from simulator.scenario import load
-from simulator.servers.rtu_pty import Now, RtuServer, Unit
-from simulator.world import Site
+from simulator.servers.rtu_pty import RtuServer, ServedUnit, ServerClock
+from simulator.world import SimulatedSite
 from tests.support.serial_peer import Peer, in_pty_time, mbpoll
 
 # Unit 1, function 4, address 72, 2 registers; the CRC by the bitwise algorithm of the standard.
@@ -38,10 +38,11 @@ def framed(text):
 @asynccontextmanager
 async def shop_line(bus="rtu-1", speed=60, t_s=3600.0, faults=()):
     scene = load("shop")
-    runner = Runner(Site(scene))
+    runner = Runner(SimulatedSite(scene))
     runner.advance(t_s)
-    units = {d.unit: Unit(d.profile, registers(runner, d)) for d in scene.devices if d.bus == bus}
-    server = RtuServer((bus, 9600), units, Now(lambda: t_s, speed), faults)
+    units = {d.unit: ServedUnit(d.profile, registers(runner, d)) for d in scene.devices if d.bus
+             == bus}
+    server = RtuServer((bus, 9600), units, ServerClock(lambda: t_s, speed), faults)
     try:
         yield server, runner
     finally:
@@ -181,7 +182,7 @@ async def test_each_scripted_fault_happens_to_its_unit_at_its_time_only():
                 "garbage": lambda got: len(got) == 9 and got != clean,
                 "truncate": lambda got: got == clean[:4]}
     for kind, holds in expected.items():
-        fault = Fault("test", "rtu-1", 1, kind, 50.0, 150.0)
+        fault = InjectedFault("test", "rtu-1", 1, kind, 50.0, 150.0)
         async with shop_peer(t_s=100.0, faults=(fault,)) as (peer, _):
             assert holds(await peer.ask(IMPORT_KWH, 9)), kind
             assert len(await peer.ask(framed("02 04 00 48 00 02"), 9)) == 9
@@ -192,7 +193,7 @@ async def test_each_scripted_fault_happens_to_its_unit_at_its_time_only():
 
 @in_pty_time
 async def test_a_late_answer_comes_after_the_time_out_in_real_seconds():
-    fault = Fault("slow", "rtu-1", 1, "late", 0.0, 1e6, 1.5)
+    fault = InjectedFault("slow", "rtu-1", 1, "late", 0.0, 1e6, 1.5)
     async with shop_peer(faults=(fault,)) as (peer, _):
         assert await peer.ask(IMPORT_KWH, 9, 1.4) == b""
         late = await peer.hear(9, 1.0)

@@ -9,9 +9,9 @@ from pymodbus.client import AsyncModbusTcpClient
 from simulator.devices import registers
 from simulator.runner import Runner
 from simulator.scenario import load
-from simulator.servers.rtu_pty import Now
+from simulator.servers.rtu_pty import ServerClock
 from simulator.servers.tcp import TcpServer
-from simulator.world import Site
+from simulator.world import SimulatedSite
 from tests.support.serial_peer import mbpoll
 
 NOON, NIGHT = "2026-10-06T10:00:00Z", "2026-10-06T22:00:00Z"
@@ -23,7 +23,7 @@ class Hand:
 
     def __init__(self, origin):
         self.scene = load("shop", origin=origin)
-        self.runner = Runner(Site(self.scene))
+        self.runner = Runner(SimulatedSite(self.scene))
         self.t_s = 60.0
 
     def advance(self):
@@ -37,7 +37,7 @@ async def inverter(origin=NOON):
     hand = Hand(origin)
     hand.advance()
     device = next(d for d in hand.scene.devices if d.name == "pv")
-    server = TcpServer(1, registers(hand.runner, device), Now(hand.advance, 60))
+    server = TcpServer(1, registers(hand.runner, device), ServerClock(hand.advance, 60))
     await server.start()
     try:
         yield server, hand

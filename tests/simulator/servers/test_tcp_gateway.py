@@ -9,18 +9,18 @@ from pymodbus.client import AsyncModbusTcpClient
 from simulator.devices import electrical, registers
 from simulator.runner import Runner
 from simulator.scenario import load
-from simulator.servers.rtu_pty import Now, Unit
+from simulator.servers.rtu_pty import ServedUnit, ServerClock
 from simulator.servers.tcp_gateway import TcpGateway
-from simulator.world import Site
+from simulator.world import SimulatedSite
 
 
 @pytest.fixture
 async def served():
     scene = load("board")
-    runner = Runner(Site(scene))
+    runner = Runner(SimulatedSite(scene))
     runner.advance(60.0)
-    units = {d.unit: Unit(d.profile, registers(runner, d)) for d in scene.devices}
-    gateway = TcpGateway(units, Now(lambda: 60.0, 1))
+    units = {d.unit: ServedUnit(d.profile, registers(runner, d)) for d in scene.devices}
+    gateway = TcpGateway(units, ServerClock(lambda: 60.0, 1))
     await gateway.start()
     yield gateway, runner, scene
     await gateway.close()

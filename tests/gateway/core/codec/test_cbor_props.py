@@ -82,8 +82,8 @@ def test_changed_bytes_are_refused_or_mean_what_cbor2_reads(value, data):
     if depth(value) > cbor.DEPTH_MAX:
         return
     raw = bytearray(cbor.encode(value))
-    place = data.draw(st.integers(0, len(raw) - 1))
-    raw[place] ^= data.draw(st.integers(1, 255))
+    position = data.draw(st.integers(0, len(raw) - 1))
+    raw[position] ^= data.draw(st.integers(1, 255))
     raw = bytes(raw)
     try:
         ours = cbor.decode(raw)

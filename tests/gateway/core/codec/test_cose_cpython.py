@@ -21,9 +21,9 @@ def test_a_signature_verifies_with_the_key_and_with_no_changed_byte():
     message = open_sign1(data)
     KEY.public_key().verify(message.signature, message.signed)
     survivors = 0
-    for place in range(len(data)):
+    for position in range(len(data)):
         changed = bytearray(data)
-        changed[place] ^= 1
+        changed[position] ^= 1
         try:
             other = open_sign1(bytes(changed))
         except FormatError:

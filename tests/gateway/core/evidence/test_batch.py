@@ -71,9 +71,9 @@ def test_the_injected_compressor_and_its_reverse_are_used_for_codec_1_only():
     assert limits == [INFLATED_MAX]
 
 
-def with_part(place, value, batch):
+def with_part(position, value, batch):
     parts = list(batch)
-    parts[place] = value
+    parts[position] = value
     return Batch(*parts)
 
 
@@ -114,10 +114,10 @@ def test_parts_of_the_wrong_kind_or_size_are_refused():
            (9, None), (9, [3, 500, 1]), (9, [-1, 0, 0, 0]), (9, [3, None, 0, 0]),
            (9, [3, 0, 1 << 60, 0]), (9, [3, 0, 0, -1]), (10, 2), (10, -1), (10, False),
            (11, None), (11, "text"))
-    for place, value in bad:
+    for position, value in bad:
         parts = list(good)
-        parts[place] = value
-        refused(encode(parts), (place, value))
+        parts[position] = value
+        refused(encode(parts), (position, value))
     refused(encode(good[:11]), "eleven parts")
     refused(encode(good + [0]), "thirteen parts")
     refused(encode({1: 1}), "a map")

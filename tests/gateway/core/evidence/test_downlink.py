@@ -39,13 +39,13 @@ def test_other_marks_versions_and_counts_are_refused():
 
 
 def test_each_part_has_its_type_and_its_bounds():
-    for place, values in enumerate((
+    for position, values in enumerate((
             ("", "x" * 41, 1), (0, -1, True, "7", 1 << 60), (-1, True, None), (-1, True, None),
             ("", "x" * 21, b"renew"), ("der", None, 5))):
         for value in values:
             parts = list(PARTS)
-            parts[place] = value
-            assert refused(sealed(parts)), (place, value)
+            parts[position] = value
+            assert refused(sealed(parts)), (position, value)
 
 
 def test_larger_bytes_than_a_message_can_have_are_refused_unread():

@@ -3,7 +3,7 @@
 from gateway.core import record
 from gateway.core.errors import Bug, FormatError
 from gateway.core.evidence import batch, downsampled
-from gateway.core.interval import Rules
+from gateway.core.interval import CounterRules
 from gateway.core.journal import downsample
 from gateway.core.reading import NOT_KEPT, Absent, ClockState, Point, Stream
 from gateway.core.record import EventRecord, ScanRecord
@@ -13,7 +13,7 @@ CLOCK = ClockState(3, 0, 0, 20)         # ticks are UTC
 METER, ROOM = 0, 1
 SCHEMA = (Stream("meter", (Point(14, 0, ""), Point(43, 0, ""))),
           Stream("room", (Point(70, -1, ""),)))
-FAST, SLOW = Rules(1 << 62, 10**9, 60000, 10000), Rules(1 << 62, 3600, 60000, 0)
+FAST, SLOW = CounterRules(1 << 62, 10**9, 60000, 10000), CounterRules(1 << 62, 3600, 60000, 0)
 
 
 def scan(seq, ticks_ms, power, energy):
@@ -25,7 +25,7 @@ def content(records):
 
 
 def kept(records, rule=downsampled.QUARTERS, rules=FAST):
-    thin = downsample.thin(content(records), CLOCK, rule, lambda stream, place: rules)
+    thin = downsample.thin(content(records), CLOCK, rule, lambda stream, position: rules)
     return [item.seq for item in thin]
 
 
@@ -48,7 +48,8 @@ def made(records, cells, rule=downsampled.QUARTERS):
     whole = downsampled.Content(SCHEMA, records, cells)
     parts = list(downsampled.make_parts(whole, replaced, rule))
     body = downsampled.make_body(parts, batch.CODEC_RAW, None)
-    return downsampled.Coarse("cab-1", b"J" * 16, 5, 2, 1, 20, b"p" * 32, b"c" * 32, CLOCK,
+    return downsampled.DownsampledBatch("cab-1", b"J" * 16, 5, 2, 1, 20, b"p" * 32, b"c" * 32,
+                                        CLOCK,
                          batch.CODEC_RAW, body, rule, replaced)
 
 
@@ -93,7 +94,7 @@ def test_the_last_value_of_a_gauge_stays_even_if_the_counter_ends_later():
 
 def test_gauges_of_what_is_counters_only_are_absent_with_their_own_reason():
     thin = downsample.thin(
-        content(a_quarter()), CLOCK, downsampled.COUNTERS, lambda stream, place: FAST)
+        content(a_quarter()), CLOCK, downsampled.COUNTERS, lambda stream, position: FAST)
     assert [item.values for item in thin] == [(Absent(NOT_KEPT), 1000), (Absent(NOT_KEPT), 1008)]
 
 
@@ -120,8 +121,8 @@ def test_without_gauges_the_cells_still_count_scans():
 
 
 def test_the_payload_begins_with_bytes_that_no_whole_batch_has():
-    assert downsampled.is_coarse(downsampled.encode_payload(made([], cells())))
-    assert not downsampled.is_coarse(b"\x8c\x01")
+    assert downsampled.is_downsampled(downsampled.encode_payload(made([], cells())))
+    assert not downsampled.is_downsampled(b"\x8c\x01")
 
 
 def test_every_cut_and_every_extra_byte_of_a_payload_is_refused():
@@ -144,8 +145,8 @@ def test_sums_that_their_extremes_rule_out_are_refused():
 
 
 def test_cells_of_no_replaced_batch_or_without_scans_are_refused():
-    for place, scans, absent in ((2, 1, 0), (0, 0, 0), (0, 1, 2)):
-        one = made([], [downsampled.Cell(place, ROOM, 0, scans, absent, ((1, 5, 5, 5),))])
+    for position, scans, absent in ((2, 1, 0), (0, 0, 0), (0, 1, 2)):
+        one = made([], [downsampled.Cell(position, ROOM, 0, scans, absent, ((1, 5, 5, 5),))])
         assert refused(lambda: downsampled.open_body(one, None))
 
 
@@ -153,8 +154,8 @@ def test_replaced_batches_follow_each_other():
     good = made([], cells())
     for rows in ([(4, 1, 9), (6, 11, 20)], [(4, 1, 9), (5, 9, 20)], [(4, 9, 1)], []):
         replaced = [downsampled.Replaced(row[0], row[1], row[2], b"a" * 32) for row in rows]
-        payload = downsampled.encode_payload(downsampled.Coarse(
-            good.device, good.journal_id, 5, 2, 1, 20, good.prev, good.config_hash, CLOCK, 0,
+        payload = downsampled.encode_payload(downsampled.DownsampledBatch(
+            good.cabinet, good.journal_id, 5, 2, 1, 20, good.prev, good.config_hash, CLOCK, 0,
             good.body, downsampled.QUARTERS, replaced))
         assert refused(lambda: downsampled.decode_payload(payload))
 

@@ -62,11 +62,11 @@ def test_each_part_has_its_type_and_its_bounds():
     for read, mark, good, bad in ((enrolment.open_request, "request", REQUEST, BAD_REQUEST),
                                   (enrolment.open_answer, "answer", ANSWER, BAD_ANSWER)):
         assert len(good) == len(bad)
-        for place, values in enumerate(bad):
+        for position, values in enumerate(bad):
             for value in values:
                 parts = list(good)
-                parts[place] = value
-                assert refused(read, sealed(mark, parts)), (mark, place, value)
+                parts[position] = value
+                assert refused(read, sealed(mark, parts)), (mark, position, value)
 
 
 def test_a_part_too_few_or_too_many_is_refused():

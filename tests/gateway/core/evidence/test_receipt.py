@@ -35,9 +35,9 @@ def test_parts_of_the_wrong_kind_are_refused():
     bad = ((0, 2), (0, True), (0, None), (1, ""), (1, b"x"), (1, "x" * 41), (2, b"short"),
            (2, "text"), (3, -1), (3, True), (4, None), (4, 1 << 54), (5, CHAIN[:31]),
            (5, None), (6, "now"))
-    for place, value in bad:
+    for position, value in bad:
         parts = list(good)
-        parts[place] = value
+        parts[position] = value
         refused(encode(parts))
     refused(encode(good[:6]))
     refused(encode(good + [0]))

@@ -146,7 +146,7 @@ def test_a_mark_without_a_new_receipt_keeps_the_one_there_is():
 def test_every_length_up_to_the_limit_comes_back_and_a_longer_one_is_none():
     for length in (1, 2, cursor.RECEIPT_MAX):
         data = cursor.encode_receipt(b"x" * length)
-        assert len(data) == length + 6 <= cursor.FILE_BYTES - cursor.SLOT_BYTES
+        assert len(data) == length + 6 <= cursor.FILE_BYTES - cursor.MARK_BYTES
         assert cursor.decode_receipt(data + bytes(9)) == b"x" * length
     assert cursor.decode_receipt(cursor.encode_receipt(b"x" * (cursor.RECEIPT_MAX + 1))) == b""
     for data in (b"", b"\xff\xff", bytes(384), b"\x00\x05abc", b"\xff" * 384):

@@ -7,7 +7,7 @@ from gateway.core.codec import columns
 from gateway.core.errors import Bug
 from gateway.core.evidence import batch
 from gateway.core.journal import segment
-from gateway.core.journal.journal import Journal, Opening, Sealer
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import Absent, ClockState, Point, Stream
 from tests.support.memory_store import ALWAYS, ENOSPC, Fault, MemoryStore
 
@@ -23,9 +23,9 @@ def sign(data):
 SEALER = Sealer(b"kid-0001", sign, None, batch.CODEC_RAW)
 
 
-def start(store, device="cabinet-1", config=b"c" * 32, ram_bytes=100000, name=b"J"):
-    return Journal.open(store, Opening(
-        device, SCHEMA, config, b"\xa0", "1.0", lambda: name * 16, NO_CLOCK, 0),
+def start(store, cabinet="cabinet-1", config=b"c" * 32, ram_bytes=100000, name=b"J"):
+    return Journal.open(store, JournalOpening(
+        cabinet, SCHEMA, config, b"\xa0", "1.0", lambda: name * 16, NO_CLOCK, 0),
         4096, ram_bytes)
 
 
@@ -72,7 +72,7 @@ def test_a_steady_commit_costs_one_write_and_one_sync():
 def test_batches_hold_all_records_and_chain_to_each_other():
     store = MemoryStore()
     journal = start(store)
-    seqs, links = [], []
+    seqs, chain_hashes = [], []
     for hour in range(3):
         for i in range(5):
             journal.append_scan(10 * i, 0, (hour, i))
@@ -80,8 +80,8 @@ def test_batches_hold_all_records_and_chain_to_each_other():
         number = journal.seal(SEALER)
         content = batch.open_sealed(journal.read_batch(number))[1]
         seqs += [item.seq for item in batch.open_body(content, None)[1]]
-        assert hour == 0 or content.prev == links[-1]
-        links.append(journal.batch_info(number)[2])
+        assert hour == 0 or content.prev == chain_hashes[-1]
+        chain_hashes.append(journal.batch_info(number)[2])
     assert journal.seal(SEALER) is None
     assert seqs == list(range(1, journal.sealed_seq + 1))
     assert journal.unsealed_readings == 0
@@ -198,7 +198,7 @@ def test_the_gap_of_refused_scans_stands_before_the_scan_that_ends_it_in_one_com
 
 def test_another_devices_journal_is_left_alone_and_named():
     store = MemoryStore()
-    other = start(store, device="other", name=b"K")
+    other = start(store, cabinet="other", name=b"K")
     other.commit()
     other.seal(SEALER)
     before = store.image()
@@ -264,8 +264,8 @@ def test_a_scan_that_does_not_fit_the_schema_is_a_bug():
 
 
 def test_a_header_is_read_from_its_second_copy_when_the_first_is_damaged():
-    context = segment.Context(1, b"c" * 32, columns.encode_schema(SCHEMA), NO_CLOCK, "1.0")
-    header = segment.Header("cabinet-1", b"J" * 16, 5, context, segment.Sealed(0, 0, b"p" * 32))
+    context = segment.RecordContext(1, b"c" * 32, columns.encode_schema(SCHEMA), NO_CLOCK, "1.0")
+    header = segment.Header("cabinet-1", b"J" * 16, 5, context, segment.SealedMark(0, 0, b"p" * 32))
     data = bytearray(segment.encode_header(header) + bytes(1024))
     assert segment.find_header(data) == (header, len(data) - 1024)
     data[20] ^= 1
@@ -273,9 +273,9 @@ def test_a_header_is_read_from_its_second_copy_when_the_first_is_damaged():
 
 
 def test_of_two_headers_that_differ_the_higher_generation_counts():
-    context = segment.Context(1, b"c" * 32, columns.encode_schema(SCHEMA), NO_CLOCK, "1.0")
+    context = segment.RecordContext(1, b"c" * 32, columns.encode_schema(SCHEMA), NO_CLOCK, "1.0")
     old, new = [segment.encode_header(segment.Header(
-        "cabinet-1", b"J" * 16, number, context, segment.Sealed(0, 0, b"p" * 32)))
+        "cabinet-1", b"J" * 16, number, context, segment.SealedMark(0, 0, b"p" * 32)))
         for number in (5, 6)]
     half = len(old) // 2                # recycling, cut between its two copies
     found, _ = segment.find_header(old[:half] + new[half:] + bytes(1024))

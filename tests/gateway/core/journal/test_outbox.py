@@ -31,10 +31,10 @@ class TenBatches:
         return 10 * number - 9, 10 * number, bytes([number]) * 32
 
 
-def receipt(low_water, epoch=0, link=None, device=DEVICE, journal_id=ID):
-    if link is None:
-        link = bytes([low_water // 10]) * 32 if low_water else chain.start(DEVICE, ID)
-    return Receipt(device, journal_id, epoch, low_water, link, 0)
+def receipt(low_water, epoch=0, chain_hash=None, cabinet=DEVICE, journal_id=ID):
+    if chain_hash is None:
+        chain_hash = bytes([low_water // 10]) * 32 if low_water else chain.start(DEVICE, ID)
+    return Receipt(cabinet, journal_id, epoch, low_water, chain_hash, 0)
 
 
 def sent(box, count):
@@ -73,16 +73,16 @@ def test_an_overdue_batch_goes_out_again():
 def test_a_lost_link_forgets_what_was_under_way():
     box = outbox.Outbox(DEVICE, TenBatches(), window=2)
     sent(box, 2)
-    box.link_lost()
+    box.session_lost()
     assert sent(box, 9) == [1, 2]
 
 
 def test_receipts_that_prove_nothing_change_nothing():
     cases = (
-        (receipt(20, device="other"), outbox.FOREIGN),
+        (receipt(20, cabinet="other"), outbox.FOREIGN),
         (receipt(20, journal_id=b"K" * 16), outbox.FOREIGN),
         (receipt(110), outbox.AHEAD),
-        (receipt(20, link=b"x" * 32), outbox.FORK),
+        (receipt(20, chain_hash=b"x" * 32), outbox.FORK),
         (receipt(15), outbox.FORK),
         (receipt(0), outbox.UNCHANGED),
     )
@@ -131,10 +131,10 @@ def test_a_batch_that_flash_would_not_read_is_offered_again_later():
     box = outbox.Outbox(DEVICE, journal, window=3, resend_ms=500)
     assert sent(box, 2) == [1, 3] and box.left_out() == [2]
     journal.unread = ()
-    box.link_lost()
+    box.session_lost()
     box.expire(1000)
     assert sent(box, 2) == [1, 3]
-    box.link_lost()
+    box.session_lost()
     box.expire(1500)
     assert sent(box, 3) == [1, 2, 3] and box.left_out() == []
 
@@ -163,9 +163,9 @@ def test_a_receipt_that_ends_where_no_batch_is_any_more_proves_nothing():
     journal = TenBatches()
     journal.numbers, journal.corrupt = [1, 2, 4, 5, 6], (5,)
     box = outbox.Outbox(DEVICE, journal)
-    assert box.receipt(receipt(30, link=b"x" * 32)).status == outbox.UNCHANGED
-    assert box.receipt(receipt(50, link=b"x" * 32)).status == outbox.UNCHANGED
-    assert box.receipt(receipt(60, link=b"x" * 32)).status == outbox.FORK
+    assert box.receipt(receipt(30, chain_hash=b"x" * 32)).status == outbox.UNCHANGED
+    assert box.receipt(receipt(50, chain_hash=b"x" * 32)).status == outbox.UNCHANGED
+    assert box.receipt(receipt(60, chain_hash=b"x" * 32)).status == outbox.FORK
     assert box.receipt(receipt(60)).status == outbox.ADVANCED
 
 
@@ -175,7 +175,7 @@ def test_a_journal_is_divided_when_the_same_refusal_was_told_three_times_in_a_ro
             (receipt(110), False), (receipt(120), False), (receipt(120), False),
             (receipt(10), False),                       # one that fits ends the row
             (receipt(120), False), (receipt(120), False),
-            (receipt(20, device="other"), False),       # none of ours: no answer at all
+            (receipt(20, cabinet="other"), False),       # none of ours: no answer at all
             (receipt(120), True), (receipt(20), False)):
         box.receipt(given)
         assert box.divided == divided, given
@@ -196,8 +196,9 @@ def test_of_hundreds_that_wait_only_a_few_are_looked_at():
     box = outbox.Outbox(DEVICE, journal, window=2)
     for number in range(1, 301, 2):
         assert sent(box, 2) == [number, number + 1]
-        link = (number + 1).to_bytes(32, "big")
-        assert box.receipt(receipt(10 * number + 10, link=link)).status == outbox.ADVANCED
+        chain_hash = (number + 1).to_bytes(32, "big")
+        assert box.receipt(
+            receipt(10 * number + 10, chain_hash=chain_hash)).status == outbox.ADVANCED
     assert box.waiting() == 0 and journal.looks < 8 * 300
 
 
@@ -222,7 +223,7 @@ def test_a_lost_link_does_not_begin_the_turns_again():
     box = outbox.Outbox(DEVICE, TenBatches(), window=4)
     rounds(box, 2)
     assert sent(box, 9) == [1, 5, 6, 7]
-    box.link_lost()
+    box.session_lost()
     assert sent(box, 9) == [1, 5, 6, 7]
 
 
@@ -255,7 +256,8 @@ def test_a_receipt_that_says_less_than_the_newest_is_behind():
     for less in (receipt(40, epoch=2), receipt(60, epoch=1), receipt(50, epoch=1)):
         assert box.behind(less)
     for other in (receipt(50, epoch=2), receipt(60, epoch=2), receipt(0, epoch=3),
-                  receipt(40, epoch=2, device="other"), receipt(40, epoch=2, journal_id=b"K" * 16)):
+                  receipt(40, epoch=2, cabinet="other"),
+                  receipt(40, epoch=2, journal_id=b"K" * 16)):
         assert not box.behind(other)
 
 

@@ -77,7 +77,7 @@ def test_an_interval_across_a_change_is_split_by_time():
 
 def test_the_product_splits_by_the_function_the_golden_vectors_test(monkeypatch):
     found = factors.parse(SET, "test")
-    monkeypatch.setattr(factors, "split_interval", lambda *_: [factors.Part(1000.0, 7.0)])
+    monkeypatch.setattr(factors, "split_interval", lambda *_: [factors.FactorPart(1000.0, 7.0)])
     assert found.mean(JUNE, 900_000) == 7
 
 

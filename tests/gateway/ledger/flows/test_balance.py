@@ -6,12 +6,12 @@ from math import inf, isfinite, nan
 import pytest
 
 from gateway.core.errors import Bug
-from gateway.ledger.compute.compute import Host, Workload, full_rate, host_split, per_unit
+from gateway.ledger.compute.compute import Host, HostWorkload, full_rate, host_split, per_unit
 from gateway.ledger.compute.kpi import pue
 from gateway.ledger.flows.balance import bus_step
 from gateway.ledger.flows.flows import Flows, Policy
 from gateway.ledger.flows.identities import require
-from gateway.ledger.flows.inventory import Inventory, anchor, discharge
+from gateway.ledger.flows.inventory import Inventory, anchor_to_soc, discharge
 
 
 def test_a_missing_grid_factor_leaves_carbon_undefined_but_energy_booked():
@@ -71,12 +71,12 @@ def test_draining_the_battery_exactly_is_no_shortfall():
 
 
 def test_an_anchor_on_an_empty_inventory_has_an_unknown_origin():
-    held, moved = anchor(Inventory(), 100)
+    held, moved = anchor_to_soc(Inventory(), 100)
     assert (held.origins_wh, held.carbon_g, moved) == ({"unknown": 100}, 0, 100)
 
 
 def test_an_anchor_does_not_blow_up_the_noise_of_an_emptied_inventory():
-    held, _ = anchor(Inventory(1e-13, 0, {"pv": 3e-14}), 50)
+    held, _ = anchor_to_soc(Inventory(1e-13, 0, {"pv": 3e-14}), 50)
     assert held.origins_wh == {"unknown": 50}
 
 
@@ -112,7 +112,8 @@ def test_an_inventory_whose_origins_do_not_add_up_stops_the_books():
 
 
 def test_reservations_beyond_the_host_share_its_idle_energy():
-    split = host_split(Host(30, 900, 4, 120, {"a": Workload(0, 6, 900), "b": Workload(0, 2, 900)}))
+    split = host_split(
+        Host(30, 900, 4, 120, {"a": HostWorkload(0, 6, 900), "b": HostWorkload(0, 2, 900)}))
     assert split.idle_wh == {"a": 22.5, "b": 7.5}
     assert split.unreserved_idle_wh == 0
 
