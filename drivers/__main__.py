@@ -95,7 +95,7 @@ def _profile(p: profile.Profile) -> dict[str, object]:
         "notes": list(p.notes), "signs": dict(p.signs), "sources": dict(p.sources),
         "reads": [{"function": span.function, "address": span.address,
                    "counts": list(span.counts), "points": len(span.wanted)} for span in _plan(p)],
-        "points": [{"measurand": point.measurand, "where": spoken.position(point),
+        "points": [{"measurand": point.measurand, "where": spoken.location(point),
                     "group": point.group, "source": list(point.source)} for point in p.points]}
 
 
@@ -112,7 +112,7 @@ def _profile_lines(p: profile.Profile) -> list[str]:
         lines.append(f"read: function {span.function}, address {span.address}, "
                      f"{lengths} registers, {len(span.wanted)} points")
     lines += _table([("measurand", "where", "group", "source")] + [
-        (point.measurand, spoken.position(point), point.group, ", ".join(point.source))
+        (point.measurand, spoken.location(point), point.group, ", ".join(point.source))
         for point in p.points])
     return lines + [f"source {key}: {what}" for key, what in p.sources]
 

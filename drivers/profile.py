@@ -9,7 +9,7 @@ A mistake is a ConfigError that names the place, the value and what is allowed.
     POINT_KEYS       keys of [[point]] beside COMMON: key -> (type, default or REQUIRED)
     HAS_REGISTERS    whether [reading] limits its reads
     point(row)       the point of a checked row (PointRow)
-    place(point)     where it stands, in words, for `python -m drivers show`
+    location(point)  where it stands, in words, for `python -m drivers show`
     build(profile, setup)   the driver (driver.py)
 """
 
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
         def point(self, row: PointRow) -> ProtocolPoint:
             """Return the point of a checked row."""
 
-        def position(self, made: ProtocolPoint) -> str:
+        def location(self, made: ProtocolPoint) -> str:
             """Return where a point stands, in words."""
 
         def build(self, profile: Profile, setup: Any) -> Driver:

@@ -54,7 +54,7 @@ def point(row: profile.PointRow) -> ScrapePoint:
                        got["group"], row.source)
 
 
-def host_and_port(made: ScrapePoint) -> str:
+def location(made: ScrapePoint) -> str:
     """Return where a ScrapePoint stands, in words."""
     return "%s: %s" % (made.item, made.metric)
 

@@ -62,7 +62,7 @@ def point(row: "PointRow") -> StackPoint:
     return StackPoint(row.got["measurand"], row.got["group"], row.source)
 
 
-def host_and_port(_made: StackPoint) -> str:
+def location(_made: StackPoint) -> str:
     """Return where a StackPoint stands, in words."""
     return "analog answer 0x42"
 

@@ -70,7 +70,7 @@ def point(row: profile.PointRow) -> profile.RegisterPoint:
                                  got["exponent"], tuple(got["absent"]), got["group"], row.source)
 
 
-def host_and_port(made: profile.RegisterPoint) -> str:
+def location(made: profile.RegisterPoint) -> str:
     """Return where a RegisterPoint stands, in words."""
     return "f%d @%d %s x10^%d" % (made.function, made.address, made.format, made.exponent)
 

@@ -70,7 +70,7 @@ def point(row: profile.PointRow) -> SunspecPoint:
                         got["scale"], got["exponent"], got["group"], row.source)
 
 
-def host_and_port(made: SunspecPoint) -> str:
+def location(made: SunspecPoint) -> str:
     """Return where a SunspecPoint stands, in words."""
     scale = "" if made.scale is None else ", sf +%d" % made.scale
     return "models %d-%d +%d %s%s" % (

@@ -185,7 +185,7 @@ def verify(arguments: argparse.Namespace) -> int:
     wrong = bool(faults or changed)
     waits = bool(overlaps.undecided(one for _, one in rivals))
     content = {"ok": not wrong and not waits, "set_aside": [
-        {"device": cabinet, **overlap(one)} for cabinet, one in rivals],
+        {"cabinet": cabinet, **overlap(one)} for cabinet, one in rivals],
         "store": changed, "journals": [
         {**one._asdict(), "faults": [fault.what for fault in one.faults]} for one in checked],
         "incidents": [dataclasses.asdict(one) | {"journal": one.journal.hex()}
@@ -193,7 +193,7 @@ def verify(arguments: argparse.Namespace) -> int:
     lines = [say("verify.journal", cabinet=one.cabinet, journal=one.journal, records=one.records,
                  first=one.first_seq, last=one.last_seq, batches=one.batches,
                  receipted=one.low_water) for one in checked]
-    lines += [say("verify.revoked", cabinet=one.cabinet, time=one.revoked)
+    lines += [say("verify.revoked", cabinet=one.id, time=one.revoked)
               for one in sites[arguments.site] if one.revoked]
     lines += [say("verify.note", cabinet=note.cabinet, journal=note.journal.hex(),
                   incident=describe_incident(note)) for note in notes]

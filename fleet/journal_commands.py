@@ -26,14 +26,14 @@ from gateway.aio import cli
 def journals(arguments: argparse.Namespace) -> int:
     """List the journals of cabinets, what is set aside and why; the exit code is 1 if a person
     must decide."""
-    cabinets = [entry for entries in Registry(arguments.data).sites().values() for entry in entries
+    asked = [entry for entries in Registry(arguments.data).sites().values() for entry in entries
                 if arguments.site in (None, entry.site)
                 and arguments.cabinet in (None, entry.id)]
-    if not cabinets:
+    if not asked:
         raise ReportError(say("refusal.no_cabinet"))
     lines, cabinets, waits = list[str](), [], False
     with open_reader(arguments.data) as reader:
-        for cabinet in cabinets:
+        for cabinet in asked:
             found = overlaps.of_period(reader, cabinet.id, 0, precedence.FOREVER_MS)
             waits = waits or bool(overlaps.undecided(found))
             cabinets.append(_cabinet(reader, cabinet, found))

@@ -185,7 +185,7 @@ class Gateway:
         """Show what is durable now."""
         self._receipt_age.note(event, self.clock.real_s())
         if isinstance(event, Committed):
-            self.live.take(event.scans)
+            self.live.add(event.scans)
         elif isinstance(event, JournalBegun):
             self._receipt_age.begin()
 

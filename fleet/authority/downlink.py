@@ -140,9 +140,9 @@ class Sender:
         self._renew_own(now)
         for one in (one for cabinets in sites.values() for one in cabinets):
             try:
-                found[one.cabinet] = b"" if one.revoked else self._message(one.cabinet, now)
+                found[one.id] = b"" if one.revoked else self._message(one.id, now)
             except (ConfigError, FormatError, OSError, ValueError) as error:
-                LOG.error("%s: %s", one.cabinet, error)
+                LOG.error("%s: %s", one.id, error)
         return found
 
     def _renew_own(self, now: datetime.datetime) -> None:

@@ -25,7 +25,7 @@ def members(data: Path) -> list[Member]:
     """Return all cabinets, in order of site and name; raises ConfigError or FormatError."""
     found = []
     for site, cabinets in Registry(data).sites().items():
-        for name, revoked in ((one.cabinet, one.revoked) for one in cabinets):
+        for name, revoked in ((one.id, one.revoked) for one in cabinets):
             held, done = issue.issued(data, name), downlink.settled(data, name)
             found.append(Member(
                 name, site, revoked, held[-1].not_valid_after_utc if held else None,

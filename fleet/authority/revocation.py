@@ -41,7 +41,7 @@ def revoke(data: Path, cabinet: str, now: datetime.datetime) -> bool:
 
 def write_list(data: Path, now: datetime.datetime) -> None:
     """Sign the list of every certificate that a revoked cabinet was ever given."""
-    revoked = [one.cabinet for cabinets in Registry(data).sites().values() for one in cabinets
+    revoked = [one.id for cabinets in Registry(data).sites().values() for one in cabinets
                if one.revoked]
     serials = [certificate.serial_number for cabinet in revoked
                for certificate in issue.issued(data, cabinet)]

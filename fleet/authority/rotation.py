@@ -89,7 +89,7 @@ def state(data: Path, public: bytes) -> Rotation:
 
 
 def _cabinets(data: Path) -> list[str]:
-    return [one.cabinet for cabinets in Registry(data).sites().values() for one in cabinets
+    return [one.id for cabinets in Registry(data).sites().values() for one in cabinets
             if not one.revoked]
 
 

@@ -7,6 +7,17 @@ from gateway.core.errors import WattproofError
 from gateway.core.evidence import downsampled
 from gateway.core.reading import CLOCK_UNKNOWN, ClockState
 
+RENAMED = (("device", "cabinet"), ("link", "chain_hash"), ("place", "position"),
+           ("reduced", "rolled_up"))
+
+
+def rename_columns(connection: sqlite3.Connection, table: str) -> None:
+    """Give the columns of a store before version 6 the names they have now."""
+    columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+    for old, new in RENAMED:
+        if old in columns:
+            connection.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+
 
 def add_clocks(connection: sqlite3.Connection) -> None:
     """Give each batch of a store before version 5 the clock it was rolled up with.
@@ -43,14 +54,14 @@ def _boot_clock(connection: sqlite3.Connection, batch_id: int) -> ClockState | N
 
 
 def add_times(connection: sqlite3.Connection) -> None:
-    """Give the batches of a store before version 6 the columns of what counts of them."""
+    """Give the batches of a store before version 7 the columns of what counts of them."""
     for column in ("rolled_ms INTEGER", "ruled INTEGER NOT NULL DEFAULT 0", "from_ms INTEGER",
                    "to_ms INTEGER"):
         connection.execute(f"ALTER TABLE batches ADD COLUMN {column}")
 
 
 def add_journals(connection: sqlite3.Connection) -> None:
-    """Enter the journals of a store before version 6, and what each of its batches covers.
+    """Enter the journals of a store before version 7, and what each of its batches covers.
 
     Batches of a later journal that tell of time before the end of an earlier one are taken out of
     time; the roll-up rules on them again.
@@ -63,8 +74,7 @@ def add_journals(connection: sqlite3.Connection) -> None:
     connection.execute(
         "INSERT INTO journals SELECT b.cabinet, b.journal, 0, min(b.id), (SELECT count(*) FROM "
         "incidents i WHERE i.cabinet = b.cabinet AND i.journal = b.journal AND i.kind = "
-        "'handover') "
-        "> 0, min(from_ms), max(to_ms), max(coalesce(source, 9) != 9) FROM batches b "
+        "'handover') > 0, min(from_ms), max(to_ms), max(coalesce(source, 9) != 9) FROM batches b "
         "GROUP BY b.cabinet, b.journal")
     journals: dict[str, list[int | None]] = defaultdict(list)
     for cabinet, journal, last_ms in connection.execute(

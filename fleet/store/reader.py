@@ -11,7 +11,7 @@ from fleet.errors import ReportError
 from fleet.formats import event_bodies, part_order
 from fleet.formats.values import CLOCK_STEP_MS, BatchClock, CounterPart
 from fleet.store import damage
-from fleet.store.connection import FILE, connect
+from fleet.store.connection import FILE, VERSION, connect
 from fleet.store.incidents import Incident, Incidents
 from fleet.store.issued import Version, versions
 from fleet.store.rival_reader import RivalReader
@@ -115,6 +115,9 @@ class StoreReader:
             self._connection = connect(path, read_only=True)
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
             self._connection.execute("SELECT count(*) FROM meta")
+        if version < VERSION:
+            self._connection.close()
+            raise ReportError(say("refusal.older_store", path=path, data=data))
         self.rivals = RivalReader(self._connection)
 
     def close(self) -> None:

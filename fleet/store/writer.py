@@ -14,16 +14,11 @@ from typing import Any
 from fleet import clock
 from fleet.formats.values import Chain, Neighbour, OpenedBatch, RecordRange, StoredAround
 from fleet.store import damage, epoch, low_water, migration
-from fleet.store.connection import FILE, connect
+from fleet.store.connection import FILE, VERSION, connect
 from fleet.store.incidents import RESTORED, Incidents
 from fleet.store.rollup_tables import ROLLED_UP, WAITING, RollupTables
 from fleet.transparency.merkle_log import MerkleLog
 
-# 2: the Merkle log, 3: incidents, 4: downsampled batches, 5: the clock of each batch, 6: which of
-# two journals counts, and figures of issued reports; an older store gets what it lacks.
-VERSION = 6
-RENAMED = (("device", "cabinet"), ("link", "chain_hash"), ("place", "position"),
-           ("reduced", "rolled_up"))
 REFUSED_MAX = 1000          # refused batches that are told apart; older ones are only counted
 DETAIL_CHARS_MAX = 300
 SCHEMA = Path(__file__).with_name("schema.sql")
@@ -81,24 +76,17 @@ class EvidenceStore:
         columns = [row[1] for row in self._connection.execute("PRAGMA table_info(batches)")]
         if columns and "whole" not in columns:
             self._connection.execute("ALTER TABLE batches ADD COLUMN whole INTEGER")
+        for table in tables:
+            migration.rename_columns(self._connection, table)
         if columns and "offset_ms" not in columns:
             migration.add_clocks(self._connection)
         if columns and "ruled" not in columns:
             migration.add_times(self._connection)
-        for table in tables:
-            self._rename_columns(table)
         for statement in _statements(SCHEMA.read_text(encoding="utf-8")):
             if statement.split()[2] not in there:       # CREATE TABLE name, CREATE INDEX name
                 self._connection.execute(statement)
         if columns and "ruled" not in columns:
             migration.add_journals(self._connection)
-
-    def _rename_columns(self, table: str) -> None:
-        """Give the columns of a store before version 5 the names they have now."""
-        columns = {row[1] for row in self._connection.execute(f"PRAGMA table_info({table})")}
-        for old, new in RENAMED:
-            if old in columns:
-                self._connection.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -33,7 +33,7 @@ class Downlink:
                  writer: JournalWriter, alarms: set[str]) -> None:
         """verifier: of the fleet's receipt key.  alarms: names of those of this run, to add to."""
         self._cabinet, self._verifier, self._writer = cabinet, verifier, writer
-        self._file: Path = settings.certificate.with_name(NUMBER_FILE)
+        self._file: Path = settings.certificate.parent / NUMBER_FILE
         self._actions = actions(cabinet, settings, verifier)
         self._told: set[int] = set()            # numbers with an event of this run
         self._refused: set[str] = set()         # words of refusals with an alarm of this run

@@ -9,7 +9,7 @@ from fleet.texts import Texts, say
 
 FLEET = Path(__file__).resolve().parents[2] / "fleet"
 # Groups whose ids come from a state, a role or a code of ours.
-BY_CODE = ("age", "carbon", "clock_source", "compute", "day", "energy", "incident",
+BY_CODE = ("age", "carbon", "clock_source", "compute", "day", "device_reason", "energy", "incident",
            "incident_next", "journal_state", "method", "proof.refused", "role", "state",
            "chart", "tile", "why")
 
@@ -40,8 +40,8 @@ def test_no_text_lies_in_the_catalogue_unused():
 
 
 @pytest.mark.parametrize(("number", "text"), [
-    (0, "All 0 devices answer"), (1, "The only device answers"),
-    (1234, "All 1\u202f234 devices answer")])
+    (0, "All 0 devices give values"), (1, "The only device gives values"),
+    (1234, "All 1\u202f234 devices give values")])
 def test_a_text_with_a_count_has_the_plural_form_of_its_language(number, text):
     assert say.plural("devices.all", number) == text
 

@@ -91,4 +91,4 @@ def test_each_profile_names_a_protocol_whose_module_builds_its_driver():
     for stem in profile_files.names():
         made = profile_files.find(stem)
         spoken = profile.protocol(stem, made.protocol)
-        assert all(spoken.place(point) for point in made.points)
+        assert all(spoken.location(point) for point in made.points)

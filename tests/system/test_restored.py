@@ -56,7 +56,7 @@ class Fleet:
 
     def receive(self, data):
         """Return the receipts that an incoming message brings."""
-        outcome = self.ingest.receive(CABINET, data)
+        outcome = self.ingest.process_one(CABINET, data)
         self.said.append(outcome.code)
         answers = [outcome.receipt] if outcome.receipt else []
         return answers + [one for _, one in self.ingest.repeated()]
@@ -234,7 +234,7 @@ def test_what_the_cabinet_has_deleted_is_declared_and_the_rest_comes(tmp_path):
         assert cabinet.lane.outbox.acknowledged_seq == cabinet.journal.sealed_seq
         assert fleet.low_water() == cabinet.journal.sealed_seq
         note, = [one for one in fleet.store.incidents.all(CABINET) if one.kind == UNHELD]
-        first, last = map(int, note.place.split("-"))
+        first, last = map(int, note.position.split("-"))
         with closing(sqlite3.connect(fleet.folder / "fleet.db")) as beside:
             stored = {row[0] for row in beside.execute("SELECT number FROM batches")}
         assert not stored & set(range(first, last + 1))

@@ -215,7 +215,7 @@ def with_receipt(real, key, **changes):
 
 @pytest.mark.parametrize(("changes", "word"), [
     ({"low_water": 1}, "what it says of record 1"), ({"chain": bytes(32)}, "what it says of rec"),
-    ({"device": "shop-2"}, "not one of this cabinet"), ({"issued_utc_ms": 5}, "of another time"),
+    ({"cabinet": "shop-2"}, "not one of this cabinet"), ({"issued_utc_ms": 5}, "of another time"),
     ({"journal_id": b"\x07" * 16}, "or of another one")])
 def test_a_receipt_that_says_otherwise_than_the_batches_is_named(changes, word, real):
     assert word in with_receipt(real, real.key, **changes)

@@ -34,10 +34,11 @@ OK, DEGRADED_RAM, FULL = "ok", "degraded-ram", "full"
 ENOSPC = 28
 
 # A frame's worth of records on its way to flash.  payload: the frame's bytes, never
-# encoded a second time.  block: its records, packed (codec/column_block.py), or None.
+# encoded a second time.  column_block: its records, packed (codec/column_block.py), or None.
 PendingFrame = NamedTuple("PendingFrame", [
-    ("context", "segment.RecordContext"), ("commit_seq", int), ("first_seq", int), ("last_seq", int),
-    ("readings", int), ("payload", bytes), ("column_block", "ColumnBlock | None")])
+    ("context", "segment.RecordContext"), ("commit_seq", int), ("first_seq", int),
+    ("last_seq", int), ("readings", int), ("payload", bytes),
+    ("column_block", "ColumnBlock | None")])
 
 
 class Gaps:

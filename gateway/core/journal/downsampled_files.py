@@ -226,8 +226,8 @@ class Group:
 class Draft:
     """A downsampled batch whose body is made part by part."""
 
-    def __init__(self, head: "Batch | DownsampledBatch", replaced: "Sequence[Replaced]", content: "Content",
-                 rule: int) -> None:
+    def __init__(self, head: "Batch | DownsampledBatch", replaced: "Sequence[Replaced]",
+                 content: "Content", rule: int) -> None:
         """head: the batch whose identity is taken over.  replaced: list of Replaced."""
         self.replaced, self.rule = replaced, rule
         self._head = head

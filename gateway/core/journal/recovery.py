@@ -36,7 +36,8 @@ Recovered = NamedTuple("Recovered", [
     ("journal_id", bytes), ("boot", int), ("last_seq", int), ("sealed", "segment.SealedMark"),
     ("config_hash", "bytes | None"), ("clean", bool), ("pieces", "list[Piece]"),
     ("mark", "cursor.Mark | None"), ("cursor", "cursor.Cursor"), ("batches", Batches),
-    ("tail", "tail.Tail"), ("unconfirmed", "UnconfirmedBatch | None"), ("events", "list[Declared]")])
+    ("tail", "tail.Tail"), ("unconfirmed", "UnconfirmedBatch | None"),
+    ("events", "list[Declared]")])
 
 
 
@@ -158,8 +159,8 @@ def _sealed(search: Search, batches: Batches,
     return segment.SealedMark(number - 1, content.first_seq - 1, content.prev), unconfirmed
 
 
-def _note_foreign(search: Search, segment_files: "list[SegmentFile]", names: "Iterable[str]", cabinet: str,
-                  journal_id: bytes) -> None:
+def _note_foreign(search: Search, segment_files: "list[SegmentFile]", names: "Iterable[str]",
+                  cabinet: str, journal_id: bytes) -> None:
     """Declare files of another journal: they are left alone, never mixed in."""
     foreign = [segment_file.name for segment_file in segment_files
                if segment_file.header and not _is_mine(segment_file, cabinet, journal_id)]

@@ -49,7 +49,8 @@ class OpenSegment:
         size = frame.padded(frame.HEAD + len(entry.payload))
         return self.offset + len(self.lead) + size <= self.size
 
-    def parts(self, queue: "Sequence[PendingFrame]", block: int) -> tuple[list[bytes], list[int], int]:
+    def parts(self, queue: "Sequence[PendingFrame]",
+              block: int) -> tuple[list[bytes], list[int], int]:
         """Return (byte strings to write, where each entry's frame starts in them, their size)
         for the first entries of a queue that share context and commit and fit.
 

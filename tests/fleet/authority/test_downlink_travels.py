@@ -107,7 +107,7 @@ def test_an_event_in_the_evidence_ends_a_message_and_one_of_another_cabinet_does
         records = one.records(60, True)
         records.append(EventRecord(records[-1].seq + 1, records[-1].ticks_ms, DOWNLINK,
                                    [number, "renew", "done", ""]))
-        assert ingest.process_one(one.device, one.seal(records, seconds=60)).code == "admit"
+        assert ingest.process_one(one.cabinet, one.seal(records, seconds=60)).code == "admit"
         sender.current(NOW)
         assert len(downlink.waiting(data, "shop-1")) == left
     assert (data / "downlink/shop-1" / f"{number}.done").exists()

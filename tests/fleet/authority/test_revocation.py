@@ -68,7 +68,7 @@ def test_its_evidence_and_live_figures_are_refused_and_what_is_stored_stays_know
     with pytest.raises(UnknownDevice, match="revoked at 2026-03-01T12:00:00Z"):
         envelope.open_batch(sealed, registry.find, "shop-1")
     assert not table.update("shop-1", live(), 0.0, 0)
-    assert [one.device for one in registry.sites()["shop"]] == ["shop-1", "shop-2"]
+    assert [one.id for one in registry.sites()["shop"]] == ["shop-1", "shop-2"]
     entry = json.loads(path.read_text())
     assert set(entry) - keys("formats.md", "17. Registry entry") == set()
 

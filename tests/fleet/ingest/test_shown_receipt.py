@@ -41,7 +41,7 @@ class Fleet:
         self.store = EvidenceStore(self.data, lambda: self.now_ms)
         self.ingest = Ingest(self.store, Registry(self.data).find, self.key, lambda: self.now_ms)
 
-    def receive(self, sealed, sender="shop-1"):
+    def process_one(self, sealed, sender="shop-1"):
         outcome = self.ingest.process_one(sender, sealed)
         self.last = outcome.receipt or getattr(self, "last", None)
         return outcome

@@ -5,9 +5,11 @@ from contextlib import closing
 
 import pytest
 
-from fleet.errors import StoreDamaged
+from fleet.errors import ReportError
+from fleet.store.connection import FILE
+from fleet.store.migration import RENAMED
 from fleet.store.reader import StoreReader
-from fleet.store.writer import FILE, RENAMED, EvidenceStore
+from fleet.store.writer import EvidenceStore
 
 
 def columns(connection):
@@ -18,17 +20,17 @@ def columns(connection):
 
 
 def aged(folder):
-    """Give a store's columns the names they had before version 5."""
+    """Give a store's columns the names they had before version 6."""
     old = {new: old for old, new in RENAMED}
     with closing(sqlite3.connect(folder / FILE)) as connection:
         for table, column in columns(connection):
             if column in old:
                 connection.execute(f"ALTER TABLE {table} RENAME COLUMN {column} TO {old[column]}")
-        connection.execute("PRAGMA user_version = 4")
+        connection.execute("PRAGMA user_version = 5")
         connection.commit()
 
 
-def test_a_store_of_version_4_gets_the_columns_of_version_5(ingest, gateway, tmp_path):
+def test_a_store_of_version_5_gets_the_columns_of_version_6(ingest, gateway, tmp_path):
     for _ in range(3):
         ingest.process_one("shop-1", gateway.seal())
     with closing(sqlite3.connect(tmp_path / FILE)) as connection:
@@ -49,5 +51,5 @@ def test_a_store_of_version_4_gets_the_columns_of_version_5(ingest, gateway, tmp
 def test_a_report_of_an_older_store_says_what_to_do(ingest, gateway, tmp_path):
     ingest.process_one("shop-1", gateway.seal())
     aged(tmp_path)
-    with pytest.raises(StoreDamaged, match="older version; next: python -m fleet serve"):
+    with pytest.raises(ReportError, match="older version.*next: python -m fleet serve"):
         StoreReader(tmp_path)

@@ -49,7 +49,7 @@ def check_harmless(text, plain):
 
 def site_view(name, snapshot=EMPTY):
     """Return the view of a site in which everything that has a name has this one."""
-    device = SimpleNamespace(name=name, cabinet=name, site="shop", timezone=name, revoked="")
+    device = SimpleNamespace(name=name, id=name, site="shop", timezone=name, revoked="")
     told = figures(
         utc=name, nodes=[{"name": name, "power_w": 1.0, "cpu_share": 0.5, "cores": name}],
         devices=[{"name": name, "ok": False, "reason": name, "age_s": 3}],
@@ -64,7 +64,7 @@ def site_view(name, snapshot=EMPTY):
 def test_a_hostile_name_is_text_on_every_page(name):
     for make in (lambda name: page.site_page(site_view(name)),
                  lambda name: page.live_part(site_view(name)._replace(figures=None)),
-                 lambda name: page.sites_page([(site_view(name).id, "live")]),
+                 lambda name: page.sites_page([(site_view(name).cabinet, "live")]),
                  lambda name: page.charts_part(EMPTY._replace(why=name)), page.message_page):
         check_harmless(make(name), make("plain"))
 
