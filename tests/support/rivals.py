@@ -103,7 +103,7 @@ class Site:
         for _ in range(batches):
             sealed = self.seal(gateway, grid, clock, seconds)
             self.now_ms = max(self.now_ms, ORIGIN_MS + gateway.at_s * 1000)
-            codes.append(self.process_one(sealed))
+            codes.append(self.receive(sealed))
         return codes
 
     def seal(self, gateway, grid=None, clock=NTP, seconds=900):

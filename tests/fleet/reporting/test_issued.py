@@ -36,11 +36,11 @@ def test_a_report_of_what_nobody_reported_before_has_no_note(site):
 def test_a_late_batch_is_noted_with_old_and_new_figures_and_why(site):
     late = [site.seal(site.true) for _ in range(8)]
     for one in (*late[:3], *late[4:]):
-        assert site.process_one(one) == "admit"
+        assert site.receive(one) == "admit"
     site.now_ms = ISSUED_MS
     before = site.report(issued_ms=ISSUED_MS)["series"]
     site.now_ms = ISSUED_MS + 60_000
-    site.process_one(late[3])
+    site.receive(late[3])
     changed = {one["from"]: one for one in site.report()["changes"]}
     (row,) = [one for one in before if one["start"] == "2026-06-01T00:45:00Z"]
     note = changed["2026-06-01T00:45:00Z"]
@@ -101,9 +101,9 @@ def test_what_is_kept_of_a_quarter_hour_is_bounded_and_keeps_the_first(site, tmp
 def test_a_note_stays_when_the_report_is_given_out_again_and_again(site):
     late = [site.seal(site.true) for _ in range(8)]
     for one in (*late[:3], *late[4:]):
-        site.process_one(one)
+        site.receive(one)
     site.report(issued_ms=ISSUED_MS)
-    site.process_one(late[3])
+    site.receive(late[3])
     said = [site.report(issued_ms=ISSUED_MS + n)["changes"] for n in range(1, 4)]
     assert said[0] and said[0] == said[1] == said[2]
 
@@ -111,10 +111,10 @@ def test_a_note_stays_when_the_report_is_given_out_again_and_again(site):
 def test_commands_and_bundle_keep_what_they_give_out(site, tmp_path, capsys):
     late = [site.seal(site.true) for _ in range(8)]
     for one in (*late[:3], *late[4:]):
-        site.process_one(one)
+        site.receive(one)
     period = ("--site", "shop", "--from", "2026-06-01T00:00:00Z", "--to", "2026-06-01T02:00:00Z")
     assert site.command("evidence", *period, "--out", str(tmp_path / "a.bundle")) == 0
-    site.process_one(late[3])
+    site.receive(late[3])
     capsys.readouterr()
     assert site.command("report", *period, "--json") == 0
     assert json.loads(capsys.readouterr().out)["changes"]
@@ -148,7 +148,7 @@ def test_no_order_of_arrival_changes_a_reported_quarter_hour_without_a_note(move
             content = site.report(issued_ms=ORIGIN_MS + 100 * 3_600_000 + number)
             _holds(content, given_out)
         elif move == "late" and waiting:
-            site.process_one(waiting.pop(data.draw(st.integers(0, len(waiting) - 1))))
+            site.receive(waiting.pop(data.draw(st.integers(0, len(waiting) - 1))))
         elif move == "late":
             waiting += [site.seal(site.true) for _ in range(2)]
         elif move == "decide":

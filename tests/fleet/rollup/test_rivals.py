@@ -92,7 +92,7 @@ def test_the_true_gateway_goes_on_after_a_journal_of_the_future(site, clock):
     site.deliver(site.true, 8, clock=clock)
     now_ms, thief = site.now_ms, site.thief(3 * HOUR_S)
     for _ in range(12):
-        site.process_one(site.seal(thief, FROZEN_WH, clock))
+        site.receive(site.seal(thief, FROZEN_WH, clock))
     assert site.now_ms == now_ms
     assert site.deliver(site.true, 24, clock=clock) == ["admit"] * 24
     assert true_until(32, site.wh())
@@ -118,7 +118,7 @@ def test_what_the_first_journal_says_late_about_time_that_a_later_one_covered_is
     site.now_ms += 8 * HOUR_S * 1000
     site.true.at_s = HOUR_S + 900
     for _ in range(4):
-        assert site.process_one(site.seal(site.true, FROZEN_WH)) == "admit"
+        assert site.receive(site.seal(site.true, FROZEN_WH)) == "admit"
     assert site.wh() == before
     assert site.set_aside() == [(0, 7, 5, 8, None)]
 
@@ -141,7 +141,7 @@ def test_after_a_hand_over_the_old_key_cannot_go_on_beside_the_new_board(site):
     before = site.wh()
     site.true.at_s = 2 * HOUR_S + 900
     for _ in range(8):                          # beside the new board, and ahead of it
-        assert site.process_one(site.seal(site.true, FROZEN_WH)) == "admit"
+        assert site.receive(site.seal(site.true, FROZEN_WH)) == "admit"
     assert site.wh() == before
     site.deliver(new, 12)
     assert true_until(16, site.wh()[9:])
@@ -181,16 +181,16 @@ def test_a_restart_is_the_same_journal(site):
     site.true.boot += 1
     site.now_ms += 900_000
     records = site.true.records(900, False)
-    assert site.process_one(site.true.seal(records, boot=2, clock=NTP)) == "admit"
+    assert site.receive(site.true.seal(records, boot=2, clock=NTP)) == "admit"
     assert true_until(9, site.wh()) and site.set_aside() == []
 
 
 def test_late_batches_of_the_old_journal_count_though_the_new_one_has_begun(site):
     late = [site.seal(site.true) for _ in range(8)]
-    assert [site.process_one(one) for one in late[:2]] == ["admit"] * 2
+    assert [site.receive(one) for one in late[:2]] == ["admit"] * 2
     site.deliver(site.thief(2 * HOUR_S, number=7), 8)
     site.now_ms += 24 * HOUR_S * 1000
-    assert [site.process_one(one) for one in late[2:]] == ["admit"] * 6
+    assert [site.receive(one) for one in late[2:]] == ["admit"] * 6
     assert true_until(16, site.wh()) and site.set_aside() == []
 
 
@@ -228,7 +228,7 @@ def test_a_flood_of_journals_is_set_aside_and_the_true_one_goes_on(site):
         thief = site.thief(4 * HOUR_S)
         thief.journal_id = number.to_bytes(16, "big")[::-1]
         thief.prev = chain.start("shop-1", thief.journal_id)
-        site.process_one(site.seal(thief, FROZEN_WH, seconds=10))
+        site.receive(site.seal(thief, FROZEN_WH, seconds=10))
     site.deliver(site.true, 16)
     assert true_until(20, site.wh())
     assert len(site.set_aside()) == JOURNALS_MAX        # each named, and none counts
@@ -264,7 +264,7 @@ def test_a_decision_holds_for_batches_that_arrive_after_it(site):
 def test_a_journal_that_is_blocked_by_one_of_the_future_is_decided_for_a_time_to_come(site):
     site.deliver(site.true, 4)
     ahead = site.thief(4 * HOUR_S)
-    site.process_one(site.seal(ahead, FROZEN_WH))
+    site.receive(site.seal(ahead, FROZEN_WH))
     new = site.thief(HOUR_S, number=7)
     site.deliver(new, 4)
     assert site.set_aside() == [(7, 5, 4, 7, None)] and site.wh()[5] != TRUE_WH
