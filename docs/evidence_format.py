@@ -21,7 +21,7 @@ SEALED_MAX, INFLATED_MAX, UTC_MS_MAX = 1 << 20, 16 << 20, 253_402_300_799_999
 RECORDS_MAX, VALUES_MAX, BIG = 131_072, 4_194_304, 1 << 53
 LINES_MAX = 60                              # of one list that are printed
 CHANGED = "changed: the signature does not fit"
-GAP, CLOCK, ALARM = 2, 4, 10                # kinds of events
+GAP, CLOCK, ALARM, SWAP = 2, 4, 10, 12      # kinds of events
 SOURCES = {0: "unknown", 1: "real-time clock", 2: "device", 3: "NTP", 4: "GNSS", 9: "simulated"}
 
 
@@ -163,6 +163,14 @@ def layout(schema, present):
     return [(device, lists[index]) for device, index in streams], series
 
 
+def swapped(stream, old, new, readings, ticks=0, *_):
+    """Whether these are the entries of a meter-swap (section 5)."""
+    return (whole(stream, 0, 255) and all(type(one) is str and len(one) <= 64 for one in (old, new))
+            and whole(ticks, 0, BIG) and type(readings) is list and len(readings) <= 256 and all(
+                type(one) is list and len(one) > 2 and whole(one[0], 0, BIG) and all(
+                    n is None or whole(n, 0, (1 << 64) - 1) for n in one[1:3]) for one in readings))
+
+
 class Columns:
     """Section 6, but values: recount_energy.py.  there: {stream: [(values, runs of absences)]}."""
 
@@ -205,6 +213,7 @@ class Columns:
             body, at = item(self.data, start, 6)
             need(three == 3 and whole(ticks, 0, BIG) and whole(kind, 1, 255) and
                  type(body) is list and at - start <= 8192, "columns: event")
+            need(kind != SWAP or swapped(*body), "event meter-swap")
             found.append([ticks, kind, body])
         need(at == len(self.data), "columns: bytes behind the end")
         return found

@@ -11,7 +11,7 @@ from math import isfinite
 
 from evidence_format import CLOCK, GAP, UTC_MS_MAX, cbor, name, need, sha, text, utc, whole
 from evidence_rivals import Rivals
-from recount_energy import ENERGY, QUARTER_MS, Counter, read, runs
+from recount_energy import ENERGY, QUARTER_MS, Counter, read, rule_of, runs
 
 DAY_MS, PROCESSES_FROM = 86_400_000, 500
 IMPORT, EXPORT, SUM, YIELD = 43, 47, 51, 56
@@ -20,6 +20,7 @@ ENERGIES = (                                # name of the statement, role, count
     ("pv", "pv", (YIELD, EXPORT, IMPORT, SUM)), ("battery_charge", "battery", (IMPORT,)),
     ("battery_discharge", "battery", (EXPORT,)), ("genset", "genset", (YIELD, EXPORT, IMPORT, SUM)),
     *((role, role, (IMPORT, SUM)) for role in ("it", "cooling", "lighting", "other")))
+TEXTS = (("role", 200), ("kind", 200), ("bus", 200), ("path", 200), ("serial", 64))
 DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 
 
@@ -45,9 +46,23 @@ def site_of(data):
         need(ratio is None or (whole(ratio, 0, 10**6) or type(ratio) is str and
              DECIMAL.fullmatch(ratio)) and 1e-6 <= float(ratio) <= 1e6, "descriptor: ct_ratio")
         need(one.get("rated_w") is None or whole(one["rated_w"], 0, 10**9), "descriptor: rated_w")
-        need(all(one.get(key) is None or text(one[key], 200) for key in ("role", "kind")),
-             "site descriptor: role or kind")
+        need(all(one.get(key) is None or type(one[key]) is str and len(one[key]) <= most
+                 for key, most in TEXTS), f"site descriptor: {', '.join(dict(TEXTS))}")
+        need(one.get("unit") is None or whole(one["unit"], 0, 65_535), "site descriptor: unit")
+    buses = [] if site.get("buses") is None else site["buses"]
+    need(type(buses) is list and len(buses) <= 1024 and all(type(one) is dict and all(
+        type(value) is str and len(value) <= 200 for value in (
+            one.get("name"), one.get("address", ""))) for one in buses), "site descriptor: buses")
     return site
+
+
+def where(device, buses):
+    """Return where a device of a descriptor hangs, "" if the descriptor does not say."""
+    bus, unit, serial = (device.get(key) for key in ("bus", "unit", "serial"))
+    at = buses.get(bus, {}).get("address") or ""
+    told = [f"bus {bus}" + (f" ({at})" if at else "")] if bus else []
+    told += [f"unit {unit}"] * (unit is not None) + [f"serial number {serial}"] * bool(serial)
+    return f"{device['name']}: {', '.join(told)}" if told else ""
 
 
 def less(pieces, covered):
@@ -74,6 +89,13 @@ def joined(pieces, limit):
         else:
             found.append([first, last])
     return found
+
+
+def add(held, shares, worth, swapped):
+    """Put the shares of a run into {quarter: Wh}; on both sides of a swap they add up."""
+    for q, share in shares.items():
+        before, wh = held.get(q, 0) if swapped else 0, None if share is None else share * worth
+        held[q] = None if wh is None or before is None else before + wh
 
 
 class Read:
@@ -161,13 +183,17 @@ class Period:
         for one in used:
             for key, more in one.data["parts"].items():
                 parts[key] += more
+        # One that a whole batch and a downsampled one both hold is one.
+        told = {one[:8]: one for batch in used for one in batch.data["swaps"]}
+        self.swaps = sorted(told.values(), key=lambda one: (one.ms, one.device))
         self.meters, shares, self.slack = {}, defaultdict(dict), defaultdict(float)
-        for (device, measurand, _), mine in parts.items():
-            for part in runs(mine):
-                rule, counter = part[0].rule, Counter(part)
-                shares[device, measurand].update(
-                    (q, None if share is None else share * rule.worth)
-                    for q, share in counter.shares.items())
+        for (device, measurand, exponent), mine in parts.items():
+            swaps = [one._replace(ends=(*one.ends.get((measurand, exponent), (None, None)), rule_of(
+                self.sites[one.config], device, exponent)))
+                for one in self.swaps if one.device == device]
+            for part in runs(mine, swaps):
+                rule, counter = part.points[0].rule, Counter(part)
+                add(shares[device, measurand], counter.shares, rule.worth, part.old_ms is not None)
                 found = counter.energy(first, end, self.uncertainty_ms)
                 if found:
                     row = [n * rule.worth for n in (*found[:2], 1 + found[2] / 1000)]
@@ -216,6 +242,28 @@ class Period:
         found = [next((shares[one, counter][q] for counter in counters
                        if q in shares.get((one, counter), ())), None) for one in devices]
         return None if None in found else sum(found)
+
+    def lines(self):
+        """Return what is proven of devices, their swaps and their energy, as lines."""
+        found = [f"energy      {device}, {measurand}, role {role}: {wh:.3f} Wh, bound "
+                 f"{bound:.3f} Wh" for (device, measurand, role), (wh, bound, _)
+                 in sorted(self.meters.items(), key=str)]
+        found += [f"energy      of all, {role}: {wh:.3f} Wh"
+                  for role, (wh, _) in self.roles.items() if wh is not None]
+        for swap in self.swaps:
+            if (swap.ms if swap.old_ms is None else swap.old_ms) < self.to_ms and (
+                    swap.ms >= self.from_ms):
+                ends = [f", {ENERGY[key[0]]} {'?' if end is None else end} to "
+                        f"{'?' if start is None else start} (10^{key[1]} Wh)"
+                        for key, (end, start) in sorted(swap.ends.items())]
+                found.append(f"meter swap  {swap.device}, serial number {swap.old} to {swap.new}, "
+                             f"{utc(swap.old_ms)} to {utc(swap.ms)}{''.join(ends)}")
+        buses = ({one["name"]: one for one in self.sites[config].get("buses") or ()}
+                 for _, _, config in self.spans)
+        rows = [where(one, known) for (_, _, config), known in zip(self.spans, buses, strict=True)
+                for one in self.sites[config]["devices"]]
+        return found + [f"device      {row}, as its cabinet says"
+                        for row in dict.fromkeys(filter(None, rows))]
 
     # --- what is covered ------------------------------------------------------------------
 
@@ -280,30 +328,6 @@ class Period:
                 limit, pieces = found.get(device, (0, []))
                 found[device] = max(limit, 6000 * site["interval_s"]), [*pieces, (start, end)]
         return found
-
-    def stretches(self):
-        """Return {journal: (first, last ms)} of the scans that count."""
-        spans = {}
-        for one in self.batches:
-            for start, end in (run for rows in one.data["runs"].values() for run in rows):
-                old = spans.get(one.row[1], (start, end))
-                spans[one.row[1]] = min(old[0], start), max(old[1], end)
-        return spans
-
-    def overlaps(self):
-        """Return [(journal, journal, from, to)] of two journals with scans of the same time, for
-        longer than six poll intervals."""
-        limit = 6000 * max(one["interval_s"] for one in self.sites.values())
-        rows = sorted((min(run[0] for run in one.all_runs()), one.end_ms(), one.row[1].hex()[:8])
-                      for one in self.batches if one.all_runs())
-        found, longest = {}, {}
-        for start, end, journal in rows:    # of each journal the batch that reaches furthest
-            for other, reach in longest.items():
-                if other != journal and min(end, reach) - start > limit:
-                    old = found.get((other, journal), (start, min(end, reach)))
-                    found[other, journal] = min(old[0], start), max(old[1], min(end, reach))
-            longest[journal] = max(longest.get(journal, 0), end)
-        return [(*pair, *times) for pair, times in found.items()]
 
     def last_ms(self, journal):
         """Return when a journal's newest scan in the bundle was taken, None without a time."""

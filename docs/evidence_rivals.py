@@ -2,7 +2,10 @@
 
 Part of verify_evidence.py; written from docs/formats.md, imports nothing of Wattproof.
 """
-from evidence_format import cbor, need, octets, opened, text, utc, whole
+from bisect import bisect_left, bisect_right
+from itertools import pairwise
+
+from evidence_format import BIG, cbor, need, octets, opened, text, utc, whole
 
 SEAM_MS, JOINED_MS, ROWS_MAX, DECISIONS_MAX = 120_000, 3_600_000, 1_000_000, 1000
 
@@ -52,13 +55,13 @@ class Rivals:
             f"decision    {number}, {utc(at)}, signed by the fleet for {author}: of {cabinet} "
             f"journal {journal.hex()[:8]} counts from {utc(start)} to {utc(end)}: {reason}"
             for _, number, journal, start, end, at, author, reason in self.decisions]
-        for journal, start, end, by, number in self.joined(period.stretches()):
+        for journal, start, end, by, number in self.joined(stretches(period)):
             bundle.assumed.append(
                 f"set aside  {cabinet}, journal {journal.hex()[:8]}, {utc(start)} to {utc(end)}: "
                 f"its readings do not count, because journal {by.hex()[:8]} does, " + (
                     "which covered that time; nobody has decided which is true" if number is None
                     else f"as decision {number} says: that it is right"))
-        for one, two, start, end in period.overlaps():
+        for one, two, start, end in overlaps(period):
             words = f"journals {one} and {two} both have readings of {utc(start)} to {utc(end)}"
             if self.known:
                 bundle.attempt(f"{bundle.all}: journals", need, False, f"{words}, and both count")
@@ -100,3 +103,50 @@ def decided(data, said):
          whole(start, 0, end - 1) and whole(at, 0, 1 << 53) and text(author, 80) and
          text(reason, 400), "decision: not one of this cabinet")
     return found
+
+
+def pieces_of(points):
+    """Return {boot: (ticks, ms)}: where it begins, and where it goes on behind readings of another
+    journal that count in between."""
+    boots, times = {}, {}
+    for one in sorted(points, key=lambda one: (one.ms - one.offset_ms, one.value)):
+        boots.setdefault(one.boot, []).append(one)
+        times.setdefault(one.boot[0], []).append(one.ms)
+    others = {journal: sorted(at for other, rows in times.items() if other != journal
+                              for at in rows) for journal in times}
+    found = {}
+    for boot, made in boots.items():
+        begins, since, rows = [-BIG], [made[0].ms], others[boot[0]]
+        for before, one in pairwise(made):
+            if before.ms < one.ms and bisect_left(rows, one.ms) > bisect_right(rows, before.ms):
+                begins.append(one.ms - one.offset_ms)
+                since.append(one.ms)
+            since[-1] = min(since[-1], one.ms)
+        found[boot] = begins, since
+    return found
+
+
+def stretches(period):
+    """Return {journal: (first, last ms)} of the scans that count."""
+    spans = {}
+    for one in period.batches:
+        for start, end in (run for rows in one.data["runs"].values() for run in rows):
+            old = spans.get(one.row[1], (start, end))
+            spans[one.row[1]] = min(old[0], start), max(old[1], end)
+    return spans
+
+
+def overlaps(period):
+    """Return [(journal, journal, from, to)] of two journals with scans of the same time, for
+    longer than six poll intervals."""
+    limit = 6000 * max(one["interval_s"] for one in period.sites.values())
+    rows = sorted((min(run[0] for run in one.all_runs()), one.end_ms(), one.row[1].hex()[:8])
+                  for one in period.batches if one.all_runs())
+    found, longest = {}, {}
+    for start, end, journal in rows:    # of each journal the batch that reaches furthest
+        for other, reach in longest.items():
+            if other != journal and min(end, reach) - start > limit:
+                old = found.get((other, journal), (start, min(end, reach)))
+                found[other, journal] = min(old[0], start), max(old[1], min(end, reach))
+        longest[journal] = max(longest.get(journal, 0), end)
+    return [(*pair, *times) for pair, times in found.items()]

@@ -7,7 +7,7 @@ from collections import namedtuple
 from itertools import accumulate, compress, pairwise
 from math import isqrt
 
-from evidence_format import BIG, LAST, Batch, cbor, need
+from evidence_format import BIG, LAST, SWAP, Batch, cbor, need
 
 ENERGY = {43: "energy_active_import_total", 47: "energy_active_export_total",
           51: "energy_active_sum_total", 56: "energy_yield_total"}
@@ -116,7 +116,13 @@ Rule = namedtuple("Rule", ("worth", "rate", "modulus", "slack_ms", "role"))
 Part = namedtuple("Part", ("first_ms", "first", "last_ms", "last", "broken",
                            "rule", "boot", "offset_ms"))
 Point = namedtuple("Point", ("ms", "value", "broken", "rule", "boot", "offset_ms"))
-Point.last_ms = property(lambda point: point.ms)
+# Another serial number.  ms: from here on the new device was read, old_ms: up to here the old one
+# (None: the event has no such entry).  ends: {(measurand, exponent): (old end, new start)}.
+Swap = namedtuple("Swap", ("device", "old", "new", "ms", "old_ms", "boot", "offset_ms", "config",
+                           "ends"))
+# Points of one register.  old_ms: of the last one of the device before, new_ms: of the first one of
+# the device after; None: it did not begin or end by a swap.
+Run = namedtuple("Run", ("points", "old_ms", "new_ms"))
 
 
 def rule_of(site, device, exponent):
@@ -135,15 +141,18 @@ def step(rule, older, newer):
     return counts if counts <= limit and newer[0] - older[0] <= SPREAD_MS else None
 
 
-def parts_of(row, rule, boot, offset_ms):
-    """Return the Parts of the readings [(ms, value), ...] of one counter in one batch."""
-    found, last = [], None
+def parts_of(row, rule, boot, offset_ms, swaps):
+    """Return the Parts of the readings [(ms, value), ...] of one counter in one batch.
+
+    swaps: [ms] from which another device was read: no step leads to it."""
+    found, last, swaps = [], None, sorted(swaps)
     for one in row:
         if last and one[0] <= last[0]:
             continue                        # not later than the one before: not used
         if last and one[0] // QUARTER_MS == last[0] // QUARTER_MS:
-            first, broken = found[-1][:2], found[-1].broken or step(rule, last, one) is None
-            found[-1] = Part(*first, *one, broken, rule, boot, offset_ms)
+            same = bisect_right(swaps, last[0]) == bisect_right(swaps, one[0])
+            broken = found[-1].broken or same and step(rule, last, one) is None
+            found[-1] = Part(*found[-1][:2], *one, broken, rule, boot, offset_ms)
         else:
             found.append(Part(*one, *one, False, rule, boot, offset_ms))
         last = one
@@ -160,8 +169,8 @@ def read(job):
 
 def readings(job):
     """Return what a batch says under a clock: {"parts": {(device, measurand, exponent): [Part]},
-    "ticks": (lowest, highest), "quarters": set, "runs": {device: [(from ms, to ms)]}, and
-    "events": [[ms, kind, body]]}.
+    "ticks": (lowest, highest), "quarters": set, "runs": {device: [(from ms, to ms)]},
+    "events": [[ms, kind, body]] and "swaps": [Swap]}.
 
     job: (sealed, sites by hash, clock or None, [(from ms, to ms)] that do not count); without a
     clock there are only ticks, and events without times.  A run is scans that follow each other
@@ -174,9 +183,11 @@ def readings(job):
 
     def counts(at):
         return not any(first <= at + offset <= end for first, end in aside)
-    found = {"parts": {}, "quarters": set(), "runs": {}, "events": [
+    found = {"parts": {}, "quarters": set(), "runs": {}, "swaps": [], "events": [
         [clock and at + offset, *rest] for at, *rest in batch.columns.events
         if not clock or counts(at)]}
+    if clock:
+        found["swaps"] = [one for one in swaps_of(batch, boot, offset) if counts(one.ms - offset)]
     seen = [at for at, *_ in batch.columns.events]
     limit = 6000 * site["interval_s"] + (QUARTER_MS if batch.coarse else 0)
     times = {s: series.values(s, None) for s, p in series.where if p is None}
@@ -199,8 +210,24 @@ def readings(job):
         row = [(at + offset, value) for at, value in zip(
             ticks, series.values(s, p), strict=True) if 0 <= value <= 1 << 62 and counts(at)]
         key = device, points[p][0], points[p][1]
-        found["parts"].setdefault(key, []).extend(parts_of(row, rule, boot, offset))
+        swaps = [one.ms for one in found["swaps"] if one.device == device]
+        found["parts"].setdefault(key, []).extend(parts_of(row, rule, boot, offset, swaps))
     return {**found, "ticks": (min(seen), max(seen)) if seen else None}
+
+
+def swaps_of(batch, boot, offset):
+    """Return the Swaps that a batch's events tell of (section 5), with their energy counters."""
+    found, schema = [], batch.columns.schema
+    for ticks, kind, body in batch.columns.events:
+        if kind != SWAP or body[0] >= len(schema):
+            continue
+        stream, old, new, readings, *more = body
+        device, points = schema[stream]
+        ends = {points[p][:2]: (end, start) for p, end, start, *_ in readings
+                if p < len(points) and points[p][0] in ENERGY and not points[p][2]}
+        found.append(Swap(device, old, new, ticks + offset, more[0] + offset if more else None,
+                          boot, offset, batch.config, ends))
+    return found
 
 
 def with_cells(batch, times):
@@ -224,48 +251,70 @@ def runs_of(stamps, limit):
     return [tuple(one) for one in runs]
 
 
-def in_order(items, tie):
-    """Return Parts or Points as they were read: boots by their first time, each by the gateway's
-    ticks; one goes on behind what counts of another journal in between.  tie: of equal ticks."""
-    boots, times = {}, {}
-    for one in sorted(items, key=lambda one: (one[0] - one.offset_ms, tie(one))):
-        boots.setdefault(one.boot, []).append(one)
-        times.setdefault(one.boot[0], []).append(one[0])
-    pieces, others = [], {journal: sorted(at for other, rows in times.items() if other != journal
-                                          for at in rows) for journal in times}
-    for (journal, _), held in boots.items():
-        pieces.append(held[:1])
-        for before, one in pairwise(held):
-            low, rows = before.last_ms, others[journal]
-            if low < one[0] and bisect_left(rows, one[0]) > bisect_right(rows, low):
-                pieces.append([])
-            pieces[-1].append(one)
-    pieces.sort(key=lambda piece: (min(one[0] for one in piece), piece[0].boot))
-    return [one for piece in pieces for one in piece]
+def runs(parts, swaps=()):
+    """Return the Runs of a counter's Parts: nothing counts from one worth and role to the next,
+    nor from the register of one device to that of the one that replaced it.
+
+    swaps: [Swap], each with (last of the old register or None, first of the new, Rule) as ends.
+    """
+    points = {Point(*end, one.broken, *one[5:]) for one in parts for end in (one[:2], one[2:4])}
+    pieces = pieces_of(points)
+    for swap in swaps:
+        pieces.setdefault(swap.boot, ([-BIG], [swap.ms]))
+
+    def place(one, ms):                     # in the order of reading: boots, each by its ticks
+        begins, since = pieces[one.boot]
+        ticks = ms - one.offset_ms
+        return since[bisect_right(begins, ticks) - 1], one.boot, ticks
+    rows = sorted(points, key=lambda one: (*place(one, one.ms), one.value, one.broken))
+    places, found, begin, head, old_ms = [place(one, one.ms) for one in rows], [], 0, [], None
+    for swap in sorted(swaps, key=lambda one: place(one, one.ms)):
+        old, new, rule = swap.ends
+        at = bisect_left(places, place(swap, swap.ms))
+        if at == len(rows):
+            break                           # nothing was read of the new device
+        end = at if swap.old_ms is None else min(
+            bisect_right(places, place(swap, swap.old_ms)), at)
+        piece = head + rows[begin:end]
+        if old is not None:
+            end_ms = swap.ms - rule.slack_ms if swap.old_ms is None else swap.old_ms
+            piece.append(Point(end_ms, old, False, piece[-1].rule if piece else rule,
+                               swap.boot, swap.offset_ms))
+        head = [] if new is None else [Point(swap.ms, new, False, rule, swap.boot, swap.offset_ms)]
+        found += [Run(piece, old_ms, (head or rows[at:])[0].ms)] if piece else []
+        old_ms, begin = piece[-1].ms if piece else None, at
+    return [part for run in (*found, Run(head + rows[begin:], old_ms, None)) for part in alike(run)]
 
 
-def runs(parts):
-    """Return the Parts in runs of one worth and role: nothing counts from one to the next."""
-    found = []
-    for one in in_order(parts, lambda one: one.last_ms):
-        if not found or found[-1][-1].rule[::4] != one.rule[::4]:
-            found.append([])
-        found[-1].append(one)
+def alike(run):
+    """Return a Run in those of one worth and role."""
+    points, begin, found = run.points, 0, []
+    for i in range(1, len(points) + 1):
+        if i == len(points) or points[i].rule[::4] != points[begin].rule[::4]:
+            found.append(Run(points[begin:i], run.old_ms if begin == 0 else None,
+                             run.new_ms if i == len(points) else None))
+            begin = i
     return found
 
 
 class Counter:
-    """The quarter hours of one run of a counter: shares {quarter: counts, None if not known}."""
+    """The quarter hours of one Run of a counter: shares {quarter: counts, None if not known}."""
 
-    def __init__(self, parts):
-        points = {Point(*end, one.broken, *one[5:]) for one in parts
-                  for end in (one[:2], one[2:4])}
+    def __init__(self, run):
         self.shares, self.last, self.total, self.opening = {}, None, 0, None
-        self.readings = sorted({one[:2] for one in points})
-        before = None
-        for one in in_order(points, lambda one: one.value):
-            self.follow(before or one, one)
+        self.readings, self.run = sorted({one[:2] for one in run.points}), run
+        before = run.points[0]
+        if run.old_ms is not None:          # nothing is known of what lies between two registers
+            first, here = -(-run.old_ms // QUARTER_MS), before.ms // QUARTER_MS
+            far = here - first > SPREAD_MS // QUARTER_MS
+            self.shares.update(dict.fromkeys(() if far else range(first, here)))
+        for one in run.points:
+            self.follow(before, one)
+            if one is before and run.old_ms is not None and not one.broken:
+                self.opening = 0            # of the quarter hour that begins with the swap
             before = one
+        if run.new_ms is not None:
+            self.leave()
 
     def follow(self, before, one):
         if one.boot != before.boot and one.ms <= before.ms:
@@ -323,7 +372,17 @@ class Counter:
             return None
         bounds = [self.bound(at * QUARTER_MS, uncertainty_ms)
                   for at in (min(known), max(known) + 1)]
-        return sum(known.values()), sum(bounds) + 2, len(known)
+        return sum(known.values()), sum(bounds) + 2 + self.unread(known), len(known)
+
+    def unread(self, known):
+        """Return the most that was counted beside a swap, unread, in known quarter hours."""
+        points, (_, old_ms, new_ms), times = self.run.points, self.run, []
+        rate, (first, last) = points[0].rule.rate, (points[i].ms // QUARTER_MS for i in (0, -1))
+        if new_ms is not None and last in known and new_ms // QUARTER_MS != last:
+            times.append(min(new_ms, (last + 1) * QUARTER_MS) - points[-1].ms)
+        if old_ms is not None and first in known:
+            times.append(points[0].ms - max(old_ms, first * QUARTER_MS))
+        return sum(rate * ms * 105 // 360_000_000 + 1 for ms in times if ms > 0)
 
     def bound(self, at, uncertainty_ms):
         """Return how far the value at a boundary can be from the truth, in counts."""

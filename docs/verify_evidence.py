@@ -260,11 +260,7 @@ class Bundle:
         self.attempt(f"{self.all}: time", self.covered, period, statement)
         self.attempt(f"{self.all}: statement", period.compare, statement, lambda what, *rest:
                      self.attempt(f"{self.all}: {what}", *rest))
-        self.proven += [f"energy      {device}, {measurand}, role {role}: {wh:.3f} Wh, bound "
-                        f"{bound:.3f} Wh" for (device, measurand, role), (wh, bound, _)
-                        in sorted(period.meters.items(), key=str)]
-        self.proven += [f"energy      of all, {role}: {wh:.3f} Wh"
-                        for role, (wh, _) in period.roles.items() if wh is not None]
+        self.proven += period.lines()
 
     def receipts(self, period):                                                     # section 7
         said, open_ones = self.said, dict.fromkeys(self.keys)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from drivers.links import BusConfig, open_link
 from gateway.aio.keep_alive import Beat, Progress, Service, keep_alive, pause
+from gateway.config.build import with_serials
 from gateway.config.values import CabinetSettings
 from gateway.core.event import Committed, JournalBegun
 from gateway.core.evidence.batch import CODEC_DEFLATE
@@ -61,12 +62,13 @@ class Gateway:
         signer, verifier = EvidenceSigner.load(cabinet.evidence_key), Verifier.load(
             cabinet.uplink.receipt_key)
         tls_context(cabinet.uplink)                 # stop now if the files do not fit
-        self.cabinet, self.store = cabinet, FlashStore(cabinet.journal.directory)
+        self.store = FlashStore(cabinet.journal.directory)
+        self.cabinet = cabinet = with_serials(cabinet, Serials(self.store).known)
         latest_figures = LatestFigures(cabinet)
         self.clock = Clock(cabinet.scale, floor_ms=known_utc_ms(self.store),
                            temperature_c=latest_figures.temperature_c)
         self.live = LiveSite(cabinet, factors.load(cabinet.factors), battery_checkpoint.read(
-            cabinet.status_file, cabinet.config_hash.hex(), self.clock.state(),
+            cabinet.status_file, cabinet.configured_hash.hex(), self.clock.state(),
             self.clock.ticks_ms()), latest_figures)
         journal = Journal.open(self.store, self._opening(), batches=DownsampledBatches)
         self.writer = self._writer(journal, Sealer(
@@ -210,6 +212,7 @@ class Gateway:
             "v": 1, "state": state, "pid": os.getpid(), "software": SOFTWARE,
             "written_unix_s": round(self.clock.unix_s(), 3),
             "cabinet": self.cabinet.site.cabinet, "config": self.cabinet.config_hash.hex(),
+            "configured": self.cabinet.configured_hash.hex(),
             "clock": {"utc": rfc3339(self.clock.utc_ms()) if known else None,
                       "source": source_name(clock),
                       "uncertainty_s": clock.uncertainty_ms / 1000},

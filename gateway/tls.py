@@ -36,7 +36,19 @@ class TlsFiles(Protocol):
 
 
 class _Socket(ssl.SSLSocket):
-    """A socket that judges the broker's dates right after the handshake."""
+    """A socket that judges the broker's dates right after the handshake, and keeps its alert.
+
+    With TLS 1.3 a client that is refused learns so from its first read; paho logs that, and
+    reports a lost connection only.
+    """
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(buflen, flags)
+        except ssl.SSLError as error:
+            if isinstance(self.context, TlsContext) and "ALERT" in str(error):
+                self.context.alert = str(error)
+            raise
 
     def do_handshake(self, block: bool = False) -> None:
         super().do_handshake(block)
@@ -45,9 +57,11 @@ class _Socket(ssl.SSLSocket):
 
 
 class TlsContext(ssl.SSLContext):
-    """A TLS context; floor_ms: UTC it is at least, or None: the wall clock is good."""
+    """A TLS context; floor_ms: UTC it is at least, or None: the wall clock is good.  alert: what
+    the other end said when it ended a connection, empty if nothing."""
 
     floor_ms: int | None = None
+    alert: str = ""
     sslsocket_class = _Socket
 
     def judge(self, certificate: Any) -> None:

@@ -125,8 +125,13 @@ def revocations(issuer: Authority, serials: Sequence[int],
 
 def renewal_due(certificate: x509.Certificate, now: datetime.datetime) -> bool:
     """Return whether two thirds of a certificate's life are over."""
+    return now >= renewal_at(certificate)
+
+
+def renewal_at(certificate: x509.Certificate) -> datetime.datetime:
+    """Return the moment at which two thirds of a certificate's life are over."""
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return 3 * (now - begin) >= 2 * (end - begin)
+    return begin + (end - begin) * 2 / 3
 
 
 def common_name(subject: x509.Name) -> str:

@@ -22,7 +22,7 @@ from gateway.core.evidence import downlink
 LOG = logging.getLogger("fleet.authority")
 OUTCOMES = tuple(f".{one}" for one in (downlink.DONE, downlink.UNKNOWN, downlink.FAILED))
 LIFE_DAYS = 30          # a message that nobody obeyed by then is made again, with a new number
-LOOK_S = 30.0           # real: between two looks for certificates that are due and new messages
+LOOK_S = 10.0           # real: between two looks for certificates that are due and new messages
 WAITING_MAX = 8         # messages of one cabinet; a newer renewal takes the place of an older one
 SETTLED_MAX = 16        # messages of one cabinet that are kept after their outcome
 REPLACED = (downlink.RENEW, downlink.AUTHORITY)     # actions of which only the newest counts
@@ -125,6 +125,8 @@ class Sender:
         self._registry = Registry(data)
         self._offline_told = False
         self._own_told: set[str] = set()
+        # cabinet -> when its certificates were read (mtime of their folder), when one is due
+        self._due: dict[str, tuple[int, datetime.datetime]] = {}
 
     def current(self, now: datetime.datetime) -> dict[str, bytes]:
         """Return the message of each cabinet, empty if it has none, after renewing what is due.
@@ -184,8 +186,7 @@ class Sender:
 
     def _renew(self, cabinet: str, now: datetime.datetime) -> None:
         """Issue a certificate for the same key once two thirds of its life are over."""
-        held = issue.issued(self._data, cabinet)
-        if not held or not certificates.renewal_due(held[-1], now):
+        if not self._is_due(cabinet, now):
             return
         if not issue.is_here(self._data):
             if not self._offline_told:
@@ -194,6 +195,21 @@ class Sender:
             self._offline_told = True
             return
         renew(self._data, self._key, cabinet, now)
+
+    def _is_due(self, cabinet: str, now: datetime.datetime) -> bool:
+        """Return whether a cabinet's newest certificate is to be renewed; the files are read only
+        when one was added."""
+        try:
+            stamp = issue.folder_of(self._data, cabinet).stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+        known = self._due.get(cabinet)
+        if known is None or known[0] != stamp:
+            held = issue.issued(self._data, cabinet)
+            if not held:
+                return False
+            known = self._due[cabinet] = stamp, certificates.renewal_at(held[-1])
+        return now >= known[1]
 
 
 def renew(data: Path, key: Ed25519PrivateKey, cabinet: str, now: datetime.datetime) -> int:

@@ -47,9 +47,14 @@ def is_here(data: Path) -> bool:
     return (data / CA_KEY).is_file()
 
 
+def folder_of(data: Path, cabinet: str) -> Path:
+    """Return the folder of the certificates that a cabinet was given."""
+    return data / "authority/issued" / cabinet
+
+
 def issued(data: Path, cabinet: str) -> list[x509.Certificate]:
     """Return every certificate that a cabinet was given, oldest first."""
-    files = (data / "authority/issued" / cabinet).glob("*.crt")
+    files = folder_of(data, cabinet).glob("*.crt")
     return sorted((x509.load_pem_x509_certificate(file.read_bytes()) for file in files),
                   key=lambda one: (one.not_valid_before_utc, one.not_valid_after_utc))
 
@@ -72,7 +77,7 @@ def new(data: Path, cabinet: str, public: certificates.PublicKey,
 
 def keep(data: Path, cabinet: str, certificate: x509.Certificate) -> None:
     """Keep a certificate among those that a cabinet was given."""
-    folder = data / "authority/issued" / cabinet
+    folder = folder_of(data, cabinet)
     private_folder(folder)
     replace(folder / f"{certificate.serial_number:040x}.crt", certificates.pem(certificate))
 

@@ -11,12 +11,13 @@ from fleet.formats.values import Record
 from gateway.core import record
 from gateway.core.errors import BadSchema
 from gateway.core.evidence.batch import NUMBER_MAX, UNCERTAINTY_MS_MAX, UTC_MS_MAX
-from gateway.core.record import SEQ_MAX, TICKS_MS_MAX
+from gateway.core.record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX
 from gateway.core.schema import STREAMS_MAX, is_int
 
 EARLY_MS_MAX = 1 << 32      # a clock that began at 1970 may place an earlier event before that
 ERRNO_MAX = 65535
 READINGS_MAX = 256          # of a meter-swap: counters of one device
+SERIAL_CHARS_MAX = 64
 READING_MAX = (1 << 64) - 1
 
 Entry = tuple[str, Callable[[object], bool]]    # (what it is, True if a value can be that)
@@ -26,8 +27,8 @@ def _number(what: str, low: int, high: int) -> Entry:
     return f"{what} {low}..{high}", lambda value: is_int(value, low, high)
 
 
-def _text(what: str) -> Entry:
-    return f"{what} as text", lambda value: isinstance(value, str)
+def _text(what: str, most: int = BODY_BYTES_MAX) -> Entry:
+    return f"{what} as text", lambda value: isinstance(value, str) and len(value) <= most
 
 
 def _hash(what: str) -> Entry:
@@ -66,10 +67,17 @@ BODIES: dict[int, tuple[Entry, ...]] = {
     record.STOP: (_text("why"),),
     record.ALARM: (_text("name"), _text("detail")),
     record.DEVICE: (_number("stream", 0, STREAMS_MAX - 1), _text("state"), _text("detail")),
-    record.METER_SWAP: (_number("stream", 0, STREAMS_MAX - 1), _text("old serial"),
-                        _text("new serial"), ("readings as a list", _is_readings)),
+    record.METER_SWAP: (_number("stream", 0, STREAMS_MAX - 1),
+                        _text("old serial", SERIAL_CHARS_MAX),
+                        _text("new serial", SERIAL_CHARS_MAX),
+                        ("readings as a list", _is_readings)),
     record.DOWNLINK: (_number("number", 1, SEQ_MAX), _text("action"), _text("outcome"),
                       _text("detail")),
+}
+
+# What later versions have added behind them.
+ADDED: dict[int, tuple[Entry, ...]] = {
+    record.METER_SWAP: (_number("ticks of the old end", 0, TICKS_MS_MAX),),
 }
 
 
@@ -78,7 +86,7 @@ def fault(kind: int, body: list[object]) -> str | None:
     entries = BODIES.get(kind, ())
     if len(body) < len(entries):
         return f"{len(body)} entries, expected {len(entries)}"
-    for (what, fits), value in zip(entries, body, strict=False):
+    for (what, fits), value in zip(entries + ADDED.get(kind, ()), body, strict=False):
         if not fits(value):
             return f"expected {what}"
     return None

@@ -18,6 +18,7 @@ Entry = dict[str, Any]
 
 # What a descriptor may say at all.
 ENTRIES_MAX, TEXT_CHARS_MAX, DAY_S = 1024, 200, 86_400
+BYTES_MAX, SERIAL_CHARS_MAX, UNIT_MAX = 8000, 64, 65_535
 NUMBER = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
 HASH = re.compile(r"[0-9a-f]{64}")
 SET = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -38,6 +39,9 @@ def parse(data: bytes) -> Descriptor:
           "factor_set must be the name of a set, without a path")
     _need(HASH.fullmatch(str(found.get("factor_sha256", "0" * 64))) is not None,
           "factor_sha256 must be 64 digits of lower case hex")
+    for entry in _maps(found.get("buses"), "buses"):
+        _need(_is_text(entry.get("name")) and _is_text(entry.get("address", "")),
+              "every bus has a name, and its address is a text")
     devices = _maps(found.get("devices"), "devices")
     for entry in devices:
         _check_device(entry)
@@ -62,8 +66,12 @@ def read_stored(data: bytes) -> Descriptor:
 def _check_device(entry: Entry) -> None:
     _need(_is_text(entry.get("name")), "every device is a map with a name")
     path = f"device {entry['name']!r}: "
-    for key in ("kind", "role"):
+    for key in ("kind", "role", "bus", "path", "serial"):
         _need(entry.get(key) is None or _is_text(entry[key]), f"{path}{key} must be a text")
+    _need(len(entry.get("serial") or "") <= SERIAL_CHARS_MAX,
+          f"{path}serial must have at most {SERIAL_CHARS_MAX} characters")
+    _need(entry.get("unit") is None or _is_whole(entry["unit"], 0, UNIT_MAX),
+          f"{path}unit must be a whole number from 0 to {UNIT_MAX}")
     _need(entry.get("rated_w") is None or _is_whole(entry["rated_w"], 0, 10**9),
           f"{path}rated_w must be a whole number from 0")
     if entry.get("ct_ratio") is not None:

@@ -84,6 +84,25 @@ class CounterPart(NamedTuple):
     part: QuarterPart
 
 
+class MeterSwap(NamedTuple):
+    """Another serial number that answered at a device's address.
+
+    config, clock: of the batch with the event.  utc_ms: from here on the new device was read.
+    old_ms: up to here the old one was; None in events of the first version, which have its last
+    reading without a time.  ends: {(item, measurand, exponent) of a counter: (last reading of
+    the old register, first one of the new), None where it was not read}.
+    """
+
+    device: str
+    old_serial: str
+    new_serial: str
+    config: bytes
+    clock: BatchClock
+    utc_ms: int
+    old_ms: int | None
+    ends: dict[tuple[str, int, int], tuple[int | None, int | None]]
+
+
 class Neighbour(NamedTuple):
     """A stored batch as far as the chain is concerned; prev, chain_hash: 32 bytes."""
 

@@ -86,7 +86,7 @@ def _share(from_ms: int, to_ms: int, quarters: set[int]) -> float:
 
 def notes(rows: Iterable[MeterRow]) -> list[str]:
     """Return a sentence for each meter of which something is set aside."""
-    return [say("above_limit.note", cabinet=row["device"], register=row["measurand"],
+    return [say("above_limit.note", device=row["device"], register=row["measurand"],
                 energy=text.energy(row["set_aside_wh"]), limit=limit(row))
             for row in rows if row["set_aside_wh"]]
 

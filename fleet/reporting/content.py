@@ -60,6 +60,23 @@ Overlap = TypedDict("Overlap", {
     "journal": str, "by": str, "from": str, "to": str, "decision": Decided | None})
 
 
+class SwapRegister(TypedDict):
+    """What a register read last before a swap and first after it, in its unit; None: not read."""
+
+    measurand: str
+    item: str
+    unit: str
+    old_end: float | None
+    new_start: float | None
+
+
+# Another serial number that answered.  from: last reading of the old device, None if not known;
+# to: first one of the new device.
+SwapRow = TypedDict("SwapRow", {
+    "device": str, "old_serial": str, "new_serial": str, "from": str | None, "to": str,
+    "registers": list[SwapRegister]})
+
+
 class Evidence(TypedDict):
     """What stands behind a report, checked when it was made."""
 
@@ -118,6 +135,7 @@ class Report(_Times):
     methods: Section
     notes: list[str]
     meters: list[MeterRow]
+    meter_swaps: list[SwapRow]
     evidence: Evidence
     changes: list[Change]
     changes_more: int

@@ -4,13 +4,16 @@ The same report gives the same bytes: no time of printing, no random names.
 """
 
 from fleet.reporting import above_limit, rendering, text
-from fleet.reporting.content import Report
+from fleet.reporting.content import Report, SwapRegister
 from fleet.reporting.report_charts import charts
 from fleet.texts import say
 
 QUALITIES = ("measured", "estimated", "missing")
 CHANGES_MAX = 200           # rows; JSON has more
 FACTORS = ("scope", "basis", "zone")
+
+NO_REGISTER: SwapRegister = {"measurand": text.NONE, "item": "", "unit": "", "old_end": None,
+                         "new_start": None}
 
 Row = tuple[str, ...]
 
@@ -23,7 +26,8 @@ def render(report: Report) -> str:
         "workloads": _workloads(report), "meters": _meters(report),
         "quality": _quality(report), "evidence": _evidence(report),
         "warnings": above_limit.notes(report["meters"]),
-        "method": _method(report), "gaps": _gaps(report), "changes": _changes(report)})
+        "method": _method(report), "swaps": _swaps(report), "gaps": _gaps(report),
+        "changes": _changes(report)})
 
 
 def _energy(report: Report) -> list[Row]:
@@ -95,6 +99,14 @@ def _gaps(report: Report) -> list[Row]:
 def _changes(report: Report) -> list[Row]:
     """Return what earlier reports gave otherwise, the newest first."""
     return [text.describe_change(one) for one in reversed(report["changes"][-CHANGES_MAX:])]
+
+
+def _swaps(report: Report) -> list[Row]:
+    return [(swap["device"], swap["old_serial"], swap["new_serial"],
+             swap["from"] or say("report.start_unknown"), swap["to"], one["measurand"],
+             text.figure(one["old_end"], 3, one["unit"]), text.figure(one["new_start"], 3,
+                                                                      one["unit"]))
+            for swap in report["meter_swaps"] for one in swap["registers"] or [NO_REGISTER]]
 
 
 def _method(report: Report) -> list[Row]:

@@ -5,16 +5,13 @@ quarter hours telescope.  It can be off by one step of the register at either en
 interpolation at either end, and by the power there times the clock's uncertainty.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
-from fleet.formats import part_order
-from fleet.formats.values import BatchClock
+from fleet.reporting.runs import CounterRun, Reading, RunPoint
 from gateway.core import counter, interval
 
 MILLI = counter.MILLI
-
-Reading = tuple[int, int]
 
 
 class MeteredEnergy(NamedTuple):
@@ -24,22 +21,6 @@ class MeteredEnergy(NamedTuple):
     bound_wh: float
 
 
-class NewBatch(NamedTuple):
-    """A part with the rules of its configuration and the clock of its batch."""
-
-    part: interval.QuarterPart
-    rules: interval.CounterRules
-    clock: BatchClock
-
-
-class _Point(NamedTuple):
-    utc_ms: int
-    value: int
-    clock: BatchClock
-    rules: interval.CounterRules
-    broken: bool
-
-
 class Boundary(NamedTuple):
     """A counter's value at a time; |error| <= bound_counts."""
 
@@ -47,58 +28,42 @@ class Boundary(NamedTuple):
     bound_counts: float
 
 
-def points(parts: Iterable[interval.QuarterPart]) -> list[Reading]:
-    """Return the distinct readings (utc_ms, value) that parts hold, by time."""
-    found = {(part.first_ms, part.first) for part in parts}
-    found |= {(part.last_ms, part.last) for part in parts}
-    return sorted(found)
+def rebuild(run: CounterRun) -> list[interval.Delta]:
+    """Return the Deltas of a run, one for each quarter hour.
 
-
-def rebuild(found: Iterable[NewBatch]) -> list[interval.Delta]:
-    """Return the Deltas of a counter's parts, one for each quarter hour.
-
-    As interval.rebuild does, but each part has the rules of its own configuration (a step obeys
-    those of its later reading) and the clock of its own batch.  Within a boot, readings follow
-    each other by the gateway's ticks, whatever its wall clock did (docs/accounting.md section 4).
+    As interval.rebuild does, but each reading has the rules of its own configuration (a step
+    obeys those of its later reading) and the clock of its own batch.  Within a boot, readings
+    follow each other by the gateway's ticks, whatever its wall clock did (docs/accounting.md
+    section 4).
     """
-    points, closed = in_order(found), list[interval.Delta]()
-    if not points:
-        return closed
-    track, before = interval.CounterTrack(points[0].rules), points[0]
-    for point in points:
-        track.rules = point.rules
+    before = run.points[0]
+    track = interval.CounterTrack(before.terms.rules)
+    closed = track.begin_exchanged(run.old_ms, before.utc_ms, before.value)
+    if before.broken:
+        track.mark_broken()
+    for point in run.points[1:]:
+        track.rules = point.terms.rules
         closed += _follow(track, before, point)
         if not _cannot_follow(before, point):
             closed += track.add(point.utc_ms, point.value)
         if point.broken:
             track.mark_broken()
         before = point
-    return interval.merge(closed)
+    return interval.merge(closed + track.leave() if run.new_ms is not None else closed)
 
 
-def in_order(found: Iterable[NewBatch]) -> list[_Point]:
-    """Return the distinct readings of parts in the order they were read."""
-    points = set()
-    for one in found:
-        part = one.part
-        ends = {(part.first_ms, part.first), (part.last_ms, part.last)}
-        points |= {_Point(*end, one.clock, one.rules, bool(part.broken)) for end in ends}
-    return part_order.in_order(points, lambda point: part_order.BatchPosition(
-        point.clock.boot, (point.utc_ms - point.clock.offset_ms, point.value),
-        point.utc_ms, point.utc_ms))
-
-
-def _follow(track: interval.CounterTrack, before: _Point, point: _Point) -> list[interval.Delta]:
+def _follow(track: interval.CounterTrack, before: RunPoint,
+            point: RunPoint) -> list[interval.Delta]:
     """Prepare a track for the next reading when the clock of the two is not the same."""
     if _cannot_follow(before, point):
         return track.begin_again(point.utc_ms, point.value)
     shift_ms = point.clock.offset_ms - before.clock.offset_ms
     same_boot = point.clock.boot == before.clock.boot
-    slewed = abs(shift_ms) <= point.rules.slack_ms and point.utc_ms > before.utc_ms
+    slewed = abs(shift_ms) <= point.terms.rules.slack_ms and point.utc_ms > before.utc_ms
     return track.set_clock(before.utc_ms + shift_ms) if same_boot and not slewed else []
 
 
-def _cannot_follow(before: _Point, point: _Point) -> bool:
+def _cannot_follow(before: RunPoint, point: RunPoint) -> bool:
     """Whether two readings of different boots are out of order: their distance is unknown."""
     return point.clock.boot != before.clock.boot and point.utc_ms <= before.utc_ms
 
@@ -131,23 +96,35 @@ def _slope(readings: Sequence[Reading], at_ms: int) -> float:
     return max(slopes, default=0.0)
 
 
-def metered(parts: Sequence[interval.QuarterPart], deltas: Iterable[interval.Delta],
-            period: tuple[int, int], uncertainty_ms: int,
-            wh_per_count: float) -> MeteredEnergy | None:
-    """Return the energy of a period [from_ms, to_ms) of one counter, with its bound; None when
-    no quarter hour of it is known.
+def metered(run: CounterRun, deltas: Iterable[interval.Delta], period: tuple[int, int],
+            uncertainty_ms: int) -> MeteredEnergy | None:
+    """Return the energy of a period [from_ms, to_ms) of a run, with its bound; None when no
+    quarter hour of it is known.
 
-    deltas: quarter hours of the same parts; energy is the sum of those that are known.
+    deltas: quarter hours of the run; energy is the sum of those that are known.
     """
     from_ms, to_ms = period
-    inside = [one for one in deltas if from_ms <= one.start_ms < to_ms]
-    known = [one.delta_milli for one in inside if one.delta_milli is not None]
+    known = {one.start_ms: one.delta_milli for one in deltas
+             if from_ms <= one.start_ms < to_ms and one.delta_milli is not None}
     if not known:
         return None
-    energy_wh = sum(known) * wh_per_count / MILLI
-    readings = points(parts)
-    first = min(one.start_ms for one in inside if one.delta_milli is not None)
-    last = max(one.start_ms + one.length_ms for one in inside if one.delta_milli is not None)
-    edges = [boundary(readings, at, uncertainty_ms) for at in (first, last)]
+    readings = sorted({(point.utc_ms, point.value) for point in run.points})
+    edges = [boundary(readings, at, uncertainty_ms)
+             for at in (min(known), max(known) + interval.QUARTER_MS)]
     bound = sum(edge.bound_counts for edge in edges if edge is not None) + 2
-    return MeteredEnergy(energy_wh, bound * wh_per_count)
+    wh_per_count = run.terms.value_per_count
+    return MeteredEnergy(sum(known.values()) * wh_per_count / MILLI,
+                         (bound + unknown_counts(run, known)) * wh_per_count)
+
+
+def unknown_counts(run: CounterRun, known: Container[int]) -> int:
+    """Return the most that was counted beside a swap, unread, in known quarter hours."""
+    ends_ms = []
+    last_ms, first_ms = run.points[-1].utc_ms, run.points[0].utc_ms
+    last, first = interval.quarter(last_ms), interval.quarter(first_ms)
+    if run.new_ms is not None and last in known and interval.quarter(run.new_ms) != last:
+        ends_ms.append(min(run.new_ms, last + interval.QUARTER_MS) - last_ms)
+    if run.old_ms is not None and first in known:
+        ends_ms.append(first_ms - max(run.old_ms, first))
+    return sum(counter.limit_counts(run.terms.rules.rate_per_hour, dt_ms) + 1
+               for dt_ms in ends_ms if dt_ms > 0)

@@ -5,12 +5,15 @@ become the ledger's intervals.  Beside them: what each meter counted, with its b
 """
 
 import dataclasses
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from fleet.formats.values import CounterPart
-from fleet.reporting import above_limit, meters
-from fleet.reporting.content import MeterRow
+from fleet.formats.values import CounterPart, MeterSwap
+from fleet.reporting import above_limit, meters, runs
+from fleet.reporting.content import MeterRow, SwapRow
+from fleet.reporting.runs import CounterRun
+from fleet.reporting.swaps import Swaps
 from fleet.rollup.config_history import ConfigHistory
 from fleet.store.reader import ChannelRow, GapRow, StoreReader
 from gateway.core import interval
@@ -28,19 +31,13 @@ AmountsByQuarter = dict[int, dict[tuple[str, str, str], assemble.Amount]]
 
 
 class PeriodData(NamedTuple):
-    """What a period comes to: an interval for each quarter hour, and a row for each meter."""
+    """What a period comes to: an interval for each quarter hour, and a row for each meter and
+    for each swap of one; swaps: also those around the period."""
 
     intervals: list[SiteInterval]
     meters: list[MeterRow]
-
-
-class CounterRun(NamedTuple):
-    """Parts of one counter under configurations that agree about it; value_per_count: of a count,
-    in the measurand's unit, role: of the device."""
-
-    value_per_count: float
-    role: str | None
-    parts: list[meters.NewBatch]
+    swaps: list[MeterSwap]
+    swap_rows: list[SwapRow]
 
 
 def load(reader: StoreReader, cabinet: str, history: ConfigHistory, from_ms: int,
@@ -49,6 +46,8 @@ def load(reader: StoreReader, cabinet: str, history: ConfigHistory, from_ms: int
     amounts: AmountsByQuarter = {start: {} for start in range(from_ms, to_ms, QUARTER_MS)}
     rows: list[MeterRow] = []
     uncertainty_ms = reader.uncertainty_ms(cabinet, from_ms, to_ms)
+    swaps = reader.meter_swaps(cabinet, from_ms, to_ms)
+    told = Swaps(swaps, from_ms, to_ms)
     for channel in reader.channels(cabinet):
         known = BY_ID.get(channel.measurand)
         if known is None:
@@ -57,13 +56,16 @@ def load(reader: StoreReader, cabinet: str, history: ConfigHistory, from_ms: int
             _add_means(reader, channel, known.name, amounts)
             continue
         found, aside = [], dict[str | None, float]()
-        for run in _runs(reader.counter_parts(channel.id, from_ms, to_ms), channel, history):
-            deltas = meters.rebuild(run.parts)
-            _add_deltas(channel, known.name, deltas, run.value_per_count, amounts)
-            found.append((run.role, meters.metered([one.part for one in run.parts], deltas, (
-                from_ms, to_ms), uncertainty_ms, run.value_per_count)))
-            held = above_limit.of_run(meters.in_order(run.parts), (from_ms, to_ms))
-            aside[run.role] = aside.get(run.role, 0.0) + held.counts * run.value_per_count
+        parts = reader.counter_parts(channel.id, from_ms, to_ms)
+        for run in _runs(parts, channel, history, swaps):
+            told.note(channel, run)
+            deltas = meters.rebuild(run)
+            _add_deltas(channel, run, deltas, amounts)
+            found.append((run.terms.role, meters.metered(
+                run, deltas, (from_ms, to_ms), uncertainty_ms)))
+            held = above_limit.of_run(run.points, (from_ms, to_ms))
+            role = run.terms.role
+            aside[role] = aside.get(role, 0.0) + held.counts * run.terms.value_per_count
         if known.name in ENERGY and not channel.item:
             rated = counter_limits.device(history.whole(), channel.stream).get("rated_w")
             rows += [row | {"set_aside_wh": aside[row["role"]], "rated_w": rated or None}
@@ -71,29 +73,22 @@ def load(reader: StoreReader, cabinet: str, history: ConfigHistory, from_ms: int
     whole = history.whole()
     intervals = [_interval(descriptor, whole, start, amounts[start])
                  for start, descriptor in history.by_quarter()]
-    return PeriodData(intervals, rows)
+    return PeriodData(intervals, rows, swaps, told.rows())
 
 
-def _runs(found: list[CounterPart], channel: ChannelRow,
-          history: ConfigHistory) -> list[CounterRun]:
-    """Return a counter's parts in runs over which its worth and its role stay the same.
-
-    Nothing is claimed from one run to the next: what an advance between two readings under
-    different ratios is worth, nobody knows.
-    """
-    unit, runs = BY_ID[channel.measurand].unit, list[CounterRun]()
-    agreements = {digest: (
+def _runs(parts: list[CounterPart], channel: ChannelRow, history: ConfigHistory,
+          swaps: Sequence[MeterSwap]) -> list[CounterRun]:
+    """Return a counter's parts in runs over which its register, worth and role stay the same."""
+    unit, counter = BY_ID[channel.measurand].unit, channel[2:]
+    mine = [(swap, swap.ends.get(counter, (None, None))) for swap in swaps
+            if swap.device == channel.stream]
+    agreements = {digest: runs.Terms(
         _value_per_count(history.of(digest), channel, unit),
         counter_limits.device(history.of(digest), channel.stream).get("role"),
         counter_limits.rules_for(
             history.of(digest), channel.stream, channel.measurand, channel.exponent))
-        for digest in {one.config for one in found}}
-    for one in found:
-        value_per_count, role, rules = agreements[one.config]
-        if not runs or runs[-1][:2] != (value_per_count, role):
-            runs.append(CounterRun(value_per_count, role, []))
-        runs[-1].parts.append(meters.NewBatch(one.part, rules, one.clock))
-    return runs
+        for digest in {one.config for one in parts} | {swap.config for swap, _ in mine}}
+    return runs.runs(parts, agreements, mine)
 
 
 def _interval(descriptor: Descriptor, whole: Descriptor, start: int,
@@ -117,18 +112,26 @@ def _value_per_count(descriptor: Descriptor, channel: ChannelRow, unit: str) -> 
     return float(Decimal(1).scaleb(channel.exponent))
 
 
-def _add_deltas(channel: ChannelRow, name: str, deltas: list[interval.Delta],
-                value_per_count: float,
+def _add_deltas(channel: ChannelRow, run: CounterRun, deltas: list[interval.Delta],
                 amounts: AmountsByQuarter) -> None:
-    key = (channel.stream, channel.item, name)
+    """Add a run's quarter hours; what is counted on both sides of a swap adds up."""
+    key = (channel.stream, channel.item, BY_ID[channel.measurand].name)
     for delta in deltas:
         held = amounts.get(delta.start_ms)
         if held is None:
             continue
-        value = None
-        if delta.delta_milli is not None:
-            value = delta.delta_milli * value_per_count / meters.MILLI
-        held[key] = assemble.Amount(value, delta.quality)
+        value = None if delta.delta_milli is None else (
+            delta.delta_milli * run.terms.value_per_count / meters.MILLI)
+        found = assemble.Amount(value, delta.quality)
+        before = held.get(key) if run.old_ms is not None else None
+        held[key] = found if before is None else _added(before, found)
+
+
+def _added(one: assemble.Amount, other: assemble.Amount) -> assemble.Amount:
+    """Return what two registers counted in a quarter hour; missing wins."""
+    if one.value is None or other.value is None:
+        return assemble.Amount(None, interval.MISSING)
+    return assemble.Amount(one.value + other.value, max(one.quality, other.quality))
 
 
 def _add_means(reader: StoreReader, channel: ChannelRow, name: str,
@@ -152,12 +155,14 @@ def _meter_rows(channel: ChannelRow, name: str,
     return rows
 
 
-def coverage(reader: StoreReader, cabinet: str, history: ConfigHistory) -> float:
+def coverage(reader: StoreReader, cabinet: str, history: ConfigHistory,
+             swaps: Sequence[MeterSwap] = ()) -> float:
     """Return the share of expected scans of a period that are stored or declared missing.
 
     Expected: every device once in each poll interval, since the cabinet was first started.
     Declared: a GAP event that names the device, or all of them, stands for as many polls as
-    can fall into the time it overlaps.
+    can fall into the time it overlaps.  The time between the registers of a swap is not covered,
+    whatever was read or declared in it.
     """
     since, shares, weights = reader.commissioned_ms(cabinet), 0.0, 0
     for start, to_ms, descriptor in history.spans():
@@ -169,9 +174,13 @@ def coverage(reader: StoreReader, cabinet: str, history: ConfigHistory) -> float
         declared = [_declared(gap, history, (from_ms, to_ms), period_ms)
                     for gap in reader.gaps(cabinet, from_ms, to_ms)]
         for entry in descriptor["devices"]:
-            polls = sum(count for name, count in declared if name in (None, entry["name"]))
-            shares += min(stored.get(entry["name"], 0) + polls, expected) / expected * (
-                to_ms - from_ms)
+            name = str(entry["name"])
+            polls = sum(count for device, count in declared if device in (None, name))
+            unknown = sum(_overlap(
+                swap.utc_ms - period_ms if swap.old_ms is None else swap.old_ms, swap.utc_ms,
+                (from_ms, to_ms), period_ms) for swap in swaps if swap.device == name)
+            covered = min(stored.get(name, 0) + polls, expected) - unknown
+            shares += max(covered, 0) / expected * (to_ms - from_ms)
             weights += to_ms - from_ms
     return shares / weights if weights else 0.0
 
@@ -190,5 +199,9 @@ def _declared(gap: GapRow, history: ConfigHistory, period: tuple[int, int],
     """Return (device or None for all, polls) of a declared gap within a period."""
     start = gap.utc_ms if gap.from_ms is None else gap.from_ms
     end = gap.utc_ms if gap.to_ms is None else gap.to_ms
-    overlap_ms = max(min(end, period[1]) - max(start, period[0]), 0)
-    return stream_of(gap, history), -(-overlap_ms // period_ms)
+    return stream_of(gap, history), _overlap(start, end, period, period_ms)
+
+
+def _overlap(start: int, end: int, period: tuple[int, int], period_ms: int) -> int:
+    """Return how many polls can fall into the part of a time that lies in a period."""
+    return -(-max(min(end, period[1]) - max(start, period[0]), 0) // period_ms)

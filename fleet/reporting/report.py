@@ -13,8 +13,9 @@ from fleet import verify
 from fleet.errors import ReportError
 from fleet.formats.registry import EnrolledCabinet
 from fleet.formats.timetext import rfc3339
-from fleet.reporting import above_limit, changes, factor_choice, period, text
+from fleet.reporting import above_limit, changes, factor_choice, period, swaps, text
 from fleet.reporting.content import Evidence, Gap, Report, Section, Slot
+from fleet.reporting.period import PeriodData
 from fleet.rollup import config_history, overlaps
 from fleet.rollup.config_history import ConfigHistory
 from fleet.store.reader import GapRow, StoreReader
@@ -67,7 +68,7 @@ def build(reader: StoreReader, request: ReportRequest) -> Report:
     pinned = chosen.factors
     options = Options(from_ms, to_ms, opening=_opening(reader, request, pinned))
     content = statement.build_statement(descriptor, found.intervals, pinned, options)
-    evidence = _evidence(reader, request, history)
+    evidence = _evidence(reader, request, history, found)
     simulated = [say("report.simulated")] if evidence["simulated"] else []
     changed, more = changes.found(reader, changes.Subject(
         cabinet.id, from_ms, to_ms, pinned.sha256, content["battery"] is not None),
@@ -76,9 +77,11 @@ def build(reader: StoreReader, request: ReportRequest) -> Report:
                            "configured_sha256": descriptor.get("factor_sha256")}
     content |= {"site": cabinet.site, "name": cabinet.name, "cabinet": cabinet.id,
                 "timezone": cabinet.timezone, "meters": found.meters,
+                "meter_swaps": found.swap_rows,
                 "notes": [*simulated, *map(text.describe_overlap, evidence["set_aside"]),
                           *changes.notes(len(changed) + more), *above_limit.notes(found.meters),
-                          *_factor_notes(chosen, history), *content["notes"], *history.notes()],
+                          *_factor_notes(chosen, history), *content["notes"],
+                          *swaps.notes(found.swap_rows), *history.notes()],
                 "evidence": evidence, "changes": changed, "changes_more": more,
                 "slots": _bins(descriptor, found.intervals, pinned, options)}
     return cast(Report, content)
@@ -132,20 +135,22 @@ def _opening(reader: StoreReader, request: ReportRequest,
     return books.closing
 
 
-def _evidence(reader: StoreReader, request: ReportRequest, history: ConfigHistory) -> Evidence:
+def _evidence(reader: StoreReader, request: ReportRequest, history: ConfigHistory,
+              found: PeriodData) -> Evidence:
     cabinet, from_ms, to_ms = request.cabinet, request.from_ms, request.to_ms
     records, batches = reader.evidence(cabinet.id, from_ms, to_ms)
-    gaps = reader.gaps(cabinet.id, from_ms, to_ms)
+    gaps = swaps.gaps(found.swap_rows)
+    gaps += [_gap(history, gap) for gap in reader.gaps(cabinet.id, from_ms, to_ms)]
     checked = verify.period(reader, cabinet, from_ms, to_ms)
     wrong = [fault for one in checked for fault in one.faults]
     faults = [f"{fault.cabinet}: {fault.what}" for fault in wrong]
     return {
         "records": records, "batches": batches, "gaps": len(gaps), "chain_ok": not faults,
-        "coverage": period.coverage(reader, cabinet.id, history),
+        "coverage": period.coverage(reader, cabinet.id, history, found.swaps),
         "faults": faults[:GAPS_LISTED_MAX],
         "fault_codes": sorted({fault.code for fault in wrong}),
         "refused": reader.refused(cabinet.id),
-        "gap_list": [_gap(history, gap) for gap in gaps[:GAPS_LISTED_MAX]],
+        "gap_list": gaps[:GAPS_LISTED_MAX],
         "clock_uncertainty_s": reader.uncertainty_ms(cabinet.id, from_ms, to_ms) / 1000,
         "simulated": reader.simulated(cabinet.id, from_ms, to_ms),
         "journals": [{"journal": one.journal, "first_seq": one.first_seq,

@@ -5,12 +5,16 @@ quarter hour has the descriptor that its own batches name.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 from fleet.formats import site_descriptor, timetext
 from fleet.formats.site_descriptor import Entry
+from fleet.rollup import config_diff
 from fleet.store.reader import StoreReader
 from gateway.core.interval import QUARTER_MS
 from gateway.ledger.counter_limits import Descriptor
+
+CHANGES_TOLD_MAX = 20       # of a report's changes that a note names one by one
 
 
 class ConfigHistory:
@@ -70,10 +74,18 @@ class ConfigHistory:
         at = [timetext.rfc3339(start) for start, _ in self._starts[1:]]
         if not at:
             return []
-        return ["The configuration changed in the quarter hour from " + ", ".join(at) + ". Every "
+        return [*self._changed()[:CHANGES_TOLD_MAX],
+                "The configuration changed in the quarter hour from " + ", ".join(at) + ". Every "
                 "reading counts with the configuration of its own batch; a meter whose CT ratio "
                 "or role changed has no energy in the quarter hour of the change. Battery and "
                 "nodes are taken as they are configured at the end of the period."]
+
+    def _changed(self) -> list[str]:
+        """Return what each change of the configuration changed."""
+        found = [(start, config_diff.differences(self.of(before), self.of(after)))
+                 for (_, before), (start, after) in pairwise(self._starts)]
+        return [f"Changed in the quarter hour from {timetext.rfc3339(start)}: {'; '.join(told)}."
+                for start, told in found if told]
 
 
 def of_period(reader: StoreReader, cabinet: str, from_ms: int, to_ms: int) -> ConfigHistory | None:

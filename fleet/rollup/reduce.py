@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from operator import itemgetter, le, lt, sub
-from typing import cast
+from typing import NamedTuple, cast
 
 from fleet.formats.values import GaugeQuarter, Record, ReducedEvent, Reduction, ScanCount
 from gateway.core import interval, record
@@ -33,6 +33,16 @@ Column = Sequence[int | Absent]                 # of one point: its values, scan
 Numbers = Sequence[int]                         # of one point: the values that are there
 
 
+class Scans(NamedTuple):
+    """The scans of one stream in a batch.  rows: in the order of records.  swaps_ms: from these
+    times on they are another device's."""
+
+    stream: Stream
+    number: int
+    rows: list[ScanRow]
+    swaps_ms: Sequence[int]
+
+
 def reduce_records(schema: tuple[Stream, ...], records: Iterable[Record], clock: ClockState,
                    descriptor: Descriptor) -> Reduction:
     """Return the Reduction of one batch.
@@ -42,14 +52,18 @@ def reduce_records(schema: tuple[Stream, ...], records: Iterable[Record], clock:
     """
     reduction = Reduction({}, {}, {}, [])
     scans: dict[int, list[ScanRow]] = {}
+    swaps: dict[object, list[int]] = {}
     for item in records:
         at = _known_utc_ms(clock, item.ticks_ms)
         if isinstance(item, record.EventRecord):
             reduction.events.append(ReducedEvent(item.seq, item.kind, at, item.body))
+            if item.kind == record.METER_SWAP:
+                swaps.setdefault(item.body[0], []).append(at)
         else:
             scans.setdefault(item.stream, []).append((at, item.values))
     for stream, rows in scans.items():
-        _reduce_stream(reduction, (schema[stream], stream), rows, descriptor)
+        one = Scans(schema[stream], stream, rows, sorted(swaps.get(stream, ())))
+        _reduce_stream(reduction, one, descriptor)
     return reduction
 
 
@@ -88,10 +102,9 @@ def _added(before: GaugeQuarter | None, gauge: tuple[int, int, int, int],
     return GaugeQuarter(count, total, low, high, kept.last_ms, kept.last)
 
 
-def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[ScanRow],
-                   descriptor: Descriptor) -> None:
-    """Add one stream, which: (Stream, index); rows in the order of records."""
-    stream, index = which
+def _reduce_stream(reduction: Reduction, one: Scans, descriptor: Descriptor) -> None:
+    """Add the scans of one stream."""
+    stream, index, rows, swaps_ms = one
     times, columns = _turned(rows)
     in_order = all(map(le, times, times[1:]))
     rising, ordered = (times, columns) if in_order else _turned(sorted(rows, key=itemgetter(0)))
@@ -104,7 +117,7 @@ def _reduce_stream(reduction: Reduction, which: tuple[Stream, int], rows: list[S
             counter = _readings(times, columns[position], 0, COUNTER_MAX)
             if counter[0]:
                 rules = counter_limits.rules(descriptor, stream, position)
-                reduction.counters[index, position] = _parts(*counter, rules)
+                reduction.counters[index, position] = _parts(counter, rules, swaps_ms)
         else:
             gauge = _readings(rising, ordered[position], -GAUGE_MAX, GAUGE_MAX)
             if gauge[0]:
@@ -149,11 +162,12 @@ def _quarters(times: Sequence[int], values: Numbers) -> dict[int, GaugeQuarter]:
     return found
 
 
-def _parts(times: Sequence[int], values: Numbers,
-           rules: interval.CounterRules) -> list[interval.QuarterPart]:
+def _parts(readings: tuple[Sequence[int], Numbers], rules: interval.CounterRules,
+           swaps_ms: Sequence[int]) -> list[interval.QuarterPart]:
     """Return the Parts of a counter; its readings are in the order of records."""
-    if not _calm(times, values, rules):
-        return list(interval.parts(list(zip(times, values, strict=True)), rules))
+    times, values = readings
+    if swaps_ms or not _calm(times, values, rules):
+        return list(interval.parts(zip(times, values, strict=True), rules, swaps_ms))
     return [interval.QuarterPart(quarter, times[begin], values[begin], times[end - 1],
                                  values[end - 1], 0)
             for quarter, begin, end in _spans(times)]

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from fleet.errors import ReportError
 from fleet.formats import event_bodies, part_order
-from fleet.formats.values import CLOCK_STEP_MS, BatchClock, CounterPart
-from fleet.store import damage
+from fleet.formats.values import CLOCK_STEP_MS, BatchClock, CounterPart, MeterSwap
+from fleet.store import damage, meter_swaps
 from fleet.store.connection import FILE, VERSION, connect
 from fleet.store.incidents import Incident, Incidents
 from fleet.store.issued import Version, versions
-from fleet.store.rival_reader import RivalReader
+from fleet.store.journal_tables import RivalReader
 from fleet.texts import say
 from gateway.core import interval, record
 from gateway.core.codec import cbor
@@ -98,9 +98,12 @@ def _counter_part(row: tuple[Any, ...]) -> CounterPart:
 
 def in_order(parts: Iterable[CounterPart]) -> list[CounterPart]:
     """Return parts of a counter in the order they were read."""
-    return part_order.in_order(parts, lambda one: part_order.BatchPosition(
-        one.clock.boot, (one.part.first_ms - one.clock.offset_ms, one.part.last_ms),
-        one.part.first_ms, one.part.last_ms))
+    made = {one: part_order.MadeReading(
+        one.clock.boot, one.part.first_ms - one.clock.offset_ms, one.part.first_ms,
+        one.part.last_ms) for one in parts}
+    order = part_order.BootOrder(made.values())
+    return sorted(made, key=lambda one: (
+        order.position(one.clock.boot, made[one].ticks_ms), one.part.last_ms))
 
 
 class StoreReader:
@@ -205,6 +208,12 @@ class StoreReader:
             "BETWEEN ? AND ?", (channel, journal, boot, older.part.first_ms - older.clock.offset_ms,
                                 newer.part.first_ms - newer.clock.offset_ms))
         return [_counter_part(row) for row in rows]
+
+    def meter_swaps(self, cabinet: str, from_ms: int, to_ms: int) -> list[MeterSwap]:
+        """Return the meter swaps that decide a counter from from_ms to to_ms: those inside, and
+        as far around as readings are spread."""
+        return list(meter_swaps.between(self._connection, cabinet, from_ms - interval.SPREAD_MS_MAX,
+                                        to_ms + interval.SPREAD_MS_MAX))
 
     def means(self, channel: int, from_ms: int, to_ms: int) -> dict[int, MeanRow]:
         """Return a gauge by quarter hour."""

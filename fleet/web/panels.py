@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from fleet.formats.registry import EnrolledCabinet
 from fleet.ingest.live_table import LiveFigures, rows, section
-from fleet.reporting import text
+from fleet.reporting import swaps, text
 from fleet.reporting.charts import meter
 from fleet.texts import say
 from fleet.web import proof
@@ -257,6 +257,7 @@ def day(snapshot: Snapshot) -> Day | None:
         notes.insert(0, say("day.battery"))
     if factors["configured_sha256"] not in (None, factors["sha256"]):
         notes.append(say("day.other_factors", id=factors["configured_id"]))
+    notes += swaps.notes(today["meter_swaps"])
     if today["evidence"]["simulated"]:
         notes.insert(0, say("report.simulated"))
     notes += map(text.describe_overlap, today["evidence"]["set_aside"])

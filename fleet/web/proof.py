@@ -99,7 +99,7 @@ def _gaps(snapshot: Snapshot) -> ProofLine:
 
 def _limits(snapshot: Snapshot) -> list[ProofLine]:
     """What meters showed and is not counted; no line where there is nothing."""
-    told = above_limit.notes(snapshot.today["meters"]) if snapshot.today else []
+    told = above_limit.notes(snapshot.today.get("meters", ())) if snapshot.today else []
     if not told:
         return []
     more = [say.plural("proof.limits.more", len(told) - 1)] if len(told) > 1 else []

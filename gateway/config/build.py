@@ -6,8 +6,10 @@ that every batch names.
 """
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from drivers.links.base import BusConfig
@@ -34,6 +36,8 @@ DESCRIPTOR_VERSION = 1
 POINTS_MAX = 512            # of one device: keeps a scan within a journal frame
 STREAM_POINTS_MAX = 4096    # of one cabinet: one commit stays in memory many times over
 DESCRIPTOR_BYTES_MAX = 8000     # an event's body holds 8 KiB, hash and heads included
+ADDRESS_CHARS_MAX = 64          # of a bus, in the descriptor
+SERIAL_CHARS_MAX = 64
 
 
 def build(values: Values, folder: Path) -> CabinetSettings:
@@ -72,8 +76,8 @@ def _bus(values: Values, folder: Path) -> BusConfig:
     return BusConfig(**bus)
 
 
-def schema_of(devices: tuple[DeviceSettings, ...], drivers: "tuple[Driver, ...]") -> tuple[Stream,
-                                                                                           ...]:
+def schema_of(devices: tuple[DeviceSettings, ...],
+              drivers: "tuple[Driver, ...]") -> tuple[Stream, ...]:
     """Return the schema: one Stream per device, in the order of the file."""
     return tuple(Stream(device.name, tuple(driver.points))
                  for device, driver in zip(devices, drivers, strict=True))
@@ -94,8 +98,8 @@ def counter_step_mwh(points: tuple[Point, ...]) -> int:
 
 def descriptor(cabinet: CabinetSettings, kinds: tuple[str, ...]) -> bytes:
     """Return the site descriptor as CBOR.  kinds: meter | pv | bms | climate | node, by device."""
-    site = cabinet.site
-    devices = [_device_entry(device, kind, counter_step_mwh(stream.points))
+    site, buses = cabinet.site, {bus.name: bus for bus in cabinet.buses}
+    devices = [_device_entry(device, kind, counter_step_mwh(stream.points)) | _wiring(device, buses)
                for device, kind, stream in zip(cabinet.devices, kinds, cabinet.schema,
                                                strict=True)]
     nodes = [device for device in cabinet.devices if device.is_node]
@@ -106,6 +110,7 @@ def descriptor(cabinet: CabinetSettings, kinds: tuple[str, ...]) -> bytes:
         "interval_s": cabinet.journal.interval_s,
         "interval_ms_step": cabinet.journal.interval_s * 1000,
         "batch_minutes": cabinet.journal.batch_minutes,
+        "buses": [{"name": bus.name, "address": bus_address(bus)} for bus in cabinet.buses],
         "devices": devices,
         "battery": _battery_entry(cabinet.battery),
         "nodes": [{"name": node.name, "cores": plain(node.cores), "idle_w": plain(node.idle_w),
@@ -125,6 +130,58 @@ def _device_entry(device: DeviceSettings, kind: str, step_mwh: int) -> dict[str,
         "ct_ratio": plain(device.ct_ratio), "meter_class": device.meter_class,
         "ct_class": device.ct_class, "feeds": list(device.feeds),
     }
+
+
+def _wiring(device: DeviceSettings, buses: Mapping[str, BusConfig]) -> dict[str, object]:
+    """Return where a device hangs, so that two that are exchanged change the configuration."""
+    found: dict[str, object] = {"bus": device.bus}
+    if not buses[device.bus].url:
+        found["unit"] = device.unit
+    elif device.path:
+        found["path"] = device.path
+    return found
+
+
+def bus_address(bus: BusConfig) -> str:
+    """Return what a bus is reached by: the serial device's name, host and port, or the url
+    without a user's name and password.  Of a long one the begin and a hash."""
+    written = PurePath(bus.tty).name or (f"{bus.host}:{bus.port}" if bus.host else "")
+    if bus.url:
+        scheme, _, rest = bus.url.partition("://")
+        place, slash, path = rest.partition("/")
+        written = f"{scheme}://{place.rpartition('@')[2]}{slash}{path}"
+    if len(written) <= ADDRESS_CHARS_MAX:
+        return written
+    digest = hashlib.sha256(written.encode()).hexdigest()
+    return f"{written[:ADDRESS_CHARS_MAX - 17]}~{digest[:16]}"
+
+
+def wiring_bytes(encoded: bytes) -> int:
+    """Return how many bytes of a descriptor say where its devices hang."""
+    site = cbor.decode(encoded)
+    site.pop("buses")
+    for entry in site["devices"]:
+        for key in ("bus", "unit", "path"):
+            entry.pop(key, None)
+    return len(encoded) - len(cbor.encode(site))
+
+
+def with_serials(cabinet: CabinetSettings, serials: Mapping[str, str]) -> CabinetSettings:
+    """Return the cabinet with the serial numbers of its devices in descriptor and hash.
+
+    serials: by device, as they were read last before this start; a start that reads another one
+    says so by a meter-swap event, the descriptor of the next start has it.  Where not all fit
+    into the descriptor, none is in it.
+    """
+    site = cbor.decode(cabinet.descriptor)
+    for entry in site["devices"]:
+        serial = serials.get(entry["name"], "")[:SERIAL_CHARS_MAX]
+        if serial:
+            entry["serial"] = "".join(c if c.isprintable() else "?" for c in serial)
+    encoded: bytes = cbor.encode(site)
+    if len(encoded) > DESCRIPTOR_BYTES_MAX:
+        return cabinet
+    return replace(cabinet, descriptor=encoded, config_hash=hash_of(encoded))
 
 
 def _battery_entry(battery: BatterySettings | None) -> dict[str, object] | None:

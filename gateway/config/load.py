@@ -21,6 +21,7 @@ from gateway.config.build import (
     descriptor,
     hash_of,
     schema_of,
+    wiring_bytes,
 )
 from gateway.config.checks import Catalogue, check_all
 from gateway.config.keys import check_keys
@@ -103,10 +104,12 @@ def _complete(document: Document, cabinet: CabinetSettings,
                    schema=schema_of(cabinet.devices, tuple(drivers)))
     encoded = descriptor(full, kinds)
     if len(encoded) > DESCRIPTOR_BYTES_MAX:
-        document.fault(("device",), f"the site's description takes {len(encoded)} bytes; at most "
+        document.fault(("device",), f"the site's description takes {len(encoded)} bytes, of them "
+                                    f"{wiring_bytes(encoded)} for buses and addresses; at most "
                                     f"{DESCRIPTOR_BYTES_MAX} fit one event: use fewer devices "
                                     "or shorter names")
-    return replace(full, descriptor=encoded, config_hash=hash_of(encoded))
+    return replace(full, descriptor=encoded, config_hash=hash_of(encoded),
+                   configured_hash=hash_of(encoded))
 
 
 def _installed() -> DriverCatalogue:

@@ -101,7 +101,8 @@ class CabinetSettings:
     """Everything cabinet.toml says, checked, and what follows from it.
 
     drivers: one per device, in order.  schema: tuple of core Streams, same order.
-    descriptor: deterministic CBOR for the fleet; config_hash: its SHA-256.
+    descriptor: deterministic CBOR for the fleet; config_hash: its SHA-256.  configured_hash: the
+    same before serial numbers stood in it, so of the file alone.
     """
 
     site: SiteSettings
@@ -118,3 +119,4 @@ class CabinetSettings:
     schema: tuple[Stream, ...] = ()
     descriptor: bytes = b""
     config_hash: bytes = b""
+    configured_hash: bytes = b""

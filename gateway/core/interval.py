@@ -11,7 +11,7 @@ from gateway.core import counter
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 QUARTER_MS = 900000
 SPREAD_MS_MAX = 31 * 24 * 3600000   # a counter is not spread over more: 2,976 quarter hours
@@ -107,14 +107,34 @@ class CounterTrack:
         self._opening, self._broken = self._here(), False
         return closed
 
+    def begin_exchanged(self, older_ms: "int | None", utc_ms: int, value: int) -> list[Delta]:
+        """Take the first reading of a device that replaced another one; for a new track.
+
+        older_ms: of the last reading of the one before, of whose quarter hour leave() says what
+        is known.  The quarter hour of the first reading counts from it on.  Returns a list of
+        Delta: quarter hours between the two of which nothing is known.
+        """
+        self._restart(utc_ms, value)
+        if older_ms is None:
+            return []
+        self._opening, self._broken = self._opening or self._here(), False
+        first = quarter(older_ms + QUARTER_MS - 1)
+        if quarter(utc_ms) - first > SPREAD_MS_MAX:
+            return []
+        return [_missing(start) for start in range(first, quarter(utc_ms), QUARTER_MS)]
+
+    def leave(self) -> list[Delta]:
+        """Return a list of Delta: what is known of the open quarter hour up to the latest
+        reading, after which there is none."""
+        return [] if self._last is None else self._leave(self._last[0])
+
     def begin_again(self, utc_ms: int, value: int) -> list[Delta]:
         """Take a reading of which nothing says how long after the latest one it was made.
 
         Returns a list of Delta: what is known of the quarter hour that is left.  The advance
         between the two readings is not claimed.
         """
-        last = self._last
-        closed = [] if last is None else self._leave(last[0])
+        closed = self.leave()
         self._restart(utc_ms, value)
         return closed
 
@@ -217,20 +237,26 @@ def _boundary(older: tuple[int, int], newer: tuple[int, int], at_ms: int,
 # --- parts: what a receiver keeps of each batch ------------------------------------------
 
 
-def parts(readings: "Iterable[tuple[int, int]]", rules: CounterRules) -> list[QuarterPart]:
+def parts(readings: "Iterable[tuple[int, int]]", rules: CounterRules,
+          swaps_ms: "Sequence[int]" = ()) -> list[QuarterPart]:
     """Return the QuarterParts of readings [(utc_ms, value), ...] of one batch, times rising.
 
     A reading that is not later than the one before is left out, as CounterTrack does.
+    swaps_ms: from each of these times on, in order, another device was read: no step leads to it.
     """
     found: list[QuarterPart] = []
     last: tuple[int, int] | None = None
+    passed = 0                  # of the swaps
     for utc_ms, value in readings:
         if last is not None and utc_ms <= last[0]:
             continue
         start = quarter(utc_ms)
         if last is not None and found[-1].start_ms == start:
             part = found[-1]
-            broken = part.broken or step(rules, last, (utc_ms, value))[1] is None
+            while passed < len(swaps_ms) and swaps_ms[passed] <= last[0]:
+                passed += 1
+            same = passed == len(swaps_ms) or swaps_ms[passed] > utc_ms
+            broken = part.broken or same and step(rules, last, (utc_ms, value))[1] is None
             found[-1] = QuarterPart(start, part.first_ms, part.first, utc_ms, value,
                                     1 if broken else 0)
         else:

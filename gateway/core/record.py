@@ -40,7 +40,7 @@ DOWNSAMPLED = 8       # [first_seq, last_seq, rule, hash of what was replaced]
 STOP = 9            # [why]
 ALARM = 10          # [name, detail]
 DEVICE = 11         # [stream, state, detail]
-METER_SWAP = 12     # [stream, old serial, new serial, [[position, old end, new start], ...]]
+METER_SWAP = 12     # [stream, old serial, new serial, [[position, old end, new start], ...], ticks]
 DOWNLINK = 13       # [number, action, outcome, detail]: what became of a message of the fleet
 
 EVENT_NAMES = {

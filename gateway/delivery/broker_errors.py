@@ -11,8 +11,11 @@ REFUSED_CODES = (2, 4, 5, 132, 133, 134, 135, 138, 140)  # MQTT 3.1.1 3.2.2.3, M
 SUBSCRIPTION_REFUSED = 128                      # MQTT 3.1.1 3.9.3
 
 
-def translate(error: BaseException) -> UplinkError:
-    """Return a foreign error as Offline (wait) or Rejected (a person must look)."""
+def translate(error: BaseException, alert: str = "") -> UplinkError:
+    """Return a foreign error as Offline (wait) or Rejected (a person must look).
+
+    alert: what the broker's TLS said at the end of this connection.
+    """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, UplinkError):
@@ -21,9 +24,10 @@ def translate(error: BaseException) -> UplinkError:
     if isinstance(cause, ssl.SSLCertVerificationError) or VERIFY_FAILED in str(error):
         return Rejected(f"the broker's certificate is not trusted ({cause}); next: "
                         "check [uplink] ca and host, and this machine's clock")
-    if "ALERT" in str(cause) and "SSL" in str(cause):       # aiomqtt keeps only the text
-        return Rejected(f"the broker refused our certificate ({cause}); next: check that "
-                        "it is signed by the broker's CA and not expired")
+    said = alert or str(cause)                              # aiomqtt keeps only the text
+    if "ALERT" in said and "SSL" in said:
+        return Rejected(f"the broker refused our certificate ({said}); next: check that "
+                        "it is signed by the broker's CA, not expired and not revoked")
     if isinstance(error, MqttConnectError) and _code(error.rc) in REFUSED_CODES:
         return Rejected(f"the broker refused the connection ({error}); next: check that the "
                         "certificate's name is the cabinet and that it may use its topics")

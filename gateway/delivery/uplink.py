@@ -27,7 +27,7 @@ from gateway.delivery.receipts import Receipts
 from gateway.delivery.session import Session
 from gateway.signer import Verifier
 from gateway.storage.writer import JournalWriter
-from gateway.tls import tls_context
+from gateway.tls import TlsContext, tls_context
 
 SILENT_S = 150.0                # real: a name that does not resolve, then a long message
 INCOMING_MAX = 16               # receipts waiting; only the newest matters anyway
@@ -59,6 +59,7 @@ class Uplink:
         self._receipts = Receipts(verifier, writer, self.evidence, self.session)
         self._downlink = Downlink(cabinet, settings, verifier, writer,
                                   self._receipts.alarms)
+        self._tls: TlsContext | None = None            # of the newest connection
         self._publisher = Publisher(
             cabinet, self._patience.publish_s,
             Pace(settings.cap_kbit_s, settings.backlog_percent, self.clock.real_s()), self.clock)
@@ -115,7 +116,7 @@ class Uplink:
         try:
             await self._serve(figures, beat)
         except* FOREIGN as group:
-            lost = translate(group)
+            lost = translate(group, self._tls.alert if self._tls else "")
         if lost is not None:            # raised in there it would come out as a group
             raise lost
 
@@ -134,9 +135,10 @@ class Uplink:
                                           self.live.run(self._publisher, figures))
 
     def _client(self) -> aiomqtt.Client:
+        self._tls = tls_context(self.settings, self.clock.certificate_floor_ms())
         return MqttClient(
             self.settings.host, self.settings.port, identifier=self._cabinet,
-            tls_context=tls_context(self.settings, self.clock.certificate_floor_ms()),
+            tls_context=self._tls,
             clean_session=True, timeout=self._patience.connect_s,
             keepalive=self._patience.keepalive_s, max_queued_incoming_messages=INCOMING_MAX,
             max_inflight_messages=2 * WINDOW, socket_options=NO_DELAY)

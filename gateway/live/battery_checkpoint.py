@@ -31,11 +31,12 @@ def checkpoint(inventory: Inventory | None, at_utc_ms: int | None) -> dict[str, 
 
 def read(status_file: Path, config: str, clock: ClockState, ticks_ms: int) -> Inventory | None:
     """Return what an earlier run kept; None if it is too old, of another configuration, or not
-    sound.  config: hex of the configuration hash."""
+    sound.  config: hex of the hash of what is configured, which a serial number does not change."""
     now_ms = utc_ms(clock, ticks_ms)
     try:
         status = json.loads(status_file.read_bytes()[:STATUS_BYTES_MAX])
-        kept = status["battery"] if status["config"] == config else None
+        same = status.get("configured", status["config"]) == config
+        kept = status["battery"] if same else None
         if kept is None or now_ms is None or not 0 <= now_ms - kept["utc_ms"] <= KEPT_MS_MAX:
             return None
         return _inventory(kept)

@@ -3,6 +3,9 @@
 It is asked with the first values, with the first after a silence, and hourly.  Another model
 than the profile's is not recorded.  Another serial number is: with a meter-swap event before it
 that holds the last readings of the old device and the first of the new one.
+
+An exchange takes place while the device is silent.  Without such a silence it may have been at
+any time since the old serial number was read last: the old device's readings end there.
 """
 
 from collections.abc import Mapping
@@ -13,7 +16,7 @@ from gateway.core.event import Event
 from gateway.core.measurand import BY_ID, COUNTER
 from gateway.core.reading import BAD_FRAME, Absent, Scan
 from gateway.core.record import DEVICE, METER_SWAP
-from gateway.polling.unit import PolledUnit
+from gateway.polling.unit import LOST_AFTER, PolledUnit
 
 if TYPE_CHECKING:
     from gateway.core.reading import Values
@@ -67,10 +70,16 @@ class Identity:
 
     def _serial(self, unit: PolledUnit, scan: Scan, serial: str) -> list[Event]:
         """Return the events of another serial number than the one known, and keep it."""
-        before, unit.serial = unit.serial, serial or unit.serial
-        if not before or not serial or serial == before:
+        if not serial:
             return []
-        body = [unit.stream, _plain(before), _plain(serial), _readings(unit, scan)]
+        before, unit.serial = unit.serial, serial
+        was_silent = unit.failures >= LOST_AFTER and bool(unit.sure)
+        end_ms, end = (unit.last_ms, unit.last) if was_silent else (unit.sure_ms, unit.sure)
+        unit.sure_ms, unit.sure = scan.ticks_ms, scan.values
+        if not before or serial == before:
+            return []
+        body = [unit.stream, _plain(before), _plain(serial), _readings(unit, end, scan.values),
+                end_ms]
         return [Event(scan.ticks_ms, METER_SWAP, body), self.event(
             unit, "exchanged", f"serial {before} became {serial}", scan.ticks_ms)]
 
@@ -79,12 +88,12 @@ class Identity:
         return Event(ticks_ms, DEVICE, [unit.stream, state, _plain(detail)])
 
 
-def _readings(unit: PolledUnit, scan: Scan) -> list[list[int | None]]:
+def _readings(unit: PolledUnit, end: "Values", start: "Values") -> list[list[int | None]]:
     """Return [position, old end, new start] of each counter; None where it was not read."""
     found: list[list[int | None]] = []
     for position, point in enumerate(unit.driver.points):
         if BY_ID[point.measurand].kind == COUNTER and len(found) < COUNTERS_MAX:
-            found.append([position, _number(unit.last, position), _number(scan.values, position)])
+            found.append([position, _number(end, position), _number(start, position)])
     return found
 
 

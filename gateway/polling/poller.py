@@ -112,7 +112,8 @@ class BusPoller:
             if scan.ticks_ms >= unit.identity_due_ms or unit.failures:
                 scan = await self._identified(unit, scan)
             unit.answered()
-            unit.last = unit.last if unit.wrong else scan.values
+            if not unit.wrong:
+                unit.last, unit.last_ms = scan.values, scan.ticks_ms
             await self._put(scan)
         else:
             await self._put(scan)

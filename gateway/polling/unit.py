@@ -73,6 +73,9 @@ class PolledUnit:
     wrong: str = ""                 # why its values are not recorded: another device
     serial: str = ""
     last: "Values" = ()             # of its last recorded scan
+    last_ms: int = 0                # ticks
+    sure: "Values" = ()             # of the last scan with which its serial number was read
+    sure_ms: int = 0                # ticks
     reported: str = "new"           # the state last told in an event
     reported_ms: int = -REPORT_MS_MIN
     last_error: str = ""

@@ -167,6 +167,10 @@ def test_a_coarsened_batch_outside_its_limits_is_refused(changes):
     {"devices": [{"name": "a", "ct_ratio": "1e3"}]}, {"devices": [{"name": "a", "ct_ratio": "0"}]},
     {"devices": [{"name": "a", "ct_ratio": 2_000_000}]},
     {"devices": [{"name": "a", "rated_w": -1}]}, {"devices": [{"name": "a", "role": 1}]},
+    {"devices": [{"name": "a", "unit": 65_536}]}, {"devices": [{"name": "a", "unit": True}]},
+    {"devices": [{"name": "a", "serial": "x" * 65}]}, {"devices": [{"name": "a", "bus": 1}]},
+    {"devices": [{"name": "a", "path": "x" * 201}]}, {"buses": {}}, {"buses": [{}]},
+    {"buses": [{"name": "a", "address": 1}]}, {"buses": [{"name": "a"}] * 1025},
     {"name": "x" * 8000}], ids=lambda one: str(one)[:40])
 def test_a_site_descriptor_outside_its_limits_is_refused(changes):
     assert period.site_of(cbor.encode(DESCRIPTOR))["site"] == "shop"

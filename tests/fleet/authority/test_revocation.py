@@ -112,7 +112,7 @@ class Revoked:
         self.outcomes = [self.process_one(one) for one in self.first]
         assert revoke(self.data) == 0
 
-    def receive(self, sealed):
+    def process_one(self, sealed):
         return self.ingest.process_one("shop-1", sealed)
 
 

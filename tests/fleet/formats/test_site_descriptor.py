@@ -56,6 +56,15 @@ BAD = {
     "rated text": (of_device(rated_w="much"), "'grid': rated_w must be a whole number"),
     "ratio": (of_device(ct_ratio=0), "ct_ratio must be from"),
     "ratio text": (of_device(ct_ratio="1e999999"), "ct_ratio must be a whole number or"),
+    "bus": (of_device(bus=1), "'grid': bus must be a text"),
+    "metrics": (of_device(path=["/a"]), "'grid': path must be a text"),
+    "unit": (of_device(unit=-1), "'grid': unit must be a whole number from 0 to 65535"),
+    "unit too high": (of_device(unit=65_536), "'grid': unit must be a whole number"),
+    "serial": (of_device(serial="x" * 65), "'grid': serial must have at most 64 characters"),
+    "serial number": (of_device(serial=4711), "'grid': serial must be a text"),
+    "buses": (described(buses={}), "buses must be a list"),
+    "nameless bus": (described(buses=[{"address": "x"}]), "every bus has a name"),
+    "address": (described(buses=[{"name": "a", "address": 1}]), "its address is a text"),
     "list": ([], "a map is expected"),
 }
 
@@ -68,6 +77,8 @@ def test_a_descriptor_that_no_report_could_be_made_with_is_refused_by_name(descr
 
 @pytest.mark.parametrize("descriptor", [
     DESCRIPTOR, described(battery=None), described(nodes=[], workloads=[]), of_node(idle_w="0.5"),
+    of_device(bus="rtu-1", unit=3, serial="A1"), of_device(bus=None, unit=None, serial=None),
+    described(buses=[{"name": "rtu-1", "address": "ttyS1"}]),
     of_device(role=None, ct_ratio="2.5"), of_device(role="a role of tomorrow")])
 def test_a_descriptor_as_gateways_make_them_is_taken_as_it_is(descriptor):
     assert site_descriptor.parse(cbor.encode(descriptor)) == descriptor

@@ -140,3 +140,31 @@ def test_a_role_that_only_part_of_a_period_has_is_nothing_in_the_rest_and_not_mi
     # Of eight quarter hours one is missing, that of the change, at the mean of the other seven.
     mean = 4 * 90 / 7
     assert found["quality_by_role"]["other"]["missing"] == pytest.approx(mean / (360 + mean))
+
+
+def test_what_changed_is_named_in_the_report(ingest, gateway, tmp_path):
+    """Two meters whose addresses were mixed up, and one that was exchanged."""
+    def wired(units, serial):
+        return DESCRIPTOR | {"buses": [{"name": "rtu-1", "address": "ttyS1"}], "devices": [
+            one | {"bus": "rtu-1", "unit": units.get(one["name"], 9), "serial": serial}
+            for one in DESCRIPTOR["devices"]]}
+    run(ingest, gateway, 2, wired({"grid": 1, "cooling": 4}, "A1"))
+    run(ingest, gateway, 3, wired({"grid": 4, "cooling": 1}, "A1"))
+    run(ingest, gateway, 2, wired({"grid": 4, "cooling": 1}, "B2"))
+    notes = json.loads(report(tmp_path))["notes"]
+    assert ("Changed in the quarter hour from 2026-06-01T00:30:00Z: grid: unit 1 to 4; "
+            "cooling: unit 4 to 1.") in notes
+    told = [one for one in json.loads(report(tmp_path, end=NEW))["notes"] if "01:15" in one]
+    assert told[0].startswith("Changed in the quarter hour from 2026-06-01T01:15:00Z: grid: "
+                              "serial number A1 to B2; node-1-meter: serial number A1 to B2; ")
+    assert len(told) == 2
+
+
+def test_a_descriptor_that_began_to_say_where_devices_hang_tells_of_no_change(
+        ingest, gateway, tmp_path):
+    run(ingest, gateway, 2)
+    run(ingest, gateway, 3, DESCRIPTOR | {"buses": [], "devices": [
+        one | {"bus": "rtu-1", "unit": 1} for one in DESCRIPTOR["devices"]]})
+    notes = json.loads(report(tmp_path))["notes"]
+    assert [one for one in notes if one.startswith("Changed in")] == []
+    assert [one for one in notes if one.startswith("The configuration changed")] != []

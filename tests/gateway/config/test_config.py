@@ -1,7 +1,10 @@
 """cabinet.toml: what is right is built, and every mistake is told with line and hint."""
 
+import hashlib
 import os
 import pty
+import re
+from dataclasses import replace
 from decimal import Decimal
 
 import cbor2
@@ -9,9 +12,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from drivers.links.base import BusConfig
 from gateway.aio.toml_check import parse
 from gateway.config import load as config
-from gateway.config.build import counter_step_mwh, plain
+from gateway.config.build import bus_address, counter_step_mwh, plain, with_serials
 from gateway.config.parse import read
 from gateway.config.table import TABLES
 from gateway.core.errors import ConfigError
@@ -305,7 +309,7 @@ def test_a_right_file_becomes_a_cabinet_with_schema_and_descriptor(tmp_path):
     assert said["devices"][0] == {
         "name": "grid", "profile": "eastron-sdm630-v2", "kind": "meter", "role": "grid",
         "rated_w": 17000, "counter_step_mwh": 1000, "ct_ratio": 1, "meter_class": "B",
-        "ct_class": "none", "feeds": []}
+        "ct_class": "none", "feeds": [], "bus": "rtu-1", "unit": 1}
     assert said["devices"][7]["role"] is None
     assert [node["name"] for node in said["nodes"]] == ["node-1", "node-2"]
     assert said["workloads"][1] == {"node": "node-1", "name": "vision"}
@@ -319,6 +323,56 @@ def test_the_hash_follows_every_value_the_fleet_accounts_with(tmp_path):
     assert config.load(other, FakeCatalogue()).config_hash != first.config_hash
     other.write_text(EXAMPLE.read_text().replace("live_s = 5", "live_s = 6"))
     assert config.load(other, FakeCatalogue()).config_hash == first.config_hash
+
+
+@pytest.mark.parametrize(("one", "other"), [
+    ("unit = 1\n", "unit = 2\n"), ('"bus/rtu-1"', '"bus/rtu-2"'), (":9101", ":9102")])
+def test_exchanged_addresses_change_the_configuration(one, other, tmp_path):
+    """Two devices of one model are taken for each other."""
+    first = config.load(make_folder(tmp_path), FakeCatalogue())
+    mixed = EXAMPLE.read_text().replace(one, "@@", 1).replace(other, one, 1).replace("@@", other)
+    path = tmp_path / "other.toml"
+    path.write_text(mixed)
+    found = config.load(path, FakeCatalogue())
+    assert found.config_hash != first.config_hash and found.schema == first.schema
+
+
+def test_serial_numbers_stand_in_the_descriptor_as_long_as_all_fit(tmp_path):
+    cabinet = config.load(make_folder(tmp_path), FakeCatalogue())
+    assert with_serials(cabinet, {}).descriptor == cabinet.descriptor
+    known = with_serials(cabinet, {"grid": "A\x001", "gone": "X"})
+    said = cbor2.loads(known.descriptor)
+    assert [one.get("serial") for one in said["devices"][:2]] == ["A?1", None]
+    assert known.config_hash == hashlib.sha256(known.descriptor).digest() != cabinet.config_hash
+    assert with_serials(cabinet, {"grid": "A\x001"}) == known
+    long = with_serials(cabinet, {one.name: "9" * 99 for one in cabinet.devices})
+    assert {one["serial"] for one in cbor2.loads(long.descriptor)["devices"]} == {"9" * 64}
+    full = cbor2.loads(cabinet.descriptor)
+    full["name"] += "x" * (8000 - 10 - len(cabinet.descriptor))
+    full = replace(cabinet, descriptor=cbor2.dumps(full, canonical=True))
+    assert 7985 <= len(full.descriptor) <= 8000 - len("serial") - len("A1") + 4
+    assert with_serials(full, {"grid": "A1"}) == full
+
+
+@pytest.mark.parametrize(("bus", "address"), [
+    ({"tty": "/dev/serial/by-id/usb-FTDI-1"}, "usb-FTDI-1"),
+    ({"host": "meter.example", "port": 1502}, "meter.example:1502"),
+    ({"url": "http://user:pass@node:9100/m"}, "http://node:9100/m"),
+    ({"host": "x" * 100, "port": 1}, "x" * 47 + "~" + hashlib.sha256(
+        b"x" * 100 + b":1").hexdigest()[:16])])
+def test_a_bus_is_named_by_what_it_is_reached_by(bus, address):
+    assert bus_address(BusConfig("b", "tcp", "modbus", **bus)) == address
+
+
+def test_a_site_too_large_for_one_event_is_told_what_takes_the_room(tmp_path):
+    text = EXAMPLE.read_text()
+    device = text[text.index("[[device]]"):].split("[[device]]")[1]
+    device = device.replace('role = "grid"', 'role = "other"')
+    many = "".join("[[device]]" + device.replace('"grid"', f"\"{'m' * 30}-{n}\"").replace(
+        "unit = 1", f"unit = {n}") for n in range(60, 110))
+    path = make_folder(tmp_path, text + many)
+    told = [one.text for one in config.check(path, FakeCatalogue())]
+    assert len(told) == 1 and re.search(r"of them \d{3,4} for buses and addresses", told[0])
 
 
 def test_a_simulated_clock_is_read_as_milliseconds(tmp_path):

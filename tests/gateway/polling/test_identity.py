@@ -64,8 +64,10 @@ def test_an_exchanged_meter_is_said_before_its_first_values_within_an_hour(silen
     assert event.body[:3] == [0, "A1", "B2"]
     assert after.values == (9, 9)
     assert [0, "exchanged", "serial A1 became B2"] in made.events(DEVICE)
-    if silence_s:
-        assert event.body[3] == [[0, 5, 9]]         # the end of the old one, the start of the new
+    assert event.body[3] == [[0, 5, 9]]             # the end of the old one, the start of the new
+    # In a silence: its last reading.  Without one: when its serial number was read last, at the
+    # start, for whatever was read since may be of either.
+    assert event.body[4] == (good(made)[11].ticks_ms if silence_s else good(made)[0].ticks_ms)
 
 
 def test_a_meter_exchanged_while_the_gateway_was_off_is_said_at_the_start():
@@ -75,7 +77,7 @@ def test_a_meter_exchanged_while_the_gateway_was_off_is_said_at_the_start():
         await made.run_for(60)
         return made
     made = run(go())
-    assert made.events(METER_SWAP) == [[0, "A1", "B2", [[0, None, 5]]]]
+    assert made.events(METER_SWAP) == [[0, "A1", "B2", [[0, None, 5]], 0]]
     assert made.units[0].serial == "B2"
 
 
