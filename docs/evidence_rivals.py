@@ -105,7 +105,7 @@ def decided(data, said):
     return found
 
 
-def pieces_of(points):
+def pieces_of(points, swaps):
     """Return {boot: (ticks, ms)}: where it begins, and where it goes on behind readings of another
     journal that count in between."""
     boots, times = {}, {}
@@ -114,7 +114,7 @@ def pieces_of(points):
         times.setdefault(one.boot[0], []).append(one.ms)
     others = {journal: sorted(at for other, rows in times.items() if other != journal
                               for at in rows) for journal in times}
-    found = {}
+    found = {one.boot: ([-BIG], [one.ms]) for one in reversed(swaps)}
     for boot, made in boots.items():
         begins, since, rows = [-BIG], [made[0].ms], others[boot[0]]
         for before, one in pairwise(made):

@@ -8,6 +8,7 @@ from itertools import accumulate, compress, pairwise
 from math import isqrt
 
 from evidence_format import BIG, LAST, SWAP, Batch, cbor, need
+from evidence_rivals import pieces_of
 
 ENERGY = {43: "energy_active_import_total", 47: "energy_active_export_total",
           51: "energy_active_sum_total", 56: "energy_yield_total"}
@@ -258,13 +259,10 @@ def runs(parts, swaps=()):
     swaps: [Swap], each with (last of the old register or None, first of the new, Rule) as ends.
     """
     points = {Point(*end, one.broken, *one[5:]) for one in parts for end in (one[:2], one[2:4])}
-    pieces = pieces_of(points)
-    for swap in swaps:
-        pieces.setdefault(swap.boot, ([-BIG], [swap.ms]))
+    pieces = pieces_of(points, swaps)
 
     def place(one, ms):                     # in the order of reading: boots, each by its ticks
-        begins, since = pieces[one.boot]
-        ticks = ms - one.offset_ms
+        (begins, since), ticks = pieces[one.boot], ms - one.offset_ms
         return since[bisect_right(begins, ticks) - 1], one.boot, ticks
     rows = sorted(points, key=lambda one: (*place(one, one.ms), one.value, one.broken))
     places, found, begin, head, old_ms = [place(one, one.ms) for one in rows], [], 0, [], None

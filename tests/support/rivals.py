@@ -143,7 +143,7 @@ class Site:
         """Return the evidence bundle of the first hours."""
         question = self.question(hours)
         with open_reader(self.data) as reader:
-            return evidence.build(reader, question, registry_file(self.data, question.device),
+            return evidence.build(reader, question, registry_file(self.data, question.cabinet),
                                   self.key)
 
     def command(self, name, *arguments):
