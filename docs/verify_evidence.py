@@ -10,6 +10,7 @@ brought; 1 something contradicts; 2 wrong call; 3 consistent, but something was 
 """
 import argparse
 import json
+import re
 
 from evidence_format import (
     ALARM,
@@ -34,11 +35,12 @@ from evidence_format import (
     utc,
     whole,
 )
-from evidence_period import Period, facts, run
+from evidence_period import Period, facts, less, run
 from recount_energy import QUARTER_MS
 
 __all__ = ["Bundle", "Columns", "main"]
 SIMULATED = 9
+LOST = re.compile("([0-9]{1,10})(?:-([0-9]{1,10}))?")                           # section 7
 UNCHECKED = (
     "carbon (grams), factors as numbers, and everything that is made of them",
     "workloads, nodes, compute, PUE, renewable share, battery inventory, residual and quality",
@@ -217,8 +219,9 @@ class Bundle:
              "is of another cabinet, or its site descriptor is missing")
         self.found.append(found)
         self.lost.setdefault(about[1], set()).update(
-            body[1] for _, kind, body in events if kind == ALARM and body[:1] == ["batch-lost"]
-            and len(body) == 2 and type(body[1]) is str)
+            (int(told[1]), int(told[2] or told[1])) for _, kind, body in events
+            if kind == ALARM and body[:1] == ["batch-lost"] and type(body[1]) is str and
+            (told := LOST.fullmatch(body[1])) and int(told[2] or told[1]) < about[2])
         for _, kind, body in events:
             if kind == GAP and len(body) > 3:
                 self.proven.append(f"gap         {about[0]}, {utc(body[1])} to {utc(body[2])}, "
@@ -229,9 +232,8 @@ class Bundle:
         end, before, number = begin if n == 1 else self.last.get(journal, (first - 1, prev, n - 1))
         self.last[journal] = last, link, n
         hole = f": records {end + 1}..{first - 1}" if first > end + 1 else ""
-        lost = self.lost.get(journal, ())
-        gone = n > number + 1 and n - number - 1 <= len(lost) and all(
-            str(one) in lost for one in range(number + 1, n))
+        gone = n > number + 1 and not less([(number + 1, n)], [
+            (a, b + 1) for a, b in sorted(self.lost.get(journal, ())) if a <= b])
         good = first > end and (gone or before == prev or None in (before, prev))
         need(good, f"does not continue the batch before{hole}")
         if hole:

@@ -22,8 +22,8 @@ from fleet.store.reader import open_reader
 from fleet.store.watch import Watch
 from fleet.store.writer import EvidenceStore
 from fleet.web import app, connections
+from gateway.core.codec.record import DOWNLINK
 from gateway.core.errors import ConfigError
-from gateway.core.record import DOWNLINK
 
 HOST = "127.0.0.1"          # the page has no log-in: it is for this machine, or a proxy's
 STOP_S = 2                  # open event streams are cut this long after a stop

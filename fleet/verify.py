@@ -4,18 +4,24 @@ Nothing that admission once concluded is believed: every sealed batch is opened 
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from fleet.formats import downsampled as coarsened
 from fleet.formats.envelope import inflate
+from fleet.formats.event_bodies import lost_batches
 from fleet.formats.registry import EnrolledCabinet, key_for, verified
 from fleet.formats.values import AnyBatch, OpenedBatch
+from fleet.store.incidents import LOST as DECLARED_LOST
+from fleet.store.incidents import UNHELD
 from fleet.store.reader import JournalRow, StoreReader
 from fleet.texts import say
+from gateway.core.codec import record
 from gateway.core.errors import FormatError
 from gateway.core.evidence import chain, downsampled
 
-# What can be wrong.  MISSING: a hole before a batch, which may still arrive.
+# What can be wrong.  MISSING: a hole before a batch, which may still arrive; one that the cabinet
+# has declared lost under its signature is none.
 MISSING, UNREADABLE, SIGNATURE, MISPLACED, NOT_ROLLED_UP, REPEATED, CHAIN_HASH, LOST = (
     "missing", "unreadable", "signature", "misplaced", "not-booked", "repeated", "link", "lost")
 FaultFound = tuple[str, str]             # (code, what)
@@ -71,9 +77,10 @@ def journal(reader: StoreReader, cabinet: EnrolledCabinet, row: JournalRow,
     """
     faults: list[EvidenceFault] = []
     name = row.journal.hex()
-    records = count = last_seq = 0
+    records = count = last_seq = last_number = 0
     first_seq, chain_hash = 0, chain.start(cabinet.id, row.journal)
     before = b""                        # a downsampled batch comes once for each of its places
+    declared = _DeclaredLost(reader, cabinet, row.journal)
     for number, sealed in reader.sealed(cabinet.id, row.journal, numbers):
         found = list(_batch_faults(cabinet, row.journal, number, sealed,
                                    numbers is None and sealed != before))
@@ -83,11 +90,12 @@ def journal(reader: StoreReader, cabinet: EnrolledCabinet, row: JournalRow,
             batch = position.batch
             if numbers is not None and number == numbers[0]:
                 last_seq, chain_hash = batch.first_seq - 1, batch.prev
-            found += _order_faults(batch, last_seq, chain_hash)
+            found += [one for one in _order_faults(batch, last_seq, chain_hash)
+                      if one[0] != MISSING or not declared.lost(last_number + 1, number - 1)]
         faults += [EvidenceFault(cabinet.id, name, *one) for one in found]
         if position is None:
             continue
-        chain_hash, last_seq = position.chain_hash, batch.last_seq
+        chain_hash, last_seq, last_number = position.chain_hash, batch.last_seq, number
         first_seq = first_seq or batch.first_seq
         records, count = records + last_seq - batch.first_seq + 1, count + 1
     if numbers is None and row.low_water is not None and row.low_water > last_seq:
@@ -97,6 +105,44 @@ def journal(reader: StoreReader, cabinet: EnrolledCabinet, row: JournalRow,
     if numbers is not None:         # what came after a period says nothing about it
         low_water = min(low_water, last_seq)
     return CheckedJournal(cabinet.id, name, records, count, first_seq, last_seq, low_water, faults)
+
+
+class _DeclaredLost:
+    """Which batches of a journal its cabinet has declared lost: what the batches say, not what was
+    once concluded from them."""
+
+    def __init__(self, reader: StoreReader, cabinet: EnrolledCabinet, journal_id: bytes) -> None:
+        self._reader, self._cabinet, self._journal_id = reader, cabinet, journal_id
+        self._ranges: list[tuple[int, int]] | None = None
+
+    def lost(self, first: int, last: int) -> bool:
+        """Return whether all batches first..last are declared lost, at least one."""
+        if self._ranges is None:
+            self._ranges = sorted(self._read())
+        covered = first - 1
+        for start, end in self._ranges:
+            if start <= covered + 1:
+                covered = max(covered, end)
+        return first <= last <= covered
+
+    def _read(self) -> Iterator[tuple[int, int]]:
+        """Yield the ranges in the batches that the incidents say have an alarm of this kind."""
+        for seq in {note.first_seq for note in self._reader.incidents(self._cabinet.id)
+                    if note.kind in (DECLARED_LOST, UNHELD) and note.journal == self._journal_id}:
+            with suppress(FormatError):         # it is named as unreadable where it stands
+                yield from _lost_in(self._reader.holding(
+                    self._cabinet.id, self._journal_id, seq))
+
+
+def _lost_in(sealed: bytes) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) numbers of the batches before it that a batch declares lost."""
+    batch = downsampled.open_any(sealed)[1]
+    for item in downsampled.open_records(batch, inflate)[1]:
+        if not isinstance(item, record.EventRecord) or item.kind != record.ALARM:
+            continue
+        found = lost_batches(item.body)
+        if found and int(found[2] or found[1]) < batch.number:
+            yield int(found[1]), int(found[2] or found[1])
 
 
 def _batch_faults(cabinet: EnrolledCabinet, journal_id: bytes, number: int, sealed: bytes,

@@ -152,7 +152,9 @@ class Gateway:
         await writer
         Serials(self.store).keep(self._serials())
         drained = await self.uplink.drained(self.drain_s)
-        self.writer.finish()
+        if self.writer.finish():            # the uplink raised an alarm meanwhile
+            drained = await self.uplink.drained(self.drain_s)
+            self.writer.finish()
         LOG.info("stopped; %s", "the fleet has everything" if drained else
                  f"{self.uplink.outbox.waiting()} batches wait on flash for the next start")
         write_status(self.cabinet.status_file, self.status("stopped"))

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fleet.errors import ReportError
 from fleet.evidence import bundle
 from fleet.formats.registry import EnrolledCabinet, key_id
-from fleet.formats.values import SetAside
+from fleet.formats.values import AsideStretch
 from fleet.reporting import factor_choice, report
 from fleet.reporting.content import Report
 from fleet.store.evidence_reader import BatchRow, EvidenceReader
@@ -73,7 +73,7 @@ def build(reader: StoreReader, request: report.ReportRequest, registry_file: Pat
 def _set_aside(reader: StoreReader, cabinet: str, spans: Sequence[tuple[bytes, int, int]],
                batches: Sequence[BatchRow]) -> list[list[object]]:
     """Return what of the batches does not count, in their order."""
-    found: dict[int, list[SetAside]] = {}
+    found: dict[int, list[AsideStretch]] = {}
     for span in spans:
         found |= reader.rivals.of_batches(cabinet, span)
     return [[row.journal, row.number, one.from_ms, one.to_ms, one.by, one.decision]

@@ -7,11 +7,11 @@ a type.
 from typing import NamedTuple
 
 from fleet.formats.registry import Previous
+from gateway.core.codec.record import EventRecord, ScanRecord
 from gateway.core.evidence.batch import Batch
 from gateway.core.evidence.downsampled import Cell, DownsampledBatch
 from gateway.core.interval import QuarterPart
 from gateway.core.reading import ClockState, Stream
-from gateway.core.record import EventRecord, ScanRecord
 
 Record = ScanRecord | EventRecord
 
@@ -193,7 +193,7 @@ class JournalSpan(NamedTuple):
     real: bool
 
 
-class SetAside(NamedTuple):
+class AsideStretch(NamedTuple):
     """Time of a journal that does not count; from_ms, to_ms: UTC ms, both included.
 
     by: the journal that counts instead.  decision: number of the decision that says so; None

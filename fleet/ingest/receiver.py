@@ -24,6 +24,7 @@ from fleet.authority.downlink import LOOK_S, Sender
 from fleet.ingest.ingest import Ingest, SentBatch
 from fleet.ingest.live_table import LiveTable
 from fleet.settings import Settings
+from gateway.aio.sockets_in_order import WithSocketsInOrder
 from gateway.aio.task_group import raise_if_cancelled, run_until_first_failure
 
 UP, LIVE = "wp/1/+/up", "wp/1/+/live"
@@ -71,6 +72,10 @@ def _code(granted: int | ReasonCode) -> int:
     return granted if isinstance(granted, int) else granted.value
 
 
+class Client(WithSocketsInOrder, aiomqtt.Client):
+    """A client that never watches a socket which was closed meanwhile."""
+
+
 class Receiver:
     """Keeps a connection to the broker and feeds ingest with what waits."""
 
@@ -112,7 +117,7 @@ class Receiver:
 
     def _client(self) -> aiomqtt.Client:
         """Return a new client; the simulation overrides this with a broker in memory."""
-        return aiomqtt.Client(
+        return Client(
             self._settings.host, self._settings.port, tls_context=tls(self._settings),
             identifier="fleet", protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True, keepalive=KEEPALIVE_S, timeout=TIMEOUT_S,

@@ -12,7 +12,7 @@ from fleet.formats import timetext
 from fleet.formats.timetext import rfc3339
 from fleet.reporting.content import Change, Report, Section
 from fleet.store import issued
-from fleet.store.issued import Figures, Issued, Version
+from fleet.store.issued import QuarterFigures, Issued, Version
 from fleet.store.reader import StoreReader
 from fleet.texts import say
 from gateway.core.interval import QUARTER_MS
@@ -21,7 +21,7 @@ DIGITS = 3                  # of Wh and g that are kept and compared
 CHANGES_LISTED_MAX = 1000   # the newest; more are counted
 
 
-class Subject(NamedTuple):
+class IssueSubject(NamedTuple):
     """What a report is about: device, period, SHA-256 of the factor set, whether there is a
     battery: its books depend on where the period begins."""
 
@@ -32,21 +32,21 @@ class Subject(NamedTuple):
     battery: bool
 
 
-def subject(content: Report) -> Subject:
+def subject(content: Report) -> IssueSubject:
     """Return what a report is about."""
-    return Subject(content["cabinet"], timetext.utc_ms(content["from"]),
+    return IssueSubject(content["cabinet"], timetext.utc_ms(content["from"]),
                    timetext.utc_ms(content["to"]), str(content["factors"]["sha256"]),
                    content["battery"] is not None)
 
 
-def figures(row: Section) -> Figures:
+def figures(row: Section) -> QuarterFigures:
     """Return the figures of a quarter hour of the statement's series."""
     carbon = [value for value in row["carbon_g"].values() if value is not None]
-    return Figures({role: round(wh, DIGITS) + 0.0 for role, wh in row["energy_wh"].items()
+    return QuarterFigures({role: round(wh, DIGITS) + 0.0 for role, wh in row["energy_wh"].items()
                     if wh is not None}, round(sum(carbon), DIGITS) + 0.0 if carbon else None)
 
 
-def found(reader: StoreReader, about: Subject, series: Sequence[Section]
+def found(reader: StoreReader, about: IssueSubject, series: Sequence[Section]
           ) -> tuple[list[Change], int]:
     """Return the quarter hours that earlier reports gave otherwise, each with the newest other
     figure that was issued; the newest CHANGES_LISTED_MAX, and how many there are beside them."""
@@ -84,12 +84,12 @@ def keep(data: Path, reader: StoreReader, content: Report, issued_ms: int) -> No
         issued.keep(data, about.cabinet, rows)
 
 
-def _quarters(series: Sequence[Section]) -> Iterator[tuple[int, Figures]]:
+def _quarters(series: Sequence[Section]) -> Iterator[tuple[int, QuarterFigures]]:
     for row in series:
         yield timetext.utc_ms(row["start"]), figures(row)
 
 
-def _differs(before: Version, now: Figures, about: Subject) -> bool:
+def _differs(before: Version, now: QuarterFigures, about: IssueSubject) -> bool:
     """Whether a quarter hour was given otherwise.  Grams of a site with a battery are compared
     only with a report of the same beginning: its books begin there."""
     if before.figures.wh != now.wh:
@@ -98,7 +98,7 @@ def _differs(before: Version, now: Figures, about: Subject) -> bool:
     return alike and before.figures.g != now.g
 
 
-def _change(reader: StoreReader, about: Subject, quarter: tuple[int, Figures],
+def _change(reader: StoreReader, about: IssueSubject, quarter: tuple[int, QuarterFigures],
             before: Version) -> Change:
     start_ms, now = quarter
     was = before.figures
@@ -110,7 +110,7 @@ def _change(reader: StoreReader, about: Subject, quarter: tuple[int, Figures],
             "g_before": was.g, "g": now.g, "why": _why(reader, about, start_ms, before)}
 
 
-def _why(reader: StoreReader, about: Subject, start_ms: int, before: Version) -> list[str]:
+def _why(reader: StoreReader, about: IssueSubject, start_ms: int, before: Version) -> list[str]:
     """Return the codes of what happened since, as far as is known; a quarter hour also depends
     on the readings beside it."""
     why, end_ms = [], start_ms + QUARTER_MS

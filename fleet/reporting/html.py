@@ -15,7 +15,7 @@ FACTORS = ("scope", "basis", "zone")
 NO_REGISTER: SwapRegister = {"measurand": text.NONE, "item": "", "unit": "", "old_end": None,
                          "new_start": None}
 
-Row = tuple[str, ...]
+TableRow = tuple[str, ...]
 
 
 def render(report: Report) -> str:
@@ -30,17 +30,17 @@ def render(report: Report) -> str:
         "changes": _changes(report)})
 
 
-def _energy(report: Report) -> list[Row]:
+def _energy(report: Report) -> list[TableRow]:
     return [(say.named("energy", role), text.energy(value))
             for role, value in report["energy_wh"].items() if value is not None]
 
 
-def _carbon(report: Report) -> list[Row]:
+def _carbon(report: Report) -> list[TableRow]:
     return [(say.named("carbon", name), text.grams(value))
             for name, value in report["carbon_g"].items()]
 
 
-def _compute(report: Report) -> list[Row]:
+def _compute(report: Report) -> list[TableRow]:
     compute = report["compute"]
     return [(say(f"compute.{name}"), shown) for name, shown in (
         ("reserved_core_hours", text.figure(compute["reserved_core_hours"], 1, "h")),
@@ -52,14 +52,14 @@ def _compute(report: Report) -> list[Row]:
         ("pue", text.figure(report["pue"], 3)))]
 
 
-def _workloads(report: Report) -> list[Row]:
+def _workloads(report: Report) -> list[TableRow]:
     return [(f"{row['node']} · {row['name']}", text.energy(row["energy_wh"]),
              text.grams(row["carbon_g"]), text.figure(row["reserved_core_hours"], 1),
              text.figure(row["g_per_core_hour"], 2), text.figure(row["tasks"]))
             for row in report["workloads"]]
 
 
-def _meters(report: Report) -> list[Row]:
+def _meters(report: Report) -> list[TableRow]:
     return [(row["device"], say.named("role", row["role"] or ""), row["measurand"],
              text.figure(row["energy_wh"], 1, "Wh"),
              text.figure(row["set_aside_wh"], 1, "Wh") if row["set_aside_wh"] else text.NONE,
@@ -67,17 +67,17 @@ def _meters(report: Report) -> list[Row]:
             for row in report["meters"]]
 
 
-def _quality(report: Report) -> list[Row]:
+def _quality(report: Report) -> list[TableRow]:
     shares = [(say("report.all_meters"), report["quality"])]
     shares += [(say.named("energy", role), held)
                for role, held in report["quality_by_role"].items()]
     return [(name, *(text.share(held[one], 2) for one in QUALITIES)) for name, held in shares]
 
 
-def _evidence(report: Report) -> list[Row]:
+def _evidence(report: Report) -> list[TableRow]:
     found = report["evidence"]
     chain = say("report.chain_good" if found["chain_ok"] else "report.chain_bad")
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (say("report.records"), text.figure(found["records"])),
         (say("report.batches"), text.figure(found["batches"])),
         (say("report.chain"), chain),
@@ -90,18 +90,18 @@ def _evidence(report: Report) -> list[Row]:
     return rows + [(say("report.fault"), fault) for fault in found["faults"]]
 
 
-def _gaps(report: Report) -> list[Row]:
+def _gaps(report: Report) -> list[TableRow]:
     return [(gap["device"] or say("report.whole_cabinet"),
              gap["from"] or say("report.start_unknown"), gap["to"], gap["reason"])
             for gap in report["evidence"]["gap_list"]]
 
 
-def _changes(report: Report) -> list[Row]:
+def _changes(report: Report) -> list[TableRow]:
     """Return what earlier reports gave otherwise, the newest first."""
     return [text.describe_change(one) for one in reversed(report["changes"][-CHANGES_MAX:])]
 
 
-def _swaps(report: Report) -> list[Row]:
+def _swaps(report: Report) -> list[TableRow]:
     return [(swap["device"], swap["old_serial"], swap["new_serial"],
              swap["from"] or say("report.start_unknown"), swap["to"], one["measurand"],
              text.figure(one["old_end"], 3, one["unit"]), text.figure(one["new_start"], 3,
@@ -109,10 +109,10 @@ def _swaps(report: Report) -> list[Row]:
             for swap in report["meter_swaps"] for one in swap["registers"] or [NO_REGISTER]]
 
 
-def _method(report: Report) -> list[Row]:
+def _method(report: Report) -> list[TableRow]:
     factors = report["factors"]
     kind = "estimated" if factors["estimated"] else "published"
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (say("report.factor_set"), say(
             "report.factor_set_row", id=factors["id"], sha256=factors["sha256"])),
         (say("report.factors_are"), say(f"report.factors_{kind}"))]

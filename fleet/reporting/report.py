@@ -70,7 +70,7 @@ def build(reader: StoreReader, request: ReportRequest) -> Report:
     content = statement.build_statement(descriptor, found.intervals, pinned, options)
     evidence = _evidence(reader, request, history, found)
     simulated = [say("report.simulated")] if evidence["simulated"] else []
-    changed, more = changes.found(reader, changes.Subject(
+    changed, more = changes.found(reader, changes.IssueSubject(
         cabinet.id, from_ms, to_ms, pinned.sha256, content["battery"] is not None),
         content["series"])
     content["factors"] |= {"configured_id": descriptor.get("factor_set"),

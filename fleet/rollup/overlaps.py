@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from fleet.formats.decision import Decision
-from fleet.formats.values import SetAside
+from fleet.formats.values import AsideStretch
 from fleet.rollup import precedence
 from fleet.store.reader import StoreReader
 
@@ -36,7 +36,7 @@ def at_any_time(reader: StoreReader, cabinet: str) -> list[Overlap]:
     return _named(reader, cabinet, reader.rivals.summary(cabinet))
 
 
-def _named(reader: StoreReader, cabinet: str, rows: list[SetAside]) -> list[Overlap]:
+def _named(reader: StoreReader, cabinet: str, rows: list[AsideStretch]) -> list[Overlap]:
     if not rows:
         return []
     spans = {one.journal: one for one in reader.rivals.spans(cabinet)}
@@ -55,9 +55,9 @@ def undecided(found: Iterable[Overlap]) -> list[Overlap]:
     return [one for one in found if one.decision is None and not one.seam]
 
 
-def joined(rows: Iterable[SetAside]) -> list[SetAside]:
+def joined(rows: Iterable[AsideStretch]) -> list[AsideStretch]:
     """Return stretches, those of the same journals and decision joined that lie close."""
-    found: list[SetAside] = []
+    found: list[AsideStretch] = []
     for row in rows:
         last = found[-1] if found else None
         if last and (last.journal, last.by, last.decision) == (row.journal, row.by, row.decision) \

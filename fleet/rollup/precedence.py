@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from fleet.formats.decision import Decision
-from fleet.formats.values import JournalSpan, SetAside
+from fleet.formats.values import JournalSpan, AsideStretch
 
 PRESENT_MS = 3_600_000      # a cabinet with a line delivers what it read within an hour
 SEAM_MS = 120_000           # where one journal follows another their clocks may differ by so much
@@ -88,26 +88,26 @@ def _without(held: Segment, new: Segment) -> list[Segment]:
 
 
 def set_aside(journal: bytes, extent: Stretch, found: Iterable[Conflict],
-              decided: Iterable[Segment]) -> list[SetAside]:
+              decided: Iterable[Segment]) -> list[AsideStretch]:
     """Return what does not count of a batch, by time; extent: of its records."""
-    rows = [SetAside(journal, one.from_ms, one.to_ms, one.by, None) for one in found]
+    rows = [AsideStretch(journal, one.from_ms, one.to_ms, one.by, None) for one in found]
     for segment in decided:
         low, high = max(segment.from_ms, extent[0]), min(segment.to_ms - 1, extent[1])
         if low > high:
             continue
         rows = [left for row in rows for left in _cut(row, segment.from_ms, segment.to_ms - 1)]
         if segment.journal != journal:
-            rows.append(SetAside(journal, low, high, segment.journal, segment.number))
+            rows.append(AsideStretch(journal, low, high, segment.journal, segment.number))
     return sorted(rows, key=lambda row: (row.from_ms, row.to_ms))
 
 
-def _cut(row: SetAside, from_ms: int, to_ms: int) -> list[SetAside]:
+def _cut(row: AsideStretch, from_ms: int, to_ms: int) -> list[AsideStretch]:
     pieces = [row._replace(to_ms=min(row.to_ms, from_ms - 1)),
               row._replace(from_ms=max(row.from_ms, to_ms + 1))]
     return [piece for piece in pieces if piece.from_ms <= piece.to_ms]
 
 
-def is_seam(row: SetAside, own: JournalSpan, other: JournalSpan) -> bool:
+def is_seam(row: AsideStretch, own: JournalSpan, other: JournalSpan) -> bool:
     """Return whether time is set aside only because two clocks differ where one journal follows
     the other; own, other: those of row.journal and row.by.  Nobody has to decide then."""
     if row.decision is not None:
@@ -119,6 +119,6 @@ def is_seam(row: SetAside, own: JournalSpan, other: JournalSpan) -> bool:
             and row.to_ms <= other.first_ms + SEAM_MS and own.first_ms < other.first_ms)
 
 
-def counts(utc_ms: int, aside: Iterable[SetAside]) -> bool:
+def counts(utc_ms: int, aside: Iterable[AsideStretch]) -> bool:
     """Return whether a record of this time counts."""
     return not any(row.from_ms <= utc_ms <= row.to_ms for row in aside)

@@ -7,11 +7,11 @@ says so.  What cannot be reduced stays stored, receipted and not rolled up.
 """
 
 import hashlib
-import re
 import sqlite3
 from collections.abc import Callable, Sequence
 
 from fleet.formats import downsampled, envelope, site_descriptor, timetext
+from fleet.formats.event_bodies import lost_batches
 from fleet.formats.timetext import DAY_MS
 from fleet.formats.values import CLOCK_STEP_MS, AnyBatch, OpenedBatch, Record
 from fleet.rollup import reduce
@@ -19,7 +19,7 @@ from fleet.rollup.rulings import Rulings
 from fleet.store import incidents
 from fleet.store.rollup_tables import NOT_ROLLED_UP
 from fleet.store.writer import EvidenceStore
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import AdmissionError, BadSchema
 from gateway.core.evidence import batch as batches
 from gateway.core.interval import QUARTER_MS
@@ -29,8 +29,6 @@ WAITING_MAX = 50            # batches reduced late in one admission: bounds its 
 # A clock that is carried back to records before it was set: a crystal in the cold is off by up
 # to 250 ppm (docs/design.md, time), a kernel that slews by up to 500 ppm.
 CARRY_BACK_PPM = 500
-LOST_ALARM = "batch-lost"   # body of the ALARM: [LOST_ALARM, number of the batch, or FIRST-LAST]
-LOST_NUMBERS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")
 # What content from outside may raise in arithmetic that was written for content from us.
 UNREADABLE = (AdmissionError, ValueError, TypeError, KeyError, IndexError, AttributeError,
               ArithmeticError, sqlite3.IntegrityError)
@@ -67,13 +65,13 @@ class Rollup:
             clock = _clock_event(event.body)
             if clock is not None and self._is_plausible(clock, opened.records):
                 self._tables.add_clock(opened, clock)
-        elif event.kind == record.ALARM and event.body[:1] == [LOST_ALARM]:
-            self._learn_lost(batch, event.body[1] if len(event.body) > 1 else None)
+        elif event.kind == record.ALARM:
+            self._learn_lost(batch, event.body)
 
-    def _learn_lost(self, batch: AnyBatch, said: object) -> None:
+    def _learn_lost(self, batch: AnyBatch, body: Sequence[object]) -> None:
         """Note which batches before this one the cabinet cannot send: one that rotted, as a
         number, or those that it no longer holds, as FIRST-LAST."""
-        found = LOST_NUMBERS.fullmatch(said) if isinstance(said, str) else None
+        found = lost_batches(body)
         if found is None:
             return
         first, last = int(found[1]), int(found[2] or found[1])

@@ -6,12 +6,12 @@ batch stays as it is until its time changes; decisions are laid over it each tim
 
 from collections.abc import Callable
 
-from fleet.formats.values import JournalSpan, OpenedBatch, SetAside
+from fleet.formats.values import JournalSpan, OpenedBatch, AsideStretch
 from fleet.rollup import precedence
 from fleet.rollup.precedence import Conflict, Stretch
 from fleet.store.journal_tables import Ruling
 from fleet.store.writer import EvidenceStore
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.reading import CLOCK_SIMULATED, ClockState
 
 
@@ -70,7 +70,7 @@ class Rulings:
                 self._tables.forget(cabinet, other.journal, ids)
 
 
-def only(opened: OpenedBatch, aside: list[SetAside], offset_ms: int) -> OpenedBatch:
+def only(opened: OpenedBatch, aside: list[AsideStretch], offset_ms: int) -> OpenedBatch:
     """Return a batch without the records and cells that are set aside."""
     if not aside:
         return opened

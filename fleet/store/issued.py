@@ -16,7 +16,7 @@ from fleet.store.connection import FILE, connect
 VERSIONS_MAX = 8            # of one quarter hour: the first and the newest
 
 
-class Figures(NamedTuple):
+class QuarterFigures(NamedTuple):
     """wh: what each role counted in a quarter hour, without those that are not known; g: carbon of
     all that was used, None if it is not known."""
 
@@ -35,7 +35,7 @@ class Version(NamedTuple):
     issued_ms: int
     from_ms: int
     factors: str
-    figures: Figures
+    figures: QuarterFigures
 
 
 class Issued(NamedTuple):
@@ -54,7 +54,7 @@ def versions(connection: sqlite3.Connection, cabinet: str, from_ms: int,
             "cabinet = ? AND quarter_ms >= ? AND quarter_ms < ? ORDER BY quarter_ms, version",
             (cabinet, from_ms, to_ms)):
         found.setdefault(quarter, []).append(Version(
-            number, issued_ms, since_ms, factors, Figures(**json.loads(figures))))
+            number, issued_ms, since_ms, factors, QuarterFigures(**json.loads(figures))))
     return found
 
 

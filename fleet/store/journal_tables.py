@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fleet.formats import decision as decisions
 from fleet.formats.decision import DECISIONS_MAX, Decision
-from fleet.formats.values import AnyBatch, JournalSpan, SetAside
+from fleet.formats.values import AnyBatch, JournalSpan, AsideStretch
 from gateway.core.errors import ConfigError
 
 JOURNALS_MAX = 256          # of one cabinet that can count by their own right
@@ -71,7 +71,7 @@ class JournalTables:
                 "max(coalesce(last_ms, ?2), ?2), real = max(real, ?3) WHERE cabinet = ?4 AND "
                 "journal = ?5", (first_ms, last_ms, int(real), batch.cabinet, batch.journal_id))
 
-    def set_aside(self, cabinet: str, batch_id: int, rows: Iterable[SetAside]) -> None:
+    def set_aside(self, cabinet: str, batch_id: int, rows: Iterable[AsideStretch]) -> None:
         """Keep what of a batch is not counted."""
         self._connection.execute("DELETE FROM set_aside WHERE batch = ?", (batch_id,))
         self._connection.executemany("INSERT INTO set_aside VALUES (?,?,?,?,?,?,?)", [
@@ -130,34 +130,34 @@ class RivalReader:
         """Return a cabinet's journals in their order, with the time that each covers."""
         return JournalTables(self._connection).spans(cabinet)
 
-    def set_aside(self, cabinet: str, from_ms: int, to_ms: int) -> list[SetAside]:
+    def set_aside(self, cabinet: str, from_ms: int, to_ms: int) -> list[AsideStretch]:
         """Return what of a period [from_ms, to_ms) is not counted, one row for each batch, by
         journal and time."""
         rows = self._connection.execute(
             "SELECT journal, from_ms, to_ms, rival, decision FROM set_aside WHERE cabinet = ? AND "
             "to_ms >= ? AND from_ms < ? ORDER BY journal, from_ms LIMIT ?",
             (cabinet, from_ms, to_ms, ROWS_MAX))
-        return [SetAside(bytes(row[0]), row[1], row[2], bytes(row[3]), row[4]) for row in rows]
+        return [AsideStretch(bytes(row[0]), row[1], row[2], bytes(row[3]), row[4]) for row in rows]
 
-    def summary(self, cabinet: str) -> list[SetAside]:
+    def summary(self, cabinet: str) -> list[AsideStretch]:
         """Return what is not counted at any time, one row for each two journals and decision, from
         its first to its last moment."""
         rows = self._connection.execute(
             "SELECT journal, min(from_ms), max(to_ms), rival, decision FROM set_aside WHERE "
             "cabinet = ? GROUP BY journal, rival, decision ORDER BY 2 LIMIT ?", (cabinet, ROWS_MAX))
-        return [SetAside(bytes(row[0]), row[1], row[2], bytes(row[3]), row[4]) for row in rows]
+        return [AsideStretch(bytes(row[0]), row[1], row[2], bytes(row[3]), row[4]) for row in rows]
 
-    def of_batches(self, cabinet: str, span: tuple[bytes, int, int]) -> dict[int, list[SetAside]]:
+    def of_batches(self, cabinet: str, span: tuple[bytes, int, int]) -> dict[int, list[AsideStretch]]:
         """Return what is not counted of a journal's batches from one number to another, by their
         index in the log."""
-        found: dict[int, list[SetAside]] = {}
+        found: dict[int, list[AsideStretch]] = {}
         for leaf, *row in self._connection.execute(
                 "SELECT idx, s.journal, from_ms, to_ms, rival, decision FROM set_aside s JOIN "
                 "leaves l ON l.batch = s.batch WHERE s.batch IN (SELECT coalesce(whole, id) FROM "
                 "batches WHERE cabinet = ? AND journal = ? AND number BETWEEN ? AND ?) "
                 "ORDER BY from_ms", (cabinet, *span)):
             found.setdefault(leaf, []).append(
-                SetAside(bytes(row[0]), row[1], row[2], bytes(row[3]), row[4]))
+                AsideStretch(bytes(row[0]), row[1], row[2], bytes(row[3]), row[4]))
         return found
 
     def decisions(self, cabinet: str) -> list[SignedDecision]:

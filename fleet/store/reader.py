@@ -16,8 +16,8 @@ from fleet.store.incidents import Incident, Incidents
 from fleet.store.issued import Version, versions
 from fleet.store.journal_tables import RivalReader
 from fleet.texts import say
-from gateway.core import interval, record
-from gateway.core.codec import cbor
+from gateway.core import interval
+from gateway.core.codec import cbor, record
 from gateway.core.reading import CLOCK_SIMULATED
 
 UNREADABLE_GAP = "the event says neither which device nor from when to when"
@@ -306,6 +306,14 @@ class StoreReader:
             "SELECT b.number, coalesce(w.sealed, b.sealed) FROM batches b LEFT JOIN batches w "
             "ON w.id = b.whole WHERE b.cabinet = ? AND b.journal = ? "
             "AND b.number BETWEEN ? AND ? ORDER BY b.number", (cabinet, journal, first, last))
+
+    def holding(self, cabinet: str, journal: bytes, seq: int) -> bytes:
+        """Return the sealed bytes of the batch that holds a sequence, b"" if none does."""
+        row = self._one(
+            "SELECT coalesce(w.sealed, b.sealed) FROM batches b LEFT JOIN batches w "
+            "ON w.id = b.whole WHERE b.cabinet = ? AND b.journal = ? AND b.first_seq <= ? "
+            "ORDER BY b.first_seq DESC LIMIT 1", cabinet, journal, seq)
+        return bytes(row[0]) if row else b""
 
     def numbers(self, cabinet: str, journal: bytes, from_ms: int,
                 to_ms: int) -> tuple[int, int] | None:

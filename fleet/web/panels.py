@@ -6,7 +6,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from fleet.formats.registry import EnrolledCabinet
-from fleet.ingest.live_table import LiveFigures, rows, section
+from fleet.ingest.live_table import LiveValues, rows, section
 from fleet.reporting import swaps, text
 from fleet.reporting.charts import meter
 from fleet.texts import say
@@ -24,7 +24,7 @@ class PageView(NamedTuple):
 
     cabinet: EnrolledCabinet
     snapshot: Snapshot
-    figures: LiveFigures | None
+    figures: LiveValues | None
     age_s: float | None
     arrived_ms: int | None
     receipt_age_s: float | None
@@ -164,7 +164,7 @@ def _tile(key: str, value: str, note: str) -> Tile:
     return Tile(say(f"tile.{key}"), number or unit, separator + unit if number else "", note)
 
 
-def flows(power_w: LiveFigures) -> tuple[PowerFlow, PowerFlow]:
+def flows(power_w: LiveValues) -> tuple[PowerFlow, PowerFlow]:
     """Return (sources, sinks) as (role, W or None), from the signed powers of a live message.
 
     Import, discharge and generation are positive; what flows the other way is a sink.
@@ -226,7 +226,7 @@ def compute(view: PageView) -> ComputePanel:
                    carbon.get("battery_g_per_kwh"), climate)
 
 
-def _climate(row: LiveFigures) -> str:
+def _climate(row: LiveValues) -> str:
     temperature, humidity = row.get("temperature_c"), row.get("humidity")
     if not text.is_number(temperature) and not text.is_number(humidity):
         return say("live.climate_unknown", name=row.get("name"))
@@ -234,7 +234,7 @@ def _climate(row: LiveFigures) -> str:
                humidity=text.figure(humidity, 0, "%"))
 
 
-def _node(node: LiveFigures) -> NodeRow:
+def _node(node: LiveValues) -> NodeRow:
     busy = node.get("cpu_share")
     return NodeRow(str(node.get("name")), node.get("power_w"), node.get("cores"), busy,
                 _bar("it", busy), node.get("tasks_running"), node.get("tasks_per_min"))
@@ -279,7 +279,7 @@ def devices(view: PageView) -> Devices | None:
     return Devices(heading, [_cabinet(row) for row in found])
 
 
-def _cabinet(row: LiveFigures) -> DeviceRow:
+def _cabinet(row: LiveValues) -> DeviceRow:
     name, age = str(row.get("name")), text.age(row.get("age_s"))
     if row.get("ok") is True:
         return DeviceRow(proof.GOOD, name, age)

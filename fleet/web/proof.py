@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fleet import verify
-from fleet.ingest.live_table import LiveFigures, section
+from fleet.ingest.live_table import LiveValues, section
 from fleet.reporting import above_limit, text
 from fleet.texts import say
 from fleet.web.snapshot import Snapshot
@@ -26,7 +26,7 @@ class ProofLine(NamedTuple):
     text: str
 
 
-def lines(snapshot: Snapshot, live: LiveFigures | None, receipt_age_s: float | None,
+def lines(snapshot: Snapshot, live: LiveValues | None, receipt_age_s: float | None,
           damaged: str = "") -> list[ProofLine]:
     """Return the statements of proof, most important first.
 
@@ -99,14 +99,14 @@ def _gaps(snapshot: Snapshot) -> ProofLine:
 
 def _limits(snapshot: Snapshot) -> list[ProofLine]:
     """What meters showed and is not counted; no line where there is nothing."""
-    told = above_limit.notes(snapshot.today.get("meters", ())) if snapshot.today else []
-    if not told:
+    notes = above_limit.notes(snapshot.today.get("meters", ())) if snapshot.today else []
+    if not notes:
         return []
-    more = [say.plural("proof.limits.more", len(told) - 1)] if len(told) > 1 else []
-    return [_line("limits", BAD, " ".join([told[0], *more]))]
+    more = [say.plural("proof.limits.more", len(notes) - 1)] if len(notes) > 1 else []
+    return [_line("limits", BAD, " ".join([notes[0], *more]))]
 
 
-def _receipts(snapshot: Snapshot, live: LiveFigures, age_s: float | None) -> ProofLine:
+def _receipts(snapshot: Snapshot, live: LiveValues, age_s: float | None) -> ProofLine:
     journal = section(live, "journal")
     durable, known = journal.get("durable_seq"), journal.get("acknowledged_seq")
     state = WATCH if age_s is None else GOOD
@@ -126,7 +126,7 @@ def _receipts(snapshot: Snapshot, live: LiveFigures, age_s: float | None) -> Pro
     return _line("receipts", state, " ".join(said))
 
 
-def _clock(live: LiveFigures, snapshot: Snapshot) -> ProofLine:
+def _clock(live: LiveValues, snapshot: Snapshot) -> ProofLine:
     clock = section(live, "clock")
     source, bound_s = clock.get("source"), clock.get("uncertainty_s")
     if isinstance(source, int):

@@ -148,8 +148,8 @@ def bus_address(bus: BusConfig) -> str:
     written = PurePath(bus.tty).name or (f"{bus.host}:{bus.port}" if bus.host else "")
     if bus.url:
         scheme, _, rest = bus.url.partition("://")
-        place, slash, path = rest.partition("/")
-        written = f"{scheme}://{place.rpartition('@')[2]}{slash}{path}"
+        host, slash, path = rest.partition("/")
+        written = f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
     if len(written) <= ADDRESS_CHARS_MAX:
         return written
     digest = hashlib.sha256(written.encode()).hexdigest()

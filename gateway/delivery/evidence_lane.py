@@ -7,10 +7,10 @@ goes out.
 import logging
 
 from gateway.aio.wakeup import Wakeup
+from gateway.core.codec.record import ALARM, CONFIG
 from gateway.core.errors import Corrupt, JournalError
 from gateway.core.event import Event, JournalBegun, Sealed
 from gateway.core.journal.outbox import Outbox
-from gateway.core.record import ALARM
 from gateway.delivery import rate_limit
 from gateway.delivery.publisher import Publisher
 from gateway.delivery.session import Session
@@ -133,11 +133,17 @@ class EvidenceLane:
             self.lost.add(number)
             LOG.error("%s; its records are lost and the fleet is told; next: replace the flash",
                       error)
-            await self._writer.put(Event(self._writer.clock.ticks_ms(), ALARM,
-                                         ["batch-lost", str(number)]))
+            await self.declare_lost(str(number))
         elif number not in self._unreadable and number not in self.lost:
             LOG.error("batch %d cannot be read: %s; it is tried again", number, error)
             self._unreadable.add(number)
+
+    async def declare_lost(self, numbers: str) -> None:
+        """Put the alarm that batches are lost (a number, or FIRST-LAST), and the configuration
+        again: its event may have stood in one of them."""
+        for kind, body in ((CONFIG, self._writer.journal.config_body),
+                           (ALARM, ["batch-lost", numbers])):
+            await self._writer.put(Event(self._writer.clock.ticks_ms(), kind, body))
 
     def _now_ms(self) -> int:
         return int(self._writer.clock.real_s() * 1000)

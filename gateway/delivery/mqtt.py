@@ -58,12 +58,13 @@ from paho.mqtt.enums import MQTTErrorCode  # noqa: E402
 from paho.mqtt.reasoncodes import ReasonCode  # noqa: E402
 
 from gateway.aio.keep_alive import pause  # noqa: E402
+from gateway.aio.sockets_in_order import WithSocketsInOrder  # noqa: E402
 
 __all__ = ("MqttClient", "MqttConnectError", "ReasonCode", "aiomqtt")
 CHECKS = 6
 
 
-class MqttClient(aiomqtt.Client):
+class MqttClient(WithSocketsInOrder, aiomqtt.Client):
     """A client that looks after its keep-alive so many times in the period, not every second: each
     look wakes the gateway, which costs more than the look."""
 

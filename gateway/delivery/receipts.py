@@ -2,11 +2,11 @@
 
 import logging
 
+from gateway.core.codec.record import ALARM
 from gateway.core.errors import BadSignature, FormatError
 from gateway.core.event import Event
 from gateway.core.evidence import receipt as receipts
 from gateway.core.journal import outbox as box
-from gateway.core.record import ALARM
 from gateway.core.session_table import UNANSWERED
 from gateway.delivery.evidence_lane import EvidenceLane
 from gateway.delivery.session import Session
@@ -65,7 +65,7 @@ class Receipts:
             await self._alarm("missing-at-fleet", "sequence {} to {}".format(*result.missing))
         deleted = evidence.outbox.deleted() if result.status == box.REWOUND else None
         if deleted:
-            await self._put("batch-lost", "{}-{}".format(*deleted))
+            await evidence.declare_lost("{}-{}".format(*deleted))
         if result.status in (box.FOREIGN, box.STALE_EPOCH):
             LOG.warning("receipt ignored: %s", box.STATUSES[result.status])
 

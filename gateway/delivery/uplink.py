@@ -17,7 +17,7 @@ from gateway.config.values import UplinkSettings
 from gateway.core.errors import Offline, UplinkError
 from gateway.core.journal.outbox import Outbox
 from gateway.delivery.broker_errors import FOREIGN, check_granted, translate
-from gateway.delivery.downlink import Downlink
+from gateway.delivery.downlink import DownlinkReceiver
 from gateway.delivery.evidence_lane import WINDOW, EvidenceLane
 from gateway.delivery.live_lane import Figures, LiveLane, no_figures
 from gateway.delivery.mqtt import MqttClient, aiomqtt
@@ -57,7 +57,7 @@ class Uplink:
         self.evidence = EvidenceLane(cabinet, writer, self._patience.resend_ms)
         self.live = LiveLane(self.clock.seconds(settings.live_s))
         self._receipts = Receipts(verifier, writer, self.evidence, self.session)
-        self._downlink = Downlink(cabinet, settings, verifier, writer,
+        self._downlink = DownlinkReceiver(cabinet, settings, verifier, writer,
                                   self._receipts.alarms)
         self._tls: TlsContext | None = None            # of the newest connection
         self._publisher = Publisher(

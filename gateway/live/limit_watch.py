@@ -37,7 +37,7 @@ class _Watched(NamedTuple):
     position: int
     device: str
     rated_w: int
-    worth_wh: float
+    wh_per_count: float
     rules: interval.CounterRules
 
 
@@ -84,7 +84,7 @@ class LimitWatch:
         self._window[key] = now
 
     def _note(self, watched: _Watched, older: tuple[int, int], newer: tuple[int, int]) -> None:
-        wh = (newer[1] - older[1]) * watched.worth_wh
+        wh = (newer[1] - older[1]) * watched.wh_per_count
         power_w = wh * HOUR_MS / (newer[0] - older[0])
         known = self.above.get(watched.device)
         if known is None:

@@ -10,10 +10,10 @@ import gc
 import os
 
 from gateway.core import session_table as table
+from gateway.core.codec.record import ALARM, CONFIG
 from gateway.core.errors import FormatError, JournalError
 from gateway.core.evidence import receipt as receipts
 from gateway.core.journal import outbox as box
-from gateway.core.record import ALARM
 from gateway.core.types import TYPE_CHECKING
 from gateway.micro.ed25519 import verify_steps
 from gateway.micro.mqtt import BoardMqttClient, Refusal
@@ -181,7 +181,8 @@ class BoardUplink:
             self._newest = data             # in RAM: a full flash has no block for it
             journal.trim(self._settings[1])
             deleted = self._outbox.deleted() if result.status == box.REWOUND else None
-            if deleted:
+            if deleted:             # the configuration may have stood in one of them
+                self._writer.event(self._clock.ticks_ms(), CONFIG, journal.config_body)
                 self._writer.event(self._clock.ticks_ms(), ALARM, ["batch-lost", "%d-%d" % deleted])
         elif result.status in (box.AHEAD, box.FORK):
             self._log("receipt %s: low water %d" % (

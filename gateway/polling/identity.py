@@ -11,11 +11,11 @@ any time since the old serial number was read last: the old device's readings en
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from gateway.core.codec.record import DEVICE, METER_SWAP
 from gateway.core.errors import BadFrame, DeviceError, OtherDevice
 from gateway.core.event import Event
 from gateway.core.measurand import BY_ID, COUNTER
 from gateway.core.reading import BAD_FRAME, Absent, Scan
-from gateway.core.record import DEVICE, METER_SWAP
 from gateway.polling.unit import LOST_AFTER, PolledUnit
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.aio.keep_alive import Beat, Service, no_beat
 from gateway.aio.wakeup import Wakeup
+from gateway.core.codec.record import GAP
 from gateway.core.errors import BadFrame, Bug, DeviceError, Refused
 from gateway.core.event import Event
 from gateway.core.reading import (
@@ -23,11 +24,10 @@ from gateway.core.reading import (
     Absent,
     Scan,
 )
-from gateway.core.record import GAP
 from gateway.polling.identity import Identity
 from gateway.polling.line import BusLine, Questions
 from gateway.polling.retry import LineBudget, may_ask
-from gateway.polling.trouble import NEXT, SILENT, told, trouble_of
+from gateway.polling.trouble import NEXT, SILENT, describe, trouble_of
 from gateway.polling.unit import PolledUnit
 from gateway.timekeeping.clock import Clock
 
@@ -128,7 +128,7 @@ class BusPoller:
         longer_s = unit.timeout.widen() if questions.is_silent else 0.0
         unit.failed(now_ms, cost_s + longer_s)
         unit.trouble = trouble_of(questions.error, questions.is_silent, scan.values)
-        unit.last_error = told(unit.trouble, questions.error)
+        unit.last_error = describe(unit.trouble, questions.error)
         self.budget.consume(self.clock.real_s(), cost_s)
 
     async def _identified(self, unit: PolledUnit, scan: Scan) -> Scan:

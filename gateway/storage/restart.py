@@ -9,12 +9,12 @@ import zlib
 from collections.abc import Iterator
 
 from gateway.core.codec import columns
+from gateway.core.codec.record import EventRecord, ScanRecord, is_event
 from gateway.core.errors import FormatError, JournalError, StoreError
 from gateway.core.evidence import batch, downsampled
 from gateway.core.journal.cursor import Cursor
 from gateway.core.journal.journal import Journal
 from gateway.core.reading import ClockState, Stream, utc_ms
-from gateway.core.record import EventRecord, ScanRecord, is_event
 from gateway.storage.store import FlashStore
 
 INFLATED_MAX = batch.INFLATED_MAX

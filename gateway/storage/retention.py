@@ -11,8 +11,7 @@ gateway/core/journal/policy.py.
 import logging
 from collections.abc import Callable, Collection, Sequence
 
-from gateway.core import record
-from gateway.core.codec import cbor
+from gateway.core.codec import cbor, record
 from gateway.core.errors import Bug, FormatError, StoreError
 from gateway.core.evidence import downsampled
 from gateway.core.interval import CounterRules

@@ -10,6 +10,7 @@ named: it may or may not be what the fleet holds, and nothing may be booked twic
 
 from collections.abc import Callable, Iterator
 
+from gateway.core.codec.record import ALARM, EventRecord, ScanRecord, is_event
 from gateway.core.errors import Bug, FormatError, JournalError
 from gateway.core.evidence import downsampled
 from gateway.core.journal.downsampled_files import DownsampledBatches
@@ -17,7 +18,6 @@ from gateway.core.journal.journal import Journal, JournalOpening
 from gateway.core.journal.successor import open_successor
 from gateway.core.journal.tail import SEGMENT_BYTES
 from gateway.core.reading import ClockState
-from gateway.core.record import ALARM, EventRecord, ScanRecord, is_event
 from gateway.storage.restart import inflate
 from gateway.storage.retention import Retention
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway.aio.keep_alive import Beat, no_beat
+from gateway.core.codec.record import ALARM, CLOCK, DOWNSAMPLED, STOP
 from gateway.core.errors import StoreError
 from gateway.core.event import Committed, Event, JournalBegun, Sealed
 from gateway.core.journal import policy
 from gateway.core.journal.journal import Journal, Sealer
 from gateway.core.journal.outbox import Outbox
 from gateway.core.reading import Scan
-from gateway.core.record import ALARM, CLOCK, DOWNSAMPLED, STOP
 from gateway.storage.flash_trouble import FlashTrouble
 from gateway.storage.input_queue import WAITING_MAX, InputQueue
 from gateway.storage.retention import Retention
@@ -215,9 +215,14 @@ class JournalWriter:
         self._change_clock()
         return True
 
-    def finish(self) -> None:
-        """Write the cursor once more, after the uplink has drained."""
+    def finish(self) -> bool:
+        """Write what came after the STOP event, such as an alarm of the uplink, and the cursor;
+        return whether anything came, so that there is a batch more."""
+        is_late = len(self.waiting) > 0
+        if is_late:
+            self._close()
         self._move_cursor()
+        return is_late
 
     def _rest_s(self) -> float:
         """Return how long to sleep until something is due."""

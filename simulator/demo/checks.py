@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
+from gateway.core.codec.record import GAP, EventRecord, ScanRecord
 from gateway.core.evidence.batch import open_body, open_sealed
 from gateway.core.reading import ClockState, Stream, utc_ms
-from gateway.core.record import GAP, EventRecord, ScanRecord
 from gateway.core.roles import ENERGY_NAMES
 
 # The keys of energy_wh that a meter measures; `residual` is computed from them.

@@ -86,9 +86,7 @@ class Demo(Context):
         print_line("making the site's keys and certificates ...")
         await self.provision()
         await self.start_broker()
-        await self.processes.start("fleet", python(
-            "fleet", "serve", "--data", str(self.fleet), "--port", str(self.args.port)))
-        await until(lambda: port_is_open(self.args.port), "the fleet's page", self.processes)
+        await self.start_fleet()
         await self.open_books()
         seed = json.loads((self.out / "parts.json").read_text())["seed"]
         for other in self.others:
@@ -158,6 +156,12 @@ class Demo(Context):
             command = python("provisioning.amqtt_broker", "amqtt.yaml")
         await self.processes.start("broker", command, self.fleet / "broker")
         await until(lambda: port_is_open(self.broker_port), "the broker", self.processes)
+
+    async def start_fleet(self) -> None:
+        """Start the fleet and wait for its page."""
+        await self.processes.start("fleet", python(
+            "fleet", "serve", "--data", str(self.fleet), "--port", str(self.args.port)))
+        await until(lambda: port_is_open(self.args.port), "the fleet's page", self.processes)
 
     async def start_gateway(self) -> None:
         """Start the gateway with the witness file outside its data directory."""

@@ -114,6 +114,10 @@ class Processes:
         for name in reversed(list(self._running)):
             await self.stop(name)
 
+    def alive(self, name: str) -> bool:
+        """Tell whether a process was started under a name and still runs."""
+        return name in self._running and self._running[name].alive
+
     def pid(self, name: str) -> int:
         """Return the process id of a running process."""
         return self._running[name].process.pid

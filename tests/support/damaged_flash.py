@@ -7,8 +7,7 @@ Unlike after a power cut, records may be lost here.  What is held: no wrong reco
 twice, no sequence used a second time, every loss declared, and the journal runs.
 """
 
-from gateway.core import record
-from gateway.core.codec import frame
+from gateway.core.codec import frame, record
 from gateway.core.errors import Corrupt, StoreError
 from gateway.core.evidence import batch
 from gateway.core.journal import batch_files, cursor, segment, tail

@@ -65,10 +65,42 @@ def _mounted(place: Path, *what: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Busy (a test failed with a file open): detach, the loop device goes with the last user.
-        if subprocess.run([need("umount"), str(place)], capture_output=True,
-                          check=False).returncode:
-            _run(need("umount"), "--lazy", str(place))
+        detach(place)
+
+
+def attach(image: Path, place: Path, options: str = "") -> None:
+    """Mount an image behind a loop device until detach(); options: as of mounted()."""
+    place.mkdir(exist_ok=True)
+    _run(need("mount"), "-o", "loop" + options, str(image), str(place))
+
+
+def detach(place: Path) -> None:
+    """Take a mount away; one that is busy (a test failed with a file open) goes with its last
+    user."""
+    if subprocess.run([need("umount"), str(place)], capture_output=True, check=False).returncode:
+        _run(need("umount"), "--lazy", str(place))
+
+
+def remount(place: Path, options: str) -> None:
+    """Mount what is mounted at a place again with other options: ro or rw."""
+    _run(need("mount"), "-o", f"remount,{options}", str(place))
+
+
+def fail_read_only(place: Path) -> None:
+    """Let ext4 find an error in itself: mounted with errors=remount-ro it takes no write from
+    now on, neither from files that are open; until it is detached and repaired."""
+    device = place.stat().st_dev
+    numbers = f"{os.major(device)}:{os.minor(device)}"
+    name = Path(f"/sys/dev/block/{numbers}").resolve().name
+    Path(f"/sys/fs/ext4/{name}/trigger_fs_error").write_text("chaos\n", encoding="ascii")
+
+
+def repair(image: Path) -> None:
+    """Let e2fsck repair an image that is not attached; 1 and 2 of its codes mean that it did."""
+    done = subprocess.run([need("e2fsck"), "-fy", str(image)], capture_output=True, text=True,
+                          check=False)
+    if done.returncode > 2:
+        raise AssertionError(f"e2fsck {image}: {done.stdout.strip()} {done.stderr.strip()}")
 
 
 def copy_at_once(image: Path, copy: Path) -> bytes:
@@ -87,9 +119,14 @@ def copy_at_once(image: Path, copy: Path) -> bytes:
     raise AssertionError(f"{image} never stood still for one moment")
 
 
+def settle(place: Path) -> None:
+    """Return when everything on a mounted disk is on the medium."""
+    _run(need("sync"), "-f", str(place))
+
+
 def written(place: Path) -> Written:
     """Return the counters of the block device below a mounted place, after a sync of it."""
-    _run(need("sync"), "-f", str(place))
+    settle(place)
     return counted(place)
 
 

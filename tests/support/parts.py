@@ -30,6 +30,7 @@ _HINTS = {
     "socat": "apt-get install socat",
     "chromium": "apt-get install chromium",
     "mkfs.ext4": "apt-get install e2fsprogs",
+    "e2fsck": "apt-get install e2fsprogs",
     "mount": "apt-get install mount",
     "umount": "apt-get install mount",
 }

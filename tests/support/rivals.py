@@ -22,7 +22,7 @@ from fleet.reporting import changes, report
 from fleet.rollup import overlaps
 from fleet.store.reader import open_reader
 from fleet.store.writer import EvidenceStore
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.evidence import handover
 from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, ClockState
 from tests.fleet.maker import ORIGIN_MS, QUARTER_MS, PaperGateway

@@ -310,7 +310,7 @@ class Machine:
         self.signer = EvidenceSigner(Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32))
         self.verifier = Verifier(world.receipt_key.public_key())
         self.settings = UplinkSettings(
-            "broker", 8883, Path(), Path(), Path(), Path(), 0, LIVE_S, Decimal(1),
+            "broker", 8883, Path(), Path("tls.crt"), Path(), Path(), 0, LIVE_S, Decimal(1),
             Decimal(RETRY_S_MAX))
         self.cabinet = SimpleNamespace(
             site=SimpleNamespace(cabinet=NAME), devices=STREAMS, uplink=self.settings,

@@ -9,9 +9,9 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from gateway.core.codec import cbor, columns
+from gateway.core.codec.record import GAP, is_event
 from gateway.core.evidence import batch, chain, downsampled
 from gateway.core.reading import CLOCK_UNKNOWN, utc_ms
-from gateway.core.record import GAP, is_event
 from gateway.storage.restart import inflate
 from tests.support import sim_coarse
 from tests.support.columns_from_docs import decode as decode_by_the_docs

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,8 +35,10 @@ role = "grid"
 rated_w = 17000
 """
 VECTORS = ROOT / "tests" / "golden" / "vectors"
+JOINING = (("fleet", "init --data {joined}/fleet"),
+           ("provisioning", "request --parts {folder}/parts.toml --out {joined}/site"))
 
-# room, command ({folder}: see `folder`), exit code, what stderr says
+# room, command ({folder} and others: see `places`), exit code, what stderr says
 CASES = (
     ("gateway", "check {folder}/cabinet.toml", FINE, ""),
     ("gateway", "check {folder}/wrong.toml", PERSON, "wrong.toml:"),
@@ -59,14 +62,14 @@ CASES = (
     ("simulator", "demo --exit", USAGE, "need --hours"),
     ("simulator", "demo --json --hours 1", USAGE, "add --exit"),
     ("simulator", "demo --out {folder}", PERSON, "name another --out"),
-    ("fleet", "init --data {folder}/fleet", FINE, ""),
-    ("fleet", "init --data {folder}/fleet", PERSON, "is not overwritten"),
-    ("fleet", "enrol {folder}/none --data {folder}/fleet", PERSON, "none"),
-    ("provisioning", "request --parts {folder}/parts.toml --out {folder}/site", FINE, ""),
+    ("fleet", "init --data {new}/fleet", FINE, ""),
+    ("fleet", "init --data {asked}/fleet", PERSON, "is not overwritten"),
+    ("fleet", "enrol {folder}/none --data {asked}/fleet", PERSON, "none"),
+    ("provisioning", "request --parts {folder}/parts.toml --out {new}/site", FINE, ""),
     ("provisioning", "request --parts {folder}/wrong.toml --out {folder}/x", PERSON, "wrong.toml"),
     ("provisioning", "request --parts {folder}/parts.toml", PERSON, "--out DIR is missing"),
     ("provisioning", "init --parts {folder}/parts.toml --out {folder}/x", USAGE, "fleet init"),
-    ("provisioning", "install {folder}/none --site {folder}/site", PERSON, "none"),
+    ("provisioning", "install {folder}/none --site {asked}/site", PERSON, "none"),
     ("provisioning", "where 30050", USAGE, "`where` is now `symbolicate`"),
     ("provisioning", "enrol --site {folder}/none --data {folder}/fleet", USAGE, "fleet enrol"),
     ("fleet", "verify --data {folder} --site shop", PERSON, "enrol"),
@@ -87,7 +90,26 @@ def folder(tmp_path_factory):
     frame = next(one["frame_ascii"] for one in vectors if "frame_ascii" in one)
     (folder / "doubtful.json").write_text(json.dumps(
         {"frame_ascii": frame, "checksum_valid": False}))
+    joined = folder / "asked"
+    for room, command in JOINING:
+        assert ended(room, command.format(folder=folder, joined=joined).split()) == FINE
+    shutil.copytree(joined, folder / "answered")
+    assert ended("fleet", ["enrol", f"{folder}/answered/site/shop-1.request", "--data",
+                           f"{folder}/answered/fleet"]) == FINE
     return folder
+
+
+@pytest.fixture
+def places(folder, tmp_path):
+    """Return what puts folders into a command: {folder} is everybody's and stays as it is, {new}
+    empty, {asked} a fleet and a site with a request, {answered} also with the fleet's answer."""
+    def words(command):
+        for name in ("asked", "answered"):
+            if f"{{{name}}}" in command:
+                shutil.copytree(folder / name, tmp_path / name)
+        return command.format(folder=folder, new=tmp_path, asked=tmp_path / "asked",
+                              answered=tmp_path / "answered").split()
+    return words
 
 
 def ended(room, words):
@@ -99,9 +121,9 @@ def ended(room, words):
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case[0]} {case[1]}" for case in CASES])
-def test_the_exit_code_says_which_kind_of_outcome_it_was(folder, capsys, case):
+def test_the_exit_code_says_which_kind_of_outcome_it_was(places, capsys, case):
     room, command, code, told = case
-    words = command.format(folder=folder).split()
+    words = places(command)
     assert ended(room, words) == code
     said = capsys.readouterr()
     assert told in said.err
@@ -119,13 +141,13 @@ def test_the_exit_code_says_which_kind_of_outcome_it_was(folder, capsys, case):
     ("drivers", "show xy-md02", "points"),
     ("drivers", "decode --profile pylontech-rs485 --registers {folder}/doubtful.json", "modules"),
     ("simulator", "world --hours 0.1", "energy_wh"),
-    ("provisioning", "request --parts {folder}/parts.toml --out {folder}/other", "files"),
-    ("fleet", "init --data {folder}/data", "files"),
-    ("fleet", "enrol {folder}/other/shop-1.request --data {folder}/data", "entry"),
-    ("provisioning", "install {folder}/other/shop-1.answer", "valid_until"),
+    ("provisioning", "request --parts {folder}/parts.toml --out {new}/other", "files"),
+    ("fleet", "init --data {new}/data", "files"),
+    ("fleet", "enrol {asked}/site/shop-1.request --data {asked}/fleet", "entry"),
+    ("provisioning", "install {answered}/site/shop-1.answer", "valid_until"),
 ])
-def test_with_json_stdout_carries_json_and_nothing_else(folder, capsys, room, command, key):
-    ended(room, [*command.format(folder=folder).split(), "--json"])
+def test_with_json_stdout_carries_json_and_nothing_else(places, capsys, room, command, key):
+    ended(room, [*places(command), "--json"])
     assert key in json.loads(capsys.readouterr().out)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import StoreError
 from gateway.core.journal.journal import FULL, OK, Journal
 from gateway.storage.store import FlashStore

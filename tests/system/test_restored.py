@@ -153,6 +153,14 @@ def everything_is_there(fleet, cabinet):
         1, cabinet.journal.sealed_seq, [])
 
 
+def everything_else_holds(fleet, first):
+    """Hold `verify` to it that what was declared lost is no fault, and that the rest is booked."""
+    with open_reader(fleet.folder) as reader:
+        checked, = site(reader, Registry(fleet.folder).sites()["shop"])
+        assert (checked.faults, reader.unplaced(CABINET)) == ([], 0)
+        assert (checked.first_seq == 1) == (first == 1)
+
+
 def put_back(fleet, tmp_path, how):
     """Put what was copied in place of a stopped fleet's store."""
     fleet.store.close()
@@ -239,4 +247,20 @@ def test_what_the_cabinet_has_deleted_is_declared_and_the_rest_comes(tmp_path):
             stored = {row[0] for row in beside.execute("SELECT number FROM batches")}
         assert not stored & set(range(first, last + 1))
         assert set(range(1, max(stored) + 1)) - stored == set(range(first, last + 1))
+        everything_else_holds(fleet, first=1)
+    world(tmp_path, story, keep_bytes=3 * ONE_BLOCK)
+
+
+@pytest.mark.parametrize("backed_up", [False, True])
+def test_a_fleet_that_lost_all_gets_the_configuration_again_with_what_is_left(tmp_path, backed_up):
+    """The event that says what the cabinet measures was in its first batch, which nobody holds."""
+    async def story(cabinet, fleet):
+        if backed_up:                   # before anything came
+            backup.take(fleet.folder, tmp_path / "backup")
+        await cabinet.run(9)
+        assert list(cabinet.journal.batch_numbers())[0] > 3
+        put_back(fleet, tmp_path, "command" if backed_up else "lost")
+        await cabinet.run(1)
+        assert fleet.low_water() == cabinet.journal.sealed_seq
+        everything_else_holds(fleet, first=2)
     world(tmp_path, story, keep_bytes=3 * ONE_BLOCK)

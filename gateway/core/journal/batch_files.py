@@ -10,10 +10,10 @@ two items.  After a failed write the same bytes go into a new file with the next
 
 from gateway.core.codec import frame
 from gateway.core.codec.crc import crc32
+from gateway.core.codec.record import SEQ_MAX
 from gateway.core.errors import Corrupt, FormatError, JournalError, StoreError
 from gateway.core.evidence import batch, chain
 from gateway.core.journal.number_ranges import Runs
-from gateway.core.record import SEQ_MAX
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ a GAP when there is space again.
 """
 
 
-from gateway.core import record
-from gateway.core.codec import columns, frame
+from gateway.core.codec import columns, frame, record
 from gateway.core.codec.column_block import block_of, packed
 from gateway.core.errors import Bug
 from gateway.core.journal import segment
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.core.codec.column_block import ColumnBlock
+    from gateway.core.codec.record import Record
     from gateway.core.errors import StoreError
     from gateway.core.reading import Schema, Values
-    from gateway.core.record import Record
 
 PACK_READINGS = 8192        # loose records are packed into columns from here on
 KEPT_ENTRIES = 4            # waiting entries that keep their records in RAM as well, for sealing

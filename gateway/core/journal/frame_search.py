@@ -10,8 +10,7 @@ acknowledged commit otherwise.
 """
 
 
-from gateway.core import record
-from gateway.core.codec import columns, frame
+from gateway.core.codec import columns, frame, record
 from gateway.core.codec.column_block import block_of
 from gateway.core.errors import FormatError, StoreError
 from gateway.core.journal import segment, tail
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.core.codec.column_block import ColumnBlock
-    from gateway.core.record import Record
+    from gateway.core.codec.record import Record
     from gateway.core.types import FileStore
     # An event to append: (kind, body).
     Declared = tuple[int, list[Any]]

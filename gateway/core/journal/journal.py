@@ -9,8 +9,7 @@ The caller commits before it publishes: only what durable_seq covers may leave t
 """
 
 
-from gateway.core import record
-from gateway.core.codec import columns
+from gateway.core.codec import columns, record
 from gateway.core.codec.column_block import joined
 from gateway.core.errors import Bug, JournalError, StoreError
 from gateway.core.evidence import batch, chain
@@ -25,11 +24,11 @@ from gateway.core.types import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from gateway.core.codec.record import Record
     from gateway.core.journal.buffer import PendingFrame
     from gateway.core.journal.frame_search import Declared
     from gateway.core.journal.recovery import Recovered
     from gateway.core.reading import ClockState, Schema, Values
-    from gateway.core.record import Record
     from gateway.core.types import Compress, FileStore, Sign
 
 SCRUB_BATCHES = 6           # per seal: 30 days of quarter hours are read within a week
@@ -67,12 +66,13 @@ class Journal:
     def __init__(self, opening: JournalOpening, found: "Recovered",
                  ram_bytes: int = RAM_BYTES) -> None:
         """Go on from a recovery.Recovered; use Journal.open."""
-        self.journal_id, self.boot = found.journal_id, found.boot + 1
+        self.journal_id = found.journal_id
+        self._config: list[object] = [opening.config_hash, opening.descriptor]
         self._tail, self.batches = found.tail, found.batches
         self._sealed = found.sealed
         self._unconfirmed = found.unconfirmed         # sealed bytes still to be made durable
         context = segment.RecordContext(
-            self.boot, opening.config_hash, columns.encode_schema(opening.schema),
+            found.boot + 1, opening.config_hash, columns.encode_schema(opening.schema),
             opening.clock, opening.software)
         self._buffer = Buffer(opening.schema, context, found.last_seq, ram_bytes)
         self._flash = FlashState(self._buffer)
@@ -84,10 +84,24 @@ class Journal:
         self.durable_seq = found.pieces[0].first_seq - 1 if found.pieces else found.last_seq
         events: list[Declared] = [(record.BOOT, ["start", opening.software, 0 if found.clean else 1,
                                  found.last_seq])]
-        if found.config_hash != opening.config_hash:    # first, so that any record implies it
-            events.insert(0, (record.CONFIG, [opening.config_hash, opening.descriptor]))
+        if found.config_hash != opening.config_hash or [
+                kind for kind, _ in found.events if kind in (record.GAP, record.ALARM)]:
+            # First, so that any record implies it; again where the one before may be lost.
+            events.insert(0, (record.CONFIG, self.config_body))
         for kind, body in events + found.events:
             self._buffer.event(opening.ticks_ms, kind, body)
+
+    @property
+    def boot(self) -> int:
+        """Number of this start."""
+        boot: int = self._buffer.context.boot
+        return boot
+
+    @property
+    def config_body(self) -> "list[object]":
+        """Body of the CONFIG event in force: appended again whenever a batch is declared lost, for
+        the event may have stood in it, and without it the fleet can account nothing."""
+        return self._config
 
     @property
     def state(self) -> str:

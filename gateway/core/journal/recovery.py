@@ -11,7 +11,7 @@ but for a batch that a later write (cursor or segment header) names.
 """
 
 
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import StoreError, WattproofError
 from gateway.core.evidence import batch, chain
 from gateway.core.journal import cursor, segment, tail
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # A sealed batch whose file may not be durable.  chain_hash: chain value after it.  data: its bytes.
 UnconfirmedBatch = NamedTuple("UnconfirmedBatch", [
-    ("number", int), ("first_seq", int), ("last_seq", int), ("link", bytes), ("data", bytes)])
+    ("number", int), ("first_seq", int), ("last_seq", int), ("chain_hash", bytes), ("data", bytes)])
 
 # boot: highest ever seen.  sealed: segment.SealedMark.  config_hash: of the newest stored
 # records, None if none.  clean: the newest record is a STOP.  unconfirmed: the last batch if

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.core.codec.column_block import ColumnBlock
+    from gateway.core.codec.record import Record
     from gateway.core.journal.buffer import FlashState, PendingFrame
     from gateway.core.journal.tail import Place, Tail
-    from gateway.core.record import Record
 
 RESTATE_FRAMES = 64         # frames of earlier boots written again in one write
 SEAL_TRIES = 3              # seals that may fail to read a piece before it is declared lost

@@ -5,6 +5,7 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from fleet import verify
 from fleet.__main__ import main
 from fleet.formats.registry import Registry
 from fleet.ingest.ingest import NOT_ROLLED_UP, Ingest
@@ -12,7 +13,7 @@ from fleet.store import incidents
 from fleet.store.reader import StoreReader
 from fleet.web import proof
 from fleet.web.snapshot import EMPTY
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.evidence import batch, chain, handover, receipt
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
 from tests.support.fleet_rows import rows
@@ -29,6 +30,12 @@ def told(tmp_path, *kinds):
     """Return the incidents of these kinds (all when none is given)."""
     found = StoreReader(tmp_path).incidents("shop-1")
     return [one for one in found if not kinds or one.kind in kinds]
+
+
+def faults(tmp_path):
+    """Return what `fleet verify` finds wrong."""
+    checked, = verify.site(StoreReader(tmp_path), Registry(tmp_path).sites()["shop"])
+    return checked.faults
 
 
 def skip(gateway, records):
@@ -86,6 +93,18 @@ def test_a_batch_its_gateway_declares_lost_is_passed_and_booked_as_lost(ingest, 
     assert content(outcome).low_water == gateway.next_seq - 1
     (lost,) = told(tmp_path)
     assert (lost.kind, lost.position) == (incidents.LOST, "2")
+    assert faults(tmp_path) == []
+
+
+def test_verify_believes_the_signed_declaration_and_not_the_note_that_was_made_of_it(
+        ingest, gateway, store, tmp_path):
+    ingest.process_one("shop-1", gateway.seal(seconds=SHORT_S))
+    gateway.seal(seconds=SHORT_S)
+    last = gateway.seal(seconds=SHORT_S)
+    ingest.process_one("shop-1", last)
+    with store.transaction():
+        store.incidents.note(incidents.LOST, batch.open_sealed(last)[1], 2, "somebody's word", 0)
+    assert [one.code for one in faults(tmp_path)] == [verify.MISSING]
 
 
 @pytest.mark.parametrize("number", ["9", "x", "", "-1", 2])

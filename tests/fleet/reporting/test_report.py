@@ -8,7 +8,7 @@ import pytest
 from fleet.__main__ import main
 from fleet.reporting import report, report_charts
 from fleet.store.reader import StoreReader
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.reading import CLOCK_UNKNOWN, ClockState
 from tests.fleet.maker import ORIGIN_MS, SCHEMA, UNCERTAINTY_MS, PaperGateway
 from tests.support.documented_keys import keys, keys_in

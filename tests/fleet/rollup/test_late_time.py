@@ -5,7 +5,7 @@ import pytest
 from fleet.rollup.rollup import CARRY_BACK_PPM, WAITING_MAX, clock_carried_back
 from fleet.store import incidents
 from fleet.store.reader import StoreReader
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.interval import QUARTER_MS
 from gateway.core.reading import CLOCK_GNSS, CLOCK_NTP, CLOCK_UNKNOWN, ClockState
 from tests.fleet.maker import ORIGIN_MS, SCHEMA, STEP_MS, PaperGateway

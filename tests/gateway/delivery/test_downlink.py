@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from fleet.authority import certificates, issue
+from gateway.core.codec.record import ALARM, DOWNLINK
 from gateway.core.evidence import downlink as messages
-from gateway.core.record import ALARM, DOWNLINK
-from gateway.delivery.downlink import NUMBER_FILE, Downlink
+from gateway.delivery.downlink import NUMBER_FILE, DownlinkReceiver
 from gateway.signer import EvidenceSigner, Verifier
 from tests.gateway.delivery.test_uplink import CABINET, NOW, make_site, settings_of
 from tests.support import one_site
@@ -60,7 +60,7 @@ class Cabinet:
 
     def again(self):
         self.writer, self.alarms = Writer(), set()
-        self.downlink = Downlink(CABINET, self.settings, Verifier.load(
+        self.downlink = DownlinkReceiver(CABINET, self.settings, Verifier.load(
             self.settings.receipt_key), self.writer, self.alarms)
 
     def renewed(self, name=CABINET):

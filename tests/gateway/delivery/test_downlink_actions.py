@@ -7,8 +7,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.authority import certificates, issue
+from gateway.core.codec.record import ALARM, DOWNLINK
 from gateway.core.evidence import downlink as messages
-from gateway.core.record import ALARM, DOWNLINK
 from gateway.signer import EvidenceSigner, Verifier
 from tests.gateway.delivery.test_downlink import NOW, Cabinet
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from gateway.core.codec.record import DEVICE, METER_SWAP
 from gateway.core.errors import BadFrame, NoReply, OtherDevice
 from gateway.core.event import Event
 from gateway.core.reading import Absent, Scan
-from gateway.core.record import DEVICE, METER_SWAP
 from tests.gateway.polling.test_liveness import line_of, silent
 from tests.gateway.polling.test_poller import Bench
 from tests.support.virtual_time import run

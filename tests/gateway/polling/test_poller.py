@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from gateway.aio.keep_alive import Progress, keep_alive
+from gateway.core.codec.record import DEVICE, GAP
 from gateway.core.errors import NoReply, Refused
 from gateway.core.event import Event
 from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_ASKED, Absent, Scan
-from gateway.core.record import DEVICE, GAP
 from gateway.polling.poller import BusLine, BusPoller
 from gateway.polling.retry import LineBudget
 from gateway.polling.unit import Timeout

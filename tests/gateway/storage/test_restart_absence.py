@@ -2,7 +2,7 @@
 
 import hashlib
 
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import Corrupt
 from gateway.core.evidence import batch
 from gateway.core.reading import CLOCK_NTP, ClockState, Point, Stream

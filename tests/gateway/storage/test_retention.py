@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import StoreError
 from gateway.core.evidence import batch, downsampled
 from gateway.core.journal.downsampled_files import DownsampledBatches

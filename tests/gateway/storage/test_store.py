@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import StoreError
 from gateway.core.journal.journal import Journal
 from gateway.storage.store import FlashStore

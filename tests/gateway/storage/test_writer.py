@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from gateway.core.codec.record import ALARM, BOOT, CLOCK, DEVICE, STOP, ScanRecord
 from gateway.core.event import Committed, Event
 from gateway.core.evidence import batch
 from gateway.core.reading import CLOCK_GNSS, CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Scan
-from gateway.core.record import ALARM, BOOT, CLOCK, DEVICE, STOP, ScanRecord
 from tests.support.fake_bus import virtual_clock
 from tests.support.virtual_time import run
 from tests.support.writer_setup import WriterSetup
@@ -175,6 +175,33 @@ def test_after_a_restart_the_records_of_the_boot_before_are_sealed_first(tmp_pat
     async def script(setup):
         assert setup.journal.sealed_seq >= durable and setup.journal.boot == 2
     with_writer(tmp_path, script)
+
+
+def test_an_alarm_after_the_stop_is_durable_and_the_next_start_is_a_clean_one(tmp_path):
+    """The uplink drains after the writer's STOP, and what it finds may be an alarm."""
+    async def script(setup):
+        await setup.feed(20)
+    setup = with_writer(tmp_path, script)
+    assert setup.writer.finish() is False
+
+    async def late():
+        await setup.writer.put(Event(setup.clock.ticks_ms(), ALARM, ["clone", "late"]))
+        assert setup.writer.finish() is True
+        assert setup.writer.finish() is False
+    run(late())
+    assert setup.journal.durable_seq == setup.journal.sealed_seq == setup.journal.last_seq
+    newest = setup.records(setup.journal.batch_numbers()[-1])
+    assert [item.kind for item in newest] == [ALARM, STOP]
+    setup.store.close()
+
+    async def again():
+        return WriterSetup(tmp_path, clock=setup.clock)
+    setup = run(again())
+    assert setup.writer.seal()
+    boots = [item.body for number in setup.journal.batch_numbers() for item in setup.records(number)
+             if getattr(item, "kind", None) == BOOT]
+    assert [body[2] for body in boots] == [0, 0]        # none came after an unclean end
+    setup.store.close()
 
 
 def test_input_queue_is_bounded_and_makes_the_poller_wait(tmp_path):

@@ -2,8 +2,7 @@
 
 import hashlib
 
-from gateway.core import record
-from gateway.core.codec import columns
+from gateway.core.codec import columns, record
 from gateway.core.errors import Bug
 from gateway.core.evidence import batch
 from gateway.core.journal import segment
@@ -147,6 +146,23 @@ def test_a_config_is_recorded_once_per_change():
         journal = start(store, config=config)
         journal.commit()
     assert [body[0] for body in events_of(journal, record.CONFIG)] == [b"c" * 32, b"d" * 32]
+
+
+def test_a_config_is_recorded_again_where_the_record_of_it_may_be_lost():
+    store = MemoryStore()
+    journal = start(store)
+    journal.commit()
+    journal.append_scan(5, 0, (230, 7))
+    journal.commit()
+    name = [one for one in store.list() if one[0] == "t"][0]
+    data = store.read(name, 0, store.size(name))
+    at = data.index(journal.config_body[0], data.index(b"start") - 200)
+    store.write(name, at, b"x")                     # a bit that flipped in the first commit
+    store.sync(name)
+    again = start(store)
+    again.commit()
+    assert events_of(again, record.CONFIG) == [[b"c" * 32, b"\xa0"]]
+    assert "unreadable" in events_of(again, record.GAP)[0][3]
 
 
 def test_segments_are_recycled_and_their_old_frames_never_come_back():
