@@ -12,7 +12,7 @@ from fleet.formats import timetext
 from fleet.formats.timetext import rfc3339
 from fleet.reporting.content import Change, Report, Section
 from fleet.store import issued
-from fleet.store.issued import QuarterFigures, Issued, Version
+from fleet.store.issued import Issued, QuarterFigures, Version
 from fleet.store.reader import StoreReader
 from fleet.texts import say
 from gateway.core.interval import QUARTER_MS

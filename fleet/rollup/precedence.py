@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from fleet.formats.decision import Decision
-from fleet.formats.values import JournalSpan, AsideStretch
+from fleet.formats.values import AsideStretch, JournalSpan
 
 PRESENT_MS = 3_600_000      # a cabinet with a line delivers what it read within an hour
 SEAM_MS = 120_000           # where one journal follows another their clocks may differ by so much

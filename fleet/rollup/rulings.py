@@ -6,7 +6,7 @@ batch stays as it is until its time changes; decisions are laid over it each tim
 
 from collections.abc import Callable
 
-from fleet.formats.values import JournalSpan, OpenedBatch, AsideStretch
+from fleet.formats.values import AsideStretch, JournalSpan, OpenedBatch
 from fleet.rollup import precedence
 from fleet.rollup.precedence import Conflict, Stretch
 from fleet.store.journal_tables import Ruling

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fleet.formats import decision as decisions
 from fleet.formats.decision import DECISIONS_MAX, Decision
-from fleet.formats.values import AnyBatch, JournalSpan, AsideStretch
+from fleet.formats.values import AnyBatch, AsideStretch, JournalSpan
 from gateway.core.errors import ConfigError
 
 JOURNALS_MAX = 256          # of one cabinet that can count by their own right
@@ -147,7 +147,8 @@ class RivalReader:
             "cabinet = ? GROUP BY journal, rival, decision ORDER BY 2 LIMIT ?", (cabinet, ROWS_MAX))
         return [AsideStretch(bytes(row[0]), row[1], row[2], bytes(row[3]), row[4]) for row in rows]
 
-    def of_batches(self, cabinet: str, span: tuple[bytes, int, int]) -> dict[int, list[AsideStretch]]:
+    def of_batches(self, cabinet: str,
+                   span: tuple[bytes, int, int]) -> dict[int, list[AsideStretch]]:
         """Return what is not counted of a journal's batches from one number to another, by their
         index in the log."""
         found: dict[int, list[AsideStretch]] = {}

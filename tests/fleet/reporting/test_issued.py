@@ -92,7 +92,8 @@ def test_what_is_kept_of_a_quarter_hour_is_bounded_and_keeps_the_first(site, tmp
     site.report(issued_ms=ISSUED_MS)
     for number in range(2, 40):
         issued.keep(tmp_path, "shop-1", [issued.Issued(ORIGIN_MS, issued.Version(
-            number, ISSUED_MS + number, ORIGIN_MS, "ab" * 32, issued.QuarterFigures({"pv": number}, 1)))])
+            number, ISSUED_MS + number, ORIGIN_MS, "ab" * 32,
+            issued.QuarterFigures({"pv": number}, 1)))])
     with open_reader(tmp_path) as reader:
         kept = reader.issued("shop-1", ORIGIN_MS, ORIGIN_MS + 1)[ORIGIN_MS]
     assert [one.version for one in kept] == [1, *range(33, 40)]
