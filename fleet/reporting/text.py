@@ -82,11 +82,6 @@ def age(seconds: object) -> str:
     return say("age.days", n=int(seconds // 86400))
 
 
-def moment(utc_ms: int | None) -> str:
-    """Return a UTC time as text, or the sign for none."""
-    return NONE if utc_ms is None else timetext.moment(utc_ms)
-
-
 def describe_incident(incident: Incident) -> str:
     """Return an incident as a line for people; what it is, then what happened."""
     return say.plural("verify.incident", incident.count, detail=incident.detail,

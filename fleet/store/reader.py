@@ -236,6 +236,13 @@ class StoreReader:
             "AND quarter_ms < ? GROUP BY stream", (cabinet, from_ms, to_ms))
         return dict(rows.fetchall())
 
+    def answered(self, cabinet: str, from_ms: int, to_ms: int) -> dict[str, int]:
+        """Return how many scans of each device of a cabinet are stored that have a value."""
+        rows = self._connection.execute(
+            "SELECT stream, sum(count - absent) FROM scan_parts WHERE cabinet = ? AND "
+            "quarter_ms >= ? AND quarter_ms < ? GROUP BY stream", (cabinet, from_ms, to_ms))
+        return dict(rows.fetchall())
+
     def uncertainty_ms(self, cabinet: str, from_ms: int, to_ms: int) -> int:
         """Return the worst clock uncertainty of a period's batches."""
         row = self._one("SELECT max(uncertainty_ms) FROM scan_parts WHERE cabinet = ? AND "

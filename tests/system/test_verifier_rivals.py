@@ -6,11 +6,13 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from fleet.errors import ReportError
 from fleet.formats import decision as decisions
 from fleet.formats.registry import key_id
 from fleet.formats.timetext import utc_ms
 from tests.fleet.maker import ORIGIN_MS
 from tests.support import evidence_world as forge
+from tests.support.fleet_rows import change
 from tests.support.rivals import Site, rtc
 
 FROZEN_WH, HOUR_S = 100_500, 3600
@@ -136,13 +138,13 @@ def test_decisions_that_do_not_hold_are_named(site, make, words):
     assert any(words in one for one in found.faults), found.faults
 
 
-@pytest.mark.parametrize("change", [
+@pytest.mark.parametrize("altered", [
     {"number": 9}, {"from": 1 << 60}, {"to": 0}, {"by": bytes(3)}, {"decision": 1}])
-def test_rows_that_are_not_as_they_are_written_are_named(site, change):
+def test_rows_that_are_not_as_they_are_written_are_named(site, altered):
     robbed(site)
     bundle = site.bundle(3)
     keys = ("journal", "number", "from", "to", "by", "decision")
-    rows = [list((dict(zip(keys, row, strict=True)) | change).values())
+    rows = [list((dict(zip(keys, row, strict=True)) | altered).values())
             for row in contents(bundle)["set_aside"]]
     assert any("set aside" in one for one in forged(site, bundle, set_aside=rows).faults)
 
@@ -164,6 +166,14 @@ def test_verify_and_journals_name_it_until_a_person_has_decided(site, capsys):
     assert [one["journal"] for one in cabinet["journals"]] == ["00" * 16, "05" * 16]
     assert cabinet["set_aside"][0]["decision"]["reason"] == "the board was stolen"
     assert cabinet["decisions"][0]["author"] == "A. Auditor" and thief.number > 1
+
+
+def test_a_decision_that_was_written_into_the_store_makes_no_bundle(site):
+    robbed(site)
+    said = signed(Ed25519PrivateKey.generate(), 1, b"\5" * 16)
+    change(site.store, "INSERT INTO decisions VALUES ('shop-1', 1, ?)", said)
+    with pytest.raises(ReportError, match="not signed by a key of this fleet"):
+        site.bundle(3)
 
 
 def test_decide_refuses_what_it_cannot_mean(site, capsys):

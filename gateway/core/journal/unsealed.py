@@ -9,6 +9,7 @@ from gateway.core.errors import StoreError
 from gateway.core.journal import segment
 from gateway.core.journal.buffer import make_entry
 from gateway.core.journal.frame_search import Piece, bare, columns_of, read_block, records_of
+from gateway.core.journal.policy import WHOLE
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class Unsealed:
                 yield piece.context, item
 
     def restatement(self) -> "list[PendingFrame]":
-        """Return entries that say again what a start found, [] if nothing of it is left."""
+        """Return entries that say again what a start found, [] if nothing of it is left.  Raises
+        StoreError for what is whole and refused."""
         entries: "list[PendingFrame]" = []
         for piece in self.found:
             data = columns_of(self._tail, piece)
@@ -116,8 +118,11 @@ class Unsealed:
         return taken, blocks
 
     def _given_up(self, piece: Piece, error: StoreError) -> bool:
-        """Note that a piece could not be read; return True after SEAL_TRIES such seals."""
+        """Note that a piece could not be read; return True after SEAL_TRIES such seals, never for
+        one that is whole and refused."""
         self._flash.failed("read " + piece.position[0], error)
+        if error.errno in WHOLE:
+            return False
         tries = self._failures.get(piece.position, 0) + 1
         self._failures[piece.position] = tries
         if tries >= SEAL_TRIES:

@@ -63,6 +63,17 @@ def test_the_further_back_a_clock_is_carried_the_less_certain_it_is(ingest, gate
     assert bounds_ms == [50 + 900, 50 + 450, 50]
 
 
+def test_the_clock_that_was_set_first_is_carried_back_whatever_came_later(ingest, gateway,
+                                                                          tmp_path):
+    waiting, first, second = (gateway.seal(clock=one) for one in (
+        UNKNOWN, known(QUARTER_S), known(2 * QUARTER_S)))
+    for sealed in (first, second, waiting):
+        ingest.process_one("shop-1", sealed)
+    # 500 ppm of 900 s: from the first clock, not of 1,800 s from the second.
+    assert StoreReader(tmp_path).uncertainty_ms("shop-1", ORIGIN_MS,
+                                                ORIGIN_MS + QUARTER_MS) == 50 + 450
+
+
 def test_a_crystal_at_minus_forty_for_a_week_stays_within_what_is_carried():
     week_ms, true_ppm = 7 * 86_400_000, 148 + 20
     found = clock_carried_back(known(7 * 86_400), [record.ScanRecord(1, 0, 0, ())])

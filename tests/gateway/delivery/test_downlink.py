@@ -192,6 +192,22 @@ async def test_a_certificate_for_another_name_fails_and_keeps_the_old_one(cabine
     assert not cabinet.settings.certificate.with_name(NUMBER_FILE).exists()
 
 
+async def test_a_power_cut_before_the_number_was_kept_repeats_the_action_and_no_more(cabinet):
+    data, number = cabinet.message(), cabinet.settings.certificate.with_name(NUMBER_FILE)
+    await cabinet.downlink.take(data)
+    made, kept = cabinet.settings.certificate.read_bytes(), number.read_bytes()
+    number.unlink()                                         # the cut came after the action
+    number.with_name(number.name + ".new").write_bytes(kept[:2])    # and while this was written
+    cabinet.again()
+    await cabinet.downlink.take(data)
+    assert [body[2] for body in cabinet.writer.bodies(DOWNLINK)] == ["done"]
+    assert cabinet.settings.certificate.read_bytes() == made
+    assert number.read_bytes() == kept
+    cabinet.again()
+    await cabinet.downlink.take(data)
+    assert [body[3] for body in cabinet.writer.bodies(DOWNLINK)] == ["obeyed before"]
+
+
 async def test_a_number_that_cannot_be_read_stops_the_downlink_and_says_so(cabinet):
     cabinet.settings.certificate.with_name(NUMBER_FILE).write_text("nonsense")
     await refused(cabinet, cabinet.message(), "no-number: ")
