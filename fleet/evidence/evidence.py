@@ -93,7 +93,7 @@ def _set_aside(reader: StoreReader, cabinet: str, spans: Sequence[tuple[bytes, i
 
 
 def _decisions(reader: StoreReader, cabinet: str, keys: Sequence[bytes],
-               signer: proofs.Signer) -> list[bytes]:
+               signer: proofs.ReceiptSigner) -> list[bytes]:
     """Return a cabinet's decisions signed with the present receipt key; raises ReportError for one
     that no key of this fleet has signed."""
     found = []
