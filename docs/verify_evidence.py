@@ -56,7 +56,7 @@ class Bundle:
 
     def __init__(self, data, fleet_key=None, kept=(), devices=(), factors=None):
         """fleet_key: 32 bytes; devices: keys or their SHA-256; factors: SHA-256; None, (): not
-        brought.  kept: signed tree heads."""
+        brought.  kept: signed tree heads, or tuples of one and the fleet's former keys."""
         self.faults, self.proven, self.assumed, self.unchecked = [], [], [], list(UNCHECKED)
         self.parts, self.last, self.all, self.places = [], {}, "the whole file", {}
         self.lost, self.passed, self.found, self.simulated = {}, [], [], False
@@ -126,15 +126,16 @@ class Bundle:
         if self.brought[0] is None:
             self.assumed.append("the fleet's key is the one in the file (--fleet-key)")
 
-    def head(self, data):
-        named, size, root, at = cbor(opened(data, self.said["key"]), 1)
+    def head(self, data, former=()):
+        key = next((one for one in former if sha(one)[:8] in data), self.said["key"])
+        named, size, root, at = cbor(opened(data, key), 1)
         need(named == "wattproof-tree-head-1" and whole(size, 1, 1 << 53) and octets(root, 32) and
              whole(at, 0, 1 << 53), "not a tree head")
         return size, root, at
 
     def memory(self, kept):             # tree heads that the reader kept from earlier
-        for data in kept:
-            size, root, at = self.head(data)
+        for data, *former in (one if type(one) is tuple else (one,) for one in kept):
+            size, root, at = self.head(data, former)
             words = f"the head of {size} batches, {utc(at)}, that you kept"
             if size in self.heads:
                 need(self.heads[size] == root, f"two different trees of {size} batches were "
@@ -373,6 +374,8 @@ def main(argv=None):
         "something was only assumed.")
     parser.add_argument("file", type=argparse.FileType("rb"), help="the bundle")
     parser.add_argument("--fleet-key", type=hexadecimal, help="the fleet's receipt key, in hex")
+    parser.add_argument("--former-key", type=hexadecimal, action="append", default=[],
+                        help="a receipt key that was the fleet's before, of heads that you kept")
     parser.add_argument("--device-key", type=hexadecimal, action="append", default=[], help="the "
                         "cabinet's evidence key or its SHA-256, in hex; the first of its boards'")
     parser.add_argument("--factors", type=hexadecimal, help="SHA-256 of the agreed factor set")
@@ -380,8 +383,8 @@ def main(argv=None):
                         help="a tree head that you kept: the log must continue it")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     asked = parser.parse_args(argv)
-    bundle = Bundle(asked.file.read(), asked.fleet_key, [one.read() for one in asked.head],
-                    asked.device_key, asked.factors)
+    bundle = Bundle(asked.file.read(), asked.fleet_key, [
+        (one.read(), *asked.former_key) for one in asked.head], asked.device_key, asked.factors)
     bundle.account()
     if asked.json:
         print(json.dumps({"status": bundle.status(), "simulated": bundle.simulated,

@@ -12,6 +12,7 @@ import sys
 from fleet import clock, settings
 from fleet import serve as server
 from fleet import verify as verifier
+from fleet.authority import rotation
 from fleet.errors import ReportError
 from fleet.evidence import evidence as bundles
 from fleet.evidence import timestamp
@@ -87,11 +88,13 @@ def evidence(arguments: argparse.Namespace) -> int:
     """Write a period's evidence into one file."""
     times = parse_quarter(arguments.start), parse_quarter(arguments.end)
     cabinet = reports.cabinet_of(Registry(arguments.data).sites(), arguments.site)
-    key = settings.receipt_key(settings.load(arguments.data).receipt_key)
+    path = settings.load(arguments.data).receipt_key
+    key = settings.receipt_key(path)
     with open_reader(arguments.data) as reader:
         request = reports.ReportRequest(cabinet, _factors(arguments), *times)
         data = bundles.build(reader, request, registry_file(arguments.data, cabinet), key,
-                             [one.read_bytes() for one in arguments.head])
+                             bundles.KeptHeads([one.read_bytes() for one in arguments.head],
+                                               rotation.former(path)))
     arguments.out.write_bytes(data)
     cli.show(arguments, {"file": str(arguments.out), "bytes": len(data)}, [
         f"{arguments.out}: {len(data):,} bytes; check it on any machine: "

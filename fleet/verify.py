@@ -16,7 +16,7 @@ from fleet.store.incidents import LOST as DECLARED_LOST
 from fleet.store.incidents import UNHELD
 from fleet.store.reader import JournalRow, StoreReader
 from fleet.texts import say
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import FormatError
 from gateway.core.evidence import chain, downsampled
 

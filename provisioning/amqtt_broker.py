@@ -28,7 +28,7 @@ REJECTED = bytes((0x20, 2, 0, 2))       # CONNACK "identifier rejected", MQTT 3.
 LOG = logging.getLogger("wattproof.broker")
 
 
-class Replayed:
+class ReplayedStream:
     """A stream whose first bytes were read already."""
 
     def __init__(self, first: bytes, reader: StreamReader) -> None:
@@ -75,7 +75,7 @@ class FleetBroker(Broker):  # type: ignore[misc]  # amqtt is untyped
             writer.write(REJECTED)
             writer.close()
             return
-        await super().stream_connected(Replayed(first, reader), writer, listener_name)
+        await super().stream_connected(ReplayedStream(first, reader), writer, listener_name)
 
 
 async def first_packet(reader: StreamReader) -> bytes:

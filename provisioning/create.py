@@ -16,10 +16,10 @@ from gateway.core.errors import ConfigError
 from provisioning import identity
 from provisioning import site as sites
 from provisioning.site import EVIDENCE_KEY, FOLDERS, TLS_KEY
-from provisioning.toml_text import Table
+from provisioning.toml_text import TomlTable
 
 
-def site(parts: Table, out: Path, now: datetime.datetime) -> list[Path]:
+def site(parts: TomlTable, out: Path, now: datetime.datetime) -> list[Path]:
     """Write a cabinet's folder and return the files made; the last one is its request.
 
     parts: as parts.load gives it.  now: aware time.  Raises ConfigError when any of the files is
@@ -59,7 +59,7 @@ def request_again(folder: Path, now: datetime.datetime) -> Path:
     return path
 
 
-def cabinet_of(folder: Path) -> Table:
+def cabinet_of(folder: Path) -> TomlTable:
     """Return the tables of a cabinet's folder; raises ConfigError with the next step."""
     path = folder / "cabinet.toml"
     try:

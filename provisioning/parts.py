@@ -14,7 +14,7 @@ from pathlib import Path
 from gateway.aio.toml_check import line_index
 from gateway.config.renamed import renamed
 from gateway.core.errors import ConfigError
-from provisioning.toml_text import Table
+from provisioning.toml_text import TomlTable
 
 TABLES = ("site", "journal", "bus", "device", "battery", "clock", "uplink", "factors", "status")
 # The simulator's endpoints.json names its lists in the plural and adds what a gateway
@@ -25,7 +25,7 @@ NAME = re.compile(r"[a-z0-9-]{3,40}")
 PARTS_BYTES_MAX = 1 << 20       # the largest site has some hundred devices of ~300 bytes
 
 
-def load(path: Path, site_id: str | None = None) -> Table:
+def load(path: Path, site_id: str | None = None) -> TomlTable:
     """Return {table: content} of a parts file, checked; lists for bus and device.
 
     site_id: takes the place of the [site] id in the file.
@@ -63,7 +63,7 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _parsed(text: str, path: Path) -> Table:
+def _parsed(text: str, path: Path) -> TomlTable:
     try:
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except ValueError as error:      # TOML and JSON errors; they name line and column
@@ -73,14 +73,14 @@ def _parsed(text: str, path: Path) -> Table:
     return content
 
 
-def _singular(content: Table, path: Path) -> Table:
+def _singular(content: TomlTable, path: Path) -> TomlTable:
     if path.suffix != ".json":
         return content
     return {PLURALS.get(key, key): value for key, value in content.items()
             if key not in SIMULATOR_ONLY and value is not None}
 
 
-def _check_tables(parts: Table, path: Path) -> None:
+def _check_tables(parts: TomlTable, path: Path) -> None:
     for key, value in parts.items():
         if key not in TABLES:
             near = difflib.get_close_matches(key, TABLES, 1)
@@ -95,7 +95,7 @@ def _check_tables(parts: Table, path: Path) -> None:
             raise ConfigError(f"{path}: no [[{key}]]; a site needs at least one")
 
 
-def _check_old_keys(buses: list[Table], path: Path,
+def _check_old_keys(buses: list[TomlTable], path: Path,
                     lines: dict[tuple[str | int, ...], int]) -> None:
     """Refuse keys of [[bus]] that have new names, all at once and with their lines."""
     listing = []
@@ -110,7 +110,7 @@ def _check_old_keys(buses: list[Table], path: Path,
         raise ConfigError("\n".join(listing))
 
 
-def _check_site(site: Table, path: Path) -> None:
+def _check_site(site: TomlTable, path: Path) -> None:
     for key in ("id", "cabinet"):
         if not isinstance(site[key], str) or not NAME.fullmatch(site[key]):
             raise ConfigError(f"{path}: [site] {key} = {site[key]!r}: 3 to 40 characters "
@@ -125,7 +125,7 @@ def _check_site(site: Table, path: Path) -> None:
                           "such as 'Europe/Berlin'") from error
 
 
-def _check_references(parts: Table, path: Path) -> None:
+def _check_references(parts: TomlTable, path: Path) -> None:
     buses = _unique_names(parts["bus"], "bus", path)
     _unique_names(parts["device"], "device", path)
     for device in parts["device"]:
@@ -136,7 +136,7 @@ def _check_references(parts: Table, path: Path) -> None:
                               f"no bus named {device.get('bus')!r}; {hint}")
 
 
-def _unique_names(rows: list[Table], table: str, path: Path) -> list[str]:
+def _unique_names(rows: list[TomlTable], table: str, path: Path) -> list[str]:
     names: list[str] = []
     for number, row in enumerate(rows, 1):
         name = row.get("name") if isinstance(row, dict) else None
@@ -148,7 +148,7 @@ def _unique_names(rows: list[Table], table: str, path: Path) -> list[str]:
     return names
 
 
-def _clock_anchor(table: Table, key: str, folder: Path) -> None:
+def _clock_anchor(table: TomlTable, key: str, folder: Path) -> None:
     """Make a relative path absolute: cabinet.toml lies in another folder."""
     if isinstance(table.get(key), str):
         table[key] = str(folder / table[key])

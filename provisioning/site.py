@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from gateway.core.errors import ConfigError
 from gateway.core.evidence import enrolment
 from provisioning import identity, toml_text
-from provisioning.toml_text import Table
+from provisioning.toml_text import TomlTable
 
 PORT = 8883                     # MQTT over TLS, IANA "secure-mqtt"
 FOLDERS = ("keys", "ca", "fleet")
@@ -32,7 +32,7 @@ HOST_LINES = f'host = "{UNKNOWN_HOST}"\nport = {PORT}\n'
 
 
 
-def cabinet_text(parts: Table) -> str:
+def cabinet_text(parts: TomlTable) -> str:
     """Return cabinet.toml for checked parts; paths are relative to the file itself."""
     uplink = parts.get("uplink", {})
     kept = {key: value for key, value in uplink.items() if key not in ("host", "port")}
@@ -51,7 +51,7 @@ def cabinet_text(parts: Table) -> str:
     return toml_text.document("Cabinet of one site; `python -m gateway check` explains.", tables)
 
 
-def _port(uplink: Table) -> int:
+def _port(uplink: TomlTable) -> int:
     port = uplink.get("port", PORT)
     if "host" not in uplink and port != PORT:
         raise ConfigError(f"[uplink] port = {port!r} without host: give both, or neither (the "
@@ -61,7 +61,7 @@ def _port(uplink: Table) -> int:
     return port
 
 
-def request(site: Table, evidence: ed25519.Ed25519PrivateKey, tls: ec.EllipticCurvePrivateKey,
+def request(site: TomlTable, evidence: ed25519.Ed25519PrivateKey, tls: ec.EllipticCurvePrivateKey,
             now: datetime.datetime) -> bytes:
     """Return the signed request of a cabinet; site: the [site] table, checked."""
     public = identity.raw_public(evidence)

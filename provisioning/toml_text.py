@@ -11,7 +11,7 @@ import tomli_w
 
 from gateway.core.errors import ConfigError
 
-Table = dict[str, Any]          # as TOML and JSON hold it
+TomlTable = dict[str, Any]          # as TOML and JSON hold it
 
 
 def document(title: str, tables: Sequence[tuple[str, object]]) -> str:
@@ -29,7 +29,7 @@ def document(title: str, tables: Sequence[tuple[str, object]]) -> str:
     return "\n".join(blocks)
 
 
-def _block(name: str, row: Table, head: str) -> str:
+def _block(name: str, row: TomlTable, head: str) -> str:
     """Return one table under its head; tables inside it follow under [name.key]."""
     try:
         text = tomli_w.dumps({name: _without_none(row)})

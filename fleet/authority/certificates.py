@@ -22,7 +22,7 @@ AUTHORITY_DAYS, LEAF_DAYS = 7300, 1825
 GRACE = datetime.timedelta(days=1)
 FLEET, BROKER = "fleet", "broker"       # names of the fleet's own certificates
 
-PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+FleetPrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 PublicKey = ec.EllipticCurvePublicKey
 
 
@@ -38,7 +38,7 @@ def new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def private_pem(key: PrivateKey) -> bytes:
+def private_pem(key: FleetPrivateKey) -> bytes:
     """Return a private key as unencrypted PKCS#8 PEM: the file's mode 0600 protects it."""
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
                              serialization.NoEncryption())

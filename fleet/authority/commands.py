@@ -20,11 +20,11 @@ from gateway.core.evidence.handover import STATEMENT_BYTES_MAX
 
 def init(arguments: argparse.Namespace) -> int:
     """Make the fleet's folder."""
-    position = setup.BatchPosition(arguments.host, arguments.port, arguments.bind)
+    position = setup.BrokerAddress(arguments.host, arguments.port, arguments.bind)
     files = setup.create(arguments.data, position, _moment(arguments), arguments.factors)
-    told = fingerprint(arguments.data)
-    cli.show(arguments, {"files": [str(path) for path in files], "fleet_key": told}, [
-        f"made {len(files)} files of a fleet in {arguments.data}; its receipt key is {told}",
+    key_text = fingerprint(arguments.data)
+    cli.show(arguments, {"files": [str(path) for path in files], "fleet_key": key_text}, [
+        f"made {len(files)} files of a fleet in {arguments.data}; its receipt key is {key_text}",
         f"next: start the broker: cd {arguments.data / 'broker'} && mosquitto -c mosquitto.conf",
         f"then: python -m fleet serve --data {arguments.data}, and for each cabinet python -m "
         f"fleet enrol CABINET.request --data {arguments.data}"])
@@ -38,11 +38,11 @@ def enrol(arguments: argparse.Namespace) -> int:
     done = enrolments.enrol(arguments.data, sealed, _moment(arguments), statement)
     out = arguments.out or arguments.request.with_suffix(".answer")
     out.write_bytes(done.answer)
-    told, own = _groups(done.request.public), fingerprint(arguments.data)
-    cli.show(arguments, {"entry": str(done.entry), "answer": str(out), "fingerprint": told,
+    key_text, own = _groups(done.request.public), fingerprint(arguments.data)
+    cli.show(arguments, {"entry": str(done.entry), "answer": str(out), "fingerprint": key_text,
                          "cabinet": done.request.cabinet, "fleet_key": own}, [
         f"{done.request.cabinet} is enrolled: {done.entry}",
-        f"its evidence key is {told}: compare it with what the cabinet printed",
+        f"its evidence key is {key_text}: compare it with what the cabinet printed",
         f"{out}: the answer; next, in the cabinet: python -m provisioning install {out.name} "
         f"--site SITE",
         f"the fleet's receipt key is {own}"])
@@ -96,13 +96,13 @@ def rotate(arguments: argparse.Namespace) -> int:
         lines = ["the next key is the fleet's now; start `fleet serve`, and tell auditors"]
     else:
         found = rotation.begin(arguments.data, now)
-        lines = [f"trust the next key: {', '.join(found.told) or 'no cabinet yet'}",
+        lines = [f"trust the next key: {', '.join(found.informed) or 'no cabinet yet'}",
                  f"have not said so: {', '.join(found.silent) or 'none'}",
                  "next: " + ("wait, and run this again" if found.silent else
                              "stop `fleet serve` and run this again with --finish")]
-    told = _groups(found.public)
-    cli.show(arguments, {"fleet_key": told, "told": found.told, "silent": found.silent},
-             [*lines, f"its fingerprint is {told}"])
+    key_text = _groups(found.public)
+    cli.show(arguments, {"fleet_key": key_text, "told": found.informed, "silent": found.silent},
+             [*lines, f"its fingerprint is {key_text}"])
     return cli.FINE
 
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fleet import settings
 from fleet.authority import certificates, issue
-from fleet.formats.registry import Entry, key_id, verified
+from fleet.formats.registry import RegistryEntry, key_id, verified
 from gateway.aio.private_files import private_folder, replace
 from gateway.core.errors import ConfigError, FormatError
 from gateway.core.evidence import enrolment, handover
@@ -106,12 +106,12 @@ def _tls_key(request: enrolment.Request) -> ec.EllipticCurvePublicKey:
     return public
 
 
-def _known(path: Path) -> Entry:
+def _known(path: Path) -> RegistryEntry:
     """Return the registry entry of a cabinet, empty if there is none."""
     if not path.exists():
         return {}
     try:
-        entry: Entry = json.loads(path.read_text(encoding="utf-8"))
+        entry: RegistryEntry = json.loads(path.read_text(encoding="utf-8"))
         entry["evidence_key_hex"]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not a registry entry ({error!r}); next: restore it from a "
@@ -119,7 +119,7 @@ def _known(path: Path) -> Entry:
     return entry
 
 
-def _handovers(before: Entry, request: enrolment.Request,
+def _handovers(before: RegistryEntry, request: enrolment.Request,
                statement: bytes | None) -> list[dict[str, str]]:
     """Return the entry's hand-overs; raises ConfigError if the name belongs to another key."""
     held: list[dict[str, str]] = list(before.get("handovers", []))
@@ -146,7 +146,7 @@ def _handovers(before: Entry, request: enrolment.Request,
 
 
 def _entry(request: enrolment.Request, certificate: x509.Certificate,
-           now: datetime.datetime) -> Entry:
+           now: datetime.datetime) -> RegistryEntry:
     return {
         "device": request.cabinet, "site": request.site, "name": request.name,
         "timezone": request.timezone, "evidence_key_hex": request.public.hex(),

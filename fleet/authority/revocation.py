@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from fleet.authority import certificates, downlink, issue
 from fleet.authority.setup import REVOKED
-from fleet.formats.registry import Entry, Registry
+from fleet.formats.registry import Registry, RegistryEntry
 from gateway.aio.private_files import replace
 from gateway.core.errors import ConfigError
 
@@ -28,7 +28,7 @@ def revoke(data: Path, cabinet: str, now: datetime.datetime) -> bool:
                           "give the name of its registry file")
     if not known.revoked:
         path = data / "registry" / f"{cabinet}.json"
-        entry: Entry = json.loads(path.read_text(encoding="utf-8"))
+        entry: RegistryEntry = json.loads(path.read_text(encoding="utf-8"))
         entry["revoked"] = now.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         replace(path, json.dumps(entry, indent=2, ensure_ascii=False).encode() + b"\n")
     for _, file in downlink.waiting(data, cabinet):

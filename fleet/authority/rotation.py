@@ -1,6 +1,6 @@
 """A new receipt key for a fleet whose cabinets trust the old one.
 
-First the next key is made and every cabinet is told of it, with the old key's signature: from then
+First the next key is made and every cabinet is told it, with the old key's signature: from then
 on it trusts both.  When all have said so the next key becomes the fleet's, and a message with its
 signature ends the trust in the old one.  The old private key is gone then; its public half is
 kept, for receipts that cabinets still hold.
@@ -26,16 +26,16 @@ ANNOUNCED_DAYS = 730        # a cabinet that was away for so long still learns o
 
 
 class Rotation(NamedTuple):
-    """How far a change of the key is; public: of the next key, 32 bytes.  told, silent: names of
-    cabinets that trust it already, and of those that have not said so."""
+    """How far a change of the key is; public: of the next key, 32 bytes.  informed, silent: names
+    of cabinets that trust it already, and of those that have not said so."""
 
     public: bytes
-    told: list[str]
+    informed: list[str]
     silent: list[str]
 
 
 def begin(data: Path, now: datetime.datetime) -> Rotation:
-    """Make the next key if there is none, tell every cabinet that was not told, and return how
+    """Make the next key if there is none, tell every cabinet that was not informed, and return how
     far it is: doing it again changes nothing else."""
     path = settings.load(data).receipt_key
     present, successor = settings.receipt_key(path), path.with_suffix(NEXT)
@@ -82,10 +82,10 @@ def former(path: Path) -> list[bytes]:
 def state(data: Path, public: bytes) -> Rotation:
     """Return which cabinets have said that they trust a key."""
     names = _cabinets(data)
-    told = [name for name in names if any(
+    informed = [name for name in names if any(
         file.suffix == f".{downlink.DONE}" and _brings(file, public)
         for _, file in settled(data, name))]
-    return Rotation(public, told, [name for name in names if name not in told])
+    return Rotation(public, informed, [name for name in names if name not in informed])
 
 
 def _cabinets(data: Path) -> list[str]:

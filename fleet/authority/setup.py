@@ -51,7 +51,7 @@ port = {port}
 """
 
 
-class BatchPosition(NamedTuple):
+class BrokerAddress(NamedTuple):
     """Where the broker is: host, port as cabinets reach it; bind: address it listens on."""
 
     host: str
@@ -59,7 +59,7 @@ class BatchPosition(NamedTuple):
     bind: str = "127.0.0.1"
 
 
-def create(data: Path, position: BatchPosition, now: datetime.datetime,
+def create(data: Path, position: BrokerAddress, now: datetime.datetime,
            factors: str | None = None) -> list[Path]:
     """Make the fleet's folder and return the files made.
 
@@ -79,7 +79,7 @@ def create(data: Path, position: BatchPosition, now: datetime.datetime,
     return [data / name for name in files]
 
 
-def _check(position: BatchPosition, factors: str | None) -> None:
+def _check(position: BrokerAddress, factors: str | None) -> None:
     for name, value in (("host", position.host), ("bind", position.bind)):
         if not is_host(value):
             raise ConfigError(f"--{name} {value!r}: a host name or an IP address is allowed")
@@ -89,7 +89,7 @@ def _check(position: BatchPosition, factors: str | None) -> None:
         raise ConfigError(f"--factors {factors!r}: the id of a factor set is allowed")
 
 
-def _files(position: BatchPosition, now: datetime.datetime,
+def _files(position: BrokerAddress, now: datetime.datetime,
            factors: str | None) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content): keys first, what refers to them after."""
     ca = certificates.authority("Wattproof fleet", now)
@@ -115,7 +115,7 @@ def _files(position: BatchPosition, now: datetime.datetime,
     yield "fleet.toml", _toml(position, factors).encode()
 
 
-def _toml(position: BatchPosition, factors: str | None) -> str:
+def _toml(position: BrokerAddress, factors: str | None) -> str:
     inside = position.bind if position.bind not in ("0.0.0.0", "::") else LOOPBACK[1]
     text = FLEET_TOML.format(inside=inside if inside in LOOPBACK else position.host,
                              host=position.host, port=position.port)

@@ -9,13 +9,13 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.errors import ReportError
 from fleet.evidence import bundle
-from fleet.formats.registry import EnrolledCabinet, key_id
+from fleet.formats.registry import EnrolledCabinet, key_id, verified
 from fleet.reporting import factor_choice, report
 from fleet.reporting.content import Report
 from fleet.store.evidence_reader import BatchRow, EvidenceReader
@@ -32,20 +32,30 @@ def signer_of(key: Ed25519PrivateKey) -> proofs.ReceiptSigner:
     return proofs.ReceiptSigner(key_id(key.public_key().public_bytes_raw()), key.sign)
 
 
+class KeptHeads(NamedTuple):
+    """Signed tree heads of this fleet that a reader keeps.  former: the receipt keys, 32 bytes
+    each, that were the fleet's before its present one and may have signed them."""
+
+    signed: Sequence[bytes] = ()
+    former: Sequence[bytes] = ()
+
+
+NO_HEADS = KeptHeads()
+
+
 def build(reader: StoreReader, request: report.ReportRequest, registry_file: Path,
-          key: Ed25519PrivateKey, kept: Sequence[bytes] = ()) -> bytes:
+          key: Ed25519PrivateKey, kept: KeptHeads = NO_HEADS) -> bytes:
     """Return the bundle of a site's period; raises ReportError when there is nothing.
 
-    kept: signed tree heads of this fleet that the reader keeps; the bundle proves that its log
-    continues each of them.
+    kept: the bundle proves that its log continues each of them.
     """
-    cabinet = request.cabinet.id
+    cabinet, public = request.cabinet.id, key.public_key().public_bytes_raw()
     with reader.snapshot() as connection:
         content, rows = report.build(reader, request), EvidenceReader(connection)
         config = report.history_of(reader, request).last_hash
         spans = rows.journals(cabinet, request.from_ms, request.to_ms)
         subject = bundle.Subject(request.cabinet.site, cabinet, request.from_ms, request.to_ms,
-                                 config, key.public_key().public_bytes_raw(),
+                                 config, public,
                                  {span[0].hex(): _key(request.cabinet, span[0]) for span in spans})
         signer = signer_of(key)
         batches: list[BatchRow] = []
@@ -53,7 +63,8 @@ def build(reader: StoreReader, request: report.ReportRequest, registry_file: Pat
             batches += rows.batches(cabinet, span)
         subject = subject._replace(simulated=any(row.simulated for row in batches))
         heads = sorted({rows.log.head(), *rows.log.daily(request.from_ms),
-                        *(_own_head(rows.log, key, one) for one in kept)})
+                        *(_own_head(rows.log, (public, *kept.former), one)
+                          for one in kept.signed)})
         prover = proofs.Prover(heads[-1], signer)
         papers = bundle.BundleContents(
             registry_file.read_bytes(), _json(content), _factors(reader, request, content),
@@ -67,17 +78,11 @@ def build(reader: StoreReader, request: report.ReportRequest, registry_file: Pat
     return bundle.write(subject, papers, proven, signer)
 
 
-def _own_head(log: MerkleLog, key: Ed25519PrivateKey, signed: bytes) -> Head:
+def _own_head(log: MerkleLog, keys: Sequence[bytes], signed: bytes) -> Head:
     """Return the log's head of the size that a kept head names; raises ReportError for one that
     is not of this log: no proof can be made then."""
-    public = key.public_key()
-
     def verify(message: bytes, signature: bytes) -> bool:
-        try:
-            public.verify(signature, message)
-        except InvalidSignature:
-            return False
-        return True
+        return any(verified(one, message, signature) for one in keys)
     try:
         kept = proofs.open_head(signed, verify)
     except FormatError as error:

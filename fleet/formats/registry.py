@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from gateway.core.codec.cose import KID_BYTES
 from gateway.core.errors import ConfigError, FormatError
 from gateway.core.evidence import handover
 
 log = logging.getLogger("fleet.formats.registry")
 
-KID_BYTES = 8
-Entry = dict[str, Any]      # as its file holds it
+RegistryEntry = dict[str, Any]      # as its file holds it
 FILES_MAX = 100_000     # gateways of one fleet; a folder with more is something else
 
 
@@ -144,7 +144,7 @@ def _cabinet(file: Path) -> EnrolledCabinet:
     return cabinet
 
 
-def _previous(entry: Entry) -> tuple[Previous, ...]:
+def _previous(entry: RegistryEntry) -> tuple[Previous, ...]:
     """Return the keys that handed over, oldest first; raises ValueError if one statement is
     not signed by its key or does not name the key after it."""
     held = entry.get("handovers", [])

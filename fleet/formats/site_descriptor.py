@@ -10,15 +10,16 @@ from typing import Any
 
 from fleet.formats import cbor_crosscheck
 from gateway.core.codec import cbor
+from gateway.core.codec.record import SERIAL_CHARS_MAX
 from gateway.core.errors import BadSchema, FormatError
 from gateway.ledger.counter_limits import Descriptor
 
 # A map as our decoder gives it: of texts, whole numbers, lists and maps.
-Entry = dict[str, Any]
+DescriptorMap = dict[str, Any]
 
 # What a descriptor may say at all.
 ENTRIES_MAX, TEXT_CHARS_MAX, DAY_S = 1024, 200, 86_400
-BYTES_MAX, SERIAL_CHARS_MAX, UNIT_MAX = 8000, 64, 65_535
+BYTES_MAX, UNIT_MAX = 8000, 65_535
 NUMBER = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
 HASH = re.compile(r"[0-9a-f]{64}")
 SET = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -63,7 +64,7 @@ def read_stored(data: bytes) -> Descriptor:
     return dict(cbor_crosscheck.read(data))
 
 
-def _check_device(entry: Entry) -> None:
+def _check_device(entry: DescriptorMap) -> None:
     _need(_is_text(entry.get("name")), "every device is a map with a name")
     path = f"device {entry['name']!r}: "
     for key in ("kind", "role", "bus", "path", "serial"):
@@ -82,13 +83,13 @@ def _check_battery(battery: object) -> None:
     if battery is not None:
         if not isinstance(battery, dict):
             raise _refusal("battery must be a map, or null for none")
-        full: Entry = {"eta_charge": 1, "eta_discharge": 1, "standby_w": 0} | battery
+        full: DescriptorMap = {"eta_charge": 1, "eta_discharge": 1, "standby_w": 0} | battery
         _check_numbers(full, "battery", (
             ("capacity_wh", "0.001", "1e12"), ("eta_charge", "0.001", "1"),
             ("eta_discharge", "0.001", "1"), ("standby_w", "0", "1e9")))
 
 
-def _check_numbers(entry: Entry, path: str,
+def _check_numbers(entry: DescriptorMap, path: str,
                    limits: tuple[tuple[str, str, str], ...]) -> None:
     for key, low, high in limits:
         value = entry.get(key)
@@ -99,7 +100,7 @@ def _check_numbers(entry: Entry, path: str,
               f"{path} {key} must be from {low} to {high}")
 
 
-def _maps(value: object, name: str) -> list[Entry]:
+def _maps(value: object, name: str) -> list[DescriptorMap]:
     found = [] if value is None and name != "devices" else value
     if not (isinstance(found, list) and len(found) <= ENTRIES_MAX
             and all(isinstance(entry, dict) for entry in found)):

@@ -7,11 +7,11 @@ a type.
 from typing import NamedTuple
 
 from fleet.formats.registry import Previous
+from gateway.core.codec.record import EventRecord, ScanRecord
 from gateway.core.evidence.batch import Batch
 from gateway.core.evidence.downsampled import Cell, DownsampledBatch
 from gateway.core.interval import QuarterPart
 from gateway.core.reading import ClockState, Stream
-from gateway.core.record import EventRecord, ScanRecord
 
 Record = ScanRecord | EventRecord
 

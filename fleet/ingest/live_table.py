@@ -12,18 +12,18 @@ from gateway.core.live_dictionary import DICTIONARY, FORMAT, MESSAGE_BYTES_MAX
 CABINETS_MAX = 100_000
 ROWS_MAX = 256              # nodes or devices of one cabinet
 
-LiveFigures = dict[str, object]     # a live message, decoded (docs/formats.md); nothing is believed
+LiveValues = dict[str, object]     # a live message, decoded (docs/formats.md); nothing is believed
 
 
 class LiveMessage(NamedTuple):
     """A live message; arrived_s: fleet's monotonic seconds, arrived_ms: fleet's UTC."""
 
-    figures: LiveFigures
+    figures: LiveValues
     arrived_s: float
     arrived_ms: int
 
 
-def parse(payload: bytes, sender: str) -> LiveFigures | None:
+def parse(payload: bytes, sender: str) -> LiveValues | None:
     """Return a live message of a cabinet, or None if it is not a usable one."""
     try:
         figures = json.loads(unpack(payload))
@@ -45,13 +45,13 @@ def unpack(payload: bytes) -> bytes:
     return text
 
 
-def section(figures: LiveFigures | None, name: str) -> LiveFigures:
+def section(figures: LiveValues | None, name: str) -> LiveValues:
     """Return a part of a live message that should be a map; empty if it is not."""
     found = (figures or {}).get(name)
     return found if isinstance(found, dict) else {}
 
 
-def rows(figures: LiveFigures | None, name: str) -> list[LiveFigures]:
+def rows(figures: LiveValues | None, name: str) -> list[LiveValues]:
     """Return a part of a live message that should be a list of maps; others are left out."""
     found = (figures or {}).get(name)
     listed = found[:ROWS_MAX] if isinstance(found, list) else []

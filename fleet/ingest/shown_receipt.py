@@ -13,7 +13,7 @@ from gateway.core.errors import FormatError
 from gateway.core.evidence import receipt
 
 
-class Verdict(NamedTuple):
+class EpochVerdict(NamedTuple):
     """What a shown receipt means.
 
     raises: the epoch must rise, or the cabinet would not listen, or not send again.  lost:
@@ -40,8 +40,8 @@ def opened(message: bytes, sender: str, keys: Iterable[bytes]) -> receipt.Receip
     return shown
 
 
-def judge(shown: receipt.Receipt, epoch: int, held: Chain) -> Verdict:
+def judge(shown: receipt.Receipt, epoch: int, held: Chain) -> EpochVerdict:
     """Return what a receipt means for a store that speaks in an epoch; held: the journal."""
     lost = (held.low_water + 1, shown.low_water) if shown.low_water > held.low_water else None
     raises = shown.epoch > epoch or shown.epoch == epoch and lost is not None
-    return Verdict(raises, lost)
+    return EpochVerdict(raises, lost)

@@ -17,7 +17,7 @@ from gateway.core import counter, interval
 QUARTERS_MAX = interval.SPREAD_MS_MAX // interval.QUARTER_MS
 
 
-class Point(Protocol):
+class DatedReading(Protocol):
     """A reading of a run, with what its configuration and batch say."""
 
     @property
@@ -48,7 +48,7 @@ class SetAside(NamedTuple):
     quarters: int
 
 
-def of_run(points: Sequence[Point], period: tuple[int, int]) -> SetAside:
+def of_run(points: Sequence[DatedReading], period: tuple[int, int]) -> SetAside:
     """Return what is set aside of a run's readings, in their order, in [from_ms, to_ms)."""
     steps = [(a, b) for a, b in pairwise(points) if b.utc_ms > a.utc_ms and b.value >= a.value]
     touched = set[int]()
@@ -60,7 +60,7 @@ def of_run(points: Sequence[Point], period: tuple[int, int]) -> SetAside:
     return SetAside(counts, len(inside))
 
 
-def _is_above(a: Point, b: Point) -> bool:
+def _is_above(a: DatedReading, b: DatedReading) -> bool:
     if b.value == a.value:
         return False
     if a.broken and b.broken and interval.quarter(a.utc_ms) == interval.quarter(b.utc_ms):

@@ -63,6 +63,7 @@ class Evidence(TypedDict):
     gaps: int
     chain_ok: bool
     coverage: float
+    present: float
     faults: list[str]
     fault_codes: list[str]
     refused: dict[str, int]

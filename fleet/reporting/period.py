@@ -47,7 +47,7 @@ def load(reader: StoreReader, cabinet: str, history: ConfigHistory, from_ms: int
     rows: list[MeterRow] = []
     uncertainty_ms = reader.uncertainty_ms(cabinet, from_ms, to_ms)
     swaps = reader.meter_swaps(cabinet, from_ms, to_ms)
-    told = Swaps(swaps, from_ms, to_ms)
+    noted_swaps = Swaps(swaps, from_ms, to_ms)
     for channel in reader.channels(cabinet):
         known = BY_ID.get(channel.measurand)
         if known is None:
@@ -58,7 +58,7 @@ def load(reader: StoreReader, cabinet: str, history: ConfigHistory, from_ms: int
         found, aside = [], dict[str | None, float]()
         parts = reader.counter_parts(channel.id, from_ms, to_ms)
         for run in _runs(parts, channel, history, swaps):
-            told.note(channel, run)
+            noted_swaps.note(channel, run)
             deltas = meters.rebuild(run)
             _add_deltas(channel, run, deltas, amounts)
             found.append((run.terms.role, meters.metered(
@@ -73,7 +73,7 @@ def load(reader: StoreReader, cabinet: str, history: ConfigHistory, from_ms: int
     whole = history.whole()
     intervals = [_interval(descriptor, whole, start, amounts[start])
                  for start, descriptor in history.by_quarter()]
-    return PeriodData(intervals, rows, swaps, told.rows())
+    return PeriodData(intervals, rows, swaps, noted_swaps.rows())
 
 
 def _runs(parts: list[CounterPart], channel: ChannelRow, history: ConfigHistory,

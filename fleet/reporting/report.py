@@ -13,7 +13,7 @@ from fleet import verify
 from fleet.errors import ReportError
 from fleet.formats.registry import EnrolledCabinet
 from fleet.formats.timetext import rfc3339
-from fleet.reporting import above_limit, factor_choice, period, swaps
+from fleet.reporting import above_limit, factor_choice, period, presence, swaps
 from fleet.reporting.content import Evidence, Gap, Report, Section, Slot
 from fleet.reporting.period import PeriodData
 from fleet.rollup import config_history
@@ -144,6 +144,7 @@ def _evidence(reader: StoreReader, request: ReportRequest, history: ConfigHistor
     return {
         "records": records, "batches": batches, "gaps": len(gaps), "chain_ok": not faults,
         "coverage": period.coverage(reader, cabinet.id, history, found.swaps),
+        "present": presence.share(reader, cabinet.id, history),
         "faults": faults[:GAPS_LISTED_MAX],
         "fault_codes": sorted({fault.code for fault in wrong}),
         "refused": reader.refused(cabinet.id),

@@ -13,7 +13,7 @@ from gateway.core import interval
 
 READING_MAX = 1 << 64
 Reading = tuple[int, int]
-BatchPosition = tuple[int, tuple[bytes, int], int]      # in the order in which readings were made
+ReadingRank = tuple[int, tuple[bytes, int], int]      # in the order in which readings were made
 Ends = tuple[int | None, int | None]            # last of the old register, first of the new
 
 
@@ -76,7 +76,7 @@ class ReadingOrder:
         for swap in swaps:
             self._since.setdefault(swap.clock.boot, swap.utc_ms)
 
-    def position(self, clock: BatchClock, utc_ms: int) -> BatchPosition:
+    def position(self, clock: BatchClock, utc_ms: int) -> ReadingRank:
         """Return the place of a time under a clock."""
         return self._since[clock.boot], clock.boot, utc_ms - clock.offset_ms
 

@@ -78,8 +78,8 @@ def gaps(rows: Iterable[SwapRow]) -> list[Gap]:
 
 def notes(rows: list[SwapRow]) -> list[str]:
     """Return what a reader of the figures must know of the swaps."""
-    told = [say("report.swap_note", device=row["device"], old=row["old_serial"],
+    lines = [say("report.swap_note", device=row["device"], old=row["old_serial"],
                 new=row["new_serial"], from_time=row["from"] or say("report.start_unknown"),
                 to_time=row["to"]) for row in rows[-NOTES_MAX:]]
-    more = len(rows) - len(told)
-    return [*told, say("report.swap_more", n=more)] if more else told
+    more = len(rows) - len(lines)
+    return [*lines, say("report.swap_more", n=more)] if more else lines

@@ -2,7 +2,6 @@
 
 from typing import TypeGuard
 
-from fleet.formats import timetext
 from fleet.store.incidents import Incident
 from fleet.texts import say
 
@@ -78,11 +77,6 @@ def age(seconds: object) -> str:
         if seconds < limit:
             return say(f"age.{unit}", n=int(seconds // size))
     return say("age.days", n=int(seconds // 86400))
-
-
-def moment(utc_ms: int | None) -> str:
-    """Return a UTC time as text, or the sign for none."""
-    return NONE if utc_ms is None else timetext.moment(utc_ms)
 
 
 def describe_incident(incident: Incident) -> str:

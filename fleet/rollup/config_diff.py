@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from fleet.formats.site_descriptor import Entry
+from fleet.formats.site_descriptor import DescriptorMap
 from gateway.ledger.counter_limits import Descriptor
 
 TOLD_MAX = 12               # differences of one change that a note names
@@ -13,25 +13,25 @@ SAID = {"serial": "serial number", "ct_ratio": "CT ratio", "rated_w": "rated pow
 
 def differences(before: Descriptor, after: Descriptor) -> list[str]:
     """Return what changed, each as "grid: unit 1 to 2"; of very much the begin and a count."""
-    told = list(_entries({"site": _plain(before)}, {"site": _plain(after)}, ()))
+    changes = list(_entries({"site": _plain(before)}, {"site": _plain(after)}, ()))
     unsaid = () if "buses" in before and "buses" in after else WIRING
     for key in LISTS:
         if key != "buses" or not unsaid:
-            told += _entries(_by_name(before.get(key)), _by_name(after.get(key)), unsaid)
-    more = len(told) - TOLD_MAX
-    return [*told[:TOLD_MAX], f"and {more} more"] if more > 0 else told
+            changes += _entries(_by_name(before.get(key)), _by_name(after.get(key)), unsaid)
+    more = len(changes) - TOLD_MAX
+    return [*changes[:TOLD_MAX], f"and {more} more"] if more > 0 else changes
 
 
-def _plain(descriptor: Descriptor) -> Entry:
+def _plain(descriptor: Descriptor) -> DescriptorMap:
     """Return what a descriptor says of the site as a whole."""
     return {key: value for key, value in descriptor.items() if not isinstance(value, list)}
 
 
-def _by_name(entries: Iterable[Entry] | None) -> dict[str, Entry]:
+def _by_name(entries: Iterable[DescriptorMap] | None) -> dict[str, DescriptorMap]:
     return {str(entry["name"]): entry for entry in entries or ()}
 
 
-def _entries(before: Mapping[str, Entry], after: Mapping[str, Entry],
+def _entries(before: Mapping[str, DescriptorMap], after: Mapping[str, DescriptorMap],
              unsaid: Sequence[str]) -> Iterable[str]:
     yield from (f"{name} added" for name in after if name not in before)
     yield from (f"{name} removed" for name in before if name not in after)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from fleet.formats import site_descriptor, timetext
-from fleet.formats.site_descriptor import Entry
+from fleet.formats.site_descriptor import DescriptorMap
 from fleet.rollup import config_diff
 from fleet.store.reader import StoreReader
 from gateway.core.interval import QUARTER_MS
@@ -84,8 +84,8 @@ class ConfigHistory:
         """Return what each change of the configuration changed."""
         found = [(start, config_diff.differences(self.of(before), self.of(after)))
                  for (_, before), (start, after) in pairwise(self._starts)]
-        return [f"Changed in the quarter hour from {timetext.rfc3339(start)}: {'; '.join(told)}."
-                for start, told in found if told]
+        return [f"Changed in the quarter hour from {timetext.rfc3339(start)}: {'; '.join(changed)}."
+                for start, changed in found if changed]
 
 
 def of_period(reader: StoreReader, cabinet: str, from_ms: int, to_ms: int) -> ConfigHistory | None:
@@ -94,8 +94,8 @@ def of_period(reader: StoreReader, cabinet: str, from_ms: int, to_ms: int) -> Co
     return ConfigHistory((from_ms, to_ms), changes, reader.configs(cabinet)) if changes else None
 
 
-def _union(kept: list[Entry] | None, earlier: list[Entry] | None,
-           keys: tuple[str, ...]) -> list[Entry]:
+def _union(kept: list[DescriptorMap] | None, earlier: list[DescriptorMap] | None,
+           keys: tuple[str, ...]) -> list[DescriptorMap]:
     held = list(kept or ())
     there = {tuple(one.get(key) for key in keys) for one in held}
     return held + [one for one in earlier or ()

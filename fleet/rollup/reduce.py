@@ -16,7 +16,8 @@ from operator import itemgetter, le, lt, sub
 from typing import NamedTuple, cast
 
 from fleet.formats.values import GaugeQuarter, Record, ReducedEvent, Reduction, ScanCount
-from gateway.core import interval, record
+from gateway.core import interval
+from gateway.core.codec import record
 from gateway.core.errors import Bug
 from gateway.core.evidence.downsampled import Cell
 from gateway.core.journal.downsample import GAUGE_MAX, is_counter

@@ -18,7 +18,7 @@ from fleet.rollup import reduce
 from fleet.store import incidents
 from fleet.store.rollup_tables import NOT_ROLLED_UP
 from fleet.store.writer import EvidenceStore
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import AdmissionError, BadSchema
 from gateway.core.evidence import batch as batches
 from gateway.core.interval import QUARTER_MS
@@ -45,6 +45,7 @@ class Rollup:
         Raises BadSchema for a CONFIG event that does not hold.
         """
         batch = opened.batch
+        self._store.incidents.settle(batch.cabinet, batch.journal_id, batch.number)
         if self._is_plausible(batch.clock, opened.records):
             self._tables.add_clock(opened, batch.clock)
         elif batch.clock.source != CLOCK_UNKNOWN:
@@ -68,23 +69,24 @@ class Rollup:
 
     def _learn_lost(self, batch: AnyBatch, body: Sequence[object]) -> None:
         """Note which batches before this one the cabinet cannot send: one that rotted, as a
-        number, or those that it no longer holds, as FIRST-LAST."""
+        number, or those that it no longer holds, as FIRST-LAST.  It is believed for what is not
+        stored here only, and not for what was passed already."""
         found = lost_batches(body)
         if found is None:
             return
-        first, last = int(found[1]), int(found[2] or found[1])
-        if last >= batch.number:
+        low, high = int(found[1]), int(found[2] or found[1])
+        if high >= batch.number:
             return
-        if found[2] is None:
-            self._note(incidents.LOST, batch, first, f"batch {first} became unreadable on "
-                       "the gateway's flash before it was received; its records are lost")
-            return
-        mark = self._store.mark(batch.cabinet, batch.journal_id)
-        first = max(first, mark.number + 1)
-        if first <= last:
-            self._note(incidents.UNHELD, batch, f"{first}-{last}", f"the cabinet no longer holds "
-                       f"batches {first} to {last}, which the fleet lost; what of them is not "
-                       "stored here is gone")
+        passed = self._store.mark(batch.cabinet, batch.journal_id).number
+        for first, last in self._store.not_stored(batch.cabinet, batch.journal_id,
+                                                  max(low, passed + 1), high):
+            if found[2] is None:
+                self._note(incidents.LOST, batch, first, f"batch {first} became unreadable on "
+                           "the gateway's flash before it was received; its records are lost")
+            else:
+                self._note(incidents.UNHELD, batch, f"{first}-{last}", "the cabinet no longer "
+                           f"holds batches {first} to {last}, which the fleet lost; their records "
+                           "are gone")
 
     def roll_up(self, batch_id: int, opened: OpenedBatch) -> None:
         """Reduce a batch if all it needs is known; else it waits."""

@@ -16,8 +16,7 @@ from pathlib import Path
 from fleet.errors import StoreDamaged, StoreUnavailable
 from fleet.store.connection import FILE, connect
 from fleet.transparency import merkle
-from gateway.core import record
-from gateway.core.codec import cbor
+from gateway.core.codec import cbor, record
 from gateway.core.errors import AdmissionError, FormatError
 
 FAULTS_MAX = 20

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 
 from fleet.formats import envelope, event_bodies
 from fleet.formats.values import BatchClock, MeterSwap
-from gateway.core import record
-from gateway.core.codec import cbor
+from gateway.core.codec import cbor, record
 from gateway.core.errors import BadSchema
 from gateway.core.reading import Point, Stream
 
 Schema = tuple[Stream, ...]
-Ends = dict[tuple[str, int, int], tuple[int | None, int | None]]    # as in MeterSwap
+EndsByChannel = dict[tuple[str, int, int], tuple[int | None, int | None]]    # as in MeterSwap
 
 # The batch that holds an event, and for a place of a downsampled one the row with its bytes.
 ROWS = ("SELECT e.utc_ms, e.body, b.journal, b.boot, coalesce(w.config, b.config), "
@@ -53,7 +52,7 @@ def _schema(sealed: bytes) -> Schema:
         return ()
 
 
-def _ends(readings: list[list[int]], points: tuple[Point, ...]) -> Ends:
+def _ends(readings: list[list[int]], points: tuple[Point, ...]) -> EndsByChannel:
     """Return what was read of each counter on both sides."""
     return {(points[position].item, points[position].measurand, points[position].exponent):
             (old, new) for position, old, new, *_ in readings if position < len(points)}

@@ -14,8 +14,8 @@ from fleet.store import damage, meter_swaps
 from fleet.store.connection import FILE, VERSION, connect
 from fleet.store.incidents import Incident, Incidents
 from fleet.texts import say
-from gateway.core import interval, record
-from gateway.core.codec import cbor
+from gateway.core import interval
+from gateway.core.codec import cbor, record
 from gateway.core.reading import CLOCK_SIMULATED
 
 UNREADABLE_GAP = "the event says neither which device nor from when to when"
@@ -223,6 +223,13 @@ class StoreReader:
         rows = self._connection.execute(
             "SELECT stream, sum(count) FROM scan_parts WHERE cabinet = ? AND quarter_ms >= ? "
             "AND quarter_ms < ? GROUP BY stream", (cabinet, from_ms, to_ms))
+        return dict(rows.fetchall())
+
+    def answered(self, cabinet: str, from_ms: int, to_ms: int) -> dict[str, int]:
+        """Return how many scans of each device of a cabinet are stored that have a value."""
+        rows = self._connection.execute(
+            "SELECT stream, sum(count - absent) FROM scan_parts WHERE cabinet = ? AND "
+            "quarter_ms >= ? AND quarter_ms < ? GROUP BY stream", (cabinet, from_ms, to_ms))
         return dict(rows.fetchall())
 
     def uncertainty_ms(self, cabinet: str, from_ms: int, to_ms: int) -> int:

@@ -32,7 +32,7 @@ from fleet.texts import say
 from fleet.web import long_reports, page, panels
 from fleet.web.hosts import LOOPBACK, ExplainedRefusal
 from fleet.web.places import PlacedStream, Places
-from fleet.web.report_worker import Job
+from fleet.web.report_worker import WorkerJob
 from fleet.web.snapshot import Snapshots, day_so_far, yesterday
 from gateway.core.errors import WattproofError
 
@@ -147,7 +147,7 @@ class Pages:
             return _busy("page.too_many_reports")
         try:
             process = await long_reports.start(
-                Job(str(self._data), cabinet.id, self._factors, *times))
+                WorkerJob(str(self._data), cabinet.id, self._factors, *times))
             await long_reports.ready(process, request)
         except long_reports.ReaderGone:
             self._long.leave()

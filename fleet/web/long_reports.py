@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from fleet.errors import ReportError
 from fleet.texts import say
-from fleet.web.report_worker import DONE, REFUSED, Job
+from fleet.web.report_worker import DONE, REFUSED, WorkerJob
 from gateway.core.errors import WattproofError
 
 LONG_MS = 2 * 24 * 3_600_000    # a longer report is made in a process of its own
@@ -34,7 +34,7 @@ class ReaderGone(Exception):
     """The browser that asked went away."""
 
 
-async def start(job: Job) -> asyncio.subprocess.Process:
+async def start(job: WorkerJob) -> asyncio.subprocess.Process:
     """Start the process of a report."""
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "fleet.web.report_worker", json.dumps(job),

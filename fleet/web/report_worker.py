@@ -1,7 +1,7 @@
 """One long report in a process of its own: python -m fleet.web.report_worker QUESTION.
 
-QUESTION is JSON, a Job.  On stdout: a line that says how it went, then the HTML of the report or
-the text of the error.
+QUESTION is JSON, a WorkerJob.  On stdout: a line that says how it went, then the HTML of the
+report or the text of the error.
 """
 
 import json
@@ -22,7 +22,7 @@ MEMORY_BYTES_MAX = 2 << 30  # ten years of one cabinet take half of it
 DONE, REFUSED, FAILED = b"done\n", b"refused\n", b"failed\n"
 
 
-class Job(NamedTuple):
+class WorkerJob(NamedTuple):
     """What is asked; data: the fleet's folder, cabinet: its name, factors: as in Question."""
 
     data: str
@@ -32,7 +32,7 @@ class Job(NamedTuple):
     to_ms: int
 
 
-def answer(job: Job) -> tuple[bytes, str]:
+def answer(job: WorkerJob) -> tuple[bytes, str]:
     """Return (how it went, text) of a report."""
     data = Path(job.data)
     try:
@@ -55,7 +55,7 @@ def main(request: str) -> None:
     """Answer one question on stdout."""
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
-    how, text = answer(Job(*json.loads(request)))
+    how, text = answer(WorkerJob(*json.loads(request)))
     try:
         sys.stdout.buffer.write(how + text.encode())
         sys.stdout.buffer.flush()

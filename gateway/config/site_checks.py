@@ -26,15 +26,15 @@ def check_site(document: Document, values: Values, folder: Path) -> None:
 def _check_ports(document: Document, values: Values, folder: Path) -> None:
     seen: dict[tuple[str, ...], str] = {}
     for index, bus in enumerate(values.get("bus", ())):
-        key, place = _port(bus, folder)
-        if not place:
+        key, address = _port(bus, folder)
+        if not address:
             continue
-        if place in seen:
-            name = " port ".join(place[1:]) if key == "host" else bus[key]
+        if address in seen:
+            name = " port ".join(address[1:]) if key == "host" else bus[key]
             document.fault(("bus", index, key), f'{name} already belongs to bus '
-                           f'"{seen[place]}"; allowed: one bus for a port, for two would take '
-                           f"each other's answers; next: put its devices on \"{seen[place]}\"")
-        seen.setdefault(place, bus.get("name") or "?")
+                           f'"{seen[address]}"; allowed: one bus for a port, for two would take '
+                           f"each other's answers; next: put its devices on \"{seen[address]}\"")
+        seen.setdefault(address, bus.get("name") or "?")
 
 
 def _port(bus: Values, folder: Path) -> tuple[str, tuple[str, ...]]:

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.config.values import UplinkSettings
+from gateway.core.codec.record import ALARM, DOWNLINK
 from gateway.core.errors import BadSignature, ConfigError, FormatError
 from gateway.core.event import Event
 from gateway.core.evidence import downlink as messages
-from gateway.core.record import ALARM, DOWNLINK
 from gateway.delivery.downlink_actions import Order, actions
 from gateway.signer import Verifier
 from gateway.storage.store import replace_synced
@@ -26,7 +26,7 @@ DETAIL_CHARS_MAX = 200
 NO_NUMBER = "no-number"                 # refused, since the file above says no number
 
 
-class Downlink:
+class DownlinkReceiver:
     """Checks messages and obeys them."""
 
     def __init__(self, cabinet: str, settings: UplinkSettings, verifier: Verifier,
@@ -35,7 +35,7 @@ class Downlink:
         self._cabinet, self._verifier, self._writer = cabinet, verifier, writer
         self._file: Path = settings.certificate.parent / NUMBER_FILE
         self._actions = actions(cabinet, settings, verifier)
-        self._told: set[int] = set()            # numbers with an event of this run
+        self._reported: set[int] = set()            # numbers with an event of this run
         self._refused: set[str] = set()         # words of refusals with an alarm of this run
         self.alarms = alarms
         self.counts = {"downlinks": 0, "downlinks_refused": 0}
@@ -105,8 +105,8 @@ class Downlink:
 
     async def _tell(self, message: messages.Downlink, outcome: str, detail: str) -> None:
         """Put the event that the fleet waits for, once per message and run."""
-        if message.number not in self._told:
-            self._told.add(message.number)
+        if message.number not in self._reported:
+            self._reported.add(message.number)
             await self._put(DOWNLINK, [message.number, message.action, outcome,
                                        detail[:DETAIL_CHARS_MAX]])
 

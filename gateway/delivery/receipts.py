@@ -2,11 +2,11 @@
 
 import logging
 
+from gateway.core.codec.record import ALARM
 from gateway.core.errors import BadSignature, FormatError
 from gateway.core.event import Event
 from gateway.core.evidence import receipt as receipts
 from gateway.core.journal import outbox as box
-from gateway.core.record import ALARM
 from gateway.core.session_table import UNANSWERED
 from gateway.delivery.evidence_lane import EvidenceLane
 from gateway.delivery.session import Session

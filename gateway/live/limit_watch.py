@@ -11,12 +11,12 @@ from typing import NamedTuple
 from gateway.config.values import CabinetSettings
 from gateway.core import counter, interval, roles
 from gateway.core.codec import cbor
+from gateway.core.counter import HOUR_MS
 from gateway.core.measurand import BY_ID
 from gateway.core.reading import Absent, Scan
 from gateway.ledger import counter_limits
 
 LOG = logging.getLogger("wattproof.limits")
-HOUR_MS = 3_600_000
 COUNTERS = {name for energy in roles.ENERGIES for name in energy.counters}
 
 
@@ -37,7 +37,7 @@ class _Watched(NamedTuple):
     position: int
     device: str
     rated_w: int
-    worth_wh: float
+    wh_per_count: float
     rules: interval.CounterRules
 
 
@@ -84,7 +84,7 @@ class LimitWatch:
         self._window[key] = now
 
     def _note(self, watched: _Watched, older: tuple[int, int], newer: tuple[int, int]) -> None:
-        wh = (newer[1] - older[1]) * watched.worth_wh
+        wh = (newer[1] - older[1]) * watched.wh_per_count
         power_w = wh * HOUR_MS / (newer[0] - older[0])
         known = self.above.get(watched.device)
         if known is None:

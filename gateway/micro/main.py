@@ -15,12 +15,12 @@ import sys
 
 from drivers.modbus import TcpReads
 from gateway.core.codec import cbor
+from gateway.core.codec.record import GAP, is_event
+from gateway.core.codec.schema import decode_schema
 from gateway.core.errors import DeviceError, WattproofError
 from gateway.core.evidence import batch
 from gateway.core.journal import journal
 from gateway.core.reading import utc_ms
-from gateway.core.record import GAP, is_event
-from gateway.core.schema import decode_schema
 from gateway.core.types import TYPE_CHECKING
 from gateway.micro import mqtt
 from gateway.micro.bus import TcpBus

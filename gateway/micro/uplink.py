@@ -10,10 +10,10 @@ import gc
 import os
 
 from gateway.core import session_table as table
+from gateway.core.codec.record import ALARM, CONFIG
 from gateway.core.errors import FormatError, JournalError
 from gateway.core.evidence import receipt as receipts
 from gateway.core.journal import outbox as box
-from gateway.core.record import ALARM, CONFIG
 from gateway.core.types import TYPE_CHECKING
 from gateway.micro.ed25519 import verify_steps
 from gateway.micro.mqtt import BoardMqttClient, Refusal

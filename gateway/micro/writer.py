@@ -9,10 +9,10 @@ the second time it is there.  Nothing is committed in between, hence both ask fo
 import asyncio
 import gc
 
+from gateway.core.codec.record import CLOCK, GAP
 from gateway.core.evidence.batch import CODEC_RAW
 from gateway.core.journal import policy
 from gateway.core.journal.journal import Sealer
-from gateway.core.record import CLOCK, GAP
 from gateway.core.types import TYPE_CHECKING
 from gateway.micro.ed25519 import sign_steps
 

@@ -35,7 +35,7 @@ def trouble_of(error: DeviceError | None, is_silent: bool, values: "Values") -> 
     return next((OF_REASON[one] for one in reasons if one in OF_REASON), EMPTY)
 
 
-def told(trouble: str, error: DeviceError | None) -> str:
+def describe(trouble: str, error: DeviceError | None) -> str:
     """Return a trouble as text for people: what it is, then the last error."""
     if trouble == SILENT:
         return str(error or "no answer")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from gateway.core.codec import columns
+from gateway.core.codec.record import EVENT_NAMES, EventRecord, ScanRecord, is_event
 from gateway.core.errors import BadSignature, FormatError, JournalError, StoreError
 from gateway.core.evidence import downsampled
 from gateway.core.evidence.batch import Batch
@@ -19,7 +20,6 @@ from gateway.core.journal.frame_search import Piece, columns_of
 from gateway.core.journal.recovery import Recovered, recover
 from gateway.core.journal.tail import SEGMENT_BYTES, is_segment_file
 from gateway.core.reading import ClockState, Stream, utc_ms
-from gateway.core.record import EVENT_NAMES, EventRecord, ScanRecord, is_event
 from gateway.signer import Verifier
 from gateway.storage import wear
 from gateway.storage.restart import inflate

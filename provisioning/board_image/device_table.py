@@ -12,10 +12,10 @@ from drivers import planner, profile, registers
 from gateway.config.load import load
 from gateway.config.values import CabinetSettings, DeviceSettings
 from gateway.core.codec import cbor
+from gateway.core.codec.schema import encode_schema
 from gateway.core.errors import ConfigError
 from gateway.core.measurand import BY_ID, COUNTER
 from gateway.core.reading import Stream
-from gateway.core.schema import encode_schema
 from provisioning import identity
 
 SEGMENT_BYTES = 4096           # one flash block: a start reads all slots into memory

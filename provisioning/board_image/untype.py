@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator
 
 TYPES = "gateway.core.types"            # the one module that the names of types come from
-Function = ast.FunctionDef | ast.AsyncFunctionDef
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 Cut = tuple[int, int, str]              # first byte, end byte, new text
 
 
@@ -19,7 +19,7 @@ def untyped(text: str) -> str:
     source = _Bytes(text)
     cuts: list[Cut] = []
     for node in ast.walk(tree):
-        if isinstance(node, Function):
+        if isinstance(node, FunctionNode):
             cuts += _signature(source, node)
         elif isinstance(node, ast.AnnAssign) and node.value is not None:
             start, end = source.end(node.target), source.end(node.annotation)
@@ -34,7 +34,7 @@ def untyped(text: str) -> str:
     return source.cut(cuts)
 
 
-def _signature(source: "_Bytes", node: Function) -> Iterator[Cut]:
+def _signature(source: "_Bytes", node: FunctionNode) -> Iterator[Cut]:
     """Yield the cuts that take the annotations out of a function's head."""
     given = node.args
     for arg in (*given.posonlyargs, *given.args, given.vararg, *given.kwonlyargs, given.kwarg):

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
+from gateway.core.codec.record import GAP, EventRecord, ScanRecord
 from gateway.core.evidence.batch import open_body, open_sealed
 from gateway.core.reading import ClockState, Stream, utc_ms
-from gateway.core.record import GAP, EventRecord, ScanRecord
 from gateway.core.roles import ENERGY_NAMES
 
 # The keys of energy_wh that a meter measures; `residual` is computed from them.
@@ -151,6 +151,8 @@ def energy_rows(report: Json, truth: dict[str, float]) -> list[EnergyRow]:
     rows: list[EnergyRow] = []
     for role, bound in bounds.items():
         measured, real = report["energy_wh"].get(role), truth.get(role)
+        if measured is None and not real and not bound:
+            continue                            # nobody meters it, and there is none of it
         error = None if measured is None or real is None else measured - real
         rows.append({"role": role, "measured_wh": measured, "truth_wh": real,
                      "error_wh": error, "bound_wh": bound})

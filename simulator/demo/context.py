@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from gateway.core.counter import HOUR_MS
 from simulator.clock import ScaledClock
 from simulator.demo.processes import Processes, free_port
 
-HOUR_MS = 3_600_000
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -20,7 +20,7 @@ def print_line(text: str) -> None:
     print(text, flush=True)
 
 
-class Moment(NamedTuple):
+class ProcessMoment(NamedTuple):
     """One look at a process: CPU seconds, wall seconds of its life, resident MiB."""
 
     at: str
@@ -34,7 +34,7 @@ class Usage:
     """CPU time and memory of the gateway's process, read at named moments."""
 
     def __init__(self) -> None:
-        self.moments: list[Moment] = []
+        self.moments: list[ProcessMoment] = []
         self._pid = 0
 
     def begin(self, pid: int) -> None:
@@ -51,7 +51,7 @@ class Usage:
             return
         uptime_s = float(Path("/proc/uptime").read_text().split()[0])
         resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-        self.moments.append(Moment(
+        self.moments.append(ProcessMoment(
             name, self._pid, (int(fields[11]) + int(fields[12])) / CLOCK_TICKS,
             uptime_s - int(fields[19]) / CLOCK_TICKS, int(resident.split()[1]) / 1024))
 

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from gateway.config import load as config
+from gateway.core.codec.record import ScanRecord
 from gateway.core.evidence.batch import CODEC_DEFLATE
 from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import CLOCK_NTP, ClockState
-from gateway.core.record import ScanRecord
 from gateway.signer import EvidenceSigner
 from gateway.storage.deflate import deflate
 from gateway.storage.store import FlashStore

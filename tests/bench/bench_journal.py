@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.core.codec.record import ScanRecord
 from gateway.core.evidence.batch import CODEC_DEFLATE
 from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import CLOCK_NTP, ClockState
-from gateway.core.record import ScanRecord
 from gateway.storage.deflate import deflate
 from gateway.storage.store import BLOCK_BYTES, FlashStore
 from tests.bench.figure import Figure

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.core.codec import columns
+from gateway.core.codec.record import ScanRecord
 from gateway.core.evidence import batch as batches
 from gateway.core.evidence import chain
 from gateway.core.reading import ClockState, Stream
-from gateway.core.record import ScanRecord
 from gateway.storage.deflate import deflate
 from tests.bench.figure import Figure
 from tests.bench.load import L1_MINUTE, L2, NAMES, SEEDS, SLOW, Plan, day, schema_of

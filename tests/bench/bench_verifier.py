@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fleet.evidence import bundle
 from fleet.transparency import merkle, proofs
 from gateway.core.codec import cbor
+from gateway.core.codec.record import ScanRecord
 from gateway.core.evidence import batch as batches
 from gateway.core.evidence import chain
 from gateway.core.reading import ClockState, Stream
-from gateway.core.record import ScanRecord
 from gateway.storage.deflate import deflate
 from tests.bench.figure import Figure
 from tests.bench.load import SLOW, day, schema_of

@@ -11,9 +11,9 @@ import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from gateway.core.codec.record import ScanRecord
 from gateway.core.measurand import BY_NAME
 from gateway.core.reading import Point, Stream
-from gateway.core.record import ScanRecord
 
 SEEDS = ("shop-monday", "shop-sunday", "cloudy-tuesday")
 PHASES = ("l1", "l2", "l3")

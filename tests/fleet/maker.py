@@ -10,8 +10,7 @@ import zlib
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.core import record
-from gateway.core.codec import cbor
+from gateway.core.codec import cbor, record
 from gateway.core.evidence import batch, chain
 from gateway.core.live_dictionary import DICTIONARY, FORMAT
 from gateway.core.measurand import BY_NAME

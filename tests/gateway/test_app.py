@@ -16,10 +16,10 @@ import pytest
 from gateway import app
 from gateway.__main__ import main
 from gateway.config import load as config
+from gateway.core.codec.record import GAP, is_event
 from gateway.core.errors import ConfigError, StoreError
 from gateway.core.evidence import batch
 from gateway.core.reading import utc_ms
-from gateway.core.record import GAP, is_event
 from gateway.storage.restart import inflate
 from tests.support import one_site as create
 from tests.support.cabinet_folder import EXAMPLE

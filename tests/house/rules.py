@@ -13,6 +13,7 @@ from tests.house.portable import check_dialect, check_portable_imports
 from tests.house.sizes import check_folders, check_sizes
 from tests.house.source import sources
 from tests.house.types_of_rooms import check_any, check_types
+from tests.house.words import check_names, check_phrases, check_type_names
 
 RULES = (
     check_dialect,
@@ -23,6 +24,7 @@ RULES = (
     check_tests_assert,
     check_skips,
     check_finished,
+    check_names,
 )
 
 
@@ -32,5 +34,7 @@ def faults(root):
     found = [fault for source in every for rule in RULES for fault in rule(source)]
     found += check_folders(every)
     found += check_any(every)
+    found += check_type_names(every)
     found += check_machine(root)
+    found += check_phrases(root)
     return sorted(found)

@@ -91,3 +91,12 @@ def test_each_import_contract_breaks_when_its_wrong_import_is_planted(tmp_path):
     for edge in EDGES:
         module = edge.path.removesuffix(".py").replace("/", ".")
         assert module in details or f".{module.split('.')[-1]} ->" in details, edge
+
+
+def test_a_type_name_stands_in_one_file(tmp_path):
+    (tmp_path / "fleet").mkdir()
+    for name, text in (("a", "class Unit:\n    '''A.'''"),
+                       ("b", "from collections import namedtuple\nUnit = namedtuple('Unit', 'a')"),
+                       ("c", "Other = dict[str, int]\nUNIT = 1")):
+        (tmp_path / "fleet" / f"{name}.py").write_text(f'"""A file."""\n{text}\n')
+    assert faults(tmp_path) == ["fleet/b.py:3: type Unit stands in fleet/a.py already"]

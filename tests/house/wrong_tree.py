@@ -96,7 +96,16 @@ HONESTY = (
     Row("docs/x.md", "see /wo" "rk/notes.md", "see docs/notes.md", "outside the project"),
     Row("docs/x.md", "https://py" "pi.example/simple", "https://example.org/simple", "outside"),
 )
-ROWS = PORTABLE + DIALECT + TYPES + SIZES + OWNERS + HONESTY
+WORDS = (
+    Row(SHELL, "class Room:\n    '''A.'''", "class Retention:\n    '''A.'''", "is Retention"),
+    Row(SHELL, "def _hear(a):\n    return a", "def _receive(a):\n    return a", "is receive"),
+    Row("fleet/x.py", "def f(worth):\n    '''Do.'''", "def f(a):\n    '''Do.'''", "per_count"),
+    Row(SHELL, "from collections import namedtuple\nA = namedtuple('A', ('link',))",
+        "from collections import namedtuple\nA = namedtuple('A', ('seq',))", "chain_hash"),
+    Row("docs/x.md", "old batches are coarsened", "a `coarsened` event", "is downsample"),
+    Row("docs/x.md", "it begins anew", "it starts again", "is again"),
+)
+ROWS = PORTABLE + DIALECT + TYPES + SIZES + OWNERS + HONESTY + WORDS
 # ruff's share: path, wrong text, right text, the rule's code.
 RUFF = (
     Row(SHELL, "import time\nNOW = time.monotonic()", "NOW = 0", "TID251"),
@@ -138,6 +147,8 @@ EDGES = (
     Edge("fleet/store/reader.py", "from fleet.rollup import rollup", "the fleet's stages"),
     Edge("simulator/faults.py", "import simulator.runner", "the simulator's stages"),
     Edge("simulator/demo/report.py", "import simulator.demo.gateway_run", "the demo's stages"),
+    Edge("gateway/polling/poller.py", "import gateway.delivery.uplink", "the gateway's stages"),
+    Edge("gateway/core/codec/cbor.py", "import gateway.core.evidence.batch", "the core's stages"),
     Edge("drivers/links/http.py", "import drivers.links.registry", "transports: the registry"),
     Edge("gateway/config/table.py", "import gateway.config.parse", "configuration: keys"),
 )

@@ -25,8 +25,8 @@ import aiomqtt
 from fleet.authority import downlink
 from fleet.settings import receipt_key
 from fleet.store.reader import open_reader
+from gateway.core.codec.record import ALARM
 from gateway.core.evidence import downlink as messages
-from gateway.core.record import ALARM
 from gateway.signer import EvidenceSigner
 from simulator.demo.processes import free_port
 from tests.support.cabinets import PARTS

@@ -206,10 +206,10 @@ def main(first, step):
 
 sys.path[:] = [sys.argv[1], ".frozen"]
 
+from gateway.core.codec.record import ALARM, GAP, is_event  # noqa: E402
 from gateway.core.evidence.batch import CODEC_RAW, open_body, open_sealed  # noqa: E402
 from gateway.core.journal.journal import Journal, JournalOpening, Sealer  # noqa: E402
 from gateway.core.reading import ClockState, Point, Stream  # noqa: E402
-from gateway.core.record import ALARM, GAP, is_event  # noqa: E402
 from gateway.micro.store import BoardStore  # noqa: E402
 from tests.support.uncommitted import uncommitted  # noqa: E402
 

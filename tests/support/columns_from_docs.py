@@ -11,8 +11,8 @@ from fractions import Fraction
 
 import cbor2
 
+from gateway.core.codec.record import EventRecord, ScanRecord
 from gateway.core.reading import Absent
-from gateway.core.record import EventRecord, ScanRecord
 
 # 6.9, second table: target -> rank, rules
 TABLE = {

@@ -11,7 +11,7 @@ there, bit for bit, the chain has its values, and the journal goes on.
 
 from typing import NamedTuple
 
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import StoreError
 from gateway.core.evidence import batch, downsampled
 from gateway.core.interval import CounterRules

@@ -94,7 +94,9 @@ def bundle(data, site, key, period=(ORIGIN_MS, ORIGIN_MS + HALF_HOUR_MS), kept=(
     device = report.cabinet_of(Registry(data).sites(), site)
     question = report.ReportRequest(device, None, *period)
     with open_reader(data) as reader:
-        return evidence.build(reader, question, registry_file(data, device), key, kept)
+        return evidence.build(reader, question, registry_file(data, device), key,
+                              kept if isinstance(kept, evidence.KeptHeads)
+                              else evidence.KeptHeads(kept))
 
 
 def checked(data, *brought):

@@ -7,8 +7,8 @@ The choices come from a small generator of our own, equal on every machine.
 """
 
 from gateway.core.codec import cbor, columns
+from gateway.core.codec.record import EventRecord, ScanRecord
 from gateway.core.reading import Absent, Point, Stream
-from gateway.core.record import EventRecord, ScanRecord
 
 POINTS = tuple([Point(m, 0, "") for m in (1, 7, 15, 11, 19, 43)])
 SCHEMA = (Stream("a", POINTS), Stream("b", POINTS[:2]))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
 
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import Bug, Corrupt, FormatError, WattproofError
 from gateway.core.evidence import batch
 from gateway.core.journal.journal import Journal, JournalOpening, Sealer

@@ -17,7 +17,7 @@ from fleet.formats.registry import Registry
 from fleet.ingest.ingest import Ingest
 from fleet.store.reader import open_reader
 from fleet.store.writer import EvidenceStore
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import JournalError
 from gateway.core.evidence import batch, chain, receipt
 from gateway.core.journal import outbox

@@ -23,7 +23,7 @@ def site(parts, out, now):
     """Make fleet and cabinet in `out`; parts: as parts.load gives it."""
     uplink = {"host": "127.0.0.1", "port": 8883, **parts.get("uplink", {})}
     made = create.site({**parts, "uplink": uplink}, out, now)
-    setup.create(out / FLEET, setup.BatchPosition(uplink["host"], uplink["port"]), now,
+    setup.create(out / FLEET, setup.BrokerAddress(uplink["host"], uplink["port"]), now,
                  parts.get("factors", {}).get("id"))
     join(out, out / FLEET, now)
     (out / "broker").symlink_to(out / FLEET / "broker")

@@ -5,10 +5,10 @@ of a twin that got every batch as it was sealed.
 """
 
 from gateway.core import interval
+from gateway.core.codec.record import is_event
 from gateway.core.evidence import downsampled
 from gateway.core.journal.downsampled_files import DownsampledBatches
 from gateway.core.reading import NOT_KEPT, Absent, utc_ms
-from gateway.core.record import is_event
 from gateway.ledger import counter_limits
 from gateway.storage.restart import inflate
 

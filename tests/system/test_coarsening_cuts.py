@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.evidence import downsampled
 from gateway.core.journal import downsample
 from tests.support.downsampling_cuts import (

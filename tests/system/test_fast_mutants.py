@@ -25,6 +25,7 @@ def hunted(mutant):
         env=os.environ | {VARIABLE: mutant.name}, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_planted_mistake_is_still_a_change_of_the_code(mutant):
     compile(planted(mutant), mutant.file, "exec")

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.evidence import batch
 from gateway.core.journal import segment
 from tests.support.cached_decoding import cached_decoding

@@ -18,12 +18,12 @@ from fleet.formats import cbor_crosscheck, site_descriptor
 from fleet.ingest import live_table
 from gateway.aio import toml_check as config
 from gateway.core.codec import cbor, columns, cose
+from gateway.core.codec.record import EventRecord, ScanRecord
+from gateway.core.codec.schema import decode_schema, encode_schema
 from gateway.core.errors import WattproofError
 from gateway.core.evidence import batch, downsampled, receipt
 from gateway.core.live_dictionary import DICTIONARY, FORMAT
 from gateway.core.reading import Absent, ClockState, Point, Stream
-from gateway.core.record import EventRecord, ScanRecord
-from gateway.core.schema import decode_schema, encode_schema
 from provisioning import parts
 from tests.support.evidence_world import verifier
 from tests.support.pylontech_answers import encode_analog

@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from fleet.store import incidents
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.journal.batch_files import parse_name
 from tests.support.lying_flash_site import Site
 from tests.support.memory_store import LIES_MAX

@@ -341,3 +341,23 @@ def test_a_log_that_was_rewritten_is_named_by_a_kept_head(tmp_path, real):
     assert judged(real.bundle, real, kept=[stranger]).status() == WRONG
     with pytest.raises(Exception, match="not one of this fleet"):
         forge.bundle(real.data, "shop", real.key, real.period, [stranger])
+
+
+def test_a_head_of_a_former_receipt_key_is_proved_to_readers_who_bring_that_key(tmp_path, real):
+    new, head = Ed25519PrivateKey.generate(), forge.tree_head(real)
+    former, now = real.brought["fleet_key"], new.public_key().public_bytes_raw()
+    data = forge.bundle(real.data, "shop", new, real.period,
+                        evidence.KeptHeads([head], [former]))
+    found = judged(data, real, fleet_key=now, kept=[(head, former)])
+    assert (found.faults, found.status()) == ([], PROVEN)
+    assert any("the log continues the head of 7 batches" in one for one in found.proven)
+    assert "another key" in judged(data, real, fleet_key=now, kept=[head]).faults[0]
+    forged = proofs.sign_head(proofs.Head(7, bytes(32), 0), evidence.signer_of(real.key))
+    assert judged(data, real, fleet_key=now, kept=[(forged, former)]).status() == WRONG
+    with pytest.raises(Exception, match="not one of this fleet"):
+        forge.bundle(real.data, "shop", new, real.period, [head])
+    (tmp_path / "head").write_bytes(head)
+    done = run(tmp_path, data, "--fleet-key", now.hex(), "--former-key", former.hex(), "--head",
+               "head", "--factors", real.brought["factors"].hex(), "--device-key",
+               real.brought["devices"][0].hex())
+    assert (done.returncode, done.stderr) == (PROVEN, "")

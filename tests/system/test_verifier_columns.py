@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 
 from gateway.core.codec import columns
+from gateway.core.codec.record import EventRecord
+from gateway.core.codec.schema import encode_schema
 from gateway.core.reading import Absent
-from gateway.core.record import EventRecord
-from gateway.core.schema import encode_schema
 from tests.bench import load
 from tests.gateway.core.codec.test_columns_props import journals, meters
 from tests.support import evidence_world as forge

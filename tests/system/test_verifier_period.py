@@ -6,8 +6,7 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.core import record
-from gateway.core.codec import cbor
+from gateway.core.codec import cbor, record
 from gateway.core.reading import CLOCK_NTP, ClockState
 from tests.fleet.maker import (
     CONFIG_BYTES,

@@ -7,9 +7,9 @@ are.  Packed, a number is eight bytes: a fifth of what it takes as an object.
 import struct
 
 from gateway.core.codec import absence
+from gateway.core.codec.record import TICKS_MS_MAX, EventRecord, encode_body
 from gateway.core.codec.series import check_range
 from gateway.core.errors import Bug
-from gateway.core.record import TICKS_MS_MAX, EventRecord, encode_body
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.core.codec.absence import Run, Runs
+    from gateway.core.codec.record import Record
     from gateway.core.reading import Schema
-    from gateway.core.record import Record
 
     # Of a stream: Sequence[Sequence[int]] by point (a packed one is bytes), or bytes with one
     # after the other, or None; and its Sequence[Runs] or None.

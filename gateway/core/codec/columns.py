@@ -24,6 +24,8 @@ from gateway.core.codec.column_block import (
 )
 from gateway.core.codec.order import put_order, read_order
 from gateway.core.codec.predict import NEIGHBOUR, plan, predict
+from gateway.core.codec.record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX, EventRecord, ScanRecord
+from gateway.core.codec.schema import decode_schema, encode_schema, is_int
 from gateway.core.codec.series import (
     CONSTANT,
     DELTA,
@@ -43,8 +45,6 @@ from gateway.core.codec.series import (
     zigzag,
 )
 from gateway.core.errors import FormatError
-from gateway.core.record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX, EventRecord, ScanRecord
-from gateway.core.schema import decode_schema, encode_schema, is_int
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from gateway.core.codec.absence import Absences, Runs
     from gateway.core.codec.column_block import Events
     from gateway.core.codec.predict import Step
+    from gateway.core.codec.record import Record
     from gateway.core.codec.series import Coded, Series
     from gateway.core.reading import Point, Schema, Value
-    from gateway.core.record import Record
 
     # By stream, or by stream and point, filled one after the other.
     Parts = list[Any]
@@ -264,7 +264,7 @@ def _expected(number: int, points: "tuple[Point, ...]", positions: tuple[int, tu
 
 
 def _put_series(coded: "Coded", predicted: int, series: "Series", bases: list[int]) -> None:
-    """Add one series to coded and remember its base, from which the next one's is told."""
+    """Add one series to coded and remember its base, from which the next one's is stated."""
     _, mode, base, residuals = series
     coded[0].append(PREDICTED * predicted + mode)
     coded[1].append(base - bases[predicted])
@@ -339,8 +339,8 @@ def _read_series(data: bytes, at: int, coded: "Reader", bases: list[int],
 
 def _read_events(data: bytes, at: int, count: int) -> "Events":
     """Return the list of [ticks_ms, kind, body], the last part; raises FormatError."""
-    told, at = array_head(data, at, count)
-    if told != count:
+    stated, at = array_head(data, at, count)
+    if stated != count:
         raise FormatError("columns: %d events expected" % count)
     events, base, window = [], at, data[at:at + WINDOW_BYTES]
     for _ in range(count):

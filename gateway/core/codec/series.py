@@ -252,10 +252,10 @@ def put_steps(out: bytearray, steps: list[int]) -> None:
 def read_steps(data: bytes, at: int, count: int) -> "tuple[Iterator[int], int]":
     """Return (iterator over the steps of count points, offset after them)."""
     steps, position = [1] * count, -1
-    told, at = varint(data, at)
-    if told > count:
-        raise FormatError("columns: %d steps before %d" % (told, at))
-    for _ in range(told):
+    stated, at = varint(data, at)
+    if stated > count:
+        raise FormatError("columns: %d steps before %d" % (stated, at))
+    for _ in range(stated):
         skipped, at = varint(data, at)
         step, at = varint(data, at)
         position += skipped + 1

@@ -13,12 +13,12 @@ from gateway.core.codec.columns import RECORDS_MAX
 from gateway.core.codec.columns import decode as decode_columns
 from gateway.core.codec.columns import encode as encode_columns
 from gateway.core.codec.cose import open_sign1, sign1
+from gateway.core.codec.record import SEQ_MAX, TICKS_MS_MAX
+from gateway.core.codec.schema import decode_schema, encode_schema
 from gateway.core.errors import Bug, FormatError
 from gateway.core.evidence.chain import CHAIN_HASH_BYTES
 from gateway.core.evidence.receipt import JOURNAL_ID_BYTES, check_bytes, check_int, check_text
 from gateway.core.reading import ClockState
-from gateway.core.record import SEQ_MAX, TICKS_MS_MAX
-from gateway.core.schema import decode_schema, encode_schema
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from gateway.core.codec.column_block import ColumnBlock
     from gateway.core.codec.cose import Sign1
+    from gateway.core.codec.record import Record
     from gateway.core.reading import Schema
-    from gateway.core.record import Record
     from gateway.core.types import Compress, Inflate, Sign
 
 VERSION = 3

@@ -14,13 +14,13 @@ Layout, every byte: docs/formats.md section 13.  What is kept: journal/downsampl
 from gateway.core.codec import columns
 from gateway.core.codec.cbor import decode, encode
 from gateway.core.codec.cose import open_sign1, sign1
+from gateway.core.codec.record import SEQ_MAX, EventRecord, ScanRecord, is_event
+from gateway.core.codec.schema import decode_schema, encode_schema
 from gateway.core.codec.series import put_varint, varint
 from gateway.core.errors import Bug, FormatError
 from gateway.core.evidence import batch, chain
 from gateway.core.evidence.receipt import JOURNAL_ID_BYTES, check_bytes, check_int, check_text
 from gateway.core.reading import NOT_KEPT, Absent
-from gateway.core.record import SEQ_MAX, EventRecord, ScanRecord, is_event
-from gateway.core.schema import decode_schema, encode_schema
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.core.codec.cose import Sign1
+    from gateway.core.codec.record import Record
     from gateway.core.evidence.batch import Batch
     from gateway.core.reading import ClockState, Schema, Values
-    from gateway.core.record import Record
     from gateway.core.types import Compress, Inflate, Sign
 
     # (count, total, lowest, highest) of a gauge, None where there is none.

@@ -7,9 +7,9 @@ fleet's receipt key over the payload below.
 
 from gateway.core.codec.cbor import decode, encode
 from gateway.core.codec.cose import open_sign1, sign1
+from gateway.core.codec.record import SEQ_MAX
 from gateway.core.errors import FormatError
 from gateway.core.evidence.chain import CHAIN_HASH_BYTES
-from gateway.core.record import SEQ_MAX
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:

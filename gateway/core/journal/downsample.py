@@ -6,25 +6,25 @@ stay as they were read, with both neighbours of every step that the meter's limi
 Of gauges the cells keep count, sum and extremes, and the last reading stays.  Events stay.
 """
 
+from gateway.core.codec.record import ScanRecord, is_event
+from gateway.core.counter import HOUR_MS
 from gateway.core.evidence.downsampled import COUNTERS, ENDS, HOURS, QUARTERS, Cell, Content
 from gateway.core.interval import QUARTER_MS, step
 from gateway.core.measurand import BY_ID, COUNTER
 from gateway.core.reading import NOT_KEPT, Absent, utc_ms
-from gateway.core.record import ScanRecord, is_event
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import TypeGuard
 
+    from gateway.core.codec.record import Record
     from gateway.core.interval import CounterRules
     from gateway.core.reading import ClockState, Point, Schema, Value
-    from gateway.core.record import Record
     # The limits of a counter by (stream, point); scans with their times.
     CounterLimits = Callable[[int, int], CounterRules]
     Scans = list[tuple[int, ScanRecord]]
 
-HOUR_MS = 4 * QUARTER_MS
 SPAN_MS = {QUARTERS: QUARTER_MS, COUNTERS: QUARTER_MS, HOURS: HOUR_MS, ENDS: None}
 GAUGE_MAX = 1 << 44         # a larger reading is no gauge's: left out of sums, here and in reports
 

@@ -10,22 +10,22 @@ replaces still stands may never have become durable: it is given up, nothing is 
 
 
 from gateway.core.codec.cbor import encode
+from gateway.core.codec.record import is_event
 from gateway.core.errors import Bug, Corrupt, FormatError, JournalError
 from gateway.core.evidence import batch, downsampled
 from gateway.core.journal import downsample
 from gateway.core.journal.batch_files import Batches, prefix_of
-from gateway.core.record import is_event
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
+    from gateway.core.codec.record import Record
     from gateway.core.evidence.batch import Batch
     from gateway.core.evidence.downsampled import Content, DownsampledBatch, Replaced
     from gateway.core.journal.downsample import CounterLimits
     from gateway.core.journal.journal import Sealer
     from gateway.core.reading import Schema
-    from gateway.core.record import Record
     from gateway.core.types import FileStore, Inflate
     # From (config hash, Content) to the limits of its counters.
     LimitsOf = Callable[[bytes, Content], CounterLimits]

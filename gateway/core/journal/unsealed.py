@@ -10,15 +10,16 @@ from gateway.core.errors import StoreError
 from gateway.core.journal import segment
 from gateway.core.journal.buffer import make_entry
 from gateway.core.journal.frame_search import Piece, bare, columns_of, read_block, records_of
+from gateway.core.journal.policy import WHOLE
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.core.codec.column_block import ColumnBlock
+    from gateway.core.codec.record import Record
     from gateway.core.journal.buffer import FlashState, PendingFrame
     from gateway.core.journal.tail import Place, Tail
-    from gateway.core.record import Record
 
 RESTATE_FRAMES = 64         # frames of earlier boots written again in one write
 SEAL_TRIES = 3              # seals that may fail to read a piece before it is declared lost
@@ -56,7 +57,8 @@ class Unsealed:
                 yield piece.context, item
 
     def restatement(self) -> "list[PendingFrame]":
-        """Return entries that say again what a start found, [] if nothing of it is left."""
+        """Return entries that say again what a start found, [] if nothing of it is left.  Raises
+        StoreError for what is whole and refused."""
         entries: "list[PendingFrame]" = []
         for piece in self.found:
             data = columns_of(self._tail, piece)
@@ -120,8 +122,11 @@ class Unsealed:
         return taken, blocks
 
     def _given_up(self, piece: Piece, error: StoreError) -> bool:
-        """Note that a piece could not be read; return True after SEAL_TRIES such seals."""
+        """Note that a piece could not be read; return True after SEAL_TRIES such seals, never for
+        one that is whole and refused."""
         self._flash.failed("read " + piece.position[0], error)
+        if error.errno in WHOLE:
+            return False
         tries = self._failures.get(piece.position, 0) + 1
         self._failures[piece.position] = tries
         if tries >= SEAL_TRIES:

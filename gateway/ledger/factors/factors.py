@@ -17,11 +17,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from gateway.core.counter import HOUR_MS
 from gateway.core.errors import ConfigError
 
 DATA = Path(__file__).parent / "data"
 SET_BYTES_MAX = 16 * 1024 * 1024        # an hourly series of ten years is about 4 MB
-HOUR_MS = 3_600_000
 FORMAT = 1
 SCOPES = ("direct", "lifecycle")
 
@@ -196,10 +196,10 @@ def parse(data: bytes, where: str) -> FactorSet:
         raise ConfigError(f"{where}: not a factor set: {error}") from error
 
 
-Content = Mapping[str, Any]      # a factor file's JSON, or a table of it
+FactorContent = Mapping[str, Any]      # a factor file's JSON, or a table of it
 
 
-def canonical_sha256(content: Content) -> str:
+def canonical_sha256(content: FactorContent) -> str:
     """Return the hash of the content as JSON: keys sorted, no spaces, UTF-8."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
@@ -209,7 +209,7 @@ def _refuse_float(text: str) -> float:
     raise ValueError(f"{text}: write numbers as decimal strings")
 
 
-def _build(content: Content, sha256: str) -> FactorSet:
+def _build(content: FactorContent, sha256: str) -> FactorSet:
     if content["format"] != FORMAT:
         raise ValueError(f"format {content['format']!r}, this program reads {FORMAT}")
     if content["scope"] not in SCOPES:
@@ -228,7 +228,7 @@ def _build(content: Content, sha256: str) -> FactorSet:
         fuel_g_per_litre={fuel["name"]: _fuel(fuel) for fuel in content.get("fuel", ())})
 
 
-def _record(source: Content, content: Content,
+def _record(source: FactorContent, content: FactorContent,
             shapes: Mapping[str, tuple[Decimal, ...]]) -> FactorRecord:
     return FactorRecord(
         id=source["id"], version=source.get("version", content["version"]),
@@ -240,14 +240,14 @@ def _record(source: Content, content: Content,
         source=source["source"])
 
 
-def _weights(shape: Content) -> tuple[Decimal, ...]:
+def _weights(shape: FactorContent) -> tuple[Decimal, ...]:
     weights = tuple(_decimal(text) for text in shape["weights"])
     if len(weights) != 24 or sum(weights) != 24:
         raise ValueError(f"shape {shape['name']}: 24 weights with mean exactly 1 are needed")
     return weights
 
 
-def _fuel(fuel: Content) -> Decimal:
+def _fuel(fuel: FactorContent) -> Decimal:
     """Return g CO2 per litre: kg/L x GJ/t x t/TJ gives g/L (docs/accounting.md 8.3)."""
     return (_decimal(fuel["density_kg_per_litre"]) * _decimal(fuel["ncv_gj_per_tonne"])
             * _decimal(fuel["ef_t_per_tj"]) * _decimal(fuel["oxidation"]))

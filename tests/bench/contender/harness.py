@@ -13,9 +13,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from gateway.core.codec.record import ScanRecord
 from gateway.core.measurand import BY_NAME
 from gateway.core.reading import Point, Stream
-from gateway.core.record import ScanRecord
 from tests.bench.load import METERS, NAMES, SEEDS, Plan, day
 
 PHASES = ("l1", "l2", "l3")

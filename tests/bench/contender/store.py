@@ -16,12 +16,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.core.codec import columns
+from gateway.core.codec.record import ScanRecord
 from gateway.core.evidence import downsampled
 from gateway.core.evidence.batch import CODEC_DEFLATE
 from gateway.core.journal import segment
 from gateway.core.journal.journal import Journal, JournalOpening, Sealer
 from gateway.core.reading import CLOCK_NTP, ClockState
-from gateway.core.record import ScanRecord
 from gateway.storage import inspect
 from gateway.storage.deflate import deflate
 from gateway.storage.restart import inflate

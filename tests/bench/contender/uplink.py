@@ -7,10 +7,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.core.codec.record import ScanRecord
 from gateway.core.evidence import batch as batches
 from gateway.core.evidence import chain
 from gateway.core.reading import ClockState
-from gateway.core.record import ScanRecord
 from gateway.storage.deflate import deflate
 from tests.bench.contender.harness import schema_of
 

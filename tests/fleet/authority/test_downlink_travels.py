@@ -16,7 +16,7 @@ from fleet.ingest.live_table import LiveTable
 from fleet.ingest.receiver import Receiver
 from fleet.serve import told_by
 from fleet.store.writer import EvidenceStore
-from gateway.core.record import DOWNLINK, EventRecord, is_event
+from gateway.core.codec.record import DOWNLINK, EventRecord, is_event
 from gateway.delivery.uplink import Uplink
 from gateway.signer import EvidenceSigner, Verifier
 from gateway.timekeeping.clock import Clock, Scale

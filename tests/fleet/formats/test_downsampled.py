@@ -14,7 +14,7 @@ from fleet.reporting import report
 from fleet.store import incidents
 from fleet.store.reader import StoreReader, open_reader
 from fleet.store.writer import FILE, EvidenceStore
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.evidence import downsampled, receipt
 from gateway.core.journal.downsampled_files import DownsampledBatches
 from tests.fleet.maker import ORIGIN_MS, SCHEMA, PaperGateway

@@ -7,8 +7,7 @@ import pytest
 
 from fleet.__main__ import main
 from fleet.formats import site_descriptor
-from gateway.core import record
-from gateway.core.codec import cbor
+from gateway.core.codec import cbor, record
 from gateway.core.errors import BadSchema
 from tests.fleet.maker import DESCRIPTOR
 

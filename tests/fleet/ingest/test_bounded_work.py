@@ -11,12 +11,8 @@ from fleet.formats import event_bodies
 from fleet.formats.registry import Registry
 from fleet.reporting import report
 from fleet.store.reader import UNREADABLE_GAP, StoreReader, open_reader
-from gateway.core import record
-from gateway.core.codec import cbor, columns
-from gateway.core.errors import FormatError
-from gateway.core.evidence import batch
-from gateway.core.reading import ClockState, Point, Stream
-from gateway.core.schema import (
+from gateway.core.codec import cbor, columns, record
+from gateway.core.codec.schema import (
     POINTS_MAX,
     SCHEMA_BYTES_MAX,
     SCHEMA_POINTS_MAX,
@@ -24,6 +20,9 @@ from gateway.core.schema import (
     decode_schema,
     encode_schema,
 )
+from gateway.core.errors import FormatError
+from gateway.core.evidence import batch
+from gateway.core.reading import ClockState, Point, Stream
 from tests.fleet.maker import ORIGIN_MS, QUARTER_MS, deflate
 from tests.support.work import work_of
 

@@ -14,8 +14,7 @@ from fleet.formats.registry import Registry
 from fleet.ingest.ingest import NOT_ROLLED_UP, Ingest
 from fleet.store.reader import StoreReader
 from fleet.store.writer import EvidenceStore
-from gateway.core import record
-from gateway.core.codec import cbor, columns, cose
+from gateway.core.codec import cbor, columns, cose, record
 from gateway.core.evidence import batch
 from gateway.core.reading import CLOCK_SIMULATED
 from tests.fleet.maker import (

@@ -11,8 +11,8 @@ from fleet.ingest import shown_receipt
 from fleet.ingest.ingest import SHOWN, Ingest
 from fleet.store.incidents import RESTORED, UNHELD
 from fleet.store.writer import EvidenceStore
+from gateway.core.codec.record import ALARM, EventRecord
 from gateway.core.evidence import receipt
-from gateway.core.record import ALARM, EventRecord
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
 
 HELD = Chain("shop-1", bytes(16), 100, bytes(32))

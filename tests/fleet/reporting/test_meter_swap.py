@@ -7,7 +7,7 @@ import pytest
 from fleet.formats.registry import Registry
 from fleet.reporting import html, report
 from fleet.store.reader import open_reader
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.reading import CLOCK_NTP, ClockState
 from tests.fleet.maker import ORIGIN_MS, START_WH, PaperGateway, values
 from tests.support import evidence_world as forge

@@ -10,8 +10,7 @@ import json
 import pytest
 
 from fleet.__main__ import main
-from gateway.core import record
-from gateway.core.codec import cbor
+from gateway.core.codec import cbor, record
 from tests.fleet.maker import DESCRIPTOR
 
 OLD, NEW, MIDNIGHT = "2026-06-01T01:00:00Z", "2026-06-01T02:00:00Z", "2026-06-01T00:00:00Z"

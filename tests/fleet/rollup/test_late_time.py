@@ -5,7 +5,7 @@ import pytest
 from fleet.rollup.rollup import CARRY_BACK_PPM, WAITING_MAX, clock_carried_back
 from fleet.store import incidents
 from fleet.store.reader import StoreReader
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.interval import QUARTER_MS
 from gateway.core.reading import CLOCK_GNSS, CLOCK_NTP, CLOCK_UNKNOWN, ClockState
 from tests.fleet.maker import ORIGIN_MS, SCHEMA, STEP_MS, PaperGateway
@@ -61,6 +61,17 @@ def test_the_further_back_a_clock_is_carried_the_less_certain_it_is(ingest, gate
                                        ORIGIN_MS + (n + 1) * QUARTER_MS) for n in range(3)]
     # 500 ppm of 1,800 s, of 900 s, and none: 50 ms is what the clock said of itself
     assert bounds_ms == [50 + 900, 50 + 450, 50]
+
+
+def test_the_clock_that_was_set_first_is_carried_back_whatever_came_later(ingest, gateway,
+                                                                          tmp_path):
+    waiting, first, second = (gateway.seal(clock=one) for one in (
+        UNKNOWN, known(QUARTER_S), known(2 * QUARTER_S)))
+    for sealed in (first, second, waiting):
+        ingest.process_one("shop-1", sealed)
+    # 500 ppm of 900 s: from the first clock, not of 1,800 s from the second.
+    assert StoreReader(tmp_path).uncertainty_ms("shop-1", ORIGIN_MS,
+                                                ORIGIN_MS + QUARTER_MS) == 50 + 450
 
 
 def test_a_crystal_at_minus_forty_for_a_week_stays_within_what_is_carried():

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from fleet.rollup import reduce
 from gateway.core import interval
+from gateway.core.codec.record import EventRecord, ScanRecord
 from gateway.core.reading import CLOCK_SIMULATED, Absent, ClockState, Point, Stream
-from gateway.core.record import EventRecord, ScanRecord
 from gateway.ledger import counter_limits
 from tests.fleet.maker import DESCRIPTOR
 

@@ -8,7 +8,7 @@ import pytest
 from fleet.formats.registry import Registry
 from fleet.ingest.ingest import Ingest
 from fleet.store.writer import FILE, EvidenceStore
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.evidence import receipt
 from tests.fleet.maker import CONFIG_HASH, ORIGIN_MS, PaperGateway
 

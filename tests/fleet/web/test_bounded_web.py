@@ -97,7 +97,7 @@ def test_a_long_report_is_made_by_another_process_and_is_the_same_report(web, in
         await reader.task
         return b"".join(message.get("body", b"") for message in reader.sent).decode()
 
-    how, text = report_worker.answer(report_worker.Job(str(tmp_path), "shop-1", None, *times))
+    how, text = report_worker.answer(report_worker.WorkerJob(str(tmp_path), "shop-1", None, *times))
     assert how == report_worker.DONE
     assert asyncio.run(go()) == text
     assert "720.0" in text
@@ -167,8 +167,8 @@ def test_a_period_without_data_is_refused_in_words_by_the_process_as_well(web):
 
 
 def test_the_question_of_a_process_is_plain_json():
-    job = report_worker.Job("data", "shop-1", None, 1, 2)
-    assert report_worker.Job(*json.loads(json.dumps(job))) == job
+    job = report_worker.WorkerJob("data", "shop-1", None, 1, 2)
+    assert report_worker.WorkerJob(*json.loads(json.dumps(job))) == job
 
 
 async def _serve(web):

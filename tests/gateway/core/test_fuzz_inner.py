@@ -13,10 +13,10 @@ import hashlib
 
 from gateway.core.codec import cbor, columns, cose, frame
 from gateway.core.codec.crc import crc32
+from gateway.core.codec.record import ScanRecord
 from gateway.core.errors import FormatError
 from gateway.core.evidence import batch, downsampled, handover, receipt
 from gateway.core.journal import cursor, segment
-from gateway.core.record import ScanRecord
 from tests.support.fuzz import SCHEMA, damaged, either, lcg, some_columns
 
 CASES = 120                 # thousands more in tests/portable/test_fuzz_alike.py

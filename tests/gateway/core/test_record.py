@@ -1,7 +1,6 @@
 """Records and event bodies; both interpreters."""
 
-from gateway.core.errors import Bug
-from gateway.core.record import (
+from gateway.core.codec.record import (
     BODY_BYTES_MAX,
     EVENT_NAMES,
     EventRecord,
@@ -9,6 +8,7 @@ from gateway.core.record import (
     encode_body,
     is_event,
 )
+from gateway.core.errors import Bug
 
 
 def test_event_kinds_have_the_numbers_that_stand_in_signed_batches():

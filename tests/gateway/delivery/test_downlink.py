@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from fleet.authority import certificates, issue
+from gateway.core.codec.record import ALARM, DOWNLINK
 from gateway.core.evidence import downlink as messages
-from gateway.core.record import ALARM, DOWNLINK
-from gateway.delivery.downlink import NUMBER_FILE, Downlink
+from gateway.delivery.downlink import NUMBER_FILE, DownlinkReceiver
 from gateway.signer import EvidenceSigner, Verifier
 from tests.gateway.delivery.test_uplink import CABINET, NOW, make_site, settings_of
 from tests.support import one_site
@@ -60,7 +60,7 @@ class Cabinet:
 
     def again(self):
         self.writer, self.alarms = Writer(), set()
-        self.downlink = Downlink(CABINET, self.settings, Verifier.load(
+        self.downlink = DownlinkReceiver(CABINET, self.settings, Verifier.load(
             self.settings.receipt_key), self.writer, self.alarms)
 
     def renewed(self, name=CABINET):
@@ -190,6 +190,22 @@ async def test_a_certificate_for_another_name_fails_and_keeps_the_old_one(cabine
     assert cabinet.writer.bodies(DOWNLINK)[1][:3] == [8, "renew", "failed"]
     assert cabinet.settings.certificate.read_bytes() == before
     assert not cabinet.settings.certificate.with_name(NUMBER_FILE).exists()
+
+
+async def test_a_power_cut_before_the_number_was_kept_repeats_the_action_and_no_more(cabinet):
+    data, number = cabinet.message(), cabinet.settings.certificate.with_name(NUMBER_FILE)
+    await cabinet.downlink.take(data)
+    made, kept = cabinet.settings.certificate.read_bytes(), number.read_bytes()
+    number.unlink()                                         # the cut came after the action
+    number.with_name(number.name + ".new").write_bytes(kept[:2])    # and while this was written
+    cabinet.again()
+    await cabinet.downlink.take(data)
+    assert [body[2] for body in cabinet.writer.bodies(DOWNLINK)] == ["done"]
+    assert cabinet.settings.certificate.read_bytes() == made
+    assert number.read_bytes() == kept
+    cabinet.again()
+    await cabinet.downlink.take(data)
+    assert [body[3] for body in cabinet.writer.bodies(DOWNLINK)] == ["obeyed before"]
 
 
 async def test_a_number_that_cannot_be_read_stops_the_downlink_and_says_so(cabinet):

@@ -4,11 +4,12 @@ import datetime
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.authority import certificates, issue
+from gateway.core.codec.record import ALARM, DOWNLINK
 from gateway.core.evidence import downlink as messages
-from gateway.core.record import ALARM, DOWNLINK
 from gateway.signer import EvidenceSigner, Verifier
 from tests.gateway.delivery.test_downlink import NOW, Cabinet
 
@@ -46,15 +47,27 @@ async def test_a_renewed_authority_of_the_same_key_takes_the_place_of_the_old_on
     assert said(cabinet)[1:] == [["renew", "done"], ["renew", "done"]]
 
 
+def signed_by(old, stranger):
+    """Return the stranger's authority, all of it but its key signed by the old one's."""
+    model = stranger.certificate
+    draft = (x509.CertificateBuilder().subject_name(model.subject).issuer_name(model.issuer)
+             .public_key(model.public_key()).serial_number(7)
+             .not_valid_before(model.not_valid_before_utc)
+             .not_valid_after(model.not_valid_after_utc))
+    for one in model.extensions:
+        draft = draft.add_extension(one.value, one.critical)
+    return certificates.Authority(stranger.key, draft.sign(old.key, hashes.SHA256()))
+
+
 async def test_another_authority_is_refused_and_the_old_one_stays(cabinet):
     before, old = authority_of(cabinet), issue.load(cabinet.data)
     subject = certificates.common_name(old.certificate.subject)
     stranger = certificates.authority(subject, NOW + TEN_YEARS)
     earlier = certificates.renewed(old, NOW - TEN_YEARS)
     leaf = certificates.Authority(old.key, cabinet.renewed())
-    for number, made in enumerate((stranger, earlier, leaf), 7):
+    for number, made in enumerate((stranger, earlier, leaf, signed_by(old, stranger)), 7):
         await send_authority(cabinet, number, made)
-    assert said(cabinet) == [["authority", "failed"]] * 3
+    assert said(cabinet) == [["authority", "failed"]] * 4
     assert authority_of(cabinet) == before
 
 

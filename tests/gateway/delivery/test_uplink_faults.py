@@ -16,9 +16,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from fleet.ingest.live_table import unpack
+from gateway.core.codec.record import ALARM
 from gateway.core.errors import Rejected
 from gateway.core.reading import CLOCK_UNKNOWN
-from gateway.core.record import ALARM
 from gateway.delivery.broker_errors import check_granted
 from gateway.delivery.session import SHORT_SESSIONS_REPORTED
 from gateway.delivery.uplink import Uplink

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import StoreError
 from gateway.core.evidence.batch import CODEC_RAW, open_body, open_sealed
 from gateway.core.journal.journal import Journal, JournalOpening, Sealer

@@ -1,6 +1,6 @@
 """A board's writer: what finds no room in RAM is told later, as one gap."""
 
-from gateway.core.record import CLOCK, GAP
+from gateway.core.codec.record import CLOCK, GAP
 from gateway.micro.writer import BoardWriter
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from drivers import driver, modbus
 from drivers.links import profile_files
+from gateway.core.codec.record import DEVICE
 from gateway.core.errors import Refused
 from gateway.core.reading import Absent
-from gateway.core.record import DEVICE
 from gateway.polling.poller import BusLine, BusPoller
 from gateway.polling.retry import LineBudget, again_s, may_ask
 from gateway.polling.unit import PolledUnit, Timeout

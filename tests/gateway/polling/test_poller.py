@@ -5,14 +5,15 @@ import asyncio
 import pytest
 
 from gateway.aio.keep_alive import Progress, keep_alive
+from gateway.core.codec.record import DEVICE, GAP
 from gateway.core.errors import NoReply, Refused
 from gateway.core.event import Event
 from gateway.core.reading import BAD_FRAME, NO_REPLY, NOT_ASKED, Absent, Scan
-from gateway.core.record import DEVICE, GAP
 from gateway.polling.poller import BusLine, BusPoller
 from gateway.polling.retry import LineBudget
 from gateway.polling.unit import Timeout
 from tests.support.fake_bus import (
+    ORIGIN_S,
     FakeLink,
     FakeTransaction,
     garbage,
@@ -85,6 +86,26 @@ def test_every_unit_is_polled_once_per_interval_on_utc_slots_and_stamped_at_its_
     stamps = [scan.ticks_ms for scan in made.scans(0)]
     assert [stamp // 10_000 for stamp in stamps] == [0, 1, 2, 3, 4, 5, 6]
     assert all(50 <= stamp % 10_000 <= 52 for stamp in stamps)     # when the first reply began
+
+
+@pytest.mark.parametrize("step_s", [0.4, 3.0, 4.9, -0.4, -3.0, -4.9, 600.0, -600.0])
+def test_after_a_step_or_slew_of_the_wall_clock_slots_lie_on_its_marks_again(step_s):
+    async def go():
+        made, stepped = Bench({0: lambda n: 7}), []
+        made.clock = made.poller.clock = made.link.clock = virtual_clock(
+            offset_s=lambda: step_s if stepped else 0.0)
+        task = asyncio.create_task(made.run_for(125))
+        await asyncio.sleep(34)
+        stepped.append(True)
+        made.clock.observe()                    # as the writer does every few seconds
+        await task
+        return made
+    made = run(go())
+    marks = [(scan.ticks_ms + made.clock.offset_ms()) % 10_000 for scan in made.scans(0)[5:]]
+    assert len(marks) >= 6 and all(50 <= mark <= 55 for mark in marks)
+    times = [scan.ticks_ms for scan in made.scans(0)]
+    assert all(5_000 <= after - before <= 15_000
+               for before, after in zip(times, times[1:], strict=False))
 
 
 def test_a_scaled_clock_polls_in_scaled_time():
@@ -223,6 +244,19 @@ def test_a_port_that_does_not_exist_gives_reasons_and_is_tried_again():
 
 def _no_port(_bus, _clock):
     raise FileNotFoundError(2, "No such file or directory")
+
+
+def test_an_absence_that_could_be_read_only_later_is_declared_as_at_the_start():
+    async def go(last_read, later):
+        made = Bench({0: lambda n: 5, 1: lambda n: 6})
+        made.poller = BusPoller(made.poller.line, made.units, made.clock, made.put, last_read)
+        assert made.poller.absences(last_read) == []        # it has not begun: `run` will
+        await made.run_for(95)
+        return made.events(GAP) + [event.body for event in made.poller.absences(later)]
+    last_read = {"u0": 1000 * ORIGIN_S - 600_000, "u1": 1000 * ORIGIN_S - 300_000}
+    at_once = run(go(last_read, {}))
+    assert [gap[0] for gap in at_once] == [0, 1]
+    assert run(go({}, last_read)) == at_once
 
 
 def test_slots_a_slow_bus_could_not_reach_are_declared_not_invented():

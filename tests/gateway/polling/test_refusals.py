@@ -10,9 +10,9 @@ from drivers import driver
 from drivers.links import profile_files
 from drivers.links.base import BusConfig
 from drivers.links.registry import open_link, wire_for
+from gateway.core.codec.record import DEVICE
 from gateway.core.errors import BadFrame, Refused
 from gateway.core.reading import CLOCK_NTP, NOT_IMPLEMENTED, Absent
-from gateway.core.record import DEVICE
 from gateway.polling import trouble
 from gateway.polling.line import BusLine
 from gateway.polling.poller import BusPoller

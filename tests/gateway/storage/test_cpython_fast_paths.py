@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.codec import columns, predict, series
+from gateway.core.codec.record import ScanRecord
 from gateway.core.reading import Point, Stream
-from gateway.core.record import ScanRecord
 from gateway.storage import cpython_fast_paths
 
 NEAR = st.integers(-70, 70)

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
+from gateway.core.codec.record import ALARM, BOOT, CLOCK, DEVICE, STOP, ScanRecord
 from gateway.core.event import Committed, Event
 from gateway.core.evidence import batch
+from gateway.core.journal.cursor import Cursor
 from gateway.core.reading import CLOCK_GNSS, CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Scan
-from gateway.core.record import ALARM, BOOT, CLOCK, DEVICE, STOP, ScanRecord
 from tests.support.fake_bus import virtual_clock
 from tests.support.virtual_time import run
 from tests.support.writer_setup import WriterSetup
@@ -238,3 +239,15 @@ def test_failing_flash_does_not_end_the_writer_and_heals(tmp_path):
         assert setup.journal.state == "ok"
         assert setup.journal.durable_seq >= setup.journal.last_seq - 1
     with_writer(tmp_path, script)
+
+
+def test_what_was_receipted_while_the_uplink_drained_is_in_the_cursor_after_a_stop(tmp_path):
+    async def script(setup):
+        await setup.feed(1000)
+    setup = with_writer(tmp_path, script)
+    sealed_seq = setup.journal.sealed_seq
+    assert (setup.journal.acknowledged_seq, sealed_seq > 100) == (0, True)
+    setup.writer.receipt(sealed_seq, 1, b"the fleet's word")
+    assert setup.writer.finish() is False
+    again = Cursor(setup.store, setup.store.list()).best(setup.journal.journal_id)
+    assert (again.seq, again.epoch) == (sealed_seq, 1)

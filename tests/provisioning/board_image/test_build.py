@@ -110,12 +110,12 @@ def test_only_what_is_reached_stays_and_lines_keep_their_numbers():
     shaker.run("gateway.core.journal.journal")
     texts = dict(shaker.sources())
     assert "gateway/core/interval.py" not in texts and "gateway/core/journal/outbox.py" not in texts
-    source = (build.ROOT / "gateway/core/record.py").read_text().split("\n")
-    kept = texts["gateway/core/record.py"].split("\n")
+    source = (build.ROOT / "gateway/core/codec/record.py").read_text().split("\n")
+    kept = texts["gateway/core/codec/record.py"].split("\n")
     assert len(kept) == len(source)
     defined = [at for at, line in enumerate(source) if line.startswith("def encode_body")]
     assert kept[defined[0]] == "def encode_body(body):"        # annotations are taken out
-    assert "EVENT_NAMES" not in texts["gateway/core/record.py"]
+    assert "EVENT_NAMES" not in texts["gateway/core/codec/record.py"]
 
 
 def test_constants_and_names_are_shortened_and_nothing_else():
@@ -129,7 +129,8 @@ def test_constants_and_names_are_shortened_and_nothing_else():
 PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from gateway.core import reading, record
+from gateway.core import reading
+from gateway.core.codec import record
 from gateway.core.evidence import batch
 schema = (reading.Stream("m", tuple([reading.Point(m, e, "") for m, e in (
     (1, -1), (7, -2), (15, 0), (11, 0), (14, 0), (43, 0))])),)

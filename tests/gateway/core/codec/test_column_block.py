@@ -2,9 +2,9 @@
 
 from gateway.core.codec.column_block import block_of, joined, numbers, packed
 from gateway.core.codec.columns import decode, encode
+from gateway.core.codec.record import EventRecord, ScanRecord
 from gateway.core.errors import Bug
 from gateway.core.reading import Absent, Point, Stream
-from gateway.core.record import EventRecord, ScanRecord
 
 METER = (Point(1, -1, ""), Point(43, 0, ""), Point(11, 0, ""))
 SCHEMA = (Stream("a", METER), Stream("b", METER), Stream("c", (Point(29, -2, ""),)))

@@ -3,9 +3,9 @@
 import hashlib
 
 from gateway.core.codec.columns import decode, decode_schema, encode, encode_schema
+from gateway.core.codec.record import EventRecord, ScanRecord
 from gateway.core.errors import Bug, FormatError
 from gateway.core.reading import Absent, Point, Stream
-from gateway.core.record import EventRecord, ScanRecord
 
 METER = (Point(1, -1, ""), Point(43, 0, ""))
 TWO_METERS = (Stream("a", METER), Stream("b", METER))

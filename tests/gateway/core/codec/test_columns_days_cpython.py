@@ -7,8 +7,8 @@ Simulated journals are read twice by tests/support/sim_truth.py.
 import pytest
 
 from gateway.core.codec import columns
+from gateway.core.codec.record import EventRecord, ScanRecord
 from gateway.core.reading import Absent
-from gateway.core.record import EventRecord, ScanRecord
 from tests.bench.load import SEEDS, Plan, day, schema_of
 from tests.support.columns_from_docs import decode as decode_by_the_docs
 from tests.support.evidence_world import verifier

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from gateway.core.codec import columns
 from gateway.core.codec.predict import ANGLE, ROOT, predict
+from gateway.core.codec.record import EventRecord, ScanRecord
+from gateway.core.codec.schema import decode_schema, encode_schema
 from gateway.core.errors import FormatError
 from gateway.core.reading import Absent, Point, Stream
-from gateway.core.record import EventRecord, ScanRecord
-from gateway.core.schema import decode_schema, encode_schema
 from tests.support.columns_from_docs import decode as decode_by_the_docs
 
 VALUES = st.one_of(

@@ -1,6 +1,7 @@
 """Batches: fixed bytes, round trips, refusals; both interpreters."""
 
 from gateway.core.codec.cbor import encode
+from gateway.core.codec.record import EventRecord, ScanRecord
 from gateway.core.errors import FormatError
 from gateway.core.evidence.batch import (
     CODEC_DEFLATE,
@@ -15,7 +16,6 @@ from gateway.core.evidence.batch import (
     seal,
 )
 from gateway.core.reading import ClockState, Point, Stream
-from gateway.core.record import EventRecord, ScanRecord
 
 SCHEMA = (Stream("a", (Point(1, -1, ""),)),)
 RECORDS = [ScanRecord(7, 1000, 0, (2300,)), EventRecord(8, 1001, 9, ["stop"])]

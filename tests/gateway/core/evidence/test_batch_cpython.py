@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.codec.cbor import encode
+from gateway.core.codec.record import ScanRecord
 from gateway.core.errors import Bug, FormatError
 from gateway.core.evidence import batch as batches
 from gateway.core.evidence import chain, receipt
 from gateway.core.reading import ClockState, Point, Stream
-from gateway.core.record import ScanRecord
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 JOURNAL = bytes(range(16))

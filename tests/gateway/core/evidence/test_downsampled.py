@@ -1,12 +1,12 @@
 """Coarsened batches: their bytes, and which records stay; both interpreters."""
 
-from gateway.core import record
+from gateway.core.codec import record
+from gateway.core.codec.record import EventRecord, ScanRecord
 from gateway.core.errors import Bug, FormatError
 from gateway.core.evidence import batch, downsampled
 from gateway.core.interval import CounterRules
 from gateway.core.journal import downsample
 from gateway.core.reading import NOT_KEPT, Absent, ClockState, Point, Stream
-from gateway.core.record import EventRecord, ScanRecord
 
 QUARTER_MS = 900000
 CLOCK = ClockState(3, 0, 0, 20)         # ticks are UTC

@@ -2,7 +2,7 @@
 
 import binascii
 
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.errors import StoreError
 from gateway.core.evidence import receipt
 from gateway.core.journal import cursor

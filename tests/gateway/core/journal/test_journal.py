@@ -2,8 +2,7 @@
 
 import hashlib
 
-from gateway.core import record
-from gateway.core.codec import columns
+from gateway.core.codec import columns, record
 from gateway.core.errors import Bug
 from gateway.core.evidence import batch
 from gateway.core.journal import segment
