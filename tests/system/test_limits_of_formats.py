@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from fleet.formats import cbor_crosscheck, envelope, site_descriptor
-from fleet.rollup import rollup
 from gateway.core.codec import cbor, cose
 from gateway.core.errors import WattproofError
 from tests.fleet.maker import CONFIG_HASH, DESCRIPTOR
@@ -18,8 +17,8 @@ from tests.support import evidence_world as forge
 FORMATS = (Path(__file__).resolve().parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
 read = forge.verifier("evidence_format")
 period = forge.verifier("evidence_period")
-DEEP = 32
-GOOD, LISTS = bytes.fromhex("010100001000000080"), [[[43, 0, ""]]]
+GOOD, NOTHING = bytes.fromhex("010100001000000080"), b"\0\0\x80"    # one scan; no record
+LISTS = [[[43, 0, ""]]]
 
 
 def stated(heading, words):
@@ -107,7 +106,7 @@ def swap(serial=1, readings=1):
 def replaced(count):
     rows = [[n, n, n, bytes(32)] for n in range(1, count + 1)]
     parts = [2, "shop-1", bytes(16), rows, 1, 2, bytes(32), CONFIG_HASH, [3, 0, 0, 50], 0,
-             cbor.encode([cbor.encode([LISTS, [["a", 0]]]), b"\0\0\x80", b"", b"\0\0\x80", b"", []])]
+             cbor.encode([cbor.encode([LISTS, [["a", 0]]]), NOTHING, b"", NOTHING, b"", []])]
     return cbor.encode(parts)
 
 
@@ -252,10 +251,7 @@ SCALED = {      # limits that are powers of ten: (what, on it, beyond it)
 
 
 def fleet_takes(descriptor):
-    data = cbor.encode(descriptor)
-    if len(data) > DEEP * 1024:             # more than an event can hold
-        return site_descriptor.parse(data)
-    return rollup._config([period.sha(data), data])
+    return site_descriptor.parse_new(cbor.encode(descriptor))
 
 
 @pytest.mark.parametrize("takes", [fleet_takes, lambda one: period.site_of(cbor.encode(one))],
