@@ -207,8 +207,5 @@ def _config(body: list[object]) -> tuple[bytes, bytes]:
         raise BadSchema("a CONFIG event holds a hash and a descriptor")
     if hashlib.sha256(body[1]).digest() != body[0]:
         raise BadSchema("a CONFIG event's descriptor does not have the hash it names")
-    if len(body[1]) > site_descriptor.BYTES_MAX:
-        raise BadSchema(f"site descriptor: {len(body[1])} bytes, at most "
-                        f"{site_descriptor.BYTES_MAX} are allowed")
-    site_descriptor.parse(body[1])
+    site_descriptor.parse_new(body[1])
     return body[0], body[1]
