@@ -58,6 +58,13 @@ def parse(data: bytes) -> Descriptor:
     return dict(found)
 
 
+def parse_new(data: bytes) -> Descriptor:
+    """Return the descriptor of bytes that just arrived, as parse() does; raises BadSchema also
+    for more bytes than an event may hold of it."""
+    _need(len(data) <= BYTES_MAX, f"{len(data)} bytes, at most {BYTES_MAX} are allowed")
+    return parse(data)
+
+
 def read_stored(data: bytes) -> Descriptor:
     """Return the descriptor of bytes that parse() took before they were stored: read again for
     each batch, so by the quicker of our two readers.  Raises BadSchema."""

@@ -11,6 +11,7 @@ from gateway.ledger import statement
 from gateway.ledger.site import DEVICE_ROLE
 
 QUALITIES = ("measured", "estimated", "missing")
+CHANGES_MAX = 200           # rows; JSON has more
 FACTORS = ("scope", "basis", "zone")
 
 NO_REGISTER: SwapRegister = {"measurand": text.NONE, "item": "", "unit": "", "old_end": None,
@@ -27,7 +28,8 @@ def render(report: Report) -> str:
         "workloads": _workloads(report), "meters": _meters(report),
         "quality": _quality(report), "evidence": _evidence(report),
         "warnings": above_limit.notes(report["meters"]),
-        "method": _method(report), "swaps": _swaps(report), "gaps": _gaps(report)})
+        "method": _method(report), "swaps": _swaps(report), "gaps": _gaps(report),
+        "changes": _changes(report)})
 
 
 def _energy(report: Report) -> list[TableRow]:
@@ -109,6 +111,11 @@ def _gaps(report: Report) -> list[TableRow]:
     return [(gap["device"] or say("report.whole_cabinet"),
              gap["from"] or say("report.start_unknown"), gap["to"], gap["reason"])
             for gap in report["evidence"]["gap_list"]]
+
+
+def _changes(report: Report) -> list[TableRow]:
+    """Return what earlier reports gave otherwise, the newest first."""
+    return [text.describe_change(one) for one in reversed(report["changes"][-CHANGES_MAX:])]
 
 
 def _swaps(report: Report) -> list[TableRow]:

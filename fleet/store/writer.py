@@ -79,9 +79,13 @@ class EvidenceStore:
             migration.rename_columns(self._connection, table)
         if columns and "offset_ms" not in columns:
             migration.add_clocks(self._connection)
+        if columns and "ruled" not in columns:
+            migration.add_times(self._connection)
         for statement in _statements(SCHEMA.read_text(encoding="utf-8")):
             if statement.split()[2] not in there:       # CREATE TABLE name, CREATE INDEX name
                 self._connection.execute(statement)
+        if columns and "ruled" not in columns:
+            migration.add_journals(self._connection)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

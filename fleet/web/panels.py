@@ -116,7 +116,7 @@ def state(view: PageView) -> str:
     if view.cabinet.revoked:
         return "revoked"
     if view.figures is None or view.age_s is None:
-        return "silent" if view.snapshot.span else "none"
+        return "silent" if view.snapshot.span or view.damaged else "none"
     if view.age_s > text.SILENT_S:
         return "silent"
     return "late" if view.age_s > text.LATE_S else "live"
@@ -299,6 +299,9 @@ def day(snapshot: Snapshot) -> Day | None:
     notes += swaps.notes(today["meter_swaps"])
     if today["evidence"]["simulated"]:
         notes.insert(0, say("report.simulated"))
+    notes += map(text.describe_overlap, today["evidence"]["set_aside"])
+    if today["changes"]:
+        notes.append(say.plural("report.changed", len(today["changes"]) + today["changes_more"]))
     zone = timetext.zone(today["timezone"])
     start, end = (datetime.fromtimestamp(timetext.utc_ms(at) / 1000, zone)
                   for at in (today["from"], today["to"]))

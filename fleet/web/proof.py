@@ -177,6 +177,11 @@ def _journals(snapshot: Snapshot) -> ProofLine:
     """What happened to the journals themselves: the gravest and newest of it."""
     not_dated = [say.plural("proof.journals.not_dated", snapshot.unplaced)] \
         if snapshot.unplaced else []
+    if snapshot.overlaps:
+        return _line("journals", BAD, " ".join([
+            say.plural("proof.journals.decide", len(snapshot.overlaps),
+                       overlap=text.describe_overlap(text.overlap(snapshot.overlaps[-1]))),
+            *not_dated]))
     for state, kinds in ((BAD, text.INCIDENTS_SEVERE), (WATCH, text.INCIDENTS_WATCH)):
         found = [one for one in snapshot.incidents if one.kind in kinds]
         if found:

@@ -12,6 +12,8 @@ from fleet.formats import timetext
 from fleet.formats.registry import EnrolledCabinet
 from fleet.reporting import report, report_charts
 from fleet.reporting.content import Report
+from fleet.rollup import overlaps
+from fleet.rollup.overlaps import Overlap
 from fleet.store.incidents import Incident
 from fleet.store.reader import JournalRow, StoreReader, open_reader
 from fleet.texts import say
@@ -23,7 +25,7 @@ from gateway.core.roles import LOAD_NAMES
 class Snapshot(NamedTuple):
     """What is stored of a site.  version: the store's, when this was read, today: report of the
     day so far, or None with `why`, span: (first, last) quarter hour with data, or None,
-    unplaced: records that wait for a time."""
+    unplaced: records that wait for a time, overlaps: what a person has to decide."""
 
     version: int
     today: Report | None
@@ -34,6 +36,7 @@ class Snapshot(NamedTuple):
     charts: Markup
     incidents: Sequence[Incident] = ()
     unplaced: int = 0
+    overlaps: Sequence[Overlap] = ()
 
 
 EMPTY = Snapshot(-1, None, say("day_error.no_readings"), None, [], {}, Markup())
@@ -72,7 +75,8 @@ class Snapshots:
                 why = say("day_error.not_accounted", error=error)
         return Snapshot(version, today, why, span, reader.journals(cabinet.id),
                         reader.refused(cabinet.id), charts,
-                        reader.incidents(cabinet.id), reader.unplaced(cabinet.id))
+                        reader.incidents(cabinet.id), reader.unplaced(cabinet.id),
+                        overlaps.undecided(overlaps.at_any_time(reader, cabinet.id)))
 
 
 def day_so_far(span: tuple[int, int], timezone: str) -> tuple[int, int]:
