@@ -5,6 +5,7 @@ import contextlib
 import errno
 import functools
 import logging
+import signal
 import socket
 from pathlib import Path
 
@@ -72,6 +73,13 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
+def _hang_up() -> None:
+    """Go on: what can be read again is read without being told."""
+    logging.getLogger("fleet").info(
+        "SIGHUP: nothing to do; the registry is read when it changes, certificate and authority at "
+        "each connection; fleet.toml and the receipt key at a start only")
+
+
 def told_by(data: Path, cabinet: str) -> dict[int, Acknowledged]:
     """Return what a cabinet's evidence says became of the messages it was sent."""
     with open_reader(data) as reader:
@@ -80,6 +88,7 @@ def told_by(data: Path, cabinet: str) -> dict[int, Acknowledged]:
 
 async def _all(receiver: Receiver, watch: Watch, server: uvicorn.Server,
                listener: socket.socket) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _hang_up)
     receiving, watching = (asyncio.create_task(one.run()) for one in (receiver, watch))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     done, _ = await asyncio.wait({receiving, serving}, return_when=asyncio.FIRST_COMPLETED)

@@ -10,6 +10,7 @@ from pathlib import Path
 from gateway.aio import cli, log_limit
 from gateway.config import load as config
 from gateway.service import status
+from gateway.storage.folder_check import folder_faults
 from gateway.timekeeping.clock import system_sources
 
 EXAMPLES = """\
@@ -92,13 +93,14 @@ def _run(arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.DEBUG if arguments.verbose else logging.INFO,
                         format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     log_limit.limit_all()
-    asyncio.run(app.run(config.load(arguments.config), arguments.witness))
-    return cli.FINE
+    stopped = asyncio.run(app.run(config.load(arguments.config), arguments.witness))
+    return cli.PERSON if stopped.lost else cli.FINE
 
 
 def _status(arguments: argparse.Namespace) -> int:
     cabinet = config.load(arguments.config)
-    found = status.read(cabinet, system_sources().wall())
+    sources = system_sources()
+    found = status.read(cabinet, sources.wall(), sources.monotonic())
     cli.show(arguments, found, status.text(found).splitlines())
     return status.exit_code(found)
 
@@ -113,6 +115,14 @@ def _check(arguments: argparse.Namespace) -> int:
             cli.say_error("wattproof-gateway", config.report(arguments.file, mistakes), "")
         return cli.PERSON
     cabinet = config.load(arguments.file)
+    faults = folder_faults(cabinet.journal.directory)
+    if faults:
+        if arguments.json:
+            cli.show(arguments, {"file": str(arguments.file), "mistakes": [
+                {"line": None, "text": fault} for fault in faults]}, ())
+        else:
+            cli.say_error("wattproof-gateway", "\n".join(faults), "")
+        return cli.PERSON
     notes = [f"bus {bus.name}: {bus.tty} does not exist now; the gateway starts without it and "
              "tries on" for bus in cabinet.buses if bus.tty and not Path(bus.tty).exists()]
     found = {

@@ -21,21 +21,25 @@ from gateway.core.event import Committed, JournalBegun
 from gateway.core.evidence.batch import CODEC_DEFLATE
 from gateway.core.journal.downsampled_files import DownsampledBatches
 from gateway.core.journal.journal import Journal, JournalOpening, Sealer
+from gateway.core.journal.successor import Standby
 from gateway.core.reading import CLOCK_UNKNOWN
 from gateway.delivery.live_lane import LIVE_S_MIN
 from gateway.delivery.uplink import SILENT_S, Uplink
 from gateway.ledger.factors import factors
 from gateway.live import battery_checkpoint
 from gateway.live.figures import LatestFigures, LiveSite, Moment, source_name
+from gateway.polling import identity
 from gateway.polling.line import BusLine
 from gateway.polling.poller import BusPoller
 from gateway.polling.unit import PolledUnit, Timeout
+from gateway.service import liveness, stopping
 from gateway.service import status as statuses
 from gateway.service.health import Notifier, cpu_s, rss_kib, watch, write_status
 from gateway.service.receipt_age import ReceiptAge
 from gateway.signer import EvidenceSigner, Verifier
 from gateway.storage import cpython_fast_paths, succession
 from gateway.storage.deflate import deflate
+from gateway.storage.folder_check import folder_faults
 from gateway.storage.restart import known_utc_ms, last_read_utc_ms
 from gateway.storage.retention import CounterLimits, Retention
 from gateway.storage.serials import Serials
@@ -63,6 +67,8 @@ class Gateway:
             cabinet.uplink.receipt_key)
         tls_context(cabinet.uplink)                 # stop now if the files do not fit
         self.store = FlashStore(cabinet.journal.directory)
+        for fault in folder_faults(cabinet.journal.directory):
+            LOG.error("%s; the gateway runs all the same and keeps records in memory", fault)
         self.cabinet = cabinet = with_serials(cabinet, Serials(self.store).known)
         latest_figures = LatestFigures(cabinet)
         self.clock = Clock(cabinet.scale, floor_ms=known_utc_ms(self.store),
@@ -70,8 +76,9 @@ class Gateway:
         self.live = LiveSite(cabinet, factors.load(cabinet.factors), battery_checkpoint.read(
             cabinet.status_file, cabinet.configured_hash.hex(), self.clock.state(),
             self.clock.ticks_ms()), latest_figures)
-        journal = Journal.open(self.store, self._opening(), batches=DownsampledBatches)
-        self.writer = self._writer(journal, Sealer(
+        standby = Standby(self.store, self._opening(), DownsampledBatches)
+        journal = standby.open()
+        self.writer = self._writer(journal, standby, Sealer(
             signer.kid, signer.sign, deflate, CODEC_DEFLATE))
         self.writer.subscribe(Witness(witness).note)
         self.writer.subscribe(self._show)
@@ -90,19 +97,38 @@ class Gateway:
             cabinet.site.cabinet, cabinet.schema, cabinet.config_hash, cabinet.descriptor,
             SOFTWARE, lambda: os.urandom(16), self.clock.state(), self.clock.ticks_ms())
 
-    def _writer(self, journal: Journal, sealer: Sealer) -> JournalWriter:
+    def _writer(self, journal: Journal, standby: Standby, sealer: Sealer) -> JournalWriter:
         settings = self.cabinet.journal
-        known = CounterLimits(self.cabinet.config_hash, self.cabinet.descriptor)
 
         def retention(of: Journal) -> Retention:
+            known = CounterLimits(self.cabinet.config_hash, self.cabinet.descriptor)
             return Retention(of, self.store, settings.keep_mib * MIB, sealer, known)
 
         def successor(old: Journal, low_water: int) -> tuple[Journal, Retention]:
             new = succession.begin_successor(old, self._opening(), low_water)
             return new, retention(new)
+
+        def go_on(waiting: Journal) -> tuple[Journal, Retention] | None:
+            self.cabinet = with_serials(self.cabinet, Serials(self.store).known)
+            standby.configure(self.cabinet.config_hash, self.cabinet.descriptor)
+            found = standby.go_on(waiting, self._declare)
+            return None if found is None else (found, retention(found))
         return JournalWriter(journal, self.clock, WriteRules(
             settings.loss_window_s, settings.batch_minutes, sealer), retention(journal),
-            Succession(successor))
+            Succession(successor, go_on))
+
+    def _declare(self, journal: Journal) -> None:
+        """Declare in a journal that could not be read at the start what is declared there: each
+        device's absence, and meters that were exchanged meanwhile."""
+        self.clock.raise_floor(known_utc_ms(self.store))
+        last_read, serials = last_read_utc_ms(journal), Serials(self.store).known
+        for poller in self.pollers.values():
+            events = poller.absences(last_read)
+            for unit in poller.units:
+                events += identity.found_later(unit, serials.get(unit.name, ""))
+                unit.serial = unit.serial or serials.get(unit.name, "")
+            for event in events:
+                journal.append_event(event.ticks_ms, event.kind, event.body)
 
     def _poller(self, bus: BusConfig, last_read: Mapping[str, int]) -> BusPoller:
         serials = Serials(self.store).known
@@ -114,11 +140,13 @@ class Gateway:
         return BusPoller(BusLine(bus, self.clock, open_link), units, self.clock,
                          self.writer.waiting.put, last_read)
 
-    async def run(self) -> None:
-        """Run until SIGTERM or SIGINT; then stop in order, nothing committed is lost."""
+    async def run(self) -> stopping.Stopped:
+        """Run until SIGTERM or SIGINT; then stop in order, nothing committed is lost.  SIGHUP lets
+        the uplink read its files again."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self.uplink.read_files_again)
         interval_ms = self.cabinet.journal.interval_s * 1000
         async with asyncio.TaskGroup() as group:
             # A crash of the writer ends the process: evidence has no second owner.
@@ -134,12 +162,14 @@ class Gateway:
             LOG.info("%s runs: %d devices on %d buses, boot %d", self.cabinet.site.cabinet,
                      len(self.cabinet.devices), len(buses), self.writer.journal.boot)
             await self.stop.wait()
-            await self._stop(buses, writer)
+            stopped = await self._stop(buses, writer)
             for service in services:
                 service.cancel()
         self.store.close()
+        return stopped
 
-    async def _stop(self, buses: list[asyncio.Task[None]], writer: asyncio.Task[None]) -> None:
+    async def _stop(self, buses: list[asyncio.Task[None]],
+                    writer: asyncio.Task[None]) -> stopping.Stopped:
         """Stop polling, commit and seal, then give the uplink a while to hand it over."""
         LOG.info("stopping: polling ends, then commit, seal and drain")
         self.notifier.send("STOPPING=1")
@@ -151,13 +181,15 @@ class Gateway:
         self.writer.stop()
         await writer
         Serials(self.store).keep(self._serials())
-        drained = await self.uplink.drained(self.drain_s)
+        await self.uplink.drained(self.drain_s)
         if self.writer.finish():            # the uplink raised an alarm meanwhile
-            drained = await self.uplink.drained(self.drain_s)
+            await self.uplink.drained(self.drain_s)
             self.writer.finish()
-        LOG.info("stopped; %s", "the fleet has everything" if drained else
-                 f"{self.uplink.outbox.waiting()} batches wait on flash for the next start")
+        outbox = self.uplink.outbox
+        stopped = stopping.ended(self.writer.journal, outbox.acknowledged_seq, outbox.waiting())
+        LOG.log(logging.ERROR if stopped.lost else logging.INFO, "%s", stopping.text(stopped))
         write_status(self.cabinet.status_file, self.status("stopped"))
+        return stopped
 
     def _keep(self, group: asyncio.TaskGroup, service: Service) -> asyncio.Task[None]:
         """Start a task that a crash does not end; from now on it must beat."""
@@ -191,7 +223,7 @@ class Gateway:
         if isinstance(event, Committed):
             self.live.add(event.scans)
         elif isinstance(event, JournalBegun):
-            self._receipt_age.begin()
+            self._receipt_age.begin(event.recovered_seq)
 
     def message(self) -> dict[str, object]:
         """Return the live message of now."""
@@ -211,8 +243,9 @@ class Gateway:
         counts, clock = self.store.counts(), self.clock.state()
         known = clock.source != CLOCK_UNKNOWN
         status: dict[str, object] = {
-            "v": 1, "state": state, "pid": os.getpid(), "software": SOFTWARE,
-            "written_unix_s": round(self.clock.unix_s(), 3),
+            "v": 1, "state": state, "pid": os.getpid(), "process_mark": liveness.mark(os.getpid()),
+            "software": SOFTWARE, "written_unix_s": round(self.clock.unix_s(), 3),
+            "written_up_s": round(self.clock.real_s(), 3),
             "cabinet": self.cabinet.site.cabinet, "config": self.cabinet.config_hash.hex(),
             "configured": self.cabinet.configured_hash.hex(),
             "clock": {"utc": rfc3339(self.clock.utc_ms()) if known else None,
@@ -247,8 +280,8 @@ class Gateway:
                 "error": unit.last_error, "counts": unit.counts}
 
 
-async def run(cabinet: CabinetSettings, witness: Path | None = None) -> None:
-    """Build and run a gateway until it is asked to stop."""
+async def run(cabinet: CabinetSettings, witness: Path | None = None) -> stopping.Stopped:
+    """Build and run a gateway until it is asked to stop; return how it ended."""
     cpython_fast_paths.install()
     gateway = Gateway(cabinet, witness)
     # What was built lives as long as the process, and scans hold no cycles: a collector that
@@ -256,4 +289,4 @@ async def run(cabinet: CabinetSettings, witness: Path | None = None) -> None:
     gc.collect()                    # what building left in circles would stay for ever
     gc.freeze()
     gc.set_threshold(*COLLECT)
-    await gateway.run()
+    return await gateway.run()

@@ -15,6 +15,7 @@ from fleet.formats.event_bodies import lost_batches
 from fleet.formats.timetext import DAY_MS
 from fleet.formats.values import CLOCK_STEP_MS, AnyBatch, OpenedBatch, Record
 from fleet.rollup import reduce
+from fleet.rollup.rulings import Rulings
 from fleet.store import incidents
 from fleet.store.rollup_tables import NOT_ROLLED_UP
 from fleet.store.writer import EvidenceStore
@@ -38,6 +39,7 @@ class Rollup:
 
     def __init__(self, store: EvidenceStore, now_ms: Callable[[], int]) -> None:
         self._store, self._tables, self._now_ms = store, store.rollup, now_ms
+        self._rulings = Rulings(store, now_ms)
 
     def note_context(self, opened: OpenedBatch) -> None:
         """Keep what other batches may be waiting for: descriptors, clocks, lost batches.
@@ -45,6 +47,7 @@ class Rollup:
         Raises BadSchema for a CONFIG event that does not hold.
         """
         batch = opened.batch
+        self._store.incidents.settle(batch.cabinet, batch.journal_id, batch.number)
         if self._is_plausible(batch.clock, opened.records):
             self._tables.add_clock(opened, batch.clock)
         elif batch.clock.source != CLOCK_UNKNOWN:
@@ -68,23 +71,24 @@ class Rollup:
 
     def _learn_lost(self, batch: AnyBatch, body: Sequence[object]) -> None:
         """Note which batches before this one the cabinet cannot send: one that rotted, as a
-        number, or those that it no longer holds, as FIRST-LAST."""
+        number, or those that it no longer holds, as FIRST-LAST.  It is believed for what is not
+        stored here only, and not for what was passed already."""
         found = lost_batches(body)
         if found is None:
             return
-        first, last = int(found[1]), int(found[2] or found[1])
-        if last >= batch.number:
+        low, high = int(found[1]), int(found[2] or found[1])
+        if high >= batch.number:
             return
-        if found[2] is None:
-            self._note(incidents.LOST, batch, first, f"batch {first} became unreadable on "
-                       "the gateway's flash before it was received; its records are lost")
-            return
-        mark = self._store.mark(batch.cabinet, batch.journal_id)
-        first = max(first, mark.number + 1)
-        if first <= last:
-            self._note(incidents.UNHELD, batch, f"{first}-{last}", f"the cabinet no longer holds "
-                       f"batches {first} to {last}, which the fleet lost; what of them is not "
-                       "stored here is gone")
+        passed = self._store.mark(batch.cabinet, batch.journal_id).number
+        for first, last in self._store.not_stored(batch.cabinet, batch.journal_id,
+                                                  max(low, passed + 1), high):
+            if found[2] is None:
+                self._note(incidents.LOST, batch, first, f"batch {first} became unreadable on "
+                           "the gateway's flash before it was received; its records are lost")
+            else:
+                self._note(incidents.UNHELD, batch, f"{first}-{last}", "the cabinet no longer "
+                           f"holds batches {first} to {last}, which the fleet lost; their records "
+                           "are gone")
 
     def roll_up(self, batch_id: int, opened: OpenedBatch) -> None:
         """Reduce a batch if all it needs is known; else it waits."""
@@ -101,15 +105,18 @@ class Rollup:
         self._note(incidents.QUARANTINED, batch, batch.number,
                    f"batch {batch.number}: received, not booked: {why}")
 
-    def roll_up_waiting(self, cabinet: str) -> None:
-        """Reduce batches that waited and need not any more, some at a time."""
-        for waiting in self._tables.waiting(cabinet, WAITING_MAX):
+    def roll_up_waiting(self, cabinet: str) -> bool:
+        """Reduce batches that waited and need not any more, some at a time; return whether there
+        were any."""
+        found = self._tables.waiting(cabinet, WAITING_MAX)
+        for waiting in found:
             try:
                 opened = envelope.reopen(waiting.sealed)
             except BadSchema:                       # the store was damaged: `verify` names it
                 self._tables.mark(waiting.id, NOT_ROLLED_UP)
                 continue
             self.roll_up(waiting.id, opened)
+        return bool(found)
 
     def _reduce(self, batch_id: int, opened: OpenedBatch) -> None:
         batch = opened.batch
@@ -119,12 +126,13 @@ class Rollup:
             return
         if opened.cells is not None:
             opened = downsampled.only(opened, self._store.numbers(batch_id))
+        opened = self._rulings.counted(batch_id, opened, clock)
         reduction = reduce.reduce_records(opened.schema, opened.records, clock,
                                           site_descriptor.read_stored(descriptor))
         if opened.cells is not None:
             reduction = reduce.with_cells(reduction, opened.cells, clock)
         newest_ms = self._tables.newest_quarter_ms(batch.cabinet)
-        self._tables.add_reduction(batch_id, opened, reduction, clock)
+        self._tables.add_reduction(batch_id, opened, reduction, (clock, self._now_ms()))
         self._note_step(batch_id, batch, clock)
         if clock != batch.clock:
             self._note(incidents.PLACED, batch, f"boot {batch.boot}", "records of boot "
@@ -169,7 +177,7 @@ class Rollup:
         ahead_ms = clock.anchor_utc_ms + last - clock.anchor_ticks_ms - self._now_ms()
         if clock.source in (CLOCK_SIMULATED, CLOCK_UNKNOWN):
             return bool(clock.source == CLOCK_SIMULATED)
-        return bool(ahead_ms <= DAY_MS + clock.uncertainty_ms)
+        return bool(ahead_ms <= DAY_MS + min(clock.uncertainty_ms, DAY_MS))
 
     def _note(self, kind: str, batch: AnyBatch, position: object, detail: str) -> None:
         self._store.incidents.note(kind, batch, position, detail, self._now_ms())
@@ -199,8 +207,5 @@ def _config(body: list[object]) -> tuple[bytes, bytes]:
         raise BadSchema("a CONFIG event holds a hash and a descriptor")
     if hashlib.sha256(body[1]).digest() != body[0]:
         raise BadSchema("a CONFIG event's descriptor does not have the hash it names")
-    if len(body[1]) > site_descriptor.BYTES_MAX:
-        raise BadSchema(f"site descriptor: {len(body[1])} bytes, at most "
-                        f"{site_descriptor.BYTES_MAX} are allowed")
-    site_descriptor.parse(body[1])
+    site_descriptor.parse_new(body[1])
     return body[0], body[1]

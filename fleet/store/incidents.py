@@ -94,6 +94,12 @@ class Incidents:
         ranges = [[int(part) for part in position.split("-")] for (position,) in rows]
         return max((one[-1] for one in ranges if one[0] <= number <= one[-1]), default=0)
 
+    def settle(self, cabinet: str, journal: bytes, number: int) -> None:
+        """Withdraw that a batch was lost: it came after all."""
+        self._connection.execute(
+            "DELETE FROM incidents WHERE cabinet = ? AND journal = ? AND kind = ? "
+            "AND position = ?", (cabinet, journal, LOST, str(number)))
+
     def disputed(self, cabinet: str, journal: bytes) -> bool:
         """Return whether somebody else has spoken for this journal with the cabinet's key."""
         return self._connection.execute(

@@ -78,6 +78,12 @@ class StoreError(JournalError):
         self.errno = errno
 
 
+class JournalUnreadable(StoreError):
+    """Files of a journal are there and cannot be read for now: wait, and begin no other journal."""
+
+    code = "unreadable"
+
+
 class Corrupt(JournalError):
     """Durable bytes changed: never repaired silently, always declared as a gap."""
 

@@ -22,5 +22,6 @@ Committed = NamedTuple("Committed", [("durable_seq", int), ("scans", "tuple[Scan
 # A batch that is durable; it may be sent.
 Sealed = NamedTuple("Sealed", [("number", int)])
 
-# The journal ended and another one began: whatever was known of batches belongs to the old one.
-JournalBegun = NamedTuple("JournalBegun", [("journal_id", bytes)])
+# Another journal is in use: a new one, or the one on flash that could not be read before.  Whatever
+# was known of batches belongs to the other.  recovered_seq: records of earlier boots that it has.
+JournalBegun = NamedTuple("JournalBegun", [("journal_id", bytes), ("recovered_seq", int)])

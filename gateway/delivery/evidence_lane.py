@@ -7,11 +7,11 @@ goes out.
 import logging
 
 from gateway.aio.wakeup import Wakeup
-from gateway.core.codec.record import ALARM, CONFIG
-from gateway.core.errors import Corrupt, JournalError
-from gateway.core.event import Event, JournalBegun, Sealed
+from gateway.core.errors import JournalError
+from gateway.core.event import JournalBegun, Sealed
 from gateway.core.journal.outbox import Outbox
 from gateway.delivery import rate_limit
+from gateway.delivery.lost_batches import LostBatches
 from gateway.delivery.publisher import Publisher
 from gateway.delivery.session import Session
 from gateway.storage.writer import JournalWriter
@@ -27,8 +27,7 @@ class EvidenceLane:
     """The outbox of the journal in use, and what was found wrong with its batches."""
 
     outbox: Outbox
-    lost: set[int]                  # batches that were declared lost
-    _unreadable: set[int]           # batches that were complained about
+    _losses: LostBatches
     _fresh_sent: int                # newest number that went out before its turn
 
     def __init__(self, device: str, writer: JournalWriter, resend_ms: int) -> None:
@@ -39,6 +38,11 @@ class EvidenceLane:
         self._wake = Wakeup()
         self._shown_s, self._shows = -SHOW_S, False
         self._serve_journal()
+
+    @property
+    def lost(self) -> set[int]:
+        """Numbers of batches that are declared lost."""
+        return self._losses.declared
 
     def note(self, event: object) -> None:
         """Take note of what became of the journal."""
@@ -62,7 +66,7 @@ class EvidenceLane:
         while True:
             publisher.beat()
             self._check_silence(session)
-            await self._declare_lost()
+            await self._losses.look()
             await self._show(publisher)
             oldest = self.outbox.next_batch()
             if oldest is not None:
@@ -83,7 +87,7 @@ class EvidenceLane:
         try:
             data = self._writer.journal.read_batch(number)
         except JournalError as error:
-            await self._unreadable_batch(number, error)
+            await self._losses.judge(number, error)
             return
         await publisher.publish(lane, "up", data)
         self.counts["batches_sent"] += 1
@@ -107,7 +111,7 @@ class EvidenceLane:
     def _serve_journal(self) -> None:
         """Serve the writer's journal from its start: the first one, or one that is new."""
         self.outbox = self._writer.open_outbox(self._device, WINDOW, self._resend_ms)
-        self.lost, self._unreadable, self._fresh_sent = set(), set(), 0
+        self._losses, self._fresh_sent = LostBatches(self._writer, self.outbox), 0
 
     def _check_silence(self, session: Session) -> None:
         """Offer overdue batches again, ever more patiently, and say when nobody answers."""
@@ -116,34 +120,9 @@ class EvidenceLane:
         if self.silence.unanswered:
             session.silent()
 
-    async def _declare_lost(self) -> None:
-        """Look at batches that the outbox left out: some are only hard to read just now."""
-        for number in self.outbox.left_out():
-            if number in self.lost:
-                continue
-            try:
-                self._writer.journal.read_batch(number)
-            except JournalError as error:
-                await self._unreadable_batch(number, error)
-
-    async def _unreadable_batch(self, number: int, error: JournalError) -> None:
-        """Put an alarm if a batch's bytes rotted on flash: the fleet, which waits for it, may
-        then pass it.  What flash only would not read is tried again."""
-        if isinstance(error, Corrupt) and number not in self.lost:
-            self.lost.add(number)
-            LOG.error("%s; its records are lost and the fleet is told; next: replace the flash",
-                      error)
-            await self.declare_lost(str(number))
-        elif number not in self._unreadable and number not in self.lost:
-            LOG.error("batch %d cannot be read: %s; it is tried again", number, error)
-            self._unreadable.add(number)
-
     async def declare_lost(self, numbers: str) -> None:
-        """Put the alarm that batches are lost (a number, or FIRST-LAST), and the configuration
-        again: its event may have stood in one of them."""
-        for kind, body in ((CONFIG, self._writer.journal.config_body),
-                           (ALARM, ["batch-lost", numbers])):
-            await self._writer.put(Event(self._writer.clock.ticks_ms(), kind, body))
+        """Put the alarm that batches are lost (a number, or FIRST-LAST)."""
+        await self._losses.declare(numbers)
 
     def _now_ms(self) -> int:
         return int(self._writer.clock.real_s() * 1000)

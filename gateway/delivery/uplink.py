@@ -8,13 +8,15 @@ live_lane.py; what comes in: receipts.py and downlink.py.
 
 import asyncio
 import functools
+import logging
 import socket
 from typing import NamedTuple
 
 from gateway.aio.keep_alive import Beat, Service, keep_alive, no_beat
 from gateway.aio.task_group import raise_if_cancelled, run_until_first_failure
+from gateway.aio.wakeup import Wakeup
 from gateway.config.values import UplinkSettings
-from gateway.core.errors import Offline, UplinkError
+from gateway.core.errors import ConfigError, Offline, UplinkError
 from gateway.core.journal.outbox import Outbox
 from gateway.delivery.broker_errors import FOREIGN, check_granted, translate
 from gateway.delivery.downlink import DownlinkReceiver
@@ -29,6 +31,7 @@ from gateway.signer import Verifier
 from gateway.storage.writer import JournalWriter
 from gateway.tls import TlsContext, tls_context
 
+LOG = logging.getLogger("wattproof.uplink")
 SILENT_S = 150.0                # real: a name that does not resolve, then a long message
 INCOMING_MAX = 16               # receipts waiting; only the newest matters anyway
 # Nagle's algorithm and the peer's delayed ACK would make each batch wait 40 ms.
@@ -63,6 +66,7 @@ class Uplink:
         self._publisher = Publisher(
             cabinet, self._patience.publish_s,
             Pace(settings.cap_kbit_s, settings.backlog_percent, self.clock.real_s()), self.clock)
+        self._files_changed = Wakeup()
         writer.subscribe(self.evidence.note)
         writer.subscribe(self.live.note)
 
@@ -106,6 +110,18 @@ class Uplink:
             await asyncio.sleep(0.05)
         return not self.outbox.waiting()
 
+    def read_files_again(self) -> None:
+        """Connect again with the certificate, key and authority that lie in their files now; files
+        that do not fit change nothing."""
+        try:
+            tls_context(self.settings)
+        except ConfigError as error:
+            LOG.error("SIGHUP: the connection stays as it is: %s", error)
+            return
+        LOG.info("SIGHUP: the uplink connects again with its files of now; cabinet.toml and the "
+                 "keys of evidence and receipts are read at a start only")
+        self._files_changed.set()
+
     async def take_receipt(self, data: bytes) -> None:
         """Check one receipt and act on it; a bad one changes nothing and is counted."""
         await self._receipts.take(data)
@@ -130,9 +146,10 @@ class Uplink:
             raise_if_cancelled()
             self.session.connected()
             self._publisher.use(client, beat)
+            self._files_changed.clear()
             await run_until_first_failure(self._receive(client),
                                           self.evidence.run(self._publisher, self.session),
-                                          self.live.run(self._publisher, figures))
+                                          self.live.run(self._publisher, figures), self._renewal())
 
     def _client(self) -> aiomqtt.Client:
         self._tls = tls_context(self.settings, self.clock.certificate_floor_ms())
@@ -151,6 +168,12 @@ class Uplink:
                 await self._downlink.take(bytes(message.payload))
             else:
                 await self.take_receipt(bytes(message.payload))
+
+    async def _renewal(self) -> None:
+        """End the connection when its files are to be read again."""
+        while not await self._files_changed.wait(SILENT_S):
+            raise_if_cancelled()
+        raise Offline("its files are read again")
 
     def _lost(self, error: Exception) -> None:
         """Note why there is no connection; a crash is raised on, to be logged."""

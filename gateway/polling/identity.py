@@ -11,7 +11,7 @@ any time since the old serial number was read last: the old device's readings en
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.core.codec.record import DEVICE, METER_SWAP
+from gateway.core.codec.record import DEVICE, METER_SWAP, SERIAL_CHARS_MAX
 from gateway.core.errors import BadFrame, DeviceError, OtherDevice
 from gateway.core.event import Event
 from gateway.core.measurand import BY_ID, COUNTER
@@ -25,7 +25,6 @@ AGAIN_MS = 3_600_000            # ticks between two looks at a device that is we
 WRONG_MS = 60_000               # and at another device
 TRIES_MAX = 3                   # scans in a row with an identity asked in vain
 TEXT_CHARS_MAX = 200            # what a device says about itself is foreign text
-SERIAL_CHARS_MAX = 64
 COUNTERS_MAX = 256              # of a swap event: it fits a record
 
 
@@ -86,6 +85,19 @@ class Identity:
     def event(self, unit: PolledUnit, state: str, detail: str, ticks_ms: int = 0) -> Event:
         """Return the event that tells of a device's state."""
         return Event(ticks_ms, DEVICE, [unit.stream, state, _plain(detail)])
+
+
+def found_later(unit: PolledUnit, before: str) -> list[Event]:
+    """Return the events of an exchange before this boot whose old serial number could be read only
+    now: they come before the unit's first scan, and no reading of the old device is known."""
+    if not before or not unit.serial or unit.serial == before:
+        return []
+    positions = [position for position, point in enumerate(unit.driver.points)
+                 if BY_ID[point.measurand].kind == COUNTER][:COUNTERS_MAX]
+    body = [unit.stream, _plain(before), _plain(unit.serial),
+            [[position, None, None] for position in positions], 0]
+    return [Event(0, METER_SWAP, body), Event(0, DEVICE, [
+        unit.stream, "exchanged", _plain(f"serial {before} became {unit.serial}")])]
 
 
 def _readings(unit: PolledUnit, end: "Values", start: "Values") -> list[list[int | None]]:

@@ -33,6 +33,8 @@ from gateway.timekeeping.clock import Clock
 
 LOG = logging.getLogger("wattproof.poller")
 WAIT_S_MAX = 10.0               # real seconds between two signs of life
+# Why a span has no readings: the gateway was off, or what it kept of then cannot be read any more.
+NO_READINGS = "the gateway has no readings of that time"
 
 Put = Callable[[Scan | Event], Awaitable[None]]
 
@@ -58,6 +60,7 @@ class BusPoller:
         self.counts = {"scans": 0, "skipped": 0, "missed_slots": 0, "crashes": 0}
         self._due_ms: int | None = None
         self._last_read_utc_ms = last_read_utc_ms or {}
+        self._began: tuple[int, int] | None = None      # ticks of the first slot, interval in ms
 
     @property
     def fault(self) -> str:
@@ -65,6 +68,19 @@ class BusPoller:
         if not all(unit.state == "lost" and unit.trouble == SILENT for unit in self.units):
             return ""                   # who refuses is there: no fault of port or cable
         return self.line.fault or (self.units[0].last_error if self.units else "")
+
+    def absences(self, last_read_utc_ms: Mapping[str, int]) -> list[Event]:
+        """Return what declares the slots between each unit's last scan of an earlier boot and the
+        first slot of this one; nothing before polling began, `run` declares them then."""
+        self._last_read_utc_ms = last_read_utc_ms
+        if self._began is None or self.clock.state().source == CLOCK_UNKNOWN:
+            return []
+        due_ms, interval_ms = self._began
+        now_ms, to_utc_ms = self.clock.ticks_ms(), self.clock.offset_ms() + due_ms
+        return [Event(now_ms, GAP, [unit.stream, last_read_utc_ms[unit.name] + interval_ms,
+                                    to_utc_ms, NO_READINGS])
+                for unit in self.units
+                if last_read_utc_ms.get(unit.name, to_utc_ms) + interval_ms < to_utc_ms]
 
     def service(self, name: str, interval_ms: int) -> Service:
         """Return this bus as a task to keep alive until `stop` is set."""
@@ -87,7 +103,9 @@ class BusPoller:
         self._interval_s = self.clock.seconds(interval_ms / 1000)
         due_ms = self._next_due(interval_ms)
         if first:
-            await self._declare_absence(due_ms, interval_ms)
+            self._began = (due_ms, interval_ms)
+            for event in self.absences(self._last_read_utc_ms):
+                await self._put(event)
         while await self._wait_until(due_ms, beat):
             for unit in self.units:
                 if self.stop.is_set():
@@ -192,18 +210,6 @@ class BusPoller:
             next_ms += missed * interval_ms
         self._due_ms = next_ms
         return next_ms
-
-    async def _declare_absence(self, due_ms: int, interval_ms: int) -> None:
-        """Declare the slots between a unit's last scan of an earlier boot and the first now."""
-        now_ms = self.clock.ticks_ms()
-        to_utc_ms = self.clock.utc_ms() - now_ms + due_ms
-        if self.clock.state().source == CLOCK_UNKNOWN:
-            return
-        for unit in self.units:
-            last_ms = self._last_read_utc_ms.get(unit.name)
-            if last_ms is not None and last_ms + interval_ms < to_utc_ms:
-                body = [unit.stream, last_ms + interval_ms, to_utc_ms, "the gateway was not there"]
-                await self._put(Event(now_ms, GAP, body))
 
     async def _declare(self, from_utc_ms: int, length_ms: int) -> None:
         known = self.clock.state().source != CLOCK_UNKNOWN

@@ -60,8 +60,9 @@ def _export(arguments: argparse.Namespace, _cabinet: CabinetSettings, view: Jour
 
 
 def _doctor(arguments: argparse.Namespace, cabinet: CabinetSettings, view: JournalView) -> int:
-    now_s = system_sources().wall()
-    found = inspect.doctor(view, _public(cabinet), status.read(cabinet, now_s),
+    sources = system_sources()
+    now_s = sources.wall()
+    found = inspect.doctor(view, _public(cabinet), status.read(cabinet, now_s, sources.monotonic()),
                            datetime.fromtimestamp(now_s, UTC))
     cli.show(arguments, found, _doctor_lines(found))
     return 1 if found["faults"] else 0

@@ -32,9 +32,9 @@ class ReceiptAge:
         self._young.append((now_s, event.durable_seq))
         self._grow_old(now_s)
 
-    def begin(self) -> None:
-        """A new journal: sequences begin again."""
-        self._old_seq = 0
+    def begin(self, recovered_seq: int) -> None:
+        """Another journal: its sequences are others.  recovered_seq: as at the start."""
+        self._old_seq = recovered_seq
         self._young.clear()
 
     def word(self, acknowledged_seq: int, now_s: float, online: bool) -> str:

@@ -1,19 +1,25 @@
 """`python -m gateway status`: what the running gateway says of itself, and what to do next.
 
-Reads the status file only, so it works beside a running gateway and changes nothing.
+Looks at the process first (liveness.py), then at the status file; it works beside a running
+gateway and changes nothing.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gateway.config.values import CabinetSettings
+from gateway.core.journal.policy import READ_ONLY, UNREADABLE
 from gateway.live.battery_checkpoint import STATUS_BYTES_MAX
 from gateway.polling import trouble
+from gateway.service import liveness
 from gateway.service.receipt_age import FINE
 
 STALE_S = 30.0                  # the file is written every 10 s
+AHEAD_S = 1.0                   # a stamp may be so much later than now
+START_S = 60.0                  # a process so young may not have written it yet
 
 # word -> what it means and what to do next; docs/operations.md has the same words
 NEXT = {
@@ -21,6 +27,10 @@ NEXT = {
     "starting": "wait a minute",
     "stopped": "start it: systemctl start wattproof-gateway",
     "not-running": "start it: systemctl start wattproof-gateway",
+    "status-not-written": "the gateway runs, but [status] file is not written: is its disk full or "
+                          "read-only, its folder another user's?",
+    "records-lost": "records that flash did not take were lost when it stopped: "
+                    "python -m gateway check cabinet.toml says what the journal's folder needs",
     "not-responding": "look at journalctl -u wattproof-gateway; the watchdog restarts it",
     "device-lost": "check the named devices: power, address, wiring",
     "device-refuses": "the named devices answer, but only refuse (their lines say how): check "
@@ -40,6 +50,13 @@ NEXT = {
                        "refused, and whether it was restored",
     "uplink-rejected": "a person must look: certificate, enrolment, access list",
     "journal-degraded": "flash does not take writes: free space or replace it, soon",
+    "journal-read-only": "records wait in memory and are lost at a power cut, soon: mount the disk "
+                         "writable, or give the journal's files to the gateway's user; it goes on "
+                         "by itself",
+    "journal-unreadable": "records wait in memory, no new journal begins: give the journal's files "
+                          "to the gateway's user, or mount the disk; it goes on by itself",
+    "disk-full": "other files fill the journal's disk, the journal is small: delete or move what "
+                 "is not Wattproof's",
     "flash-full": "scans are refused and declared until there is room: restore the uplink or "
                   "take a larger card",
     "receipt-fork": "the fleet holds other data under our numbers: look for a second board with "
@@ -61,15 +78,13 @@ ALARMS = ("receipt-fork", "receipt-ahead")      # of the uplink, until the next 
 
 def conditions(status: Status) -> list[str]:
     """Return the words that describe a status, worst first; ["ok"] if there is nothing."""
+    journal = status.get("journal", {})
     if status.get("state") == "stopped":
-        return ["stopped"]
+        return ["stopped", *(["records-lost"] if journal.get("unwritten") else [])]
     found = []
     if status.get("stalled"):
         found.append("stalled")
-    if status.get("journal", {}).get("state", "ok") != "ok":
-        found.append("journal-degraded")
-    if status.get("journal", {}).get("reserve") == "spent":
-        found.append("flash-full")
+    found += _flash_words(journal)
     raised = status.get("uplink", {}).get("alarms", ())
     found += [alarm for alarm in ALARMS if alarm in raised]
     uplink = status.get("uplink", {}).get("state")
@@ -94,30 +109,69 @@ def conditions(status: Status) -> list[str]:
     return found or ["ok"]
 
 
-def read(cabinet: CabinetSettings, unix_s: float) -> Status:
-    """Return the status of a cabinet; without a fresh file a status that says why."""
+def _flash_words(journal: Status) -> list[str]:
+    """Return what flash does not do."""
+    state = journal.get("state", "ok")
+    is_full = journal.get("reserve") == "spent" or state == "full"
+    if is_full and journal.get("foreign_bytes"):
+        return ["disk-full"]
+    words = {"ok": [], READ_ONLY: ["journal-read-only"], UNREADABLE: ["journal-unreadable"]}
+    found = words.get(state, ["journal-degraded"])
+    return found + ["flash-full"] if journal.get("reserve") == "spent" else found
+
+
+def read(cabinet: CabinetSettings, unix_s: float, up_s: float | None = None,
+         proc: Path = liveness.PROC) -> Status:
+    """Return the status of a cabinet; without a living process or a fresh file one that says why.
+
+    unix_s, up_s: now, as UNIX time and on the machine's monotonic clock.  proc: /proc.
+    """
     path = cabinet.status_file
     try:
-        data = path.read_bytes()[:STATUS_BYTES_MAX]
-        status = json.loads(data)
-        age_s = unix_s - float(status["written_unix_s"])
+        status = json.loads(path.read_bytes()[:STATUS_BYTES_MAX])
+        pid, stamp_s = int(status["pid"]), float(status["written_unix_s"])
+        state, was_up_s = status["state"], status.get("written_up_s")
     except OSError as error:
-        return {"state": "unknown", "words": ["not-running"],
-                "detail": f"{path}: {error.strerror}"}
+        return _without_file(cabinet, proc, f"{path}: {error.strerror}")
     except (ValueError, KeyError, TypeError):
-        return {"state": "unknown", "words": ["not-running"],
-                "detail": f"{path} is not a status file"}
-    if status.get("state") != "stopped" and age_s > STALE_S:
-        status["words"] = [_silence(status)]
-        status["detail"] = f"the last sign of life is {age_s:.0f} s old"
+        return _without_file(cabinet, proc, f"{path} is not a status file")
+    if state == "stopped" or not _is_alive(status, pid, proc):
+        other = _without_file(cabinet, proc, f"process {pid} is gone")
+        return dict(status) if state == "stopped" and other["words"] == ["not-running"] else {
+            **status, **other}
+    # By the monotonic clock of the boot that both share; a wall clock may have been set.
+    age_s = unix_s - stamp_s if was_up_s is None or up_s is None else up_s - float(was_up_s)
+    if not -AHEAD_S <= age_s <= STALE_S:
+        status["words"] = ["not-responding" if _can_be_written(path) else "status-not-written"]
+        status["detail"] = (f"the last sign of life is {age_s:.0f} s old" if age_s > 0 else
+                            f"the status file is stamped {-age_s:.0f} s in the future")
     return dict(status)
 
 
-def _silence(status: Status) -> str:
-    """Tell a gateway that hangs from one that is gone."""
-    pid = status.get("pid")
-    alive = isinstance(pid, int) and Path(f"/proc/{pid}").exists()
-    return "not-responding" if alive else "not-running"
+def _is_alive(status: Status, pid: int, proc: Path) -> bool:
+    """Return whether the very process that wrote a status is there."""
+    mark = liveness.mark(pid, proc)
+    return bool(mark) and status.get("process_mark", mark) == mark
+
+
+def _without_file(cabinet: CabinetSettings, proc: Path, detail: str) -> dict[str, object]:
+    """Return what can be said when no status file speaks for a living process."""
+    pid = liveness.holder(cabinet.journal.directory, proc)
+    if not pid:
+        return {"state": "unknown", "words": ["not-running"], "detail": detail}
+    age_s = liveness.age_s(pid, proc)
+    word = "starting" if age_s is None or age_s < START_S else "status-not-written"
+    return {"state": "unknown", "words": [word],
+            "detail": f"{detail}; process {pid} has the journal open"}
+
+
+def _can_be_written(path: Path) -> bool:
+    """Return whether the disk of a status file takes files at all."""
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return not disk.f_flag & os.ST_RDONLY and disk.f_bavail > 0
 
 
 def exit_code(status: Status) -> int:
@@ -138,6 +192,8 @@ def text(status: Status) -> str:
 
 def proof(journal: Status) -> str:
     """Return how far the fleet has signed for what this gateway measured, as a sentence."""
+    if journal.get("state") == UNREADABLE:
+        return "not known while the journal cannot be read"
     signed, durable = journal["acknowledged_seq"], journal["durable_seq"]
     said = (f"the fleet has signed that it holds every record up to {signed}" if signed
             else "the fleet has signed for nothing yet")
@@ -150,6 +206,9 @@ def _details(status: Status) -> list[str]:
     clock = status["clock"]
     lines = [
         "",
+        *([f"refused   {journal['reason']}"] if journal.get("reason") else []),
+        *([f"lost      {journal['unwritten']} records, at the stop"]
+          if status["state"] == "stopped" and journal.get("unwritten") else []),
         f"cabinet   {status['cabinet']}  boot {journal['boot']}  config {status['config'][:12]}",
         f"clock     {clock['utc'] or 'not known'}  {clock['source']}, "
         f"+-{clock['uncertainty_s']:g} s",

@@ -6,10 +6,10 @@ reach, the newest sealed batches, until each device was found; never more than a
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gateway.core.codec import columns
-from gateway.core.codec.record import EventRecord, ScanRecord, is_event
+from gateway.core.codec.record import ALARM, EventRecord, ScanRecord, is_event
 from gateway.core.errors import FormatError, JournalError, StoreError
 from gateway.core.evidence import batch, downsampled
 from gateway.core.journal.cursor import Cursor
@@ -19,6 +19,8 @@ from gateway.storage.store import FlashStore
 
 INFLATED_MAX = batch.INFLATED_MAX
 BATCHES_BACK_MAX = 16           # so many short lives in a row hide no absence
+BATCH_LOST = "batch-lost"       # alarm: the fleet need not wait for the batch of this number
+TRIED_MAX = 256                 # those included that cannot be read
 
 
 def inflate(data: bytes, limit: int = INFLATED_MAX) -> bytes:
@@ -51,18 +53,18 @@ def last_read_utc_ms(journal: Journal) -> dict[str, int]:
     journal: just opened, nothing committed by this boot.
     """
     found: dict[str, int] = {}
-    try:
-        for data in _newest_batches(journal):
+    for data in _newest_batches(journal):
+        try:
             _, content, _ = downsampled.open_any(data)
             schema, records = downsampled.open_records(content, inflate)
-            here: dict[str, int] = {}
-            for record in records:
-                _note(here, schema, content.clock, record)
-            found = here | found
-            if len(found) >= len(schema):
-                break
-    except (FormatError, JournalError):
-        pass                                # the journal tells of it; here it means: unknown
+        except FormatError:
+            continue                        # the journal tells of it; an older batch may know
+        here: dict[str, int] = {}
+        for record in records:
+            _note(here, schema, content.clock, record)
+        found = here | found
+        if len(found) >= len(schema):
+            break
     schemas: dict[bytes, tuple[Stream, ...]] = {}          # thousands of records share one
     for context, record in journal.replay():
         if context.schema not in schemas:
@@ -71,14 +73,38 @@ def last_read_utc_ms(journal: Journal) -> dict[str, int]:
     return found
 
 
+def declared_lost(data: bytes) -> set[str]:
+    """Return the numbers that alarms in a batch declare lost, as written; none if it is not one."""
+    try:
+        _, content, _ = downsampled.open_any(data)
+        return lost_in(downsampled.open_records(content, inflate)[1])
+    except FormatError:
+        return set()
+
+
+def lost_in(records: Iterable[ScanRecord | EventRecord]) -> set[str]:
+    """Return the numbers that alarms among records declare lost, as written."""
+    return {str(item.body[1]) for item in records
+            if is_event(item) and item.kind == ALARM and item.body[:1] == [BATCH_LOST]
+            and len(item.body) == 2}
+
+
 def _newest_batches(journal: Journal) -> Iterator[bytes]:
-    """Yield sealed bytes, newest first: a life too short for a poll leaves events only.
-    Raises JournalError."""
+    """Yield sealed bytes, newest first: a life too short for a poll leaves events only.  Batches
+    that cannot be read are left out; they do not count as looked at."""
     waiting: bytes | None = journal.unconfirmed_batch()
     if waiting is not None:
         yield waiting
-    for number in reversed(journal.batch_numbers()[-BATCHES_BACK_MAX:]):
-        yield journal.read_batch(number)
+    looked_at = 0
+    for number in reversed(journal.batch_numbers()[-TRIED_MAX:]):
+        try:
+            data = journal.read_batch(number)
+        except JournalError:
+            continue
+        yield data
+        looked_at += 1
+        if looked_at == BATCHES_BACK_MAX:
+            return
 
 
 def _note(found: dict[str, int], schema: tuple[Stream, ...], clock: ClockState,

@@ -91,8 +91,12 @@ class Retention:
             return False
         self.released, self._whole, self.due = True, False, True
         self._journal.refuse_scans(True)
-        LOG.error("flash is full: the reserve is used for events, scans are refused and "
-                  "declared; next: restore the uplink or take a larger card")
+        foreign_bytes = self._foreign_bytes()
+        LOG.error("%s: the reserve is used for events, scans are refused and declared; next: %s",
+                  *(("flash is full", "restore the uplink or take a larger card")
+                    if not foreign_bytes else
+                    (f"the disk is full of other files ({foreign_bytes >> 20} MiB)",
+                     "delete or move what is not Wattproof's")))
         self._remove()
         return True
 
@@ -124,6 +128,7 @@ class Retention:
     def status(self) -> dict[str, object]:
         """Return what `status` shows: batches downsampled and trimmed, bytes, the reserve."""
         return {"batches_bytes": self._journal.batches.held_bytes(),
+                "foreign_bytes": self._foreign_bytes(),
                 "reserve": "whole" if self._whole else "spent" if self.released else "none",
                 **{f"{key}_batches": value for key, value in self.counts.items()}}
 
@@ -132,6 +137,16 @@ class Retention:
         goal: int = policy.batches_goal(self._journal.batches.held_bytes(),
                                         self._store.free_bytes(), self._keep_bytes)
         return goal
+
+    def _foreign_bytes(self) -> int:
+        """Return how much other files take of a disk that is full of them, 0 if it is not."""
+        if not self._journal.out_of_space and not self.released:
+            return 0
+        try:
+            used, own = self._store.used_bytes(), self._journal.flash_bytes()
+        except StoreError:
+            return 0
+        return used - own if policy.full_of_others(own, used, self._keep_bytes) else 0
 
     def _reserve_exists(self) -> bool:
         try:

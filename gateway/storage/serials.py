@@ -26,13 +26,13 @@ class Serials:
         """Read what is kept; store: the journal's.  What cannot be read is not known."""
         self._store = store
         self._number, self.known = 0, dict[str, str]()
-        for name in NAMES:
-            found = _read(store, name)
-            if found is not None and found[0] > self._number:
-                self._number, self.known = found
+        self._is_read = self._load()
 
     def keep(self, serials: Mapping[str, str]) -> bool:
         """Keep serial numbers that are not kept yet; return False if flash does not take them."""
+        self._is_read = self._is_read or self._load()
+        if not self._is_read:
+            return False                # the newer number may stand in what cannot be read now
         wanted = self.known | {name: serial for name, serial in serials.items() if serial}
         if wanted == self.known:
             return True
@@ -52,7 +52,20 @@ class Serials:
         return True
 
 
+    def _load(self) -> bool:
+        """Read what is kept; return False if flash does not let it be read now."""
+        try:
+            for name in NAMES:
+                found = _read(self._store, name)
+                if found is not None and found[0] > self._number:
+                    self._number, self.known = found
+        except StoreError:
+            return False
+        return True
+
+
 def _read(store: FlashStore, name: str) -> tuple[int, dict[str, str]] | None:
+    """Return (number, serial numbers) of a file, None if none is whole in it; raises StoreError."""
     try:
         data = store.read(name, 0, BYTES_MAX) if name in store.list() else b""
         body = data[:-CRC_BYTES]
@@ -60,5 +73,5 @@ def _read(store: FlashStore, name: str) -> tuple[int, dict[str, str]] | None:
             return None
         number, found = cbor.decode(body)
         return number, {str(key): str(value) for key, value in found.items()}
-    except (StoreError, FormatError, ValueError, TypeError, AttributeError):
+    except (FormatError, ValueError, TypeError, AttributeError):
         return None

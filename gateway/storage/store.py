@@ -1,5 +1,9 @@
 """The only door to flash on CPython: one flat directory of small files.
 
+A directory or a file that a mount or its owner refuses is no reason to end: the directory is
+opened as soon as that is allowed, and a file that cannot be opened for writing is opened for
+reading.  What refuses a write (EPERM, EACCES, EROFS) has changed nothing.
+
 In this file: pwrite, fdatasync, fsync of the directory, and the count of what they cost.
 Not here: what the bytes mean (gateway.core.journal) and what to do after an error: every
 OSError becomes a StoreError with its errno, and the journal decides.
@@ -11,14 +15,18 @@ import errno
 import fcntl
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from gateway.core.errors import StoreError
+from gateway.core.journal.policy import REFUSED, WHOLE
 
 BLOCK_BYTES = 4096      # what a file system and most flash translate a write into
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 OPEN_MAX = 16           # descriptors kept open: tail, cursor slots, the batch being read
+# Errors of the directory that may pass; any other is a mistake in the configuration.
+PASSING = (*WHOLE, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ENXIO, errno.ENODEV)
 
 
 class FlashCounts(NamedTuple):
@@ -34,29 +42,60 @@ class FlashStore:
 
     block_bytes = BLOCK_BYTES       # the tail begins a block where that touches fewer
 
-    def __init__(self, directory: Path) -> None:
-        """Open (make, if missing) the directory and lock it against a second gateway."""
-        self._path = directory
+    def __init__(self, directory: Path,
+                 lock: Callable[[int, int], None] = fcntl.flock) -> None:
+        """Open (make, if missing) the directory and lock it against a second gateway.
+
+        A directory that is refused for now is tried again by whatever is asked of the store;
+        raises StoreError for one that another gateway has, and for what no waiting changes.
+        lock: as flock(2).
+        """
+        self._path, self._lock = directory, lock
         self._files: dict[str, int] = {}
+        self._read_only: set[str] = set()       # of those, opened for reading
         self._dirty: dict[str, set[int]] = {}
         self._bytes = self._blocks = self._syncs = 0
+        self._directory = -1
+        try:
+            self._attached()
+        except StoreError as error:
+            if error.errno not in PASSING or error.errno == errno.EWOULDBLOCK:
+                raise
+
+    def _attached(self) -> int:
+        """Return the descriptor of the directory, made and locked if it was not before."""
+        if self._directory >= 0:
+            return self._directory
+        directory, opened = self._path, -1
         try:
             directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-            self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-            fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._directory)
-            raise StoreError(f"{directory}: another gateway has this journal open; stop it "
-                             "first", error.errno or errno.EWOULDBLOCK) from error
-        except (FileExistsError, NotADirectoryError) as error:
-            raise StoreError(f"{directory}: not a folder (a file stands there, or on the way); "
-                             "next: move that file away or change [journal] directory",
-                             error.errno or errno.ENOTDIR) from error
+            opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._lock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise self._failed("open", "", error) from error
+            if opened >= 0:
+                os.close(opened)
+            raise self._not_opened(error, opened >= 0) from error
+        self._directory = opened
+        return opened
+
+    def _not_opened(self, error: OSError, was_open: bool) -> StoreError:
+        """Return why the directory cannot be used; was_open: only its lock failed."""
+        if isinstance(error, BlockingIOError):
+            return StoreError(f"{self._path}: another gateway has this journal open; stop it "
+                              "first", error.errno or errno.EWOULDBLOCK)
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            return StoreError(f"{self._path}: not a folder (a file stands there, or on the way); "
+                              "next: move that file away or change [journal] directory",
+                              error.errno or errno.ENOTDIR)
+        if was_open:
+            return StoreError(f"{self._path}: cannot be locked ({error.strerror}); next: put the "
+                              "journal on a local disk whose file system has locks",
+                              error.errno or errno.ENOLCK)
+        return self._failed("open", "", error)
 
     def close(self) -> None:
-        """Close all files and give up the lock; what was not synced stays so."""
+        """Close all files and give up the lock; what was not synced stays so.  Whatever is asked
+        of the store afterwards opens it again."""
         for name in list(self._files):
             self._forget(name)
         if self._directory >= 0:
@@ -69,6 +108,7 @@ class FlashStore:
 
     def list(self) -> list[str]:
         """Return the names of all plain files that could be ours, sorted."""
+        self._attached()
         try:
             with os.scandir(self._path) as entries:
                 return sorted(e.name for e in entries
@@ -102,8 +142,9 @@ class FlashStore:
         """Make an empty file; an error if it exists.  Durable only after sync_dir()."""
         self._check(name)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        directory = self._attached()
         try:
-            self._keep(name, os.open(name, flags, 0o640, dir_fd=self._directory))
+            self._keep(name, os.open(name, flags, 0o640, dir_fd=directory))
         except OSError as error:
             raise self._failed("create", name, error) from error
 
@@ -111,13 +152,15 @@ class FlashStore:
         """Write all of data at offset; after an error any part of it may be there."""
         view, done = memoryview(data), 0
         try:
-            fd = self._open(name)
+            fd = self._open(name, for_writing=True)
             while done < len(view):
                 part = os.pwrite(fd, view[done:], offset + done)
                 if not part:            # POSIX lets it; trying on could last for ever
                     raise OSError(errno.EIO, "nothing was written")
                 done += part
         except OSError as error:
+            if done and error.errno in REFUSED:     # what is refused has changed nothing
+                error.errno = errno.EIO
             raise self._failed("write", name, error) from error
         finally:
             self._touch(name, offset, done)
@@ -131,7 +174,7 @@ class FlashStore:
         self._syncs += 1
         self._blocks += len(self._dirty.pop(name, ()))
         try:
-            os.fdatasync(self._open(name))
+            os.fdatasync(self._open(name, for_writing=True))
         except OSError as error:
             self._forget(name)
             raise self._failed("sync", name, error) from error
@@ -140,8 +183,9 @@ class FlashStore:
         """Return only when created and removed names are on the medium."""
         self._syncs += 1
         self._blocks += 1
+        directory = self._attached()
         try:
-            os.fsync(self._directory)
+            os.fsync(directory)
         except OSError as error:
             raise self._failed("sync directory", "", error) from error
 
@@ -149,24 +193,43 @@ class FlashStore:
         """Delete a file.  Durable only after sync_dir()."""
         self._check(name)
         self._forget(name)
+        directory = self._attached()
         try:
-            os.unlink(name, dir_fd=self._directory)
+            os.unlink(name, dir_fd=directory)
         except OSError as error:
             raise self._failed("remove", name, error) from error
 
     def free_bytes(self) -> int:
         """Return how many bytes the file system still offers to this process."""
-        try:
-            state = os.fstatvfs(self._directory)
-        except OSError as error:
-            raise self._failed("statvfs", "", error) from error
+        state = self._space()
         return state.f_bavail * state.f_frsize
 
-    def _open(self, name: str) -> int:
+    def used_bytes(self) -> int:
+        """Return how many bytes of the file system all its files take, not only the journal's."""
+        state = self._space()
+        return (state.f_blocks - state.f_bfree) * state.f_frsize
+
+    def _space(self) -> os.statvfs_result:
+        directory = self._attached()
+        try:
+            return os.fstatvfs(directory)
+        except OSError as error:
+            raise self._failed("statvfs", "", error) from error
+
+    def _open(self, name: str, for_writing: bool = False) -> int:
+        """Return the descriptor of a file; raises OSError and StoreError."""
         self._check(name)
+        if for_writing and name in self._read_only:
+            self._forget(name)                      # it may be allowed by now
         if name not in self._files:
-            flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._keep(name, os.open(name, flags, dir_fd=self._directory))
+            directory, flags = self._attached(), os.O_NOFOLLOW | os.O_CLOEXEC
+            try:
+                self._keep(name, os.open(name, flags | os.O_RDWR, dir_fd=directory))
+            except OSError as error:
+                if for_writing or error.errno not in REFUSED:
+                    raise
+                self._keep(name, os.open(name, flags | os.O_RDONLY, dir_fd=directory))
+                self._read_only.add(name)
         return self._files[name]
 
     def _keep(self, name: str, fd: int) -> None:
@@ -177,6 +240,7 @@ class FlashStore:
 
     def _forget(self, name: str) -> None:
         self._dirty.pop(name, None)
+        self._read_only.discard(name)
         fd = self._files.pop(name, -1)
         if fd >= 0:
             os.close(fd)
@@ -192,6 +256,8 @@ class FlashStore:
             raise StoreError(f"{name!r} is not a name of a journal file", errno.EINVAL)
 
     def _failed(self, what: str, name: str, error: OSError) -> StoreError:
+        if error.errno == errno.EROFS:
+            self.close()                # another file system may be mounted over this one by now
         return StoreError(f"{what} {self._path / name}: {error.strerror}", error.errno or 0)
 
 

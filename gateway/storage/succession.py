@@ -24,16 +24,23 @@ from gateway.storage.retention import Retention
 COMMIT_RECORDS = 1000       # restated between two commits: far below what may wait in RAM
 
 Make = Callable[[Journal, int], tuple[Journal, Retention]]
+GoOn = Callable[[Journal], tuple[Journal, Retention] | None]
 
 
 class Succession:
-    """Whether a new journal has to begin, and at most once in a run what makes it."""
+    """What comes after the journal that a writer has: the one on flash, once it can be read, and
+    at most once in a run a new one."""
 
-    def __init__(self, make: Make | None) -> None:
+    def __init__(self, make: Make | None, go_on: GoOn | None = None) -> None:
         """make: gives what comes after a journal and the fleet's low-water mark; None if a
-        journal may have no successor."""
-        self._make = make
+        journal may have no successor.  go_on: gives what comes after one that waits in RAM
+        (core/journal/successor.py), None while it has to wait."""
+        self._make, self._go_on = make, go_on
         self._low_water: int | None = None
+
+    def go_on(self, waiting: Journal) -> tuple[Journal, Retention] | None:
+        """Return the journal on flash with all that waited for it, None if it cannot be read."""
+        return self._go_on(waiting) if self._go_on else None
 
     def request(self, low_water: int) -> None:
         """Note that the fleet holds other records up to a sequence."""

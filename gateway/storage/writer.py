@@ -148,6 +148,8 @@ class JournalWriter:
         self.clock.observe()
         if self._trouble.wait_s(self.clock.real_s()) > 0:
             return
+        if self.journal.is_waiting:
+            self._go_on()
         action = self._schedule.action(
             self.clock.ticks_ms(), self.journal.unsealed_readings, urgent,
             self.journal.clock_state != self.clock.state())
@@ -179,12 +181,12 @@ class JournalWriter:
         """Make everything appended durable; return whether that succeeded."""
         journal = self.journal
         durable_seq = journal.commit()
-        if durable_seq < journal.last_seq and self.retention.release_reserve():
+        if durable_seq < journal.last_seq and self._release_reserve():
             self._publish(Committed(durable_seq, ()))
             durable_seq = journal.commit()
         if durable_seq < journal.last_seq:
             self._publish(Committed(durable_seq, ()))
-            self._trouble.failed("commit", journal.state, self.clock.real_s())
+            self._failed("commit")
             return False
         self._schedule.committed()
         self._trouble.over()
@@ -203,8 +205,8 @@ class JournalWriter:
         goal = self.journal.durable_seq if up_to is None else up_to
         while self.journal.sealed_seq < goal:
             number = self.journal.seal(self._sealer)
-            if number is None and not self.retention.release_reserve():
-                self._trouble.failed("seal", self.journal.state, self.clock.real_s())
+            if number is None and not self._release_reserve():
+                self._failed("seal")
                 return False
             if number is not None:
                 self._publish(Sealed(number))
@@ -242,7 +244,7 @@ class JournalWriter:
 
     def _reclaim(self) -> None:
         """Reclaim flash, one piece of work at a step; what was downsampled is an event."""
-        if not self.retention.due:
+        if not self.retention.due or self.journal.is_waiting:
             return
         try:
             done = self.retention.reclaim_step(self.outbox.under_way() if self.outbox else [])
@@ -255,6 +257,28 @@ class JournalWriter:
                 done.first_seq, done.last_seq, done.rule, done.chain_hash])
             self.commit()
 
+    def _failed(self, what: str) -> None:
+        """Note that flash refused a commit or a seal; a new kind of refusal is an alarm."""
+        journal = self.journal
+        alarm = self._trouble.failed(what, (journal.state, journal.reason), self.clock.real_s())
+        if alarm:
+            journal.append_event(self.clock.ticks_ms(), ALARM, [alarm, journal.reason[:200]])
+
+    def _release_reserve(self) -> bool:
+        return not self.journal.is_waiting and self.retention.release_reserve()
+
+    def _go_on(self) -> None:
+        """Go on in the journal on flash if it can be read now."""
+        found = self._succession.go_on(self.journal)
+        if found is None:
+            return
+        self.journal, self.retention = found
+        self.outbox = None
+        LOG.warning("journal %s can be read: it goes on with what waited in memory",
+                    self.journal.journal_id.hex())
+        self._publish(JournalBegun(self.journal.journal_id, self.journal.recovered_seq))
+        self.seal(self.journal.recovered_seq)
+
     def _begin_successor(self) -> None:
         """Leave the journal as it lies and write on in a new one."""
         old = self.journal.journal_id.hex()
@@ -263,7 +287,7 @@ class JournalWriter:
         self._cursor.discard()
         LOG.error("flash lost what the fleet holds: journal %s ends, %s begins; next: replace the "
                   "flash, and see the fleet's page", old, self.journal.journal_id.hex())
-        self._publish(JournalBegun(self.journal.journal_id))
+        self._publish(JournalBegun(self.journal.journal_id, 0))
         self.seal()
 
     def _change_clock(self) -> None:

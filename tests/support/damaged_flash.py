@@ -11,12 +11,15 @@ from gateway.core.codec import frame, record
 from gateway.core.errors import Corrupt, StoreError
 from gateway.core.evidence import batch
 from gateway.core.journal import batch_files, cursor, segment, tail
+from gateway.core.journal.batch_files import Batches
+from gateway.core.journal.successor import Standby
 from tests.support.journal_world import (
     JOURNAL_ID,
+    SEGMENT_BYTES,
     World,
     hold,
     nothing_escapes,
-    open_journal,
+    opening,
     records_of_batch,
 )
 from tests.support.memory_store import Fault, MemoryStore
@@ -62,7 +65,13 @@ def readable(journal):
 def hold_despite_loss(store, promise):
     """Start on damaged flash; return how many promised records are gone, all declared."""
     with nothing_escapes():
-        journal = open_journal(store)
+        standby = Standby(store, opening(), Batches, SEGMENT_BYTES)
+        journal, waited = standby.open(), False
+        if journal.is_waiting:              # nothing at all could be read: it waits for the card
+            journal.append_scan(8, 1, (8,))
+            hold(journal.commit() == 0, "reused", "a journal that waits gave out a number")
+            store.calm()
+            journal, waited = standby.go_on(journal), True
         own = list(uncommitted(journal))
         seq = journal.append_scan(9, 1, (9,))
         hold(journal.commit() == seq, "writable", "a commit after the start failed")
@@ -71,7 +80,8 @@ def hold_despite_loss(store, promise):
         found, bad = readable(journal)
     sealed_seq = max([batch.open_sealed(data)[1].last_seq for _, data in promise.sealed] + [0])
     hold(seq > sealed_seq, "reused", f"{seq} was sealed before")
-    old = [item for item in found if item.seq < own[0].seq]
+    first_seq = own[0].seq if own else journal.recovered_seq + 1       # of this boot
+    old = [item for item in found if item.seq < first_seq]
     seqs = [item.seq for item in old]
     hold(seqs == sorted(set(seqs)), "double", seqs)
     for item in old:
@@ -81,6 +91,7 @@ def hold_despite_loss(store, promise):
     told = bad or [item for item in own + found if record.is_event(item)
                    and item.kind in DECLARING]
     hold(not gone or told, "silent", f"{gone} records are gone and nothing says so")
+    hold(not gone or not waited, "lost", f"{gone} records are gone after the card came back")
     return gone
 
 

@@ -18,9 +18,11 @@ they can still be read (fsyncgate).  `Snapshot`s are cheap: one run of a workloa
 from collections import namedtuple
 
 from gateway.core.errors import StoreError
+from gateway.core.journal.policy import REFUSED
 
 SECTOR, BLOCK = 512, 4096
 ENOENT, EINTR, EIO, EEXIST, ENOSPC, EROFS = 2, 4, 5, 17, 28, 30
+EACCES = 13
 ALWAYS = 10 ** 9
 LIES_MAX = 8            # of the last synced writes, so many may vanish from a LyingStore
 
@@ -35,7 +37,8 @@ class Fault:
     __slots__ = ("first", "times", "errno", "short", "name", "operation")
 
     def __init__(self, first=0, times=ALWAYS, errno=EIO, short=False, **only):
-        """short: half of a write is made.  only: the name or the operation that it hits."""
+        """short: half of a write is made, unless the store refuses it.  only: the name or the
+        operation that it hits."""
         self.first, self.times, self.errno, self.short = first, times, errno, short
         self.name, self.operation = only.get("name", ""), only.get("operation", "")
 
@@ -173,7 +176,7 @@ class MemoryStore:
         try:
             self._step("write", name)
         except StoreError:
-            if self.fault is not None and self.fault.short:
+            if self.fault is not None and self.fault.short and self.fault.errno not in REFUSED:
                 self._write(file, offset, bytes(data[:len(data) // 2]))
             raise
         self._write(file, offset, bytes(data))

@@ -33,6 +33,7 @@ _HINTS = {
     "e2fsck": "apt-get install e2fsprogs",
     "mount": "apt-get install mount",
     "umount": "apt-get install mount",
+    "setpriv": "apt-get install util-linux",
 }
 
 

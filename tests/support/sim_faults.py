@@ -33,7 +33,7 @@ PER_DAY = (
     ("cut", 26), ("kill", 6), ("stop", 5), ("crash", 14), ("flash", 6), ("link", 8),
     ("fleet_link", 6), ("freeze", 4), ("restart", 5), ("lie", 5), ("refuse", 4), ("lossy", 8),
     ("clock", 6), ("meter", 8), ("forge_receipt", 60), ("forge_batch", 24), ("replay", 8),
-    ("backup", 6), ("restore", 3), ("long", 1), ("fleet_long", 2))
+    ("backup", 6), ("restore", 3), ("long", 1), ("fleet_long", 2), ("refused", 6))
 
 LONG_PER_DAY = 3        # where flash is small: batches nobody has acknowledged get downsampled
 
@@ -96,6 +96,14 @@ class Faults:
                             self.chance.choice((1, 1, 3, 40, 400)),
                             self.chance.choice((ENOSPC, EIO, EROFS)),
                             self.chance.random() < 0.3)
+
+    def _refused(self):
+        """A mount or an owner refuses flash for a while; the gateway starts on it, or not."""
+        machine = self.world.machine
+        machine.refused = self.chance.choice(("write", "read"))
+        self.world.later(self._span(5, 2400), lambda: setattr(machine, "refused", ""))
+        if self.chance.random() < 0.8:
+            self._kill()
 
     def _link(self):
         self.world.broker.cut(NAME, self._span(5, 900))

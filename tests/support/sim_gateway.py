@@ -21,8 +21,9 @@ from gateway.config.values import UplinkSettings
 from gateway.core.codec import cbor
 from gateway.core.errors import BadFrame, FormatError, NoReply
 from gateway.core.evidence import batch, receipt
-from gateway.core.journal.journal import Journal, JournalOpening, Sealer
-from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Absent, Point, Scan, Stream
+from gateway.core.journal.journal import JournalOpening, Sealer
+from gateway.core.journal.successor import Standby
+from gateway.core.reading import CLOCK_NTP, CLOCK_RTC, CLOCK_UNKNOWN, Absent, Point, Stream
 from gateway.delivery.uplink import Uplink
 from gateway.polling.poller import BusLine, BusPoller
 from gateway.polling.unit import PolledUnit, Timeout
@@ -31,11 +32,12 @@ from gateway.signer import EvidenceSigner, Verifier
 from gateway.storage.deflate import deflate
 from gateway.storage.restart import known_utc_ms, last_read_utc_ms
 from gateway.storage.retention import CounterLimits, Retention
+from gateway.storage.succession import Succession
 from gateway.storage.writer import JournalWriter, WriteRules
 from gateway.timekeeping.clock import Clock, Sources
-from tests.support.memory_store import MemoryStore
 from tests.support.power_cut_images import DAMAGE, image_after_cut
 from tests.support.sim_coarse import SimBatches
+from tests.support.sim_journal import Flash, SimJournal
 from tests.support.sim_truth import ORIGIN_S, Witness
 
 NAME = "cab-1"
@@ -101,71 +103,6 @@ class Wall:
     def sources(self):
         """Return what gateway.clock reads."""
         return Sources(self.read, self._world.now, self.knowledge)
-
-
-class Flash(MemoryStore):
-    """MemoryStore as one life after the other holds it; life: who may use it now."""
-
-    def __init__(self, machine, image):
-        super().__init__(image, machine.before_op)
-
-    def close(self):
-        """Nothing is open."""
-
-
-class SimJournal(Journal):
-    """The real journal; each promise is told to the witness, each step is a place to fail."""
-
-    def attach(self, life):
-        """Let a life's witness hear of everything from now on."""
-        self.life, self.witness = life, life.machine.witness
-        self.world, self.batches.life = life.world, life
-
-    def append_scan(self, ticks_ms, stream, values):
-        """Append and note."""
-        seq = super().append_scan(ticks_ms, stream, values)
-        if seq:
-            scan = Scan(stream, ticks_ms, tuple(values))
-            self.witness.scan(seq, scan, self.life.start_s + ticks_ms / 1000)
-        return seq
-
-    def commit(self):
-        """Commit and note."""
-        self.world.point("commit.before", self.life)
-        self.witness.appended = max(self.witness.appended, self.last_seq)
-        durable = super().commit()
-        self.witness.committed(self)
-        self.world.note("commit", durable)
-        self.world.point("commit.after", self.life)
-        return durable
-
-    def seal(self, sealer):
-        """Seal and note."""
-        self.world.point("seal.before", self.life)
-        number = super().seal(sealer)
-        if number is not None:
-            self.witness.sealed(number, self.read_batch(number))
-            self.world.sealed(number, self.sealed_seq)
-            self.world.point("seal.after", self.life)
-        return number
-
-    def acknowledge(self, seq, now_ms, epoch=None, receipt=b""):
-        """Move the cursor and hold it to the receipts."""
-        self.world.point("cursor.before", self.life)
-        moved = super().acknowledge(seq, now_ms, epoch, receipt)
-        self.witness.acknowledged(self)
-        self.world.note("cursor", self.acknowledged_seq, self.epoch)
-        self.world.point("cursor.after", self.life)
-        return moved
-
-    def trim(self, keep_bytes):
-        """Trim; nothing may go that no receipt covers."""
-        dropped = super().trim(keep_bytes)
-        for number in dropped:
-            last_seq = self.witness.batches[number].content.last_seq
-            if last_seq > self.witness.receipt_max:
-                self.world.fail("I1", f"batch {number} was deleted without a receipt")
-        return dropped
 
 
 class Transaction:
@@ -254,20 +191,37 @@ class Life(app.Gateway):
         self.start_s = self.world.now()
         self.store = machine.flash
         self.clock = Clock(None, machine.wall.sources(), known_utc_ms(self.store))
-        journal = SimJournal.open(self.store, JournalOpening(
+        self.standby = Standby(self.store, JournalOpening(
             NAME, SCHEMA, machine.config_hash, machine.descriptor, app.SOFTWARE,
             machine.random16, self.clock.state(), self.clock.ticks_ms()),
-            SEGMENT_BYTES, RAM_BYTES, SimBatches)
-        machine.witness.recovered(journal)
-        journal.attach(self)
-        self.world.note("boot", journal.boot, journal.durable_seq, machine.wall.mode)
-        sealer = Sealer(machine.signer.kid, machine.signer.sign, deflate, batch.CODEC_DEFLATE)
-        self.retention = Retention(journal, self.store, KEEP_BYTES, sealer,
-                                   CounterLimits(machine.config_hash, machine.descriptor))
-        self.writer = JournalWriter(journal, self.clock, WriteRules(10, 15, sealer), self.retention)
+            SimBatches, SEGMENT_BYTES, RAM_BYTES)
+        journal = self.standby.open(SimJournal)
+        self._found(journal)
+        self.sealer = Sealer(machine.signer.kid, machine.signer.sign, deflate, batch.CODEC_DEFLATE)
+        self.writer = JournalWriter(journal, self.clock, WriteRules(10, 15, self.sealer),
+                                    self._retention(journal), Succession(None, self._go_on))
         self.uplink = SimUplink(NAME, machine.settings, self.writer, machine.verifier)
         self.uplink.life = self
         self._build(journal)
+
+    def _found(self, journal):
+        """Hold a start to what was promised, as soon as the files can be read."""
+        journal.attach(self)
+        if not journal.is_waiting:
+            self.machine.witness.recovered(journal)
+        self.world.note("boot", journal.boot, journal.durable_seq, self.machine.wall.mode)
+
+    def _go_on(self, waiting):
+        def declare(journal):
+            self._found(journal)
+            self._declare(journal)
+        found = self.standby.go_on(waiting, declare)
+        self.machine.went_on += found is not None
+        return found and (found, self._retention(found))
+
+    def _retention(self, journal):
+        return Retention(journal, self.store, KEEP_BYTES, self.sealer,
+                         CounterLimits(self.machine.config_hash, self.machine.descriptor))
 
     def _build(self, journal):
         bus = self.machine.bus
@@ -317,7 +271,8 @@ class Machine:
             journal=SimpleNamespace(interval_s=interval_s), status_file=folder / "status.json")
         self.flash = Flash(self, {})
         self.life, self.powered = None, True
-        self.lives = self.cuts = 0
+        self.lives = self.cuts = self.went_on = 0
+        self.refused = ""               # of the flash: "write" or "read"
         self.genuine = {}              # bytes that came as a receipt -> Receipt or None
 
     def before_op(self, store, operation):

@@ -52,6 +52,7 @@ class Witness:
     def __init__(self, fail):
         self._fail = fail
         self.durable = self.appended = 0
+        self.at_start = -1              # durable_seq of a journal that has committed nothing yet
         self.scans = {}                 # seq -> Stated, not yet sealed
         self.batches = {}               # number -> Sealed
         self.contents = {}              # digest of the bytes -> Batch or Coarse
@@ -65,11 +66,14 @@ class Witness:
         self.scans[seq] = Stated(scan.ticks_ms, scan.stream, scan.values, at_s)
 
     def committed(self, journal):
-        """Note what a commit returned; it never falls."""
+        """Note what a commit returned; it never falls.  Until a first one succeeds a start counts
+        what it merely read as not durable."""
+        self.appended = max(self.appended, journal.last_seq)
+        if journal.durable_seq == self.at_start:
+            return
         if journal.durable_seq < self.durable:
             self._fail("I1", f"durable_seq fell from {self.durable} to {journal.durable_seq}")
-        self.durable = journal.durable_seq
-        self.appended = max(self.appended, journal.last_seq)
+        self.durable, self.at_start = journal.durable_seq, -1
 
     def sealed(self, number, data):
         """Note a batch that seal() returned or a start found; hold it to what was appended."""
@@ -164,6 +168,7 @@ class Witness:
         if last > self.appended:
             self._fail("I6", f"phantom: {last}, appended were {self.appended}")
         self._cursor_is_true(journal)
+        self.at_start = journal.durable_seq if journal.durable_seq < self.durable else -1
         self.scans = {seq: one for seq, one in self.scans.items() if seq <= last}
         # What a start merely read is no promise: after a killed process it may stand in memory
         # only.  It counts once the journal has written it again, and a commit says so.

@@ -278,7 +278,7 @@ class World:
         self.broker.calm()
         self.armed.clear()
         self.restore_next, self.on_seal = False, None
-        self.machine.flash.fault = None
+        self.machine.flash.fault, self.machine.refused = None, ""
         self.machine.wall.mode = "ntp"
         self.machine.bus.silent_s.clear()
         self.machine.bus.babble_s.clear()
@@ -336,7 +336,7 @@ class World:
                 **self.fleet.outcomes,
                 "quarters": self.quarters, "same_quarters": self.same_quarters,
                 "undated_holes": self.undated_holes,
-                "faults": sum(self.faults.counts.values())}
+                "went_on": self.machine.went_on, "faults": sum(self.faults.counts.values())}
 
 
 def run(seed, style, hours=24):

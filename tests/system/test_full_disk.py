@@ -10,7 +10,8 @@ import pytest
 
 from gateway.core.codec import record
 from gateway.core.errors import StoreError
-from gateway.core.journal.journal import FULL, OK, Journal
+from gateway.core.journal.journal import Journal
+from gateway.core.journal.policy import FULL, OK
 from gateway.storage.store import FlashStore
 from tests.support import loop_disk
 from tests.support.journal_world import SEALER, World, all_records, open_journal, opening

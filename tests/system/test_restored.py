@@ -5,6 +5,7 @@ broker: what is published is received at once, what the fleet answers is taken i
 """
 
 import asyncio
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -23,7 +24,8 @@ from fleet.verify import site
 from gateway.core import session_table
 from gateway.core.evidence import batch
 from gateway.core.journal.downsampled_files import DownsampledBatches
-from gateway.core.journal.journal import Journal, JournalOpening, Sealer
+from gateway.core.journal.journal import JournalOpening, Sealer
+from gateway.core.journal.successor import Standby
 from gateway.core.reading import Scan
 from gateway.delivery.evidence_lane import EvidenceLane
 from gateway.delivery.receipts import Receipts
@@ -31,6 +33,7 @@ from gateway.signer import Verifier
 from gateway.storage.deflate import deflate
 from gateway.storage.retention import CounterLimits, Retention
 from gateway.storage.store import FlashStore
+from gateway.storage.succession import Succession
 from gateway.storage.writer import JournalWriter, WriteRules
 from tests.fleet import maker
 from tests.support import virtual_time
@@ -45,6 +48,7 @@ class Fleet:
 
     def __init__(self, folder, key):
         self.folder, self.key, self.said, self.clock_s = folder, key, [], 0.0
+        self.is_away = False            # nothing that is sent arrives
         self.start()
 
     def now_ms(self):
@@ -71,29 +75,45 @@ class Fleet:
 class Cabinet:
     """A gateway without buses and broker."""
 
-    def __init__(self, folder, fleet, keep_bytes=64 << 20):
+    def __init__(self, folder, fleet, keep_bytes=64 << 20, door=FlashStore):
         self.fleet, self.clock, self.sent = fleet, virtual_clock(), []
         paper = maker.PaperGateway(CABINET)
         paper.enrol(fleet.folder)
         self.sealer = Sealer(paper.kid, paper.key.sign, deflate, batch.CODEC_DEFLATE)
-        self.store, self.keep_bytes = FlashStore(folder), keep_bytes
+        self.store, self.keep_bytes = door(folder), keep_bytes
         self.verifier = Verifier(fleet.key.public_key())
         self.start()
 
     def start(self):
         """Start on what the flash holds; a receipt that was retained comes first."""
         clock = self.clock
-        self.journal = Journal.open(self.store, JournalOpening(
+        self.standby = Standby(self.store, JournalOpening(
             CABINET, maker.SCHEMA, maker.CONFIG_HASH, maker.CONFIG_BYTES, "test",
-            lambda: b"J" * 16, clock.state(), clock.ticks_ms()), batches=DownsampledBatches)
-        room = Retention(self.journal, self.store, self.keep_bytes, self.sealer,
-                         CounterLimits(maker.CONFIG_HASH, maker.CONFIG_BYTES))
-        self.writer = JournalWriter(self.journal, clock, WriteRules(10, 15, self.sealer), room)
+            lambda: os.urandom(16), clock.state(), clock.ticks_ms()), DownsampledBatches)
+        journal = self.standby.open()
+        self.writer = JournalWriter(journal, clock, WriteRules(10, 15, self.sealer),
+                                    self.retention(journal),
+                                    Succession(None, self.go_on))
         self.lane = EvidenceLane(CABINET, self.writer, 5000)
         self.session = SimpleNamespace(state=session_table.ONLINE, answered=lambda: None,
                                        silent=lambda: None)
         self.receipts = Receipts(self.verifier, self.writer, self.lane, self.session)
         self.writer.subscribe(self.lane.note)
+
+    @property
+    def journal(self):
+        """The journal in use."""
+        return self.writer.journal
+
+    def retention(self, journal):
+        """Return what keeps a journal within its budget."""
+        return Retention(journal, self.store, self.keep_bytes, self.sealer,
+                         CounterLimits(maker.CONFIG_HASH, maker.CONFIG_BYTES))
+
+    def go_on(self, waiting):
+        """Return the journal on flash if it can be read by now."""
+        found = self.standby.go_on(waiting)
+        return found and (found, self.retention(found))
 
     def beat(self):
         """Nobody watches."""
@@ -105,7 +125,7 @@ class Cabinet:
         """Hand a message to the fleet; its answers come later."""
         await asyncio.sleep(0.02)
         self.sent.append(data)
-        for answer in self.fleet.receive(data) if self.fleet.store else ():
+        for answer in self.fleet.receive(data) if not self.fleet.is_away else ():
             self.answers.put_nowait(answer)
 
     async def _listen(self):

@@ -13,7 +13,9 @@ from gateway.core.codec.crc import crc32
 from gateway.core.codec.record import SEQ_MAX
 from gateway.core.errors import Corrupt, FormatError, JournalError, StoreError
 from gateway.core.evidence import batch, chain
+from gateway.core.journal.frame_search import READ_TRIES
 from gateway.core.journal.number_ranges import Runs
+from gateway.core.journal.policy import REFUSED, WHOLE
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     Info = tuple[int, int, bytes]
 
 TRAILER_BYTES = 5
-READ_TRIES = 3          # a card that was busy or cold may answer the next time
 INFO_MAX = 1024         # batch infos kept in RAM; others are read again
 FIRST = (0,)            # one tuple for the attempts of nearly all batches
 
@@ -82,6 +83,7 @@ class Batches:
         self._scrubbed = 0          # last number read again by scrub()
         self._damaged: dict[int, bool] = {}          # number -> True: named once
         self._torn: list[str] = []             # names of files that never became whole
+        self._left: list[str] = []      # ... that could not be read: who knows what is in them
         self._attempt = -1          # last attempt at the batch being written
 
     def numbers(self) -> "Sequence[int]":
@@ -131,10 +133,10 @@ class Batches:
     def last_whole(self, known: int) -> "tuple[int, Batch | DownsampledBatch, bytes, bytes] | None":
         """Return (number, Batch, chain value after it, bytes) of the last whole batch, or None.
 
-        known: the number that is known to have been durable.  Newer files that are torn or
-        cannot be read are forgotten here and deleted after the next batch was written: their
-        records still stand in the tail.  If `known` itself is bad its file stays, so that
-        the outbox names it, and None comes back.
+        known: the number that is known to have been durable.  Newer files that are torn are
+        forgotten here and deleted after the next batch was written: their records still stand in
+        the tail.  Those that cannot be read are forgotten, and left where they are.  If `known`
+        itself is bad its file stays, so that the outbox names it, and None comes back.
         """
         for number in reversed(self.numbers()):
             if number < known:
@@ -144,7 +146,10 @@ class Batches:
                 content, chain_hash = self._open(number, data)
             except JournalError as error:
                 self.failures.append((number, error))
-                if number > known:
+                if number > known and isinstance(error, StoreError):
+                    self._left += self._paths(number)
+                    self._drop(number)
+                elif number > known:
                     self.doubt(number)
                 continue
             self.remember(number, content.first_seq, content.last_seq, chain_hash)
@@ -158,10 +163,16 @@ class Batches:
 
     def write(self, number: int, data: bytes) -> None:
         """Make a batch durable in a file of its own.  Raises StoreError: call again then."""
-        attempt = max([self._attempt] + [parts[2] for parts in map(parse_name, self._torn)
-                                         if parts and parts[1] == number]) + 1
+        attempt = max([self._attempt] + [
+            parts[2] for parts in map(parse_name, self._torn + self._left)
+            if parts and parts[1] == number]) + 1
         self._attempt = attempt
-        self._put(self._name(number, attempt), number, data)
+        try:
+            self._put(self._name(number, attempt), number, data)
+        except StoreError as error:
+            if error.errno in REFUSED and self._name(number, attempt) not in self._torn:
+                self._attempt = attempt - 1         # nothing is there
+            raise
         self._attempt = -1
         self._hold(number, (attempt,))
         self._count(len(data))
@@ -178,18 +189,25 @@ class Batches:
         ahead = list(numbers[at:at + count]) + list(numbers[:count])
         for number in ahead[:min(count, len(numbers))]:
             self._scrubbed = number
-            try:
-                self._read_patiently(number)
-            except JournalError:
-                if number not in self._damaged:
-                    self._damaged[number] = True
-                    bad.append(number)
+            if number not in self._damaged and self._is_bad(number):
+                self._damaged[number] = True
+                bad.append(number)
         return bad
+
+    def _is_bad(self, number: int) -> bool:
+        """Return whether a batch went bad; one that is refused now is whole."""
+        try:
+            self._read_patiently(number)
+        except StoreError as error:
+            return error.errno not in WHOLE
+        except JournalError:
+            return True
+        return False
 
     def held_bytes(self) -> int:
         """Return the bytes that the batches take on flash, in whole blocks."""
         if self._held_bytes is None:
-            self._held_bytes = sum([self._size(number) for number in self.numbers()])
+            self._held_bytes = sum([self._size_or_0(number) for number in self.numbers()])
         return self._held_bytes
 
     def trim(self, keep_bytes: int, acknowledged_seq: int) -> list[int]:
@@ -223,15 +241,19 @@ class Batches:
         return SEQ_MAX
 
     def _put(self, name: str, number: int, data: bytes) -> None:
-        """Make a file of sealed bytes durable; raises StoreError, the file then counts as torn."""
+        """Make a file of sealed bytes durable; raises StoreError, the file then counts as torn
+        unless the store refused to make it."""
+        made = False
         try:
             self.store.create(name)
+            made = True
             self.store.write(name, 0, seal_file(data, self._journal_id, number))
             self.store.sync(name)
             self.store.sync_dir()
-        except StoreError:
-            self._torn.append(name)
-            self._sweep()               # on a full disk these bytes are needed
+        except StoreError as error:
+            if made or error.errno not in REFUSED:
+                self._torn.append(name)
+                self._sweep()           # on a full disk these bytes are needed
             raise
 
     def _read_patiently(self, number: int) -> bytes:
@@ -285,6 +307,13 @@ class Batches:
 
     def _size(self, number: int) -> int:
         return sum([self._blocks(self.store.size(name)) for name in self._paths(number)])
+
+    def _size_or_0(self, number: int) -> int:
+        """Return the size of a batch; of one that cannot be reached it is not known."""
+        try:
+            return self._size(number)
+        except StoreError:
+            return 0
 
     def _blocks(self, count: int) -> int:
         return -(-count // self.block_bytes) * self.block_bytes

@@ -11,6 +11,7 @@ from gateway.core.codec import columns, frame, record
 from gateway.core.codec.column_block import block_of, packed
 from gateway.core.errors import Bug
 from gateway.core.journal import segment
+from gateway.core.journal.policy import ENOSPC, OK, flash_state
 from gateway.core.reading import utc_ms
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
@@ -29,8 +30,6 @@ ENTRY_BYTES = 0             # what a packed entry is taken to cost beside its pa
 EVENT_READINGS = 4          # an event is taken to cost as much as so many readings
 EVENT_SPACE_BYTES = 65536    # events may go beyond the bound by this much
 
-OK, DEGRADED_RAM, FULL = "ok", "degraded-ram", "full"
-ENOSPC = 28
 
 # A frame's worth of records on its way to flash.  payload: the frame's bytes, never
 # encoded a second time.  column_block: its records, packed (codec/column_block.py), or None.
@@ -75,12 +74,12 @@ class Buffer:
         self._commit_seq = 0        # first sequence of the open commit, 0 = none
         self.ticks_ms = 0           # newest seen; stamps the journal's own events
         self._refuses = False       # scans, for want of space on flash
-        self._gaps = Gaps()
+        self.gaps = Gaps()
 
     @property
     def dropped_records(self) -> int:
         """How many records found no space, ever."""
-        return self._gaps.dropped
+        return self.gaps.dropped
 
     def scan(self, ticks_ms: int, stream: int, values: "Values") -> int:
         """Keep a scan; return its sequence, or 0 if it was dropped for lack of room."""
@@ -90,9 +89,9 @@ class Buffer:
             raise Bug("journal: %d values for stream %d" % (len(values), stream))
         self.ticks_ms = max(self.ticks_ms, ticks_ms)
         if self._refuses or self._used() + READING_BYTES * len(values) > self._ram_bytes:
-            self._gaps.drop(ticks_ms, stream)
+            self.gaps.drop(ticks_ms, stream)
             return 0
-        if stream in self._gaps.open:   # before the scan that ends it: none stands there without
+        if stream in self.gaps.open:   # before the scan that ends it: none stands there without
             self._declare(stream)
         self._keep(record.ScanRecord(self.last_seq + 1, ticks_ms, stream, values), len(values))
         return self.last_seq
@@ -102,7 +101,7 @@ class Buffer:
         record.encode_body(body)        # a body that is too long is found here, not at commit
         self.ticks_ms = max(self.ticks_ms, ticks_ms)
         if self._used() > self._ram_bytes + EVENT_SPACE_BYTES:
-            self._gaps.dropped += 1
+            self.gaps.dropped += 1
             return 0
         self._keep(record.EventRecord(self.last_seq + 1, ticks_ms, kind, list(body)),
                    EVENT_READINGS)
@@ -128,15 +127,35 @@ class Buffer:
             self._queue_bytes -= len(entry.payload) + ENTRY_BYTES
         self.queue = self.queue[count:]
 
+    def unwritten(self) -> int:
+        """Return how many records wait here or found no space and are not declared yet."""
+        waiting = sum([entry.last_seq - entry.first_seq + 1 for entry in self.queue])
+        dropped = sum([gap[2] for gap in self.gaps.open.values()])
+        return waiting + len(self._loose) + dropped
+
+    def take_over(self, other: "Buffer") -> None:
+        """Append everything that waits in another buffer, under this one's boot, configuration and
+        numbers.
+
+        other: of the same schema, numbered from 1; it must not be used any more.
+        """
+        self.close_commit()
+        other.close_commit()
+        before, self.last_seq = self.last_seq, self.last_seq + other.last_seq
+        for entry in other.queue:
+            self._enqueue(_renumbered(entry, self.context, before))
+        self.ticks_ms = max(self.ticks_ms, other.ticks_ms)
+        self.gaps = other.gaps
+
     def declare_gaps(self) -> None:
         """Append a GAP event for each stream that lost scans, once there is room for scans."""
         if self._refuses:
             return
-        for stream in sorted(self._gaps.open):
+        for stream in sorted(self.gaps.open):
             self._declare(stream)
 
     def _declare(self, stream: int) -> None:
-        first, last, count = self._gaps.open.pop(stream)
+        first, last, count = self.gaps.open.pop(stream)
         clock = self.context.clock
         self.event(self.ticks_ms, record.GAP, [
             stream, utc_ms(clock, first), utc_ms(clock, last),
@@ -171,11 +190,14 @@ class Buffer:
         last = records[-1]
         stop = record.is_event(last) and last.kind == record.STOP
         readings = sum([0 if record.is_event(r) else len(r.values) for r in records])
-        self.queue.append(make_entry(
+        self._enqueue(make_entry(
             self.context, self._commit_seq,
             (segment.DATA_STOP if stop else segment.DATA, records[0].seq, last.seq),
             readings, (data, packed(block) if len(self.queue) < KEPT_ENTRIES else None)))
-        self._queue_bytes += len(self.queue[-1].payload) + ENTRY_BYTES
+
+    def _enqueue(self, entry: PendingFrame) -> None:
+        self.queue.append(entry)
+        self._queue_bytes += len(entry.payload) + ENTRY_BYTES
 
 
 class FlashState:
@@ -184,7 +206,9 @@ class FlashState:
     def __init__(self, buffer: Buffer) -> None:
         """buffer: takes the events."""
         self._buffer = buffer
-        self.state = OK
+        self.state = OK                     # of commits
+        self.sealing = OK                   # of seals: flash may take the one and not the other
+        self.reason = ""                    # what failed last
         self.found_full = False            # since the last commit a write found the disk full
         self._declared = False              # a failure since the last commit has its event
         self.counts = {"commits": 0, "batches": 0, "errors": 0, "cursor_writes": 0,
@@ -199,6 +223,9 @@ class FlashState:
     def failed(self, operation: str, error: "StoreError") -> None:
         """Count a failure and append one event until a commit succeeds again."""
         self.counts["errors"] += 1
+        self.reason = str(error)
+        if operation == "seal" and error.errno != ENOSPC:   # of a full disk the reserve tells
+            self.sealing = flash_state(error.errno)
         self.found_full = self.found_full or error.errno == ENOSPC
         if not self._declared:
             self._declared = True
@@ -209,6 +236,17 @@ class FlashState:
         """Declare durable records that can no longer be read."""
         self.counts["lost_pieces"] += 1
         self._buffer.event(self._buffer.ticks_ms, record.GAP, [-1, None, None, what])
+
+
+def _renumbered(entry: PendingFrame, to: "segment.RecordContext", shift: int) -> PendingFrame:
+    """Return a PendingFrame under the boot and configuration of a context, with numbers that much
+    higher."""
+    block, old = segment.decode_block(entry.payload), entry.context
+    context = segment.RecordContext(to.boot, to.config_hash, old.schema, old.clock, old.software)
+    return make_entry(
+        context, entry.commit_seq + shift,
+        (block.kind, entry.first_seq + shift, entry.last_seq + shift), entry.readings,
+        (block.columns, entry.column_block))
 
 
 def make_entry(context: segment.RecordContext, commit_seq: int, span: tuple[int, int, int],

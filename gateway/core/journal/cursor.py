@@ -11,6 +11,7 @@ import struct
 
 from gateway.core.codec.crc import crc32
 from gateway.core.errors import StoreError
+from gateway.core.journal.policy import REFUSED
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _FORM = ">4sQ16sIQQQIQ32s"      # magic generation journal boot seq epoch utc, l
 _BODY_BYTES = 100
 FILE_BYTES = 512            # one sector: the mark, then length (2), receipt, crc32 of both
 RECEIPT_MAX = FILE_BYTES - MARK_BYTES - 6
+SKIP = 1 << 20              # generations left out for a slot that cannot be read: it may be newer
 
 # boot: highest boot number known.  seq: acknowledged up to here.  epoch: of the fleet's
 # store.  utc_ms: of the receipt, information only.  number, sealed_seq, chain: the last batch
@@ -80,11 +82,12 @@ class Cursor:
     """
 
     def __init__(self, store: "FileStore", names: "Iterable[str]") -> None:
-        """Read the slots among the store's names; raises StoreError if one cannot be read."""
+        """Read the slots among the store's names; failed: errors of those that cannot be read."""
         self._store = store
         # (generation, name) of at most two usable files.
         self._slots: list[tuple[int, str]] = []
         self._next_name = 0
+        self.failed: list[StoreError] = []
         self.marks: list[Mark] = []                 # all valid marks found, of any journal
         # Generation of a mark -> the receipt behind it.
         self._receipts: dict[int, bytes] = {}
@@ -93,7 +96,7 @@ class Cursor:
                 self._next_name = max(self._next_name, int(name[1:]) + 1)
                 self._read_file(name)
         self._slots = sorted(self._slots)[-2:]
-        self._generation = max([g for g, _ in self._slots] + [0])
+        self._generation = max([g for g, _ in self._slots] + [0]) + SKIP * len(self.failed)
         self.seq = self.marked_seq = self.epoch = self._utc_ms = 0
         self.receipt = b""
 
@@ -144,8 +147,13 @@ class Cursor:
 
     def _make(self) -> None:
         name = "c%d" % self._next_name
+        try:
+            self._store.create(name)
+        except StoreError as error:
+            if error.errno not in REFUSED:
+                self._next_name += 1            # who knows what lies there now
+            raise
         self._next_name += 1
-        self._store.create(name)
         try:
             self._store.write(name, 0, bytes(FILE_BYTES if self.receipt else MARK_BYTES))
             self._store.sync(name)
@@ -164,8 +172,9 @@ class Cursor:
     def _read_file(self, name: str) -> None:
         try:
             data = self._store.read(name, 0, FILE_BYTES)
-        except StoreError:
-            return                              # unreadable: never written again
+        except StoreError as error:
+            self.failed.append(error)           # never written again
+            return
         mark = decode(data[:MARK_BYTES])
         if mark is not None:
             self.marks.append(mark)

@@ -14,6 +14,7 @@ from gateway.core.codec import columns, frame, record
 from gateway.core.codec.column_block import block_of
 from gateway.core.errors import FormatError, StoreError
 from gateway.core.journal import segment, tail
+from gateway.core.journal.policy import WHOLE
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -172,8 +173,17 @@ class Search:
                 return self.store.read(name, 0, self.store.size(name))
             except StoreError as error:
                 failed = error
-        self.events.append((record.IO_ERROR, ["read " + name, failed.errno, str(failed)[:200]]))
+        self.note(name, failed)
         return None
+
+    @property
+    def refusals(self) -> "list[tuple[int, str]]":
+        """What could not be read: (errno, text) of each failure."""
+        return [(body[1], body[2]) for kind, body in self.events if kind == record.IO_ERROR]
+
+    def note(self, name: str, error: StoreError) -> None:
+        """Declare a file that could not be read."""
+        self.events.append((record.IO_ERROR, ["read " + name, error.errno, str(error)[:200]]))
 
 
 def records_of(tail_files: tail.Tail, piece: Piece) -> "list[Record] | None":
@@ -209,13 +219,18 @@ def bare(piece: Piece) -> Piece:
 
 
 def columns_of(tail_files: tail.Tail, piece: Piece) -> bytes | None:
-    """Return the columns of a Piece, None if they cannot be read."""
+    """Return the columns of a Piece, None if they cannot be read.  Raises StoreError for a file
+    that is whole and refused."""
     if piece.columns is not None:
         return piece.columns
     try:
         payload = tail_files.read(piece.position)
         return None if payload is None else segment.decode_block(payload).columns
-    except (StoreError, FormatError):
+    except StoreError as error:
+        if error.errno in WHOLE:
+            raise
+        return None
+    except FormatError:
         return None
 
 

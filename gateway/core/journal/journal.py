@@ -15,7 +15,8 @@ from gateway.core.errors import Bug, JournalError, StoreError
 from gateway.core.evidence import batch, chain
 from gateway.core.journal import segment
 from gateway.core.journal.batch_files import Batches
-from gateway.core.journal.buffer import DEGRADED_RAM, ENOSPC, FULL, OK, Buffer, FlashState
+from gateway.core.journal.buffer import Buffer, FlashState
+from gateway.core.journal.policy import OK, UNREADABLE, flash_state
 from gateway.core.journal.recovery import UnconfirmedBatch, recover
 from gateway.core.journal.tail import SEGMENT_BYTES
 from gateway.core.journal.unsealed import Unsealed
@@ -58,7 +59,8 @@ class Journal:
         """Return the Journal found on a store, ready to append; nothing is written yet.
 
         batches: journal_batches.Batches, or journal_coarse.CoarseBatches where a full flash
-        is made room on.  Raises StoreError only if the store cannot even be listed.
+        is made room on.  Raises StoreError if the store cannot be listed, and JournalUnreadable if
+        files of a journal are there that cannot be read for now (successor.py waits for them).
         """
         found = recover(store, opening.cabinet, opening.random16, segment_bytes, batches)
         return cls(opening, found, ram_bytes)
@@ -76,12 +78,16 @@ class Journal:
             opening.clock, opening.software)
         self._buffer = Buffer(opening.schema, context, found.last_seq, ram_bytes)
         self._flash = FlashState(self._buffer)
+        if self.is_waiting:
+            self._flash.state = UNREADABLE
         self._cursor = found.cursor
         self._cursor.start(found.mark)
         self._unsealed = Unsealed(found.pieces, self._tail, self._flash)
         last = self._unconfirmed or self._sealed
         self.recovered_seq = found.pieces[-1].last_seq if found.pieces else last.last_seq
         self.durable_seq = found.pieces[0].first_seq - 1 if found.pieces else found.last_seq
+        if self.is_waiting:
+            return                      # which boot it is, and what it follows, is not known
         events: list[Declared] = [(record.BOOT, ["start", opening.software, 0 if found.clean else 1,
                                  found.last_seq])]
         if found.config_hash != opening.config_hash or [
@@ -90,6 +96,11 @@ class Journal:
             events.insert(0, (record.CONFIG, self.config_body))
         for kind, body in events + found.events:
             self._buffer.event(opening.ticks_ms, kind, body)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it only keeps records in RAM until the journal on flash can be read."""
+        return not self.journal_id
 
     @property
     def boot(self) -> int:
@@ -105,13 +116,27 @@ class Journal:
 
     @property
     def state(self) -> str:
-        """OK, DEGRADED_RAM or FULL: how the last commit went."""
-        return self._flash.state
+        """A state of policy.py: how the last commit and the last seal went."""
+        return self._flash.sealing if self._flash.state == OK else self._flash.state
+
+    @property
+    def reason(self) -> str:
+        """What flash refused last, with its file; "" while it takes everything."""
+        return "" if self.state == OK else self._flash.reason
+
+    @property
+    def unwritten(self) -> int:
+        """How many records would be lost if the process ended now."""
+        return self._buffer.unwritten()
 
     @property
     def out_of_space(self) -> bool:
         """Whether a write found the disk full since the last commit."""
         return self._flash.found_full
+
+    def flash_bytes(self) -> int:
+        """Return what batches and tail take on flash, in bytes."""
+        return self.batches.held_bytes() + self._tail.flash_bytes()
 
     @property
     def acknowledged_seq(self) -> int:
@@ -172,18 +197,26 @@ class Journal:
         self._buffer.close_commit()
         if not self._buffer.queue and not self._unsealed.found:
             return self.durable_seq
-        for _ in range(COMMIT_TRIES if self.state == OK else 1):
+        for _ in range(COMMIT_TRIES if self._flash.state == OK else 1):
             try:
                 self._drain()
             except StoreError as error:
                 self._flash.failed("commit", error)
-                state = FULL if error.errno == ENOSPC else DEGRADED_RAM
+                state = UNREADABLE if self.is_waiting else flash_state(error.errno)
                 continue
             self._flash.committed()
             self._buffer.declare_gaps()
             return self.durable_seq
         self._flash.state = state
         return self.durable_seq
+
+    def hand_over(self) -> Buffer:
+        """Return what waits in RAM, for another journal; this one must not be used any more."""
+        return self._buffer
+
+    def take_over(self, waiting: Buffer) -> None:
+        """Append, behind what this boot began with, what waited for this journal in RAM."""
+        self._buffer.take_over(waiting)
 
     def set_clock(self, clock: "ClockState") -> None:
         """Let records from here on carry another reading.ClockState."""
@@ -204,7 +237,7 @@ class Journal:
         except StoreError as error:
             self._flash.failed("seal", error)
             return None
-        self._unconfirmed = None
+        self._unconfirmed, self._flash.sealing = None, OK
         self._sealed = segment.SealedMark(number, last_seq, chain_hash)
         self.batches.remember(number, first_seq, last_seq, chain_hash)
         self._write_mark()
@@ -282,6 +315,7 @@ class Journal:
         numbers = self.batches.numbers()
         stats: dict[str, object] = {
             "journal_id": self.journal_id.hex(), "boot": self.boot, "state": self.state,
+            "reason": self.reason, "unwritten": self.unwritten,
             "last_seq": self.last_seq, "durable_seq": self.durable_seq,
             "sealed_seq": self.sealed_seq, "acknowledged_seq": self.acknowledged_seq,
             "epoch": self.epoch, "unsealed_readings": self.unsealed_readings,

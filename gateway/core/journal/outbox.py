@@ -162,8 +162,20 @@ class Outbox:
 
     def left_out(self) -> list[int]:
         """Return the numbers left out, for now or for good, ascending: those that flash would
-        not read, those whose bytes changed, those whose file is gone."""
-        return sorted(self._bad.numbers() + self._gone())
+        not read, those whose bytes changed, those whose file is gone.  What a receipt covers is
+        none of them, readable or not."""
+        return sorted([one for one in self._bad.numbers() if not self._is_covered(one)]
+                      + self._gone())
+
+    def _is_covered(self, number: int) -> bool:
+        """Return whether a receipt covers a batch that cannot be read: the next one that can be
+        says where it ended."""
+        numbers = self.journal.batch_numbers()
+        for later in numbers[_index_above(numbers, number):]:
+            info = self._info(later)
+            if info is not None:
+                return info[0] - 1 <= self.acknowledged_seq
+        return self.journal.sealed_seq <= self.acknowledged_seq
 
     def _gone(self) -> list[int]:
         """Return the numbers above the mark without a file: flash forgot their names."""

@@ -3,10 +3,15 @@
 In this file: tables and functions of state and time that return what to do, also when a fleet
 that holds other records means a new journal.  The gateway
 (gateway/storage/writer.py, retention.py) and the board (gateway/micro/writer.py) carry it out.
-Not here: what a commit or a seal is (journal.py) and any clock: times come in.
+What a start does with files that cannot be read, and what failing flash is called, stands here as
+well.  Not here: what a commit or a seal is (journal.py) and any clock: times come in.
 """
 
 from gateway.core.errors import Bug
+from gateway.core.types import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 NOTHING = 0
 COMMIT = 1
@@ -31,6 +36,59 @@ RECLAIM = {
     (DOWNSAMPLE, WORKED): CONTINUE,
     (DOWNSAMPLE, NO_WORK): RESTORE_RESERVE,
 }
+
+
+# How flash takes records.  read-only: it refuses, nothing was changed.  unreadable: the journal's
+# files are there and cannot be read: which journal it is, is not known yet.
+OK, DEGRADED_RAM, FULL, READ_ONLY, UNREADABLE = (
+    "ok", "degraded-ram", "full", "read-only", "unreadable")
+ENOSPC = 28
+# EPERM, EACCES, EROFS: refused before anything changed, until a mount or a person allows it.
+REFUSED = (1, 13, 30)
+# ... EAGAIN, ENOMEM, EBUSY, ENFILE, EMFILE, ESTALE: a file that cannot be read now, and is whole.
+WHOLE = REFUSED + (11, 12, 16, 23, 24, 116)
+
+# What a start does: (is the journal's id known, what kept files from being read) -> step.  A file
+# that is whole may be read later: going on without it would declare its records lost, and a new
+# journal would leave them for good.  One that is broken is declared; but a journal of which nothing
+# at all can be read does not end because its card was cold.
+NONE, BROKEN, LATER = "none", "broken", "later"
+BEGIN, GO_ON, WAIT = "begin", "go-on", "wait"
+START = {
+    (False, NONE): BEGIN,
+    (False, BROKEN): WAIT,
+    (False, LATER): WAIT,
+    (True, NONE): GO_ON,
+    (True, BROKEN): GO_ON,
+    (True, LATER): WAIT,
+}
+
+
+def start_step(known: bool, errors: "Iterable[int]") -> str:
+    """Return BEGIN a journal, GO_ON with the one that is there, or WAIT for its files.
+
+    known: a readable file names the journal.  errors: errno of each file that cannot be read.
+    """
+    kind = NONE
+    for errno in errors:
+        if errno in WHOLE:
+            kind = LATER
+        elif kind == NONE:
+            kind = BROKEN
+    return START[(known, kind)]
+
+
+def flash_state(errno: int) -> str:
+    """Return the state of a journal whose write failed with this errno."""
+    if errno == ENOSPC:
+        return FULL
+    return READ_ONLY if errno in REFUSED else DEGRADED_RAM
+
+
+def full_of_others(journal_bytes: int, used_bytes: int, keep_bytes: int) -> bool:
+    """Return whether a full disk is full of other files: the journal has less than it may take,
+    and others take more than the journal."""
+    return journal_bytes < keep_bytes and 2 * journal_bytes < used_bytes
 
 
 def next_reclaim(step: str, outcome: str) -> str:

@@ -1,8 +1,9 @@
 """What a journal directory says after a start: which records are there, what was lost.
 
-In this file: slots, cursor and batches of one directory to one Recovered.  It only reads,
-and whatever it finds, it lets the journal run: what cannot be read is declared and left in
-place.  Not here: frames (frame_search.py) and what goes on from there (journal.py).
+In this file: slots, cursor and batches of one directory to one Recovered.  It only reads.
+Whatever is broken, it lets the journal run: what cannot be read is declared and left in place.
+What is whole and only refused now (policy.START) is waited for: `JournalUnreadable`.  Not here:
+frames (frame_search.py) and what goes on from there (journal.py).
 
 A valid batch wins: tail records up to its last sequence are dropped.  What can be read need
 not be on the medium: after a failed sync the kernel calls lost pages clean, and the process
@@ -12,9 +13,9 @@ but for a batch that a later write (cursor or segment header) names.
 
 
 from gateway.core.codec import record
-from gateway.core.errors import StoreError, WattproofError
+from gateway.core.errors import JournalUnreadable, StoreError, WattproofError
 from gateway.core.evidence import batch, chain
-from gateway.core.journal import cursor, segment, tail
+from gateway.core.journal import cursor, policy, segment, tail
 from gateway.core.journal.batch_files import TRAILER_BYTES, Batches, parse_name, prefix_of
 from gateway.core.journal.frame_search import SKIP, Search
 from gateway.core.types import TYPE_CHECKING, NamedTuple
@@ -48,7 +49,8 @@ def recover(
         segment_bytes: int,
         batch_files: "Callable[[FileStore, bytes, Iterable[str]], Batches]" = Batches,
 ) -> Recovered:
-    """Return the Recovered of a store.  Raises StoreError if it cannot even be listed.
+    """Return the Recovered of a store.  Raises StoreError if it cannot even be listed,
+    JournalUnreadable if files of it have to be waited for.
 
     new_journal_id: callable for 16 random bytes, used if there is no journal of the cabinet.
     batch_files: journal_batches.Batches or its heir.
@@ -56,13 +58,18 @@ def recover(
     names = store.list()
     search, marks = Search(store), cursor.Cursor(store, names)
     segment_files = search.segment_files(names)
-    journal_id = _choose(store, cabinet, segment_files, names) or new_journal_id()
+    chosen = _choose(search, cabinet, segment_files, names)
+    if chosen is None:
+        _wait_or_go_on(search.refusals + [(one.errno, str(one)) for one in marks.failed], False)
+    journal_id = chosen or new_journal_id()
     mine = [segment_file for segment_file in segment_files
             if _is_mine(segment_file, cabinet, journal_id)]
     batches = batch_files(store, journal_id, names)
     mark = marks.best(journal_id)
     known = _known(mine, mark, cabinet, journal_id)
     sealed, unconfirmed = _sealed(search, batches, known)
+    if chosen is not None:
+        _wait_or_go_on(search.refusals, True)
     writer = _writer(store, (cabinet, journal_id), segment_files, mine, segment_bytes)
     expected = (unconfirmed.last_seq if unconfirmed else sealed.last_seq) + 1
     for segment_file in mine:
@@ -91,7 +98,15 @@ def _is_mine(segment_file: "SegmentFile", cabinet: str, journal_id: bytes) -> bo
     return header and header.cabinet == cabinet and header.journal_id == journal_id
 
 
-def _choose(store: "FileStore", cabinet: str, segment_files: "list[SegmentFile]",
+def _wait_or_go_on(refusals: "list[tuple[int, str]]", known: bool) -> None:
+    """Raise JournalUnreadable if a start has to wait for a file.  known: the journal's id is."""
+    if policy.start_step(known, [errno for errno, _ in refusals]) != policy.WAIT:
+        return
+    whole = [one for one in refusals if one[0] in policy.WHOLE] or refusals
+    raise JournalUnreadable(whole[0][1], whole[0][0])
+
+
+def _choose(search: Search, cabinet: str, segment_files: "list[SegmentFile]",
             names: "Iterable[str]") -> bytes | None:
     """Return the id of the cabinet's newest journal here, or None."""
     known: list[tuple[int, int, bytes]]
@@ -103,16 +118,21 @@ def _choose(store: "FileStore", cabinet: str, segment_files: "list[SegmentFile]"
         return max(known)[2]
     for name in reversed(sorted(names)):    # every segment is gone: ask the batches
         if parse_name(name):
-            journal_id = _id_of_batch(store, name, cabinet)
+            journal_id = _id_of_batch(search, name, cabinet)
             if journal_id:
                 return journal_id
+            if search.refusals and search.refusals[-1][0] in policy.WHOLE:
+                break                   # the start waits for it; thousands of others are no news
     return None
 
 
-def _id_of_batch(store: "FileStore", name: str, cabinet: str) -> bytes | None:
+def _id_of_batch(search: Search, name: str, cabinet: str) -> bytes | None:
     try:
-        data = store.read(name, 0, store.size(name))
+        data = search.store.read(name, 0, search.store.size(name))
         content = batch.open_sealed(data[:-TRAILER_BYTES])[1]
+    except StoreError as error:
+        search.note(name, error)
+        return None
     except WattproofError:
         return None
     return content.journal_id if content.cabinet == cabinet else None
@@ -140,8 +160,7 @@ def _sealed(search: Search, batches: Batches,
     whole = batches.last_whole(best.number)
     for number, error in batches.failures:
         if isinstance(error, StoreError):
-            body = ["read batch %d" % number, error.errno, str(error)[:200]]
-            search.events.append((record.IO_ERROR, body))
+            search.note("batch %d" % number, error)
             if number > best.number:
                 search.skip += SKIP     # its records should stand in the tail, too: be sure
     if whole is None:

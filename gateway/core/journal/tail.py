@@ -6,12 +6,15 @@ Not here: what stands in frames (segment.py) and when a commit happens (journal.
 A slot is one file, filled with zeros once and synced before its first use, so that a commit
 changes no size and costs its blocks only.  A commit begins a new block of the store where that
 touches fewer: flash wears by the block.  A slot is recycled only after all its records stand in
-a durable batch.  A slot in which a write or a sync failed is never synced again.
+a durable batch.  A slot in which a write or a sync failed is never synced again.  What a store
+refuses (policy.REFUSED) has changed nothing, so it uses up neither name nor generation: a
+read-only flash is tried for days.
 """
 
 from gateway.core.codec import frame
 from gateway.core.errors import Bug, StoreError
 from gateway.core.journal import segment
+from gateway.core.journal.policy import REFUSED
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ class OpenSegment:
     def __init__(self, segment_file: tuple[str, int], context: segment.RecordContext, seed: int,
                  lead: bytes) -> None:
         """segment_file: (name, size).  seed: of the frames' checksums.  lead: header bytes, which
-        go out with the first frame."""
+        go out with the first frame; nothing is written while there are any."""
         self.name, self.size = segment_file
         self.context, self.seed, self.lead = context, seed, lead
         self.offset = 0
@@ -81,7 +84,7 @@ class Tail:
                  segment_bytes: int) -> None:
         """identity: (cabinet, journal_id).  generation: the highest that was ever used."""
         self._store, self.identity = store, identity
-        self.generation = generation
+        self.generation = self._before = generation     # _before: of the segment before this one
         # One that says nothing can only append: no gaps there.
         self._block_bytes = getattr(store, "block_bytes", frame.SECTOR)
         self._segment_bytes = segment_bytes
@@ -107,6 +110,11 @@ class Tail:
     def segment_counts(self) -> tuple[int, int]:
         """Return (slots that hold records, free slots)."""
         return len(self._held), len(self._free)
+
+    def flash_bytes(self) -> int:
+        """Return the bytes of all slots."""
+        held = [size for _, size, _ in self._held.values()]
+        return sum(held) + sum([size for _, size in self._free])
 
     def put(self, queue: "Sequence[PendingFrame]", sealed: segment.SealedMark) -> "list[Place]":
         """Make the first entries of a queue durable; return their places.
@@ -165,8 +173,10 @@ class Tail:
                 self._store.write(here.name, offset, data)
                 offset += len(data)
             self._store.sync(here.name)
-        except StoreError:
+        except StoreError as error:
             self._give_up(here.name)
+            if error.errno in REFUSED and here.lead and offset == here.offset:
+                self.generation = self._before      # a sync comes later than the offset moves
             raise
         here.lead = b""
         here.offset += size
@@ -179,8 +189,13 @@ class Tail:
             self._names_durable = True
         needed = (len(self._header(entry, sealed, self.generation + 1)) + LEAD_SPARE
                   + frame.padded(frame.HEAD + len(entry.payload)))
+        self._before = self.generation
         self.generation += 1
-        segment_file = self._claim_file(needed)
+        try:
+            segment_file = self._claim_file(needed)
+        except StoreError:
+            self.generation = self._before
+            raise
         here = OpenSegment(segment_file, entry.context, self._seed(self.generation),
                            self._header(entry, sealed, self.generation))
         if not here.fits(entry):
@@ -214,9 +229,8 @@ class Tail:
                 self._discard(segment_file[0])          # it cannot be read: never write to it
                 continue
             return segment_file
-        self._names_used += 1
-        name, size = "t%04d" % self._names_used, max(self._segment_bytes, needed)
-        self._store.create(name)
+        name, size = "t%04d" % (self._names_used + 1), max(self._segment_bytes, needed)
+        self._create(name)
         try:
             for start in range(0, size, PIECE_BYTES):
                 self._store.write(name, start, bytes(min(PIECE_BYTES, size - start)))
@@ -226,6 +240,16 @@ class Tail:
             self._discard(name)
             raise
         return name, size
+
+    def _create(self, name: str) -> None:
+        """Make the file of the next number; one that is refused is not there."""
+        self._names_used += 1
+        try:
+            self._store.create(name)
+        except StoreError as error:
+            if error.errno in REFUSED:
+                self._names_used -= 1
+            raise
 
     def _frame(self, name: str, offset: int, seed: int) -> bytes | None:
         """Return the payload of the frame at an offset, or None if no whole one is there."""

@@ -5,10 +5,12 @@ batch says (journal.py).  What a start found must be written again first: readin
 nothing.
 """
 
+from gateway.core.codec.column_block import EVENTS_MAX
 from gateway.core.errors import StoreError
 from gateway.core.journal import segment
 from gateway.core.journal.buffer import make_entry
 from gateway.core.journal.frame_search import Piece, bare, columns_of, read_block, records_of
+from gateway.core.journal.policy import WHOLE
 from gateway.core.types import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,7 +57,8 @@ class Unsealed:
                 yield piece.context, item
 
     def restatement(self) -> "list[PendingFrame]":
-        """Return entries that say again what a start found, [] if nothing of it is left."""
+        """Return entries that say again what a start found, [] if nothing of it is left.  Raises
+        StoreError for what is whole and refused."""
         entries: "list[PendingFrame]" = []
         for piece in self.found:
             data = columns_of(self._tail, piece)
@@ -90,7 +93,7 @@ class Unsealed:
         self.drop(sealed_seq)
         taken: list[Piece]
         blocks: "list[ColumnBlock]"
-        taken, blocks, readings, size = [], [], 0, 0
+        taken, blocks, readings, size, events = [], [], 0, 0, 0
         for piece in list(self._pieces):
             if taken and (piece.context != taken[0].context
                           or piece.first_seq != taken[-1].last_seq + 1
@@ -107,6 +110,9 @@ class Unsealed:
                     break
                 self._lose(piece)
                 continue
+            events += len(block.events)
+            if taken and events > EVENTS_MAX:
+                break
             taken.append(piece)
             blocks.append(block)
             self._pieces[self._pieces.index(piece)] = bare(piece)   # its sheet is used up
@@ -116,8 +122,11 @@ class Unsealed:
         return taken, blocks
 
     def _given_up(self, piece: Piece, error: StoreError) -> bool:
-        """Note that a piece could not be read; return True after SEAL_TRIES such seals."""
+        """Note that a piece could not be read; return True after SEAL_TRIES such seals, never for
+        one that is whole and refused."""
         self._flash.failed("read " + piece.position[0], error)
+        if error.errno in WHOLE:
+            return False
         tries = self._failures.get(piece.position, 0) + 1
         self._failures[piece.position] = tries
         if tries >= SEAL_TRIES:

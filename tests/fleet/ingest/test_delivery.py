@@ -314,3 +314,49 @@ def test_the_page_says_how_many_records_wait_for_a_time():
     line = proof.lines(EMPTY._replace(unplaced=66), None, None)[-1]
     assert (line.state, line.text) == ("watch", "66 records not dated yet; they are kept, "
                                        "with their proof.")
+
+
+# What the cabinet says is lost, and the fleet has.
+
+def alarm(gateway, text):
+    """Return a batch-lost alarm as the gateway's next record."""
+    return record.EventRecord(gateway.next_seq, gateway.at_s * 1000, record.ALARM,
+                              ["batch-lost", text])
+
+
+@pytest.mark.parametrize("text", ["1", "2", "1-2"])
+def test_a_batch_that_is_stored_is_not_believed_lost(text, ingest, gateway, tmp_path):
+    for _ in range(2):
+        ingest.process_one("shop-1", gateway.seal(seconds=SHORT_S))
+    outcome = ingest.process_one("shop-1", gateway.seal([alarm(gateway, text)], seconds=SHORT_S))
+    assert content(outcome).low_water == gateway.next_seq - 1
+    assert told(tmp_path) == []
+
+
+def test_of_a_range_only_what_is_not_stored_is_believed(ingest, gateway, tmp_path):
+    sealed = [gateway.seal(seconds=SHORT_S) for _ in range(6)]
+    for number in (1, 3, 6):                        # 2, 4 and 5 never come
+        ingest.process_one("shop-1", sealed[number - 1])
+    outcome = ingest.process_one("shop-1", gateway.seal([alarm(gateway, "1-6")], seconds=SHORT_S))
+    assert content(outcome).low_water == gateway.next_seq - 1
+    assert [one.position for one in told(tmp_path, incidents.UNHELD)] == ["2-2", "4-5"]
+
+
+def test_a_batch_stored_beyond_a_hole_is_not_believed_lost(ingest, gateway, tmp_path):
+    sealed = [gateway.seal(seconds=SHORT_S) for _ in range(3)]
+    ingest.process_one("shop-1", sealed[0])
+    ingest.process_one("shop-1", sealed[2])               # 2 is on its way
+    ingest.process_one("shop-1", gateway.seal([alarm(gateway, "3")], seconds=SHORT_S))
+    assert told(tmp_path) == []
+    outcome = ingest.process_one("shop-1", sealed[1])
+    assert content(outcome).low_water == gateway.next_seq - 1
+
+
+def test_a_batch_that_comes_after_it_was_called_lost_is_not_lost_any_more(ingest, gateway,
+                                                                          tmp_path):
+    sealed = [gateway.seal(seconds=SHORT_S) for _ in range(2)]
+    ingest.process_one("shop-1", sealed[0])
+    ingest.process_one("shop-1", gateway.seal([alarm(gateway, "2")], seconds=SHORT_S))
+    assert [one.position for one in told(tmp_path, incidents.LOST)] == ["2"]
+    ingest.process_one("shop-1", sealed[1])
+    assert told(tmp_path, incidents.LOST) == []

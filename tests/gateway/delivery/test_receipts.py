@@ -35,7 +35,7 @@ class Lane:
         self.done.append(["lost", numbers])
 
 
-async def acted(lane, state=session_table.ONLINE):
+async def acted(lane, state=session_table.ONLINE, signer=FLEET):
     """Return the bodies of the events that one good receipt brought."""
     put = []
 
@@ -45,7 +45,7 @@ async def acted(lane, state=session_table.ONLINE):
     writer = SimpleNamespace(clock=clock, put=take, receipt=lambda *given: lane.done.append(given))
     session = SimpleNamespace(state=state, answered=lambda: None)
     found = receipts.Receipt("cab-1", bytes(16), 1, 10, bytes(32), 0)
-    sealed = receipts.seal(found, FLEET.kid, FLEET.sign)
+    sealed = receipts.seal(found, FLEET.kid, signer.sign)
     public = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key()
     await Receipts(Verifier(public), writer, lane, session).take(sealed)
     lane.sealed = sealed
@@ -79,3 +79,11 @@ async def test_the_receipt_that_moves_the_mark_is_kept_as_it_came():
     lane = Lane(outbox.ADVANCED)
     await acted(lane)
     assert lane.done == [(10, 1, lane.sealed), "wake"]
+
+
+@pytest.mark.parametrize("status", [outbox.ADVANCED, outbox.REWOUND, outbox.FORK, outbox.AHEAD])
+async def test_a_receipt_that_the_fleet_did_not_sign_does_nothing_but_raise_an_alarm(status):
+    stranger = EvidenceSigner(Ed25519PrivateKey.from_private_bytes(bytes([7]) * 32))
+    lane = Lane(status, behind=True, deleted=(1, 7))
+    assert [body[0] for body in await acted(lane, signer=stranger)] == ["receipt-refused"]
+    assert lane.done == []

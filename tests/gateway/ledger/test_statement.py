@@ -85,10 +85,10 @@ def test_one_interval_on_grid_alone():
     assert (told["site"], told["from"], told["to"]) == (
         "shop-1", "2026-06-01T12:00:00Z", "2026-06-01T12:15:00Z")
     assert told["energy_wh"]["residual"] == 5.0
-    assert told["energy_wh"]["genset"] == 0.0           # nobody meters one: 0, with a note
+    assert told["energy_wh"]["genset"] is None          # nobody meters one: none, with a note
     carbon = told["carbon_g"]
     assert carbon["total"] == carbon["indirect"] == pytest.approx(40.0)
-    assert carbon["direct"] == 0
+    assert carbon["direct"] is None                     # nothing can burn fuel here
     assert carbon["it"] == pytest.approx(30.0)
     assert carbon["cooling"] == pytest.approx(8.0)
     assert carbon["residual"] == pytest.approx(2.0)
@@ -174,7 +174,7 @@ def test_all_grams_of_a_statement_add_up():
     carbon = told["carbon_g"]
     assert carbon["total"] + carbon["adjustment"] == pytest.approx(
         carbon["it_with_overhead"] + carbon["export"] + carbon["stored"])
-    assert carbon["total"] == pytest.approx(carbon["direct"] + carbon["indirect"])
+    assert carbon["direct"] is None and carbon["total"] == pytest.approx(carbon["indirect"])
     assert told["adjustments"]["flags"]["inventory_shortfall"] == 1
     assert told["compute"]["pool_g"] == pytest.approx(16.0)     # 40 Wh x 400 without any IT
 

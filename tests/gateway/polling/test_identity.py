@@ -6,6 +6,7 @@ from gateway.core.codec.record import DEVICE, METER_SWAP
 from gateway.core.errors import BadFrame, NoReply, OtherDevice
 from gateway.core.event import Event
 from gateway.core.reading import Absent, Scan
+from gateway.polling.identity import found_later
 from tests.gateway.polling.test_liveness import line_of, silent
 from tests.gateway.polling.test_poller import Bench
 from tests.support.virtual_time import run
@@ -79,6 +80,16 @@ def test_a_meter_exchanged_while_the_gateway_was_off_is_said_at_the_start():
     made = run(go())
     assert made.events(METER_SWAP) == [[0, "A1", "B2", [[0, None, 5]], 0]]
     assert made.units[0].serial == "B2"
+
+
+def test_a_meter_exchanged_before_a_start_that_could_not_read_the_old_serial_is_said_later():
+    made = line_of({0: meter("B2")}, (60, {}))          # nothing was known of it
+    swap, told = found_later(made.units[0], "A1")
+    assert (swap.kind, swap.body) == (METER_SWAP, [0, "A1", "B2", [[0, None, None]], 0])
+    assert (told.kind, told.body) == (DEVICE, [0, "exchanged", "serial A1 became B2"])
+    assert swap.ticks_ms == 0                           # before its first scan
+    for before in ("", "B2"):
+        assert found_later(made.units[0], before) == []
 
 
 def test_the_serial_number_is_read_hourly_and_after_every_silence():

@@ -13,6 +13,7 @@ from gateway.polling.poller import BusLine, BusPoller
 from gateway.polling.retry import LineBudget
 from gateway.polling.unit import Timeout
 from tests.support.fake_bus import (
+    ORIGIN_S,
     FakeLink,
     FakeTransaction,
     garbage,
@@ -243,6 +244,19 @@ def test_a_port_that_does_not_exist_gives_reasons_and_is_tried_again():
 
 def _no_port(_bus, _clock):
     raise FileNotFoundError(2, "No such file or directory")
+
+
+def test_an_absence_that_could_be_read_only_later_is_declared_as_at_the_start():
+    async def go(last_read, later):
+        made = Bench({0: lambda n: 5, 1: lambda n: 6})
+        made.poller = BusPoller(made.poller.line, made.units, made.clock, made.put, last_read)
+        assert made.poller.absences(last_read) == []        # it has not begun: `run` will
+        await made.run_for(95)
+        return made.events(GAP) + [event.body for event in made.poller.absences(later)]
+    last_read = {"u0": 1000 * ORIGIN_S - 600_000, "u1": 1000 * ORIGIN_S - 300_000}
+    at_once = run(go(last_read, {}))
+    assert [gap[0] for gap in at_once] == [0, 1]
+    assert run(go({}, last_read)) == at_once
 
 
 def test_slots_a_slow_bus_could_not_reach_are_declared_not_invented():

@@ -62,7 +62,7 @@ def test_the_time_without_a_connection_is_not_held_against_the_fleet():
 
 def test_a_new_journal_begins_with_nothing_old():
     gateway = Gateway(recovered_seq=500)
-    gateway.age.begin()
+    gateway.age.begin(0)
     assert gateway.word(0) == FINE
 
 

@@ -15,6 +15,10 @@ def test_each_trouble_has_its_word():
             ({}, "ok"), ({"state": "stopped"}, "stopped"), ({"stalled": ["bus:a"]}, "stalled"),
             ({"journal": {"state": "degraded-ram"}}, "journal-degraded"),
             ({"journal": {"state": "full"}}, "journal-degraded"),
+            ({"journal": {"state": "read-only"}}, "journal-read-only"),
+            ({"journal": {"state": "unreadable"}}, "journal-unreadable"),
+            ({"journal": {"state": "full", "foreign_bytes": 5}}, "disk-full"),
+            ({"journal": {"state": "ok", "reserve": "spent", "foreign_bytes": 5}}, "disk-full"),
             ({"journal": {"state": "ok", "reserve": "spent"}}, "flash-full"),
             ({"uplink": {"state": "offline"}}, "uplink-offline"),
             ({"uplink": {"state": "rejected"}}, "uplink-rejected"),
@@ -36,6 +40,18 @@ def test_each_trouble_has_its_word():
             ({"devices": [{"state": "lost", "trouble": "empty"}]}, "device-empty"),
             ({"clock": {"source": "unknown"}}, "clock-unknown")):
         assert status.conditions(FINE | change) == [word]
+
+
+def test_a_stop_that_lost_records_says_so():
+    stopped = FINE | {"state": "stopped", "journal": {"state": "read-only", "unwritten": 7}}
+    assert status.conditions(stopped) == ["stopped", "records-lost"]
+    assert status.conditions(FINE
+                             | {"state": "stopped", "journal": {"unwritten": 0}}) == ["stopped"]
+
+
+def test_while_a_journal_cannot_be_read_nothing_is_said_of_what_the_fleet_has():
+    said = status.proof({"state": "unreadable", "acknowledged_seq": 0, "durable_seq": 0})
+    assert said == "not known while the journal cannot be read"
 
 
 def test_troubles_add_up_worst_first():

@@ -8,6 +8,8 @@ from gateway.core.evidence import batch
 from gateway.core.reading import CLOCK_NTP, ClockState, Point, Stream
 from gateway.storage.deflate import deflate
 from gateway.storage.restart import last_read_utc_ms
+from tests.fleet.maker import SCHEMA as PAPER_SCHEMA
+from tests.fleet.maker import PaperGateway
 
 SCHEMA = (Stream("grid", (Point(43, 0, ""),)), Stream("node", (Point(43, 0, ""),)))
 ORIGIN_MS = 1_780_272_000_000
@@ -64,6 +66,21 @@ def test_lives_without_a_poll_do_not_hide_when_the_last_one_was():
     assert last_read_utc_ms(kept) == {"grid": ORIGIN_MS + 60_000, "node": ORIGIN_MS + 60_000}
 
 
-def test_behind_a_batch_that_cannot_be_read_nothing_is_claimed():
+def test_a_batch_that_cannot_be_read_does_not_hide_what_an_older_one_says():
     kept = Kept(sealed(1, polls(1, 60)), b"", sealed(3, start(4)))
-    assert last_read_utc_ms(kept) == {}
+    assert last_read_utc_ms(kept) == {"grid": ORIGIN_MS + 60_000, "node": ORIGIN_MS + 60_000}
+
+
+def test_when_the_newest_batch_rotted_all_devices_are_found_in_the_next_older_one():
+    """Case rel-absence: batches 1, 2, 3; 3 is unreadable; the right answer is batch 2's, of all."""
+    gateway = PaperGateway()
+    batches = [gateway.seal() for _ in (1, 2, 3)]
+    with_all = last_read_utc_ms(Kept(batches[0], batches[1]))
+    assert sorted(with_all) == sorted({stream.device for stream in PAPER_SCHEMA})
+    assert last_read_utc_ms(Kept(batches[0], batches[1], b"")) == with_all
+    assert last_read_utc_ms(Kept(batches[0], b"", b"")) == last_read_utc_ms(Kept(batches[0]))
+
+
+def test_many_rotten_batches_do_not_hide_the_last_whole_one():
+    kept = Kept(sealed(1, polls(1, 60)), *[b""] * 40)
+    assert set(last_read_utc_ms(kept)) == {"grid", "node"}

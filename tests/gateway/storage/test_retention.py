@@ -8,7 +8,8 @@ from gateway.core.codec import record
 from gateway.core.errors import StoreError
 from gateway.core.evidence import batch, downsampled
 from gateway.core.journal.downsampled_files import DownsampledBatches
-from gateway.core.journal.journal import FULL, OK, Journal, JournalOpening, Sealer
+from gateway.core.journal.journal import Journal, JournalOpening, Sealer
+from gateway.core.journal.policy import FULL, OK
 from gateway.core.reading import ClockState, Point, Stream
 from gateway.storage import retention as rooms
 from gateway.storage.deflate import deflate

@@ -10,6 +10,7 @@ from gateway.core.codec import record
 from gateway.core.errors import StoreError
 from gateway.core.journal.journal import Journal
 from gateway.storage.store import FlashStore
+from tests.support import loop_disk
 from tests.support.journal_world import SEALER, all_records, opening
 from tests.support.uncommitted import uncommitted
 
@@ -74,6 +75,65 @@ def test_a_file_where_the_folder_should_be_is_told_with_the_next_step(tmp_path, 
         FlashStore(tmp_path / "journal" / place)
     assert "not a folder" in str(failure.value) and "next: move that file" in str(failure.value)
     assert failure.value.errno in (errno.EEXIST, errno.ENOTDIR)
+
+
+def test_a_file_system_without_locks_is_told_with_the_next_step(tmp_path):
+    def no_locks(_descriptor, _how):
+        raise OSError(errno.ENOLCK, "No locks available")
+    with pytest.raises(StoreError, match="cannot be locked .No locks available.; next: put the"):
+        FlashStore(tmp_path / "journal", no_locks)
+
+
+def test_a_folder_that_is_refused_for_now_is_opened_when_it_may_be(tmp_path):
+    with loop_disk.tmpfs(tmp_path / "disk", 256) as place:
+        loop_disk.remount(place, "ro")
+        store = FlashStore(place / "journal")
+        for act in (store.list, store.free_bytes, store.sync_dir, lambda: store.create("t0001")):
+            with pytest.raises(StoreError) as failure:
+                act()
+            assert failure.value.errno == errno.EROFS
+        loop_disk.remount(place, "rw")
+        store.create("t0001")
+        assert store.list() == ["t0001"]
+        with pytest.raises(StoreError, match="another gateway"):    # and it is locked
+            FlashStore(place / "journal")
+        store.close()
+
+
+def test_what_is_read_only_can_be_read_and_is_written_once_it_may(tmp_path):
+    with loop_disk.tmpfs(tmp_path / "disk", 256) as place:
+        store = FlashStore(place / "journal")
+        store.create("t0001")
+        store.write("t0001", 0, b"old")
+        store.sync("t0001")
+        store.close()
+        loop_disk.remount(place, "ro")
+        store = FlashStore(place / "journal")
+        assert (store.read("t0001", 0, 9), store.size("t0001")) == (b"old", 3)
+        for act in (lambda: store.write("t0001", 0, b"new"), lambda: store.create("t0002"),
+                    lambda: store.remove("t0001")):
+            with pytest.raises(StoreError) as failure:
+                act()
+            assert failure.value.errno == errno.EROFS
+        assert store.read("t0001", 0, 9) == b"old"
+        loop_disk.remount(place, "rw")
+        store.write("t0001", 0, b"new")
+        store.sync("t0001")
+        assert store.read("t0001", 0, 9) == b"new"
+        store.close()
+
+
+def test_another_disk_mounted_over_a_read_only_one_is_used(tmp_path):
+    """As after `umount -l` and `mount`: the folder is looked for again by its name."""
+    with loop_disk.tmpfs(tmp_path / "disk", 256) as place:
+        loop_disk.remount(place, "ro")
+        store = FlashStore(place)
+        with loop_disk.tmpfs(place, 256):
+            with pytest.raises(StoreError):
+                store.create("t0001")                   # still the one below
+            store.create("t0001")
+            assert (place / "t0001").exists()
+            store.close()
 
 
 def test_sync_and_sync_dir_reach_the_medium_each_by_its_own_call(store, tmp_path, monkeypatch):

@@ -108,6 +108,16 @@ def test_a_new_epoch_sends_again_from_its_low_water():
     assert sent(box, 2) == [4, 5]
 
 
+def test_a_new_epoch_offers_at_once_also_what_was_under_way():
+    box = outbox.Outbox(DEVICE, TenBatches(), window=3)
+    box.receipt(receipt(60, epoch=1))
+    assert sent(box, 3) == [7, 8, 9] and box.next_batch() is None
+    assert box.receipt(receipt(60, epoch=2)).status == outbox.ADVANCED
+    assert box.under_way() == [7, 8, 9]             # that store lost nothing of these
+    assert box.receipt(receipt(40, epoch=3)).status == outbox.REWOUND
+    assert box.under_way() == [] and sent(box, 9) == [5, 6, 7]
+
+
 def test_a_new_epoch_names_what_was_deleted_here():
     journal = TenBatches()
     journal.numbers, journal.acknowledged_seq, journal.epoch = [8, 9, 10], 80, 1
@@ -278,3 +288,19 @@ def test_what_flash_forgot_before_any_receipt_is_still_named_one_by_one():
     journal = TenBatches()
     journal.numbers = [3, 4]
     assert outbox.Outbox(DEVICE, journal).left_out() == [1, 2]
+
+
+def test_a_batch_that_a_receipt_covers_is_not_left_out_whatever_its_file_says():
+    journal = TenBatches()
+    journal.acknowledged_seq, journal.corrupt = 40, (1, 2, 4, 6, 10)
+    box = outbox.Outbox(DEVICE, journal)
+    while box.next_batch() is not None:
+        box.sent(box.next_batch(), 0)
+    assert box.left_out() == [6, 10]
+
+
+def test_what_is_rotten_up_to_the_last_is_covered_by_a_receipt_for_everything():
+    journal = TenBatches()
+    journal.acknowledged_seq, journal.corrupt = 100, (9, 10)
+    box = outbox.Outbox(DEVICE, journal)
+    assert (box.next_batch(), box.left_out(), box.waiting()) == (None, [], 0)

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from gateway.core import record
+from gateway.core.codec import record
 from gateway.core.evidence import batch
 from gateway.core.journal.journal import OK, Journal, JournalOpening, Sealer
 from gateway.core.reading import ClockState, Point, Stream
@@ -102,3 +102,62 @@ def test_what_a_start_found_is_not_recycled_before_it_stands_in_a_batch():
     found = [item for _, item in start(store).replay() if not record.is_event(item)]
     assert [item.ticks_ms for item in found] == [
         10 * i for i in list(range(60)) + list(range(100, 160))]
+
+
+def medium(store):
+    """Return what a power cut now would leave if nothing that was not synced survived."""
+    names, _, files = store.snapshot()
+    return dict([(name, files[number][0]) for name, number in names.items()])
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+def test_a_segment_file_that_a_killed_process_made_is_durable_before_records_stand_in_it():
+    def kill(store, operation):
+        if operation == "sync_dir" and store.list():
+            raise Killed()
+    store = MemoryStore(None, kill)
+    journal = start(store)
+    try:
+        commit_scans(journal, 1)
+        raise AssertionError("no name was made durable")
+    except Killed:
+        store.calm()
+    assert "t0001" in store.list() and "t0001" not in medium(store)
+    journal = start(store)
+    commit_scans(journal, 3)
+    found = [item for _, item in start(MemoryStore(medium(store))).replay()]
+    assert [item.seq for item in found] == list(range(1, journal.last_seq + 1))
+
+
+def test_a_batch_is_on_the_medium_when_its_seal_has_returned():
+    store = MemoryStore()
+    journal = start(store)
+    commit_scans(journal, 5)
+    assert journal.seal(SEALER) == 1
+    after = start(MemoryStore(medium(store)))
+    assert list(after.batch_numbers()) == [1] and after.read_batch(1) == journal.read_batch(1)
+
+
+def test_frames_behind_a_header_that_a_power_cut_lost_never_come_back():
+    store = MemoryStore()
+    journal = start(store)
+    while journal.stats()["segments_free"] == 0:
+        commit_scans(journal, 3, journal.last_seq)
+        seal_all(journal)
+    name = "t0001"
+    before = store.image()[name]
+    while store.image()[name] == before:            # until it is used again ...
+        commit_scans(journal, 1, journal.last_seq)
+    commit_scans(journal, 3, journal.last_seq)      # ... and has more than one commit
+    image = store.image()
+    image[name] = before[:1536] + image[name][1536:]        # the header did not get there
+    store = MemoryStore(image)
+    journal = start(store)
+    for _ in range(30):
+        commit_scans(journal, 1, journal.last_seq)
+        known = [item for _, item in journal.replay()]
+        again = [item for _, item in start(MemoryStore(medium(store))).replay()]
+        assert again == known
