@@ -22,7 +22,7 @@ from gateway.ledger.flows.identities import carbon_sides
 from gateway.ledger.flows.inventory import Inventory
 from gateway.ledger.methods import methods, notes
 from gateway.ledger.series import RENEWABLE_ORIGINS, Book, Series, add_up, it_figures
-from gateway.ledger.site import ENERGY_ROLES, SUPPLY_ROLES, AccountedSite, SiteInterval, read_site
+from gateway.ledger.site import ENERGY_ROLES, AccountedSite, SiteInterval, read_site
 
 FORMAT = "wattproof-statement-1"
 PUE_MIN = 0.95              # below 1 by more than meters may differ: a supply is not metered
@@ -141,15 +141,15 @@ def _energy(period: StatementPeriod) -> dict[str, float | None]:
         values = [wh for entry in period.entries if period.site.is_metered(role)
                   and (wh := period.site.energy_wh(entry.interval, role)) is not None]
         energy[role] = sum(values) if values else None
-    energy["residual"] = period.stepped.residual_wh if period.stepped.steps else None
+    known = bool(period.stepped.steps) and period.site.has_supply
+    energy["residual"] = period.stepped.residual_wh if known else None
     return energy
 
 
 def _pue(period: StatementPeriod) -> float | None:
     """Return PUE; None where the site meters no IT or no supply, or where its IT took more than
     its supply meters show: a number then would be one of the metering, not of the site."""
-    if not period.site.is_metered("it") or not any(
-            period.site.is_metered(role) for role in SUPPLY_ROLES.values()):
+    if not period.site.is_metered("it") or not period.site.has_supply:
         return None
     found = it_figures(period.stepped).pue
     return found if found is not None and found >= PUE_MIN else None
@@ -191,7 +191,7 @@ def _compute(period: StatementPeriod) -> dict[str, float | None]:
         "g_per_task": total["g_per_task"], "g_per_gpu_hour": None,
         "carbon_g": total["carbon_g"],
         "operator_carbon_g": sum(operator) if operator else None,
-        "pool_g": period.compute.pool_g,
+        "pool_g": period.compute.pool_g if period.site.nodes else None,
         "pool_rate_g_per_kwh": period.compute.pool_rate_g_per_kwh,
     }
 
@@ -279,7 +279,8 @@ def _row(site: AccountedSite, entry: BookEntry) -> dict[str, object]:
         "quality": QUALITY_NAMES[worst],
         "energy_wh": {**{role: site.energy_wh(interval, role) if role in roles else None
                          for role in ENERGY_ROLES},
-                      "residual": None if step is None else step.residual_wh},
+                      "residual": None if step is None or not site.has_supply
+                      else step.residual_wh},
         "grid_g_per_kwh": entry.grid_g_per_kwh,
         "bus_g_per_kwh": None if step is None else step.ci_g_per_kwh,
         "carbon_g": {} if step is None else {

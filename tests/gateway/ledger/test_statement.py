@@ -99,6 +99,17 @@ def test_one_interval_on_grid_alone():
     assert any("genset, lighting, other" in note for note in told["notes"])
 
 
+def test_a_site_without_a_metered_supply_has_no_carbon_no_pue_and_no_residual():
+    site = SITE | {"devices": [device("n1m", "it")], "battery": None, "nodes": [],
+                   "workloads": []}
+    told = build_statement(site, [quarter(0, {"it": 75.0})], FACTORS)
+    assert {name: wh for name, wh in told["energy_wh"].items() if wh is not None} == {"it": 75.0}
+    assert set(told["carbon_g"].values()) == {None} and told["pue"] is None
+    assert set(told["compute"].values()) == {None} and told["series"][0]["energy_wh"][
+        "residual"] is None
+    assert any("no supply is metered" in note for note in told["notes"])
+
+
 def test_core_hours_carry_dynamic_reserved_idle_and_overhead():
     """Split of vector S063: a 33.75 + 7.5 Wh, b 11.25 + 15 Wh, operator 7.5 Wh; the full rate
     is 40 g / 75 Wh; 24 cores for a quarter hour are 6 reserved core-hours, 7200 s used."""

@@ -54,15 +54,27 @@ def with_unbooked(rows, verified):
     for one in verified["journals"]:
         mine = found.get(one["journal"], [])
         if mine and one["first_seq"] < mine[0][1]:
-            found[one["journal"]] = [(2, one["first_seq"], mine[0][1] - 1), *mine]
+            mine = [(2, one["first_seq"], mine[0][1] - 1), *mine]
+        if mine and one["last_seq"] > mine[-1][2]:      # it came after the period
+            mine = [*mine, (mine[-1][0] + 1, mine[-1][2] + 1, one["last_seq"])]
+        found[one["journal"]] = mine
     return found
+
+
+def not_known(content):
+    """Return [start, roles] of the quarter hours in which a metered energy is not known."""
+    rows = content["series"]
+    metered = {role for row in rows for role, wh in row["energy_wh"].items() if wh is not None}
+    found = [(row["start"], sorted(role for role in metered - {"residual"}
+                                   if row["energy_wh"][role] is None)) for row in rows]
+    return [one for one in found if one[1]]
 
 
 def energies_off(site, content):
     """Return (rows of energies, sentences) of the quarter hours that the report knows; others
     are there only where records were destroyed."""
     # An unknown quarter hour leaves two more edges, at which a counter was interpolated.
-    more = 2 if any(None in row["energy_wh"].values() for row in content["series"]) else 1
+    more = 2 if not_known(content) else 1
     bounds = {row["role"]: more * row["bound_wh"] for row in checks.energy_rows(content, {})}
     known = {role: [0.0, 0.0] for role in bounds}
     truth = site.out / "sim" / "truth.jsonl"
@@ -122,7 +134,7 @@ async def judge(site, start_ms, end_ms):
     content = json.loads(told.out)
     energies, off = energies_off(site, content)
     faults += more + off
-    unknown = [row["start"] for row in content["series"] if None in row["energy_wh"].values()]
+    unknown = not_known(content)
     if unknown and not gone:
         faults.append(f"no record was lost, but the energy of these is not known: {unknown}")
     seen = content["evidence"]
@@ -131,5 +143,5 @@ async def judge(site, start_ms, end_ms):
     destroyed = sum(map(len, site.ledger.destroyed.values()))
     return {"witnessed": sum(site.ledger.witnessed().values()), "destroyed": destroyed,
             "lost and declared": gone, "batches": sum(map(len, rows.values())),
-            "energies": len(energies), "quarters not known": len(unknown),
+            "energies": len(energies), "quarters not known": unknown,
             "table": checks.table(energies)}, faults
