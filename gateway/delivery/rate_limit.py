@@ -74,24 +74,24 @@ class Silence:
         """resend_ms: the first round's length."""
         self._resend_ms, self._rounds = resend_ms, 0
         self._sent: set[int] = set()            # numbers that went out since the mark moved
-        self._newest_ms, self._heard = 0, False
+        self._newest_ms, self._has_response = 0, False
 
     def overdue(self, numbers: Iterable[int]) -> None:
         """A round has passed in which these batches went out and no receipt moved the mark."""
         brought_new = not self._sent.issuperset(numbers)
         self._sent.update(numbers)
-        self._rounds = 0 if self._heard and brought_new else self._rounds + 1
-        self._heard = False
+        self._rounds = 0 if self._has_response and brought_new else self._rounds + 1
+        self._has_response = False
 
-    def heard(self, issued_ms: int) -> None:
+    def responded(self, issued_ms: int) -> None:
         """A receipt came that did not move the mark; one issued later than all before it shows
         that the fleet is at work."""
-        self._heard = self._heard or issued_ms > self._newest_ms
+        self._has_response = self._has_response or issued_ms > self._newest_ms
         self._newest_ms = max(self._newest_ms, issued_ms)
 
     def answered(self) -> None:
         """A receipt has moved the mark."""
-        self._rounds, self._heard = 0, False
+        self._rounds, self._has_response = 0, False
         self._sent.clear()
 
     @property
