@@ -18,7 +18,8 @@ RANK = {**dict.fromkeys((14, 15, 16, 17, 22, 43, 47, 48, 49, 50, 54), 1), 10: 4,
 LAST = bytes([1] * 128 + [0] * 128)         # marks the last byte of each varint
 PADDED = re.compile(rb"[\x80-\xff]\x00|[\x80-\xff]{10}")    # varints that no writer may write
 SEALED_MAX, INFLATED_MAX, UTC_MS_MAX = 1 << 20, 16 << 20, 253_402_300_799_999
-RECORDS_MAX, VALUES_MAX, BIG = 131_072, 4_194_304, 1 << 53
+RECORDS_MAX, VALUES_MAX, EVENTS_MAX, BIG = 131_072, 4_194_304, 16_384, 1 << 53
+SCHEMA_MAX, POINTS_MAX = 1 << 20, 16_384    # bytes; points of all streams
 LINES_MAX = 60                              # of one list that are printed
 CHANGED = "changed: the signature does not fit"
 GAP, CLOCK, ALARM, SWAP = 2, 4, 10, 12      # kinds of events
@@ -145,6 +146,7 @@ def extend(known, old, new, path):
 @lru_cache(maxsize=64)          # of few schemas in a year
 def layout(schema, present):
     """Return [(device, points)] (section 4), and [(stream, point or None: ticks)] by 6.5."""
+    need(len(schema) <= SCHEMA_MAX, "schema: too long")
     lists, streams = cbor(schema, 4)
     need(len(streams) <= 256 and list(dict.fromkeys(s[1] for s in streams)) == list(
         range(len(lists))), "schema: streams, or order of the point lists")
@@ -152,9 +154,10 @@ def layout(schema, present):
     need(len(set(lists)) == len(lists), "schema: a point list twice")
     for points in lists:
         need(1 <= len(points) <= 1024 and all(
-            whole(m, 0, 65_535) and whole(e, -9, 9) and type(i) is str and len(i) <= 64
+            whole(m, 1, 65_535) and whole(e, -9, 9) and type(i) is str and len(i) <= 64
             for m, e, i in points), "schema: points")
     need(all(len(one) == 2 and text(one[0], 64) for one in streams), "schema: streams")
+    need(sum(len(lists[index]) for _, index in streams) <= POINTS_MAX, "schema: too many points")
     series = [(s, None) for s in present]
     for index in dict.fromkeys(streams[s][1] for s in present):
         ranks = [RANK.get(measurand, 0) for measurand, _, _ in lists[index]]
@@ -178,6 +181,7 @@ class Columns:
         need(type(schema) is type(data) is bytes, "columns: bytes are expected")
         self.schema, self.data, self.at = layout(schema, ())[0], data, 0
         self.scans = self.order(len(self.schema), self.number())
+        need(self.scans[-1] <= EVENTS_MAX, "columns: too many events")
         need(sum(n * len(points) for n, (_, points) in zip(self.scans, self.schema, strict=False))
              <= VALUES_MAX, "columns: too many values")
         present = tuple(s for s, n in enumerate(self.scans[:-1]) if n)
@@ -295,8 +299,8 @@ class Batch:
         else:
             need(len(said) == 2, "batch: parts")
             rows = [[rows, *said, None]]
-        need(all(whole(n, 1, (1 << 32) - 1) and whole(first, 1, BIG) and
-                 whole(last, first, first + RECORDS_MAX - 1) for n, first, last, _ in rows),
+        need(all(whole(n, 1, (1 << 32) - 1) and whole(first, 1, BIG) and whole(
+                 last, first, min(first + RECORDS_MAX - 1, BIG)) for n, first, last, _ in rows),
              "batch: number or sequences")
         self.prev, self.config, self.boot, self.clock, self.rows = prev, config, boot, clock, rows
         self.row = [device, journal, rows[-1][0], rows[0][1], rows[-1][2]]

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from math import isfinite
 
 from evidence_format import CLOCK, GAP, UTC_MS_MAX, cbor, name, need, sha, text, utc, whole
+from evidence_rivals import Rivals
 from recount_energy import ENERGY, QUARTER_MS, Counter, read, rule_of, runs
 
 DAY_MS, PROCESSES_FROM = 86_400_000, 500
@@ -109,7 +110,13 @@ class Read:
         """Whether a clock says a time, and none that is more than a day to come (section 11)."""
         last = self.data["ticks"][1] if self.data["ticks"] else clock[1]
         return clock[0] == 9 or clock[0] > 0 and (
-            clock[2] + last - clock[1] - now_ms <= DAY_MS + clock[3])
+            clock[2] + last - clock[1] - now_ms <= DAY_MS + min(clock[3], DAY_MS))
+
+    def all_runs(self):
+        return [run for rows in self.data["runs"].values() for run in rows]
+
+    def end_ms(self):
+        return max((run[1] for run in self.all_runs()), default=0)
 
     def carried(self, clock):
         """Return a clock of the boot's, less certain the further these records lie from it."""
@@ -128,6 +135,7 @@ class Period:
         self.sites = {sha(one): site_of(one) for one in said["descriptors"]}
         self.batches = [Read(about, sealed, one) for (about, sealed, _), one in zip(
             bundle.parts, found, strict=True)]
+        self.rivals = Rivals(said)
         self.place(bundle.newest[2])
         self.count()
 
@@ -155,7 +163,7 @@ class Period:
         self.read(after, [one.clock for one in after])
 
     def read(self, batches, clocks):
-        jobs = [(one.sealed, self.sites, clock)
+        jobs = [(one.sealed, self.sites, clock, self.rivals.of(one.row))
                 for one, clock in zip(batches, clocks, strict=True)]
         for one, data in zip(batches, run(read, jobs), strict=True):
             need(type(data) is dict, f"{name(one.row)}: {data}")
@@ -197,10 +205,13 @@ class Period:
 
     def in_force(self, first, end):
         """Return [(first quarter, quarter behind, config hash)] of the period, by time."""
-        named = {}
+        newest, named = {}, {}              # of each journal, of them all
         for one in self.batches:
             for q in one.data["quarters"] if one.clock else ():
-                named[q] = max(named.get(q, (0, b"")), (one.row[2], one.config))
+                key = q, one.row[1]
+                newest[key] = max(newest.get(key, (0,)), (one.row[2], one.end_ms(), one.config))
+        for (q, _), (_, end_ms, config) in newest.items():
+            named[q] = max(named.get(q, (0, b"")), (end_ms, config))
         before = [q for q in named if q <= first]
         starts = [(first, named[max(before)][1])] if before else []
         starts += [(q, named[q][1]) for q in sorted(named) if first < q < end]
@@ -317,17 +328,6 @@ class Period:
                 limit, pieces = found.get(device, (0, []))
                 found[device] = max(limit, 6000 * site["interval_s"]), [*pieces, (start, end)]
         return found
-
-    def overlaps(self):
-        """Return [(journal, journal, from, to)] of two journals with scans of the same time."""
-        spans = {}
-        for one in self.batches:
-            for start, end in (run for rows in one.data["runs"].values() for run in rows):
-                old = spans.get(one.row[1], (start, end))
-                spans[one.row[1]] = min(old[0], start), max(old[1], end)
-        rows = sorted((start, end, journal.hex()[:8]) for journal, (start, end) in spans.items())
-        return [(one[2], two[2], two[0], min(one[1], two[1])) for i, one in enumerate(rows)
-                for two in rows[i + 1:] if two[0] <= one[1]]
 
     def last_ms(self, journal):
         """Return when a journal's newest scan in the bundle was taken, None without a time."""

@@ -8,6 +8,7 @@ from itertools import accumulate, compress, pairwise
 from math import isqrt
 
 from evidence_format import BIG, LAST, SWAP, Batch, cbor, need
+from evidence_rivals import pieces_of
 
 ENERGY = {43: "energy_active_import_total", 47: "energy_active_export_total",
           51: "energy_active_sum_total", 56: "energy_yield_total"}
@@ -112,6 +113,7 @@ class Series:
 Rule = namedtuple("Rule", ("worth", "rate", "modulus", "slack_ms", "role"))
 # Of one batch, counter and quarter hour the first and last reading; broken: an impossible step lies
 # between.  boot: (journal, boot), offset_ms: UTC less ticks of the clock that placed the batch.
+# last_ms of a Point, the time of one reading, is its only time.
 Part = namedtuple("Part", ("first_ms", "first", "last_ms", "last", "broken",
                            "rule", "boot", "offset_ms"))
 Point = namedtuple("Point", ("ms", "value", "broken", "rule", "boot", "offset_ms"))
@@ -171,17 +173,22 @@ def readings(job):
     "ticks": (lowest, highest), "quarters": set, "runs": {device: [(from ms, to ms)]},
     "events": [[ms, kind, body]] and "swaps": [Swap]}.
 
-    job: (sealed, sites by hash, clock or None); without a clock there are only ticks, and events
-    without times.  A run is scans that follow each other within six poll intervals.
+    job: (sealed, sites by hash, clock or None, [(from ms, to ms)] that do not count); without a
+    clock there are only ticks, and events without times.  A run is scans that follow each other
+    within six poll intervals.
     """
-    sealed, sites, clock = job
+    sealed, sites, clock, aside = job
     batch = Batch(cbor(sealed)[1][2])
     site, boot = sites[batch.config], (batch.row[1], batch.boot)
     series, offset = Series(batch.columns), clock and clock[2] - clock[1]
+
+    def counts(at):
+        return not any(first <= at + offset <= end for first, end in aside)
     found = {"parts": {}, "quarters": set(), "runs": {}, "swaps": [], "events": [
-        [clock and at + offset, *rest] for at, *rest in batch.columns.events]}
+        [clock and at + offset, *rest] for at, *rest in batch.columns.events
+        if not clock or counts(at)]}
     if clock:
-        found["swaps"] = swaps_of(batch, boot, offset)
+        found["swaps"] = [one for one in swaps_of(batch, boot, offset) if counts(one.ms - offset)]
     seen = [at for at, *_ in batch.columns.events]
     limit = 6000 * site["interval_s"] + (QUARTER_MS if batch.coarse else 0)
     times = {s: series.values(s, None) for s, p in series.where if p is None}
@@ -189,7 +196,9 @@ def readings(job):
         need(0 <= min(ticks) and max(ticks) <= BIG, "columns: ticks")
         seen += (min(ticks), max(ticks))
     for s, stamps in (with_cells(batch, times) if clock else {}).items():
-        device = batch.columns.schema[s][0]
+        device, stamps = batch.columns.schema[s][0], list(filter(counts, stamps))
+        if not stamps:
+            continue
         found["runs"][device] = runs_of([at + offset for at in stamps], limit)
         found["quarters"] |= {(at + offset) // QUARTER_MS for at in stamps}
     for s, p in series.where if clock else ():
@@ -200,7 +209,7 @@ def readings(job):
         for first, end, _ in reversed(series.runs(s, p)):
             ticks = ticks[:first] + ticks[end:]
         row = [(at + offset, value) for at, value in zip(
-            ticks, series.values(s, p), strict=True) if 0 <= value <= 1 << 62]
+            ticks, series.values(s, p), strict=True) if 0 <= value <= 1 << 62 and counts(at)]
         key = device, points[p][0], points[p][1]
         swaps = [one.ms for one in found["swaps"] if one.device == device]
         found["parts"].setdefault(key, []).extend(parts_of(row, rule, boot, offset, swaps))
@@ -250,14 +259,11 @@ def runs(parts, swaps=()):
     swaps: [Swap], each with (last of the old register or None, first of the new, Rule) as ends.
     """
     points = {Point(*end, one.broken, *one[5:]) for one in parts for end in (one[:2], one[2:4])}
-    since = {}
-    for one in points:
-        since[one.boot] = min(since.get(one.boot, one.ms), one.ms)
-    for swap in swaps:
-        since.setdefault(swap.boot, swap.ms)
+    pieces = pieces_of(points, swaps)
 
     def place(one, ms):                     # in the order of reading: boots, each by its ticks
-        return since[one.boot], one.boot, ms - one.offset_ms
+        (begins, since), ticks = pieces[one.boot], ms - one.offset_ms
+        return since[bisect_right(begins, ticks) - 1], one.boot, ticks
     rows = sorted(points, key=lambda one: (*place(one, one.ms), one.value, one.broken))
     places, found, begin, head, old_ms = [place(one, one.ms) for one in rows], [], 0, [], None
     for swap in sorted(swaps, key=lambda one: place(one, one.ms)):

@@ -3,7 +3,7 @@
 
     python verify_evidence.py FILE --fleet-key HEX --device-key HEX --factors HEX --head FILE
 
-The four files evidence_format.py, recount_energy.py, evidence_period.py and this one are the
+This and evidence_format.py, recount_energy.py, evidence_rivals.py, evidence_period.py are the
 program.  It is written from docs/formats.md ("section" in comments), imports nothing of Wattproof,
 needs Python 3.11 and `cryptography`.  Exit status: 0 everything is proven with keys that you
 brought; 1 something contradicts; 2 wrong call; 3 consistent, but something was only assumed.
@@ -260,7 +260,7 @@ class Bundle:
                      "the statement was made with another one than was in force at its end")
         self.attempt(f"{self.all}: receipts", self.receipts, period)
         self.attempt(f"{self.all}: factors", self.factors, statement, period)
-        self.attempt(f"{self.all}: time", self.covered, period)
+        self.attempt(f"{self.all}: time", self.covered, period, statement)
         self.attempt(f"{self.all}: statement", period.compare, statement, lambda what, *rest:
                      self.attempt(f"{self.all}: {what}", *rest))
         self.proven += period.lines()
@@ -307,14 +307,15 @@ class Bundle:
             self.assumed.append("another factor set than the cabinet was configured with may be "
                                 f"used: {sorted(filter(None, named))}")
 
-    def covered(self, period):                                                      # section 10.3
+    def covered(self, period, statement):                                           # section 10.3
         found, gone = period.uncovered()
         for (start, end), devices in sorted(found.items()):
             self.assumed.append(f"no data    {utc(start)} to {utc(end)}, and no declared gap: "
                                 f"{', '.join(devices)}: what was metered then is not known")
-        self.assumed += [f"journals {one} and {two} both have readings of {utc(start)} to "
-                         f"{utc(end)}: that both are true"
-                         for one, two, start, end in period.overlaps()]
+        period.rivals.name(self, period)
+        if statement.get("changes"):
+            self.unchecked.append("what the statement says of quarter hours that were reported "
+                                  "otherwise before")
         names = [SOURCES[one] for one in period.sources]
         if self.simulated:
             self.assumed.append("simulated time: the clock of the batches is a simulation's")

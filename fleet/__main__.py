@@ -22,6 +22,7 @@ EXAMPLES = """\
   wattproof-fleet evidence --data FLEET --site shop --from ... --to ... --out shop.bundle
                                             one file that others check without us
   wattproof-fleet tree-head --data FLEET --out head.cbor    the signed state of the log
+  wattproof-fleet journals --data FLEET                     a cabinet's journals, what is set aside
   wattproof-fleet backup --data FLEET --out fleet.backup    a checked copy, while it is in use"""
 NEXT_STEPS: Mapping[type[BaseException], str] = {
     ReportError: "ask for a site, a time and factors that this fleet has",
@@ -65,6 +66,7 @@ def parser() -> cli.Parser:
     _add_tree_head(add("tree-head", "export the log's signed head, to be kept by others: what is "
                        "in it cannot be changed any more",
                        "  wattproof-fleet tree-head --data FLEET --out head.cbor"))
+    _add_journals(add)
     keeper = add("backup", "copy the store into one file while it is in use, and check the copy",
                  "  wattproof-fleet backup --data FLEET --out fleet.backup")
     keeper.add_argument("--out", type=Path, metavar="FILE", required=True,
@@ -84,6 +86,23 @@ def parser() -> cli.Parser:
     return top
 
 
+def _add_journals(add: Callable[..., cli.Parser]) -> None:
+    lister = add("journals", "list the journals of cabinets, what of them is set aside and why",
+                 "  wattproof-fleet journals --data FLEET --site shop")
+    lister.add_argument("--site", metavar="ID", help="only of this site")
+    lister.add_argument("--cabinet", metavar="NAME", help="only of this cabinet")
+    decider = add("decide", "say which of a cabinet's journals counts for a time",
+                  "  wattproof-fleet decide --data FLEET --cabinet shop-1 --journal 1f3a0c52 \\\n"
+                  "      --from 2026-06-01T00:00:00Z --to 2026-06-02T00:00:00Z \\\n"
+                  "      --reason stolen-on-June-1st")
+    decider.add_argument("--cabinet", required=True, metavar="NAME", help="the cabinet")
+    decider.add_argument("--journal", required=True, metavar="HEX",
+                         help="id of the journal that counts, or how it begins")
+    _add_times(decider)
+    decider.add_argument("--reason", required=True, metavar="TEXT", help="why; an auditor reads it")
+    decider.add_argument("--author", metavar="TEXT", help="who decides (default: your user name)")
+
+
 def _add_restore(restorer: cli.Parser) -> None:
     what = restorer.add_mutually_exclusive_group(required=True)
     what.add_argument("--backup", type=Path, metavar="FILE", help="a file of `fleet backup`")
@@ -101,11 +120,15 @@ def _add_tree_head(heads: cli.Parser) -> None:
 
 
 def _add_period(command: cli.Parser) -> None:
+    _add_times(command)
+    command.add_argument("--factors", metavar="SET", help="another factor set: id or file")
+
+
+def _add_times(command: cli.Parser) -> None:
     command.add_argument("--from", dest="start", required=True, metavar="TIME",
                          help="first moment, RFC 3339 UTC, e.g. 2026-06-01T00:00:00Z")
     command.add_argument("--to", dest="end", required=True, metavar="TIME",
                          help="first moment after the period")
-    command.add_argument("--factors", metavar="SET", help="another factor set: id or file")
 
 
 def _runner(name: str) -> Callable[[argparse.Namespace], int]:
@@ -114,8 +137,9 @@ def _runner(name: str) -> Callable[[argparse.Namespace], int]:
         if name in authority.NAMES:
             from fleet.authority import commands as of_authority
             return of_authority.RUN[name](arguments)
-        from fleet import commands
-        return {"serve": commands.serve, "report": commands.report, "verify": commands.verify,
+        from fleet import commands, journal_commands
+        return {"journals": journal_commands.journals, "decide": journal_commands.decide,
+                "serve": commands.serve, "report": commands.report, "verify": commands.verify,
                 "check": commands.check,
                 "evidence": commands.evidence, "tree-head": commands.tree_head,
                 "backup": commands.backup, "restore": commands.restore}[name](arguments)

@@ -14,14 +14,15 @@ from fleet import serve as server
 from fleet import verify as verifier
 from fleet.authority import rotation
 from fleet.errors import ReportError
+from fleet.evidence import bundle, timestamp
 from fleet.evidence import evidence as bundles
-from fleet.evidence import timestamp
 from fleet.formats.registry import Registry, registry_file
 from fleet.formats.timetext import parse_day, parse_quarter
 from fleet.ingest import receiver
-from fleet.reporting import factor_choice, html
+from fleet.reporting import changes, factor_choice, html
 from fleet.reporting import report as reports
-from fleet.reporting.text import describe_incident
+from fleet.reporting.text import describe_incident, describe_overlap, overlap
+from fleet.rollup import overlaps, precedence
 from fleet.store import backup as backups
 from fleet.store import damage
 from fleet.store.reader import open_reader
@@ -70,6 +71,7 @@ def report(arguments: argparse.Namespace) -> int:
     cabinet = reports.cabinet_of(Registry(arguments.data).sites(), arguments.site)
     with open_reader(arguments.data) as reader:
         content = reports.build(reader, reports.ReportRequest(cabinet, _factors(arguments), *times))
+        changes.keep(arguments.data, reader, content, clock.utc_ms())
     if arguments.format == "html":
         text = html.render(content)
     else:
@@ -95,6 +97,7 @@ def evidence(arguments: argparse.Namespace) -> int:
         data = bundles.build(reader, request, registry_file(arguments.data, cabinet), key,
                              bundles.KeptHeads([one.read_bytes() for one in arguments.head],
                                                rotation.former(path)))
+        changes.keep(arguments.data, reader, bundle.statement(data), clock.utc_ms())
     arguments.out.write_bytes(data)
     cli.show(arguments, {"file": str(arguments.out), "bytes": len(data)}, [
         f"{arguments.out}: {len(data):,} bytes; check it on any machine: "
@@ -176,11 +179,17 @@ def verify(arguments: argparse.Namespace) -> int:
         checked = verifier.site(reader, sites[arguments.site])
         notes = [one for cabinet in sites[arguments.site]
                  for one in reader.incidents(cabinet.id)]
+        rivals = [(cabinet.id, one) for cabinet in sites[arguments.site] for one in
+                  overlaps.of_period(reader, cabinet.id, 0, precedence.FOREVER_MS)
+                  if not one.seam]
     if not checked:
         raise ReportError(say("verify.nothing", site=arguments.site))
     faults = [fault for one in checked for fault in one.faults]
     wrong = bool(faults or changed)
-    content = {"ok": not wrong, "store": changed, "journals": [
+    waits = bool(overlaps.undecided(one for _, one in rivals))
+    content = {"ok": not wrong and not waits, "set_aside": [
+        {"cabinet": cabinet, **overlap(one)} for cabinet, one in rivals],
+        "store": changed, "journals": [
         {**one._asdict(), "faults": [fault.what for fault in one.faults]} for one in checked],
         "incidents": [dataclasses.asdict(one) | {"journal": one.journal.hex()}
                       for one in notes]}
@@ -193,8 +202,10 @@ def verify(arguments: argparse.Namespace) -> int:
                   incident=describe_incident(note)) for note in notes]
     lines += [say("verify.wrong", cabinet=fault.cabinet, journal=fault.journal, what=fault.what)
               for fault in faults]
+    lines += [say("verify.overlap_decided" if one.decision else "verify.overlap", cabinet=cabinet,
+                  overlap=describe_overlap(overlap(one))) for cabinet, one in rivals]
     if changed:
         lines += _store_lines(arguments, changed)
-    lines.append(say("verify.bad" if wrong else "verify.good"))
+    lines.append(say("verify.bad" if wrong else "verify.open" if waits else "verify.good"))
     cli.show(arguments, content, lines)
-    return cli.PERSON if wrong else cli.FINE
+    return cli.PERSON if wrong or waits else cli.FINE

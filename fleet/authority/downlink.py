@@ -20,7 +20,10 @@ from gateway.core.errors import ConfigError, FormatError
 from gateway.core.evidence import downlink
 
 LOG = logging.getLogger("fleet.authority")
-OUTCOMES = tuple(f".{one}" for one in (downlink.DONE, downlink.UNKNOWN, downlink.FAILED))
+FAILED = f".{downlink.FAILED}"
+OUTCOMES = (f".{downlink.DONE}", f".{downlink.UNKNOWN}", FAILED)
+DAY_MS = 86_400_000
+REPEAT_DAYS = 7         # after a certificate that a cabinet could not put in place
 LIFE_DAYS = 30          # a message that nobody obeyed by then is made again, with a new number
 LOOK_S = 10.0           # real: between two looks for certificates that are due and new messages
 WAITING_MAX = 8         # messages of one cabinet; a newer renewal takes the place of an older one
@@ -104,7 +107,7 @@ def _write(data: Path, key: Ed25519PrivateKey, message: Message, now: datetime.d
     before = waiting(data, message.cabinet) + settled(data, message.cabinet)
     now_ms = int(now.timestamp() * 1000)
     number = max([now_ms, *(held + 1 for held, _ in before)])
-    made = downlink.Downlink(message.cabinet, number, now_ms, now_ms + days * 86_400_000,
+    made = downlink.Downlink(message.cabinet, number, now_ms, now_ms + days * DAY_MS,
                              message.action, message.body)
     sealed = downlink.seal(made, key_id(key.public_key().public_bytes_raw()), key.sign)
     if len(sealed) > downlink.DOWNLINK_BYTES_MAX:
@@ -159,6 +162,7 @@ class Sender:
 
     def _message(self, cabinet: str, now: datetime.datetime) -> bytes:
         self._settle(cabinet, now)
+        self._repeat(cabinet, now)
         self._renew(cabinet, now)
         queue = waiting(self._data, cabinet)
         return queue[0][1].read_bytes() if queue else b""
@@ -173,8 +177,7 @@ class Sender:
                 LOG.log(logging.INFO if event.outcome == downlink.DONE else logging.WARNING,
                         "%s: downlink %d, %s: %s, %s", cabinet, *event)
                 outcome = f".{event.outcome}"
-                file.replace(file.with_suffix(
-                    outcome if outcome in OUTCOMES else f".{downlink.FAILED}"))
+                file.replace(file.with_suffix(outcome if outcome in OUTCOMES else FAILED))
                 continue
             message = content_of(file)
             if message.expires_utc_ms <= now.timestamp() * 1000:
@@ -183,6 +186,20 @@ class Sender:
                 file.unlink()
         for _, file in settled(self._data, cabinet)[:-SETTLED_MAX] if queue else ():
             file.unlink(missing_ok=True)
+
+    def _repeat(self, cabinet: str, now: datetime.datetime) -> None:
+        """Send a certificate again, a week after the cabinet could not put it in place: nobody
+        else would before it is due again, and by then the old one has ended."""
+        done = settled(self._data, cabinet)
+        if not any(file.suffix == FAILED for _, file in done):
+            return
+        newest = {content_of(file).action: (number, file)
+                  for number, file in sorted(done + waiting(self._data, cabinet))}
+        long_ago = now.timestamp() * 1000 - REPEAT_DAYS * DAY_MS
+        for action, (number, file) in newest.items():
+            if action in REPLACED and file.suffix == FAILED and number <= long_ago:
+                _write(self._data, self._key, Message(cabinet, action, content_of(file).body),
+                       now, LIFE_DAYS)
 
     def _renew(self, cabinet: str, now: datetime.datetime) -> None:
         """Issue a certificate for the same key once two thirds of its life are over."""

@@ -7,9 +7,11 @@ The contents determine every other byte of the file.  Format: docs/formats.md se
 """
 
 import hashlib
+import json
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+from fleet.reporting.content import Report
 from fleet.transparency.proofs import ReceiptSigner
 from gateway.core.codec import cbor, cose
 
@@ -36,7 +38,8 @@ class Subject(NamedTuple):
 
 class BundleContents(NamedTuple):
     """What stands in the contents as it is; heads: by size, consistency: of each head but the
-    last."""
+    last, set_aside: [journal, number of the batch, from ms, to ms, journal that counts,
+    number of the decision]."""
 
     registry: bytes
     statement: bytes
@@ -45,6 +48,8 @@ class BundleContents(NamedTuple):
     heads: list[bytes]
     consistency: list[bytes]
     receipts: list[bytes]
+    set_aside: list[list[object]]
+    decisions: list[bytes]
 
 
 class ProvenBatch(NamedTuple):
@@ -74,6 +79,12 @@ def write(subject: Subject, papers: BundleContents, batches: Iterable[ProvenBatc
     for part in (cose.sign1(signer.kid, payload, signer.sign), *parts):
         out += [cbor.head(cbor.BYTES, len(part)), part]
     return b"".join(out)
+
+
+def statement(data: bytes) -> Report:
+    """Return the report that a bundle of ours was made about."""
+    contents = cose.open_sign1(cbor.decode(data)[0])
+    return cast(Report, json.loads(cbor.decode(contents.payload)["statement"]))
 
 
 def _sha256(data: bytes) -> bytes:

@@ -15,7 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleet.errors import ReportError
 from fleet.evidence import bundle
+from fleet.formats import decision as decisions
 from fleet.formats.registry import EnrolledCabinet, key_id, verified
+from fleet.formats.values import AsideStretch
 from fleet.reporting import factor_choice, report
 from fleet.reporting.content import Report
 from fleet.store.evidence_reader import BatchRow, EvidenceReader
@@ -71,11 +73,37 @@ def build(reader: StoreReader, request: report.ReportRequest, registry_file: Pat
             _descriptors(rows, cabinet, {config, *(row.config for row in batches)}),
             [proofs.sign_head(head, signer) for head in heads],
             [prover.consistency(head.size, rows.log.node) for head in heads[:-1]],
-            [_receipt(rows, cabinet, journal, signer) for journal, _, _ in spans])
+            [_receipt(rows, cabinet, journal, signer) for journal, _, _ in spans],
+            _set_aside(reader, cabinet, spans, batches),
+            _decisions(reader, cabinet, (public, *kept.former), signer))
         proven = [bundle.ProvenBatch(
             (cabinet, row.journal, row.number, row.first_seq, row.last_seq), row.sealed,
             prover.inclusion(row.leaf, rows.log.node)) for row in batches]
     return bundle.write(subject, papers, proven, signer)
+
+
+def _set_aside(reader: StoreReader, cabinet: str, spans: Sequence[tuple[bytes, int, int]],
+               batches: Sequence[BatchRow]) -> list[list[object]]:
+    """Return what of the batches does not count, in their order."""
+    found: dict[int, list[AsideStretch]] = {}
+    for span in spans:
+        found |= reader.rivals.of_batches(cabinet, span)
+    return [[row.journal, row.number, one.from_ms, one.to_ms, one.by, one.decision]
+            for row in batches for one in found.get(row.leaf, ())]
+
+
+def _decisions(reader: StoreReader, cabinet: str, keys: Sequence[bytes],
+               signer: proofs.ReceiptSigner) -> list[bytes]:
+    """Return a cabinet's decisions signed with the present receipt key; raises ReportError for one
+    that no key of this fleet has signed."""
+    found = []
+    for signed, content in reader.rivals.decisions(cabinet):
+        message, _ = decisions.open_sealed(signed)
+        if not any(verified(one, message.signed, message.signature) for one in keys):
+            raise ReportError(f"decision {content.number} about {cabinet} is not signed by a key "
+                              "of this fleet: somebody wrote it into the store")
+        found.append(decisions.seal(content, signer.kid, signer.sign))
+    return found
 
 
 def _own_head(log: MerkleLog, keys: Sequence[bytes], signed: bytes) -> Head:

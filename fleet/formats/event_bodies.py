@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from fleet.formats.values import Record
 from gateway.core.codec import record
-from gateway.core.codec.record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX
+from gateway.core.codec.record import BODY_BYTES_MAX, SEQ_MAX, SERIAL_CHARS_MAX, TICKS_MS_MAX
 from gateway.core.codec.schema import STREAMS_MAX, is_int
 from gateway.core.errors import BadSchema
 from gateway.core.evidence.batch import NUMBER_MAX, UNCERTAINTY_MS_MAX, UTC_MS_MAX
@@ -18,7 +18,6 @@ from gateway.core.evidence.batch import NUMBER_MAX, UNCERTAINTY_MS_MAX, UTC_MS_M
 EARLY_MS_MAX = 1 << 32      # a clock that began at 1970 may place an earlier event before that
 ERRNO_MAX = 65535
 READINGS_MAX = 256          # of a meter-swap: counters of one device
-SERIAL_CHARS_MAX = 64
 READING_MAX = (1 << 64) - 1
 LOST_ALARM = "batch-lost"   # body of the ALARM: [LOST_ALARM, number of the batch, or FIRST-LAST]
 LOST_NUMBERS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")

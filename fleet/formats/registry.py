@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from gateway.core.codec.cose import KID_BYTES
 from gateway.core.errors import ConfigError, FormatError
 from gateway.core.evidence import handover
 
 log = logging.getLogger("fleet.formats.registry")
 
-KID_BYTES = 8
 RegistryEntry = dict[str, Any]      # as its file holds it
 FILES_MAX = 100_000     # gateways of one fleet; a folder with more is something else
 

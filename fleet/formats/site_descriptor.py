@@ -10,6 +10,7 @@ from typing import Any
 
 from fleet.formats import cbor_crosscheck
 from gateway.core.codec import cbor
+from gateway.core.codec.record import SERIAL_CHARS_MAX
 from gateway.core.errors import BadSchema, FormatError
 from gateway.ledger.counter_limits import Descriptor
 
@@ -18,7 +19,7 @@ DescriptorMap = dict[str, Any]
 
 # What a descriptor may say at all.
 ENTRIES_MAX, TEXT_CHARS_MAX, DAY_S = 1024, 200, 86_400
-BYTES_MAX, SERIAL_CHARS_MAX, UNIT_MAX = 8000, 64, 65_535
+BYTES_MAX, UNIT_MAX = 8000, 65_535
 NUMBER = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
 HASH = re.compile(r"[0-9a-f]{64}")
 SET = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -55,6 +56,13 @@ def parse(data: bytes) -> Descriptor:
         _need(_is_text(entry.get("node")) and _is_text(entry.get("name")),
               "every workload has a node and a name")
     return dict(found)
+
+
+def parse_new(data: bytes) -> Descriptor:
+    """Return the descriptor of bytes that just arrived, as parse() does; raises BadSchema also
+    for more bytes than an event may hold of it."""
+    _need(len(data) <= BYTES_MAX, f"{len(data)} bytes, at most {BYTES_MAX} are allowed")
+    return parse(data)
 
 
 def read_stored(data: bytes) -> Descriptor:

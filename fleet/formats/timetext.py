@@ -1,6 +1,10 @@
-"""UTC times as text and back, in the forms that several stages write and read.  Pure."""
+"""Times as text and back, in the forms that several stages write and read.
+
+Stored and signed times are UTC.  A page shows one zone only, the site's, and names it.
+"""
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fleet.errors import ReportError
 from fleet.texts import say
@@ -12,6 +16,20 @@ DAY_MS = 86_400_000
 def moment(utc_ms: int) -> str:
     """Return a UTC time as people read it, to the second."""
     return datetime.fromtimestamp(utc_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return a time zone, or UTC when this machine does not know it."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def local(utc_ms: int, name: str) -> str:
+    """Return a time as people at a site read it, to the second and with the zone's name."""
+    chosen = zone(name)
+    return f"{datetime.fromtimestamp(utc_ms / 1000, chosen):%Y-%m-%d %H:%M:%S} {chosen.key}"
 
 
 def rfc3339(utc_ms: int) -> str:

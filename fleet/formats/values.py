@@ -174,3 +174,34 @@ class Reduction(NamedTuple):
     gauges: dict[tuple[int, int], dict[int, GaugeQuarter]]
     scans: dict[tuple[int, int], ScanCount]
     events: list[ReducedEvent]
+
+
+class JournalSpan(NamedTuple):
+    """A journal of a cabinet among the others.
+
+    rank, arrived: its position among them; smaller is earlier.  explained: whether a hand-over
+    names it.  first_ms, last_ms: of its readings that count by their own right, None without
+    any.  real: whether any was dated by a clock that is no simulation's.
+    """
+
+    journal: bytes
+    rank: int
+    arrived: int
+    explained: bool
+    first_ms: int | None
+    last_ms: int | None
+    real: bool
+
+
+class AsideStretch(NamedTuple):
+    """Time of a journal that does not count; from_ms, to_ms: UTC ms, both included.
+
+    by: the journal that counts instead.  decision: number of the decision that says so; None
+    while nobody has decided.
+    """
+
+    journal: bytes
+    from_ms: int
+    to_ms: int
+    by: bytes
+    decision: int | None

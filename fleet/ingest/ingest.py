@@ -157,7 +157,8 @@ class Ingest:
             batch_id = self._keep(opened, new)
             self._rollup.note_context(opened)
             self._rollup.roll_up(batch_id, opened)
-            self._rollup.roll_up_waiting(batch.cabinet)
+            if self._rollup.roll_up_waiting(batch.cabinet):
+                self._rollup.roll_up_waiting(batch.cabinet)    # what gave way to one of these
         return (admission.ADMIT if new else DUPLICATE,
                 self._store.advance(batch.cabinet, batch.journal_id))
 
@@ -195,13 +196,25 @@ class Ingest:
             self._note(incidents.GAP, batch, first, f"records {first}..{last} were never sealed: "
                        "the device's chain passes over them")
         known = self._store.journals(batch.cabinet)
-        closed = [entry.journal for entry in opened.previous]
-        if known and batch.journal_id not in known and batch.journal_id not in closed:
-            kind = incidents.HANDOVER if _explained(opened, known) else incidents.RESET
+        batch_id = self._store.add_batch(opened, [position for position, _ in new], self._now_ms())
+        if batch.journal_id not in known:
+            self._begin(opened, batch_id, known)
+        return batch_id
+
+    def _begin(self, opened: OpenedBatch, batch_id: int, known: list[bytes]) -> None:
+        """Enter a journal of which nothing is stored yet: behind those that are known, but before
+        its successor if it was handed over."""
+        batch, closed = opened.batch, [entry.journal for entry in opened.previous]
+        explained, rank = False, 0
+        if batch.journal_id in closed:
+            rank = closed.index(batch.journal_id) - len(closed)
+        elif known:
+            explained = _explained(opened, known)
+            kind = incidents.HANDOVER if explained else incidents.RESET
             self._note(kind, batch, "", "a statement of the key before explains this journal"
-                       if kind == incidents.HANDOVER else "a new journal of a known device, "
-                       "which nobody has explained; the journals before it stay apart")
-        return self._store.add_batch(opened, [position for position, _ in new], self._now_ms())
+                       if explained else "a new journal of a known device, which nobody has "
+                       "explained; the journals before it stay apart")
+        self._store.rollup.journals.begin(batch, batch_id, rank, explained)
 
     def _refuse(self, sender: str, error: AdmissionError, sealed: bytes
                 ) -> tuple[OpenedBatch, str, Chain] | None:

@@ -31,12 +31,13 @@ class Layer(NamedTuple):
 
 class Axis(NamedTuple):
     """The time axis of a chart; start_ms, bin_ms: first slot and length of each, bins: how
-    many, zone: for time labels."""
+    many, zone: for time labels, known_bins: how many of them the period has."""
 
     start_ms: int
     bin_ms: int
     bins: int
     zone: tzinfo
+    known_bins: int = 0
 
 
 def stacked(label: str, axis: Axis, layers: Sequence[Layer]) -> Markup:
@@ -57,7 +58,16 @@ def stacked(label: str, axis: Axis, layers: Sequence[Layer]) -> Markup:
                         f"v{height:.1f}h{-width * 0.86:.1f}z")
         if path:
             bars.append(f'<path class="fill {_text(layer.css)}" d="{"".join(path)}"/>')
-    return _frame(label, axis, top, "".join(bars))
+    return _frame(label, axis, top, _unknown(axis, layers) + "".join(bars))
+
+
+def _unknown(axis: Axis, layers: Sequence[Layer]) -> str:
+    """Return a shade over the bins of the period in which a value is not known: not 0."""
+    width = _plot_width() / max(axis.bins, 1)
+    path = [f"M{LEFT + index * width:.1f} {TOP}h{width:.1f}v{HEIGHT - TOP - BOTTOM}h{-width:.1f}z"
+            for index in range(axis.known_bins) if any(
+                layer.values[index] is None for layer in layers)]
+    return f'<path class="unknown" d="{"".join(path)}"/>' if path else ""
 
 
 def lines(label: str, axis: Axis, layers: Sequence[Layer]) -> Markup:
@@ -127,7 +137,10 @@ def _hours(axis: Axis) -> str:
         x = min(max(LEFT + bin_index * width, LEFT + 4), WIDTH - RIGHT - 14)
         labels.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 5}" text-anchor="middle">'
                       f'{_text(text)}</text>')
-    return "".join(labels[:9])
+    name = _local(axis.start_ms, axis.zone).strftime("%Z")
+    labels.append(f'<text class="tick" x="{LEFT - 5}" y="{HEIGHT - 5}" text-anchor="end">'
+                  f'{_text(name)}</text>')
+    return "".join([*labels[:9], *labels[9:][-1:]])
 
 
 def _local(utc_ms: int, zone: tzinfo) -> datetime:

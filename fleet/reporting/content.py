@@ -38,6 +38,28 @@ class JournalRange(TypedDict):
 Gap = TypedDict("Gap", {"device": str | None, "from": str | None, "to": str, "reason": str})
 
 
+# A quarter hour that an earlier report gave otherwise; wh_before, wh: of the roles that differ,
+# issued: of the earlier report, why: codes of texts report.why.
+Change = TypedDict("Change", {
+    "from": str, "to": str, "issued": str, "wh_before": FiguresByName, "wh": FiguresByName,
+    "g_before": float | None, "g": float | None, "why": list[str]})
+
+
+class Decided(TypedDict):
+    """What a person decided: which journal (hex) counts, and why."""
+
+    number: int
+    journal: str
+    at: str
+    author: str
+    reason: str
+
+
+# Readings of a journal (hex) that are not counted, because another one counts there.
+Overlap = TypedDict("Overlap", {
+    "journal": str, "by": str, "from": str, "to": str, "decision": Decided | None})
+
+
 class SwapRegister(TypedDict):
     """What a register read last before a swap and first after it, in its unit; None: not read."""
 
@@ -63,6 +85,7 @@ class Evidence(TypedDict):
     gaps: int
     chain_ok: bool
     coverage: float
+    present: float
     faults: list[str]
     fault_codes: list[str]
     refused: dict[str, int]
@@ -70,6 +93,7 @@ class Evidence(TypedDict):
     clock_uncertainty_s: float
     simulated: bool
     journals: list[JournalRange]
+    set_aside: list[Overlap]
 
 
 class Slot(TypedDict):
@@ -114,4 +138,6 @@ class Report(_Times):
     meters: list[MeterRow]
     meter_swaps: list[SwapRow]
     evidence: Evidence
+    changes: list[Change]
+    changes_more: int
     slots: list[Slot]

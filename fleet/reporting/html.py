@@ -7,8 +7,11 @@ from fleet.reporting import above_limit, rendering, text
 from fleet.reporting.content import Report, SwapRegister
 from fleet.reporting.report_charts import charts
 from fleet.texts import say
+from gateway.ledger import statement
+from gateway.ledger.site import DEVICE_ROLE
 
 QUALITIES = ("measured", "estimated", "missing")
+CHANGES_MAX = 200           # rows; JSON has more
 FACTORS = ("scope", "basis", "zone")
 
 NO_REGISTER: SwapRegister = {"measurand": text.NONE, "item": "", "unit": "", "old_end": None,
@@ -21,25 +24,39 @@ def render(report: Report) -> str:
     """Return the report as HTML."""
     return rendering.render(rendering.shared(), "report.html", {
         "report": report, "energy": _energy(report), "carbon": _carbon(report),
-        "compute": _compute(report), "charts": charts(report["slots"], report["timezone"]),
+        "compute": _compute(report), "charts": charts(report["slots"], "UTC"),
         "workloads": _workloads(report), "meters": _meters(report),
         "quality": _quality(report), "evidence": _evidence(report),
         "warnings": above_limit.notes(report["meters"]),
-        "method": _method(report), "swaps": _swaps(report), "gaps": _gaps(report)})
+        "method": _method(report), "swaps": _swaps(report), "gaps": _gaps(report),
+        "changes": _changes(report)})
 
 
 def _energy(report: Report) -> list[TableRow]:
+    """Return what each role took or gave; a role that is metered and not known has a dash, one
+    that nobody meters has no row."""
     return [(say.named("energy", role), text.energy(value))
-            for role, value in report["energy_wh"].items() if value is not None]
+            for role, value in report["energy_wh"].items()
+            if value is not None or role in report["quality_by_role"] or role == "residual"]
 
 
 def _carbon(report: Report) -> list[TableRow]:
     return [(say.named("carbon", name), text.grams(value))
-            for name, value in report["carbon_g"].items()]
+            for name, value in report["carbon_g"].items()
+            if value is not None or _is_metered(report, name)]
+
+
+def _is_metered(report: Report, carbon: str) -> bool:
+    """Return whether the site has the meter that a row of carbon needs."""
+    role = statement.NEEDED_METER.get(carbon, "")
+    metered = {DEVICE_ROLE.get(energy) for energy in report["quality_by_role"]}
+    return role in ("", *metered)
 
 
 def _compute(report: Report) -> list[TableRow]:
     compute = report["compute"]
+    if not report["nodes"]:
+        return [(say("report.no_nodes"), text.NONE)]
     return [(say(f"compute.{name}"), shown) for name, shown in (
         ("reserved_core_hours", text.figure(compute["reserved_core_hours"], 1, "h")),
         ("used_core_hours", text.figure(compute["used_core_hours"], 1, "h")),
@@ -47,7 +64,8 @@ def _compute(report: Report) -> list[TableRow]:
         ("g_per_core_hour", text.grams(compute["g_per_core_hour"])),
         ("g_per_task", text.grams(compute["g_per_task"])),
         ("renewable", text.share(report["renewable_share_it"], 1)),
-        ("pue", text.figure(report["pue"], 3)))]
+        ("pue", text.figure(report["pue"], 3) if report["pue"] is not None
+         else say("report.pue_undefined")))]
 
 
 def _workloads(report: Report) -> list[TableRow]:
@@ -79,6 +97,7 @@ def _evidence(report: Report) -> list[TableRow]:
         (say("report.records"), text.figure(found["records"])),
         (say("report.batches"), text.figure(found["batches"])),
         (say("report.chain"), chain),
+        (say("report.present"), text.share(found["present"], 2)),
         (say("report.coverage"), text.share(found["coverage"], 2)),
         (say("report.gaps"), text.figure(found["gaps"])),
         (say("report.clock"), text.figure(found["clock_uncertainty_s"], 1, "s"))]
@@ -92,6 +111,11 @@ def _gaps(report: Report) -> list[TableRow]:
     return [(gap["device"] or say("report.whole_cabinet"),
              gap["from"] or say("report.start_unknown"), gap["to"], gap["reason"])
             for gap in report["evidence"]["gap_list"]]
+
+
+def _changes(report: Report) -> list[TableRow]:
+    """Return what earlier reports gave otherwise, the newest first."""
+    return [text.describe_change(one) for one in reversed(report["changes"][-CHANGES_MAX:])]
 
 
 def _swaps(report: Report) -> list[TableRow]:

@@ -13,10 +13,10 @@ from fleet import verify
 from fleet.errors import ReportError
 from fleet.formats.registry import EnrolledCabinet
 from fleet.formats.timetext import rfc3339
-from fleet.reporting import above_limit, factor_choice, period, swaps
+from fleet.reporting import above_limit, changes, factor_choice, period, presence, swaps, text
 from fleet.reporting.content import Evidence, Gap, Report, Section, Slot
 from fleet.reporting.period import PeriodData
-from fleet.rollup import config_history
+from fleet.rollup import config_history, overlaps
 from fleet.rollup.config_history import ConfigHistory
 from fleet.store.reader import GapRow, StoreReader
 from fleet.texts import say
@@ -70,16 +70,19 @@ def build(reader: StoreReader, request: ReportRequest) -> Report:
     content = statement.build_statement(descriptor, found.intervals, pinned, options)
     evidence = _evidence(reader, request, history, found)
     simulated = [say("report.simulated")] if evidence["simulated"] else []
+    changed, more = changes.found(reader, changes.IssueSubject(
+        cabinet.id, from_ms, to_ms, pinned.sha256, content["battery"] is not None),
+        content["series"])
     content["factors"] |= {"configured_id": descriptor.get("factor_set"),
                            "configured_sha256": descriptor.get("factor_sha256")}
     content |= {"site": cabinet.site, "name": cabinet.name, "cabinet": cabinet.id,
                 "timezone": cabinet.timezone, "meters": found.meters,
                 "meter_swaps": found.swap_rows,
-                "notes": [*simulated, *above_limit.notes(found.meters),
+                "notes": [*simulated, *map(text.describe_overlap, evidence["set_aside"]),
+                          *changes.notes(len(changed) + more), *above_limit.notes(found.meters),
                           *_factor_notes(chosen, history), *content["notes"],
-                          *swaps.notes(found.swap_rows),
-                          *history.notes()],
-                "evidence": evidence,
+                          *swaps.notes(found.swap_rows), *history.notes()],
+                "evidence": evidence, "changes": changed, "changes_more": more,
                 "slots": _bins(descriptor, found.intervals, pinned, options)}
     return cast(Report, content)
 
@@ -144,6 +147,7 @@ def _evidence(reader: StoreReader, request: ReportRequest, history: ConfigHistor
     return {
         "records": records, "batches": batches, "gaps": len(gaps), "chain_ok": not faults,
         "coverage": period.coverage(reader, cabinet.id, history, found.swaps),
+        "present": presence.share(reader, cabinet.id, history),
         "faults": faults[:GAPS_LISTED_MAX],
         "fault_codes": sorted({fault.code for fault in wrong}),
         "refused": reader.refused(cabinet.id),
@@ -153,6 +157,8 @@ def _evidence(reader: StoreReader, request: ReportRequest, history: ConfigHistor
         "journals": [{"journal": one.journal, "first_seq": one.first_seq,
                       "last_seq": one.last_seq, "records": one.records,
                       "batches": one.batches, "low_water": one.low_water} for one in checked],
+        "set_aside": [text.overlap(one) for one in overlaps.of_period(
+            reader, cabinet.id, from_ms, to_ms)[:GAPS_LISTED_MAX] if not one.seam],
     }
 
 

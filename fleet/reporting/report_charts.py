@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from markupsafe import Markup
 
-from fleet.formats.timetext import utc_ms
+from fleet.formats.timetext import utc_ms, zone
 from fleet.reporting import rendering
 from fleet.reporting.charts import Axis, Layer, lines, stacked
 from fleet.reporting.content import Slot
@@ -27,14 +26,6 @@ class Chart(NamedTuple):
     unit: str
     layers: Sequence[Layer]
     svg: Markup
-
-
-def zone(name: str) -> ZoneInfo:
-    """Return a time zone, or UTC when this machine does not know it."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
 
 
 def charts(bins: Sequence[Slot], timezone: str) -> Markup:
@@ -62,8 +53,15 @@ def _charts(bins: Sequence[Slot], timezone: str) -> list[Chart]:
 def _chart(draw: Callable[[str, Axis, Sequence[Layer]], Markup], title: str, unit: str,
            axis: Axis, layers: list[Layer]) -> Chart:
     title, unit = say(f"chart.{title}"), say(f"chart.{unit}")
-    return Chart(title, unit, layers,
-                 draw(say("chart.label", title=title, unit=unit), axis, layers))
+    svg = draw(say("chart.label", title=title, unit=unit, timezone=timezone_of(axis)), axis, layers)
+    shade = [Layer(say("chart.unknown"), "unknown", ())] if 'class="unknown"' in svg else []
+    known = any(value is not None for layer in layers for value in layer.values)
+    return Chart(title, unit, [*layers, *shade] if known else [], svg)
+
+
+def timezone_of(axis: Axis) -> str:
+    """Return the name of an axis' zone."""
+    return str(getattr(axis.zone, "key", axis.zone))
 
 
 def _course(name: str, css: str, values: Sequence[float | None]) -> Layer:
@@ -76,7 +74,7 @@ def _roomy(axis: Axis, bins: Sequence[Slot]
     free = max(BINS_MIN - len(bins), 0)
     blank: Slot = {"start": "", "end": "", "energy_wh": {}, "grid_g_per_kwh": None,
                    "bus_g_per_kwh": None, "g_per_core_hour": None}
-    return axis._replace(bins=len(bins) + free), [*bins, *[blank] * free]
+    return axis._replace(bins=len(bins) + free, known_bins=len(bins)), [*bins, *[blank] * free]
 
 
 def _layers(bins: Sequence[Slot], roles: Sequence[tuple[str, str]],

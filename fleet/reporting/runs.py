@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from fleet.formats import part_order
 from fleet.formats.values import BatchClock, CounterPart, MeterSwap
 from gateway.core import interval
 
@@ -69,16 +70,15 @@ class ReadingOrder:
     """The order in which readings were made: boots by their first time, each by its ticks."""
 
     def __init__(self, points: Iterable[RunPoint], swaps: Iterable[MeterSwap]) -> None:
-        self._since: dict[object, int] = {}
-        for point in points:
-            boot = point.clock.boot
-            self._since[boot] = min(self._since.get(boot, point.utc_ms), point.utc_ms)
+        self._boots = part_order.BootOrder(part_order.MadeReading(
+            one.clock.boot, one.utc_ms - one.clock.offset_ms, one.utc_ms, one.utc_ms)
+            for one in points)
         for swap in swaps:
-            self._since.setdefault(swap.clock.boot, swap.utc_ms)
+            self._boots.add(swap.clock.boot, swap.utc_ms)
 
     def position(self, clock: BatchClock, utc_ms: int) -> ReadingRank:
         """Return the place of a time under a clock."""
-        return self._since[clock.boot], clock.boot, utc_ms - clock.offset_ms
+        return self._boots.position(clock.boot, utc_ms - clock.offset_ms)
 
 
 def runs(parts: Iterable[CounterPart], terms: Mapping[bytes, Terms],

@@ -3,6 +3,8 @@
 from typing import TypeGuard
 
 from fleet.formats import timetext
+from fleet.reporting.content import Change, Overlap
+from fleet.rollup import overlaps
 from fleet.store.incidents import Incident
 from fleet.texts import say
 
@@ -80,12 +82,39 @@ def age(seconds: object) -> str:
     return say("age.days", n=int(seconds // 86400))
 
 
-def moment(utc_ms: int | None) -> str:
-    """Return a UTC time as text, or the sign for none."""
-    return NONE if utc_ms is None else timetext.moment(utc_ms)
-
-
 def describe_incident(incident: Incident) -> str:
     """Return an incident as a line for people; what it is, then what happened."""
     return say.plural("verify.incident", incident.count, detail=incident.detail,
                       what=say.named("incident", incident.kind))
+
+
+def overlap(found: overlaps.Overlap) -> Overlap:
+    """Return readings that are not counted, as a report and JSON have them."""
+    said = found.decision
+    return {"journal": found.journal.hex(), "by": found.by.hex(),
+            "from": timetext.rfc3339(found.from_ms), "to": timetext.rfc3339(found.to_ms),
+            "decision": said and {
+                "number": said.number, "journal": said.journal.hex(),
+                "at": timetext.rfc3339(said.decided_ms), "author": said.author,
+                "reason": said.reason}}
+
+
+def describe_overlap(found: Overlap) -> str:
+    """Return a sentence about readings that are not counted; with the decision, if there is one."""
+    said = {"journal": found["journal"][:8], "by": found["by"][:8], "start": found["from"],
+            "end": found["to"]}
+    decided = found["decision"]
+    return say("overlap.open", **said) if decided is None else say(
+        "overlap.decided", **said, number=decided["number"], author=decided["author"],
+        at=decided["at"], reason=decided["reason"])
+
+
+def describe_change(change: Change) -> tuple[str, str, str, str, str]:
+    """Return a row about a quarter hour that was given otherwise: when, what it was, what it is,
+    when that was issued, why."""
+    rows = [", ".join([*(say("report.change_wh", role=say.named("energy", role),
+                             value=figure(value, 1, "Wh")) for role, value in wh.items()),
+                       say("report.change_g", value=grams(g))])
+            for wh, g in ((change["wh_before"], change["g_before"]), (change["wh"], change["g"]))]
+    return (change["from"], rows[0], rows[1], change["issued"],
+            " ".join(say.named("why", code) for code in change["why"]))

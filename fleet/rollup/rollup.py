@@ -15,6 +15,7 @@ from fleet.formats.event_bodies import lost_batches
 from fleet.formats.timetext import DAY_MS
 from fleet.formats.values import CLOCK_STEP_MS, AnyBatch, OpenedBatch, Record
 from fleet.rollup import reduce
+from fleet.rollup.rulings import Rulings
 from fleet.store import incidents
 from fleet.store.rollup_tables import NOT_ROLLED_UP
 from fleet.store.writer import EvidenceStore
@@ -38,6 +39,7 @@ class Rollup:
 
     def __init__(self, store: EvidenceStore, now_ms: Callable[[], int]) -> None:
         self._store, self._tables, self._now_ms = store, store.rollup, now_ms
+        self._rulings = Rulings(store, now_ms)
 
     def note_context(self, opened: OpenedBatch) -> None:
         """Keep what other batches may be waiting for: descriptors, clocks, lost batches.
@@ -103,15 +105,18 @@ class Rollup:
         self._note(incidents.QUARANTINED, batch, batch.number,
                    f"batch {batch.number}: received, not booked: {why}")
 
-    def roll_up_waiting(self, cabinet: str) -> None:
-        """Reduce batches that waited and need not any more, some at a time."""
-        for waiting in self._tables.waiting(cabinet, WAITING_MAX):
+    def roll_up_waiting(self, cabinet: str) -> bool:
+        """Reduce batches that waited and need not any more, some at a time; return whether there
+        were any."""
+        found = self._tables.waiting(cabinet, WAITING_MAX)
+        for waiting in found:
             try:
                 opened = envelope.reopen(waiting.sealed)
             except BadSchema:                       # the store was damaged: `verify` names it
                 self._tables.mark(waiting.id, NOT_ROLLED_UP)
                 continue
             self.roll_up(waiting.id, opened)
+        return bool(found)
 
     def _reduce(self, batch_id: int, opened: OpenedBatch) -> None:
         batch = opened.batch
@@ -121,12 +126,13 @@ class Rollup:
             return
         if opened.cells is not None:
             opened = downsampled.only(opened, self._store.numbers(batch_id))
+        opened = self._rulings.counted(batch_id, opened, clock)
         reduction = reduce.reduce_records(opened.schema, opened.records, clock,
                                           site_descriptor.read_stored(descriptor))
         if opened.cells is not None:
             reduction = reduce.with_cells(reduction, opened.cells, clock)
         newest_ms = self._tables.newest_quarter_ms(batch.cabinet)
-        self._tables.add_reduction(batch_id, opened, reduction, clock)
+        self._tables.add_reduction(batch_id, opened, reduction, (clock, self._now_ms()))
         self._note_step(batch_id, batch, clock)
         if clock != batch.clock:
             self._note(incidents.PLACED, batch, f"boot {batch.boot}", "records of boot "
@@ -171,7 +177,7 @@ class Rollup:
         ahead_ms = clock.anchor_utc_ms + last - clock.anchor_ticks_ms - self._now_ms()
         if clock.source in (CLOCK_SIMULATED, CLOCK_UNKNOWN):
             return bool(clock.source == CLOCK_SIMULATED)
-        return bool(ahead_ms <= DAY_MS + clock.uncertainty_ms)
+        return bool(ahead_ms <= DAY_MS + min(clock.uncertainty_ms, DAY_MS))
 
     def _note(self, kind: str, batch: AnyBatch, position: object, detail: str) -> None:
         self._store.incidents.note(kind, batch, position, detail, self._now_ms())
@@ -201,8 +207,5 @@ def _config(body: list[object]) -> tuple[bytes, bytes]:
         raise BadSchema("a CONFIG event holds a hash and a descriptor")
     if hashlib.sha256(body[1]).digest() != body[0]:
         raise BadSchema("a CONFIG event's descriptor does not have the hash it names")
-    if len(body[1]) > site_descriptor.BYTES_MAX:
-        raise BadSchema(f"site descriptor: {len(body[1])} bytes, at most "
-                        f"{site_descriptor.BYTES_MAX} are allowed")
-    site_descriptor.parse(body[1])
+    site_descriptor.parse_new(body[1])
     return body[0], body[1]

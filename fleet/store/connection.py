@@ -5,8 +5,9 @@ from pathlib import Path
 
 FILE = "fleet.db"
 # 2: the Merkle log, 3: incidents, 4: downsampled batches, 5: the clock of each batch, 6: column
-# names; an older store gets what it lacks when the fleet opens it for writing.
-VERSION = 6
+# names, 7: which of two journals counts, and figures of issued reports; an older store gets what it
+# lacks when the fleet opens it for writing.
+VERSION = 7
 
 
 def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:

@@ -46,9 +46,9 @@ class EvidenceReader:
 
     def journals(self, cabinet: str, from_ms: int, to_ms: int) -> list[tuple[bytes, int, int]]:
         """Return (journal, first number, last number) of the batches that decide a period:
-        those with scans inside, and for each counter the nearest readings before and after, as
-        far as a counter is ever spread; up to the batch that reaches the end of the period and
-        those that told the time of others."""
+        those with scans inside, set aside or not, and for each counter the nearest readings
+        before and after, as far as a counter is ever spread; up to the batch that reaches the
+        end of the period and those that told the time of others."""
         rows = self._connection.execute(
             "WITH mine AS (SELECT id FROM channels WHERE cabinet = ?1),"
             " edges AS (SELECT id, (SELECT max(quarter_ms) FROM counter_parts WHERE channel = id"
@@ -58,7 +58,8 @@ class EvidenceReader:
             " SELECT journal, min(number), max(number) FROM batches WHERE coalesce(whole, id) IN ("
             "  SELECT batch FROM scan_parts WHERE cabinet = ?1 AND quarter_ms >= ?2"
             "   AND quarter_ms < ?3 UNION SELECT batch FROM counter_parts JOIN edges"
-            "   ON channel = id AND quarter_ms IN (before, after)) GROUP BY journal",
+            "   ON channel = id AND quarter_ms IN (before, after) UNION SELECT batch FROM set_aside"
+            "   WHERE cabinet = ?1 AND to_ms >= ?2 AND from_ms < ?3) GROUP BY journal",
             (cabinet, from_ms, to_ms, SPREAD_MS_MAX)).fetchall()
         return [(bytes(journal), first, max(
             self._end(cabinet, (bytes(journal), first, last), to_ms),

@@ -1,6 +1,7 @@
 """What older stores lack and cannot get by a default: filled in once, from the evidence."""
 
 import sqlite3
+from collections import defaultdict
 
 from gateway.core.errors import WattproofError
 from gateway.core.evidence import downsampled
@@ -50,3 +51,52 @@ def _boot_clock(connection: sqlite3.Connection, batch_id: int) -> ClockState | N
         "batches b ON c.cabinet = b.cabinet AND c.journal = b.journal AND c.boot = b.boot "
         "WHERE b.id = ?", (batch_id,)).fetchone()
     return ClockState(*row) if row else None
+
+
+def add_times(connection: sqlite3.Connection) -> None:
+    """Give the batches of a store before version 7 the columns of what counts of them."""
+    for column in ("rolled_ms INTEGER", "ruled INTEGER NOT NULL DEFAULT 0", "from_ms INTEGER",
+                   "to_ms INTEGER"):
+        connection.execute(f"ALTER TABLE batches ADD COLUMN {column}")
+
+
+def add_journals(connection: sqlite3.Connection) -> None:
+    """Enter the journals of a store before version 7, and what each of its batches covers.
+
+    Batches of a later journal that tell of time before the end of an earlier one are taken out of
+    time; the roll-up rules on them again.
+    """
+    connection.execute(
+        "UPDATE batches SET ruled = 1, rolled_ms = received_ms, from_ms = t.low, to_ms = t.high "
+        "FROM (SELECT batch, min(first_ms) AS low, max(last_ms) AS high FROM (SELECT batch, "
+        "first_ms, last_ms FROM counter_parts UNION ALL SELECT batch, last_ms, last_ms FROM "
+        "gauge_parts) GROUP BY batch) AS t WHERE t.batch = id AND rolled_up = 1")
+    connection.execute(
+        "INSERT INTO journals SELECT b.cabinet, b.journal, 0, min(b.id), (SELECT count(*) FROM "
+        "incidents i WHERE i.cabinet = b.cabinet AND i.journal = b.journal AND i.kind = "
+        "'handover') > 0, min(from_ms), max(to_ms), max(coalesce(source, 9) != 9) FROM batches b "
+        "GROUP BY b.cabinet, b.journal")
+    journals: dict[str, list[int | None]] = defaultdict(list)
+    for cabinet, journal, last_ms in connection.execute(
+            "SELECT cabinet, journal, last_ms FROM journals ORDER BY cabinet, arrived").fetchall():
+        ends = [one for one in journals[cabinet] if one is not None]
+        journals[cabinet].append(last_ms)
+        if ends:
+            _take_out(connection, cabinet, journal, max(ends))
+
+
+def _take_out(connection: sqlite3.Connection, cabinet: str, journal: bytes, end_ms: int) -> None:
+    ids = connection.execute("SELECT id FROM batches WHERE cabinet = ? AND journal = ? AND "
+                             "from_ms <= ?", (cabinet, journal, end_ms)).fetchall()
+    for table in ("counter_parts", "gauge_parts", "scan_parts"):
+        connection.executemany(f"DELETE FROM {table} WHERE batch = ?", ids)
+    connection.executemany(
+        "DELETE FROM events WHERE (cabinet, journal) = (SELECT cabinet, journal FROM batches WHERE "
+        "id = ?1) AND seq BETWEEN (SELECT min(first_seq) FROM batches WHERE id = ?1 OR whole = "
+        "?1) AND (SELECT max(last_seq) FROM batches WHERE id = ?1 OR whole = ?1)", ids)
+    connection.executemany("UPDATE batches SET rolled_up = 0, ruled = 0, from_ms = NULL, to_ms = "
+                           "NULL, offset_ms = NULL, source = NULL WHERE id = ?", ids)
+    connection.execute(
+        "UPDATE journals SET first_ms = (SELECT min(from_ms) FROM batches WHERE cabinet = ?1 AND "
+        "journal = ?2), last_ms = (SELECT max(to_ms) FROM batches WHERE cabinet = ?1 AND "
+        "journal = ?2) WHERE cabinet = ?1 AND journal = ?2", (cabinet, journal))

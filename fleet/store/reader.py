@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet.errors import ReportError
-from fleet.formats import event_bodies
+from fleet.formats import event_bodies, part_order
 from fleet.formats.values import CLOCK_STEP_MS, BatchClock, CounterPart, MeterSwap
 from fleet.store import damage, meter_swaps
 from fleet.store.connection import FILE, VERSION, connect
 from fleet.store.incidents import Incident, Incidents
+from fleet.store.issued import Version, versions
+from fleet.store.journal_tables import RivalReader
 from fleet.texts import say
 from gateway.core import interval
 from gateway.core.codec import cbor, record
@@ -95,14 +97,13 @@ def _counter_part(row: tuple[Any, ...]) -> CounterPart:
 
 
 def in_order(parts: Iterable[CounterPart]) -> list[CounterPart]:
-    """Return parts of a counter in the order they were read: boots by their first time, within
-    a boot by the gateway's ticks."""
-    since: dict[tuple[bytes, int], int] = {}
-    for clock, part in ((one.clock, one.part) for one in parts):
-        since[clock.boot] = min(since.get(clock.boot, part.first_ms), part.first_ms)
-    return sorted(parts, key=lambda one: (
-        since[one.clock.boot], one.clock.boot, one.part.first_ms - one.clock.offset_ms,
-        one.part.last_ms))
+    """Return parts of a counter in the order they were read."""
+    made = {one: part_order.MadeReading(
+        one.clock.boot, one.part.first_ms - one.clock.offset_ms, one.part.first_ms,
+        one.part.last_ms) for one in parts}
+    order = part_order.BootOrder(made.values())
+    return sorted(made, key=lambda one: (
+        order.position(one.clock.boot, made[one].ticks_ms), one.part.last_ms))
 
 
 class StoreReader:
@@ -120,6 +121,7 @@ class StoreReader:
         if version < VERSION:
             self._connection.close()
             raise ReportError(say("refusal.older_store", path=path, data=data))
+        self.rivals = RivalReader(self._connection)
 
     def close(self) -> None:
         """Give the connection back."""
@@ -143,18 +145,27 @@ class StoreReader:
         return list(damage.changed(self._connection))
 
     def version(self) -> int:
-        """Return a number that changes whenever a batch was stored or refused."""
-        return int(self._one("SELECT coalesce((SELECT max(id) FROM batches), 0) + "
-                             "coalesce((SELECT max(id) FROM refused), 0)")[0])
+        """Return a number that changes whenever a batch was stored or refused, or a person
+        decided which journal counts."""
+        return self.rivals.newest_decision() + int(self._one(
+            "SELECT coalesce((SELECT max(id) FROM batches), 0) + "
+            "coalesce((SELECT max(id) FROM refused), 0)")[0])
+
+    def issued(self, cabinet: str, from_ms: int, to_ms: int) -> dict[int, list[Version]]:
+        """Return the quarter hours of a period as reports gave them before."""
+        return versions(self._connection, cabinet, from_ms, to_ms)
 
     def config_changes(self, cabinet: str, from_ms: int, to_ms: int) -> list[tuple[int, bytes]]:
         """Return (quarter_ms, config hash) of the quarter hours of a period that have scans,
-        and of the last before it, by time; empty without any booked batch."""
+        and of the last before it, by time; empty without any booked batch.  Of a journal the
+        batch with the highest number counts, of two journals the one that goes on longer."""
         rows = self._connection.execute(
-            "SELECT s.quarter_ms, b.config, max(b.number) FROM scan_parts s JOIN batches b "
+            "SELECT quarter_ms, config, max(coalesce(to_ms, 0)) FROM (SELECT s.quarter_ms, "
+            "b.config, b.to_ms, max(b.number) FROM scan_parts s JOIN batches b "
             "ON b.id = s.batch WHERE s.cabinet = ?1 AND s.quarter_ms < ?3 AND s.quarter_ms >= "
             "coalesce((SELECT max(quarter_ms) FROM scan_parts WHERE cabinet = ?1 AND quarter_ms "
-            "<= ?2), ?2) GROUP BY s.quarter_ms ORDER BY s.quarter_ms", (cabinet, from_ms, to_ms))
+            "<= ?2), ?2) GROUP BY s.quarter_ms, b.journal) GROUP BY quarter_ms "
+            "ORDER BY quarter_ms", (cabinet, from_ms, to_ms))
         return [(quarter, bytes(digest)) for quarter, digest, _ in rows]
 
     def configs(self, cabinet: str) -> dict[bytes, bytes]:
@@ -223,6 +234,13 @@ class StoreReader:
         rows = self._connection.execute(
             "SELECT stream, sum(count) FROM scan_parts WHERE cabinet = ? AND quarter_ms >= ? "
             "AND quarter_ms < ? GROUP BY stream", (cabinet, from_ms, to_ms))
+        return dict(rows.fetchall())
+
+    def answered(self, cabinet: str, from_ms: int, to_ms: int) -> dict[str, int]:
+        """Return how many scans of each device of a cabinet are stored that have a value."""
+        rows = self._connection.execute(
+            "SELECT stream, sum(count - absent) FROM scan_parts WHERE cabinet = ? AND "
+            "quarter_ms >= ? AND quarter_ms < ? GROUP BY stream", (cabinet, from_ms, to_ms))
         return dict(rows.fetchall())
 
     def uncertainty_ms(self, cabinet: str, from_ms: int, to_ms: int) -> int:

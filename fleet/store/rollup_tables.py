@@ -5,9 +5,11 @@ tables can be built again from the evidence.
 """
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fleet.formats.values import OpenedBatch, Reduction
+from fleet.store.journal_tables import JournalTables
 from gateway.core.codec import cbor
 from gateway.core.reading import CLOCK_RTC, ClockState
 
@@ -26,6 +28,7 @@ class RollupTables:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.journals = JournalTables(connection)
 
     def add_config(self, cabinet: str, digest: bytes, descriptor: bytes,
                    utc_ms: int | None) -> None:
@@ -66,8 +69,17 @@ class RollupTables:
             "SELECT id FROM batches WHERE cabinet = ? AND journal = ? AND boot = ? AND number < ? "
             "AND source = ? AND rolled_up = ?", (batch.cabinet, batch.journal_id, batch.boot,
                                                  batch.number, CLOCK_RTC, ROLLED_UP)).fetchall()
+        self.take_out(ids)
+        self.journals.forget(batch.cabinet, batch.journal_id, ids)
+
+    def take_out(self, ids: Sequence[tuple[int]]) -> None:
+        """Take stored batches out of time again; they wait for the next roll-up."""
         for table in ("counter_parts", "gauge_parts", "scan_parts"):
             self._connection.executemany(f"DELETE FROM {table} WHERE batch = ?", ids)
+        self._connection.executemany(
+            "DELETE FROM events WHERE (cabinet, journal) = (SELECT cabinet, journal FROM batches "
+            "WHERE id = ?1) AND seq BETWEEN (SELECT min(first_seq) FROM batches WHERE id = ?1 OR "
+            "whole = ?1) AND (SELECT max(last_seq) FROM batches WHERE id = ?1 OR whole = ?1)", ids)
         self._connection.executemany("UPDATE batches SET rolled_up = 0, offset_ms = NULL, "
                                      "source = NULL WHERE id = ?", ids)
 
@@ -99,8 +111,10 @@ class RollupTables:
                              "WHERE cabinet = ?", cabinet)[0])
 
     def add_reduction(self, batch_id: int, opened: OpenedBatch, reduction: Reduction,
-                      clock: ClockState) -> None:
-        """Store a batch's share of quarter hours and mark it reduced; clock: what placed it."""
+                      placed: tuple[ClockState, int]) -> None:
+        """Store a batch's share of quarter hours and mark it reduced; placed: by which clock, and
+        when."""
+        clock, now_ms = placed
         cabinet, connection = opened.batch.cabinet, self._connection
         channels = self._channels(opened, [*reduction.counters, *reduction.gauges])
         connection.executemany("INSERT INTO counter_parts VALUES (?,?,?,?,?,?,?,?)", sorted(
@@ -117,8 +131,10 @@ class RollupTables:
             (cabinet, opened.batch.journal_id, seq, kind, at, cbor.encode(body))
             for seq, kind, at, body in reduction.events])
         connection.execute(
-            "UPDATE batches SET rolled_up = ?, offset_ms = ?, source = ? WHERE id = ?",
-            (ROLLED_UP, clock.anchor_utc_ms - clock.anchor_ticks_ms, clock.source, batch_id))
+            "UPDATE batches SET rolled_up = ?, offset_ms = ?, source = ?, rolled_ms = ? WHERE id = "
+            "?",
+            (ROLLED_UP, clock.anchor_utc_ms - clock.anchor_ticks_ms, clock.source, now_ms,
+             batch_id))
 
     def clock_before(self, batch_id: int) -> int | None:
         """Return the offset (UTC less ticks, ms) of the batch before this one in its boot, or

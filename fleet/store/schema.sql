@@ -22,11 +22,75 @@ CREATE TABLE batches (
                                 -- has its bytes; sealed is empty then.  NULL: these are they
   offset_ms INTEGER,            -- UTC less ticks by the clock it was rolled up with; NULL: not yet
   source INTEGER,               -- and that clock's source
+  rolled_ms INTEGER,            -- when that was, by the fleet's clock
+  ruled INTEGER NOT NULL DEFAULT 0,     -- 1 once its conflicts with other journals are known
+  from_ms INTEGER,              -- first and last of its readings that are not in conflict
+  to_ms INTEGER,
   UNIQUE (cabinet, journal, number),
   UNIQUE (cabinet, journal, first_seq)
 ) STRICT;
 CREATE INDEX batches_whole ON batches (whole) WHERE whole IS NOT NULL;
 CREATE INDEX batches_waiting ON batches (cabinet) WHERE rolled_up = 0;
+CREATE INDEX batches_last ON batches (cabinet, journal, to_ms);
+CREATE INDEX batches_first ON batches (cabinet, journal, from_ms);
+
+-- The journals of each cabinet in their order (fleet/rollup/precedence.py), and the time that the
+-- readings of each cover which count by their own right.
+CREATE TABLE journals (
+  cabinet TEXT NOT NULL,
+  journal BLOB NOT NULL,
+  rank INTEGER NOT NULL,
+  arrived INTEGER NOT NULL,     -- id of the first batch that came of it
+  explained INTEGER NOT NULL,   -- 1: a hand-over names it
+  first_ms INTEGER,
+  last_ms INTEGER,
+  real INTEGER NOT NULL,        -- 1: dated by a clock that is no simulation's
+  PRIMARY KEY (cabinet, journal)
+) STRICT, WITHOUT ROWID;
+
+-- Of a batch: time that another journal (rival) covers; both ends included.
+CREATE TABLE conflicts (
+  cabinet TEXT NOT NULL,
+  batch INTEGER NOT NULL REFERENCES batches (id),
+  from_ms INTEGER NOT NULL,
+  to_ms INTEGER NOT NULL,
+  rival BLOB NOT NULL,
+  PRIMARY KEY (batch, from_ms)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX conflicts_end ON conflicts (cabinet, to_ms);
+-- What is not counted for that, or because a decision says so; both ends included.
+CREATE TABLE set_aside (
+  cabinet TEXT NOT NULL,
+  to_ms INTEGER NOT NULL,
+  from_ms INTEGER NOT NULL,
+  batch INTEGER NOT NULL REFERENCES batches (id),
+  journal BLOB NOT NULL,
+  rival BLOB NOT NULL,
+  decision INTEGER,             -- its number; NULL: nobody has decided
+  PRIMARY KEY (cabinet, to_ms, batch, from_ms)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX set_aside_batch ON set_aside (batch);
+
+-- Which journal counts for which time, as a person decided (fleet/formats/decision.py).  Rows are
+-- only ever added.
+CREATE TABLE decisions (
+  cabinet TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  signed BLOB NOT NULL,
+  PRIMARY KEY (cabinet, number)
+) STRICT, WITHOUT ROWID;
+
+-- Quarter hours as reports gave them, each time that they gave another figure (bounded).
+CREATE TABLE issued (
+  cabinet TEXT NOT NULL,
+  quarter_ms INTEGER NOT NULL,
+  version INTEGER NOT NULL,     -- from 1
+  issued_ms INTEGER NOT NULL,
+  from_ms INTEGER NOT NULL,     -- of the report's period: its battery's books begin from there
+  factors TEXT NOT NULL,        -- SHA-256 of the factor set, hex
+  figures TEXT NOT NULL,        -- JSON: {"wh": {role: Wh}, "g": g}
+  PRIMARY KEY (cabinet, quarter_ms, version)
+) STRICT, WITHOUT ROWID;
 
 -- How far a journal is stored without a hole: what receipts say.
 CREATE TABLE chains (

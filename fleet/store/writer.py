@@ -15,12 +15,11 @@ from fleet import clock
 from fleet.formats.values import Chain, Neighbour, OpenedBatch, RecordRange, StoredAround
 from fleet.store import damage, epoch, low_water, migration
 from fleet.store.connection import FILE, VERSION, connect
-from fleet.store.incidents import RESTORED, Incidents
+from fleet.store.incidents import DETAIL_CHARS_MAX, RESTORED, Incidents
 from fleet.store.rollup_tables import ROLLED_UP, WAITING, RollupTables
 from fleet.transparency.merkle_log import MerkleLog
 
 REFUSED_MAX = 1000          # refused batches that are told apart; older ones are only counted
-DETAIL_CHARS_MAX = 300
 SCHEMA = Path(__file__).with_name("schema.sql")
 OLDER_COPY = "the store was put back from a copy or a backup"
 
@@ -80,9 +79,13 @@ class EvidenceStore:
             migration.rename_columns(self._connection, table)
         if columns and "offset_ms" not in columns:
             migration.add_clocks(self._connection)
+        if columns and "ruled" not in columns:
+            migration.add_times(self._connection)
         for statement in _statements(SCHEMA.read_text(encoding="utf-8")):
             if statement.split()[2] not in there:       # CREATE TABLE name, CREATE INDEX name
                 self._connection.execute(statement)
+        if columns and "ruled" not in columns:
+            migration.add_journals(self._connection)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

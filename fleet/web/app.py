@@ -1,4 +1,7 @@
-"""The web door: pages, live events, reports.  Reads only; listens on this machine only."""
+"""The web door: pages, live events, reports; listens on this machine only.
+
+It reads, and writes nothing but the quarter hours of the reports that it gives out.
+"""
 
 import asyncio
 import json
@@ -24,8 +27,8 @@ from fleet.formats.registry import EnrolledCabinet, Registry
 from fleet.formats.timetext import parse_quarter
 from fleet.ingest.live_table import LiveTable
 from fleet.ingest.receiver import Receiver
+from fleet.reporting import changes, report
 from fleet.reporting import html as report_html
-from fleet.reporting import report
 from fleet.store.reader import open_reader
 from fleet.store.watch import Watch
 from fleet.texts import say
@@ -205,6 +208,7 @@ class Pages:
             else:
                 times = asked
             content = report.build(reader, report.ReportRequest(cabinet, self._factors, *times))
+            changes.keep(self._data, reader, content, clock.utc_ms())
         return report_html.render(content)
 
 

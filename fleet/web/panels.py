@@ -1,10 +1,12 @@
 """What each panel of a site's page shows, as values for its template.  Pure."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from markupsafe import Markup
 
+from fleet.formats import timetext
 from fleet.formats.registry import EnrolledCabinet
 from fleet.ingest.live_table import LiveValues, rows, section
 from fleet.reporting import swaps, text
@@ -13,6 +15,7 @@ from fleet.texts import say
 from fleet.web import proof
 from fleet.web.snapshot import Snapshot, figures_of_day
 from gateway.core.roles import LOAD_NAMES
+from gateway.ledger.site import DEVICE_ROLE
 
 PowerFlow = list[tuple[str, object]]
 
@@ -76,7 +79,9 @@ class ComputePanel(NamedTuple):
     """The panel of nodes, battery and climate, values as the live message has them."""
 
     nodes: list[NodeRow]
+    no_nodes: str
     soc: object
+    has_battery: bool
     soc_bar: Markup
     stored_wh: object
     battery_g_per_kwh: object
@@ -111,7 +116,7 @@ def state(view: PageView) -> str:
     if view.cabinet.revoked:
         return "revoked"
     if view.figures is None or view.age_s is None:
-        return "silent" if view.snapshot.span else "none"
+        return "silent" if view.snapshot.span or view.damaged else "none"
     if view.age_s > text.SILENT_S:
         return "silent"
     return "late" if view.age_s > text.LATE_S else "live"
@@ -121,15 +126,28 @@ def status(view: PageView, found: str) -> str:
     """Return the sentences beside a page's state: from when its figures are, and whether the
     broker is connected."""
     if found == "revoked":
-        said = say("status.revoked", time=view.cabinet.revoked)
+        said = say("status.revoked", time=_local(view, _utc_ms(view.cabinet.revoked)))
     elif found == "silent" and view.figures is None:
         said = say("status.silent_since_start")
     elif found == "silent":
-        said = say("status.silent", time=text.moment(view.arrived_ms))
+        said = say("status.silent", time=_local(view, view.arrived_ms))
     else:
-        stamp = str((view.figures or {}).get("utc") or "")[:19].replace("T", " ")
-        said = say("status.measured", time=stamp, age=text.age(view.age_s))
+        at_ms = _utc_ms((view.figures or {}).get("utc"))
+        said = say("status.measured", time=_local(view, at_ms), age=text.age(view.age_s)) \
+            if at_ms is not None else say("status.not_dated", age=text.age(view.age_s))
     return said if view.connected else f"{said} {say('status.disconnected')}"
+
+
+def _utc_ms(stamp: object) -> int | None:
+    """Return the milliseconds of an RFC 3339 text of a live message, None for anything else."""
+    try:
+        return timetext.utc_ms(str(stamp)) if stamp else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _local(view: PageView, at_ms: int | None) -> str:
+    return text.NONE if at_ms is None else timetext.local(at_ms, view.cabinet.timezone)
 
 
 def tiles(view: PageView, lines: Sequence[proof.ProofLine]) -> list[Tile]:
@@ -141,10 +159,11 @@ def tiles(view: PageView, lines: Sequence[proof.ProofLine]) -> list[Tile]:
         _tile("core_hour", text.grams(carbon.get("core_hour_g")), say("tile.core_hour_note")),
         _tile("renewable", text.share(carbon.get("renewable_share_it")),
               say("tile.renewable_note")),
-        _tile("loads", _sum([(role, power_w.get(role)) for role in LOAD_NAMES]),
+        _tile("loads", _sum([row for row in flows(power_w, metered(view))[1]
+                             if row[0] in LOAD_NAMES]),
               say("tile.loads_note", intensity=text.figure(intensity, 0, say("chart.g_per_kwh")))
               if text.is_number(intensity) else say("tile.loads_note_unknown")),
-        _tile("evidence", text.share(today["evidence"]["coverage"] if today else None, 1),
+        _tile("evidence", text.share(today["evidence"]["present"] if today else None, 1),
               _evidence_note(lines))._replace(state=proof.worst(lines)),
     ]
 
@@ -164,18 +183,33 @@ def _tile(key: str, value: str, note: str) -> Tile:
     return Tile(say(f"tile.{key}"), number or unit, separator + unit if number else "", note)
 
 
-def flows(power_w: LiveValues) -> tuple[PowerFlow, PowerFlow]:
+def metered(view: PageView) -> frozenset[str] | None:
+    """Return the roles that a device of the site has, by today's report; None before there is
+    one."""
+    today = view.snapshot.today
+    return None if today is None else frozenset(
+        DEVICE_ROLE[energy] for energy in today["quality_by_role"])
+
+
+def flows(power_w: LiveValues,
+          roles: frozenset[str] | None = None) -> tuple[PowerFlow, PowerFlow]:
     """Return (sources, sinks) as (role, W or None), from the signed powers of a live message.
 
-    Import, discharge and generation are positive; what flows the other way is a sink.
+    Import, discharge and generation are positive; what flows the other way is a sink.  roles:
+    those that the site meters; a role that nobody meters has no row.
     """
     grid, battery = power_w.get("grid"), power_w.get("battery")
-    sources = [("grid", _part(grid, 1)), ("pv", power_w.get("pv")), ("battery", _part(battery, 1))]
-    if text.is_number(power_w.get("genset")):
-        sources.append(("genset", power_w["genset"]))
-    sinks = [(role, power_w.get(role)) for role in LOAD_NAMES]
-    sinks += [("charge", _part(battery, -1)), ("export", _part(grid, -1))]
-    return sources, sinks
+    sources = [("grid", "grid", _part(grid, 1)), ("pv", "pv", power_w.get("pv")),
+               ("battery", "battery", _part(battery, 1)),
+               ("genset", "genset", power_w.get("genset"))]
+    sinks = [(role, role, power_w.get(role)) for role in LOAD_NAMES]
+    sinks += [("charge", "battery", _part(battery, -1)), ("export", "grid", _part(grid, -1))]
+
+    def shown(role: str) -> bool:
+        known = text.is_number(power_w.get(role))
+        return known or (role != "genset" if roles is None else role in roles)
+    return ([(name, watts) for name, role, watts in sources if shown(role)],
+            [(name, watts) for name, role, watts in sinks if shown(role)])
 
 
 def _part(value: object, sign: int) -> float | None:
@@ -187,7 +221,7 @@ def power(view: PageView) -> Power | None:
     if view.figures is None:
         return None
     power_w = section(view.figures, "power_w")
-    sources, sinks = flows(power_w)
+    sources, sinks = flows(power_w, metered(view))
     top = max(_total(sources), _total(sinks), 1.0)
     residual = power_w.get("residual")
     return Power(_sum(sources), _flow_rows(sources, top), _sum(sinks), _flow_rows(sinks, top),
@@ -221,8 +255,13 @@ def compute(view: PageView) -> ComputePanel:
     battery, carbon = section(view.figures, "battery"), section(view.figures, "carbon")
     soc = battery.get("soc")
     climate = [_climate(one) for one in rows(view.figures, "climate")]
-    return ComputePanel([_node(node) for node in rows(view.figures, "nodes")], soc,
-                   _bar("battery", soc), battery.get("stored_wh"),
+    roles = metered(view)
+    has_battery = roles is None or "battery" in roles or text.is_number(soc)
+    today = view.snapshot.today
+    no_nodes = say("report.no_nodes" if today is not None and not today["nodes"] else
+                   "live.no_nodes")
+    return ComputePanel([_node(node) for node in rows(view.figures, "nodes")], no_nodes, soc,
+                   has_battery, _bar("battery", soc), battery.get("stored_wh"),
                    carbon.get("battery_g_per_kwh"), climate)
 
 
@@ -260,8 +299,14 @@ def day(snapshot: Snapshot) -> Day | None:
     notes += swaps.notes(today["meter_swaps"])
     if today["evidence"]["simulated"]:
         notes.insert(0, say("report.simulated"))
-    return Day(say("day.span", from_time=today["from"][:16].replace("T", " "),
-                   to_time=today["to"][11:16]),
+    notes += map(text.describe_overlap, today["evidence"]["set_aside"])
+    if today["changes"]:
+        notes.append(say.plural("report.changed", len(today["changes"]) + today["changes_more"]))
+    zone = timetext.zone(today["timezone"])
+    start, end = (datetime.fromtimestamp(timetext.utc_ms(at) / 1000, zone)
+                  for at in (today["from"], today["to"]))
+    return Day(say("day.span", from_time=f"{start:%Y-%m-%d %H:%M}", to_time=f"{end:%H:%M}",
+                   timezone=zone.key),
                [(say(f"day.{key}"), value) for key, value in figures], notes)
 
 

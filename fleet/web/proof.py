@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fleet import verify
+from fleet.formats import timetext
 from fleet.ingest.live_table import LiveValues, section
 from fleet.reporting import above_limit, text
 from fleet.texts import say
@@ -13,7 +14,7 @@ GOOD, WATCH, BAD = "good", "watch", "bad"
 COVERAGE_GOOD, COVERAGE_WATCH = 0.995, 0.95
 
 # The lines that say whether what is here can be trusted; the others say how much is here.
-PROVING = ("store", "unbroken", "limits", "refused", "journals")
+PROVING = ("store", "unbroken", "refused", "journals")
 
 
 class ProofLine(NamedTuple):
@@ -34,7 +35,7 @@ def lines(snapshot: Snapshot, live: LiveValues | None, receipt_age_s: float | No
     damaged: what is wrong with the store, "" if nothing is.
     """
     store = [_line("store", BAD, damaged)] if damaged else []
-    return [*store, _complete(snapshot), _chain(snapshot), _gaps(snapshot), *_limits(snapshot),
+    return [*store, _coverage(snapshot), _chain(snapshot), _gaps(snapshot), *_limits(snapshot),
             _receipts(snapshot, live or {}, receipt_age_s), _clock(live or {}, snapshot),
             _quality(snapshot), _refused(snapshot), _journals(snapshot)]
 
@@ -54,12 +55,15 @@ def _line(key: str, state: str, said: str) -> ProofLine:
     return ProofLine(key, state, say(f"proof.{key}.title"), said)
 
 
-def _complete(snapshot: Snapshot) -> ProofLine:
+def _coverage(snapshot: Snapshot) -> ProofLine:
     if snapshot.today is None:
-        return _line("complete", WATCH, snapshot.why or say("proof.complete.first_quarter"))
-    covered = snapshot.today["evidence"]["coverage"]
-    state = GOOD if covered >= COVERAGE_GOOD else WATCH if covered >= COVERAGE_WATCH else BAD
-    return _line("complete", state, say("proof.complete.share", share=text.share(covered, 1)))
+        return _line("coverage", WATCH, snapshot.why or say("proof.coverage.first_quarter"))
+    evidence = snapshot.today["evidence"]
+    covered, present = evidence["coverage"], evidence["present"]
+    state = GOOD if min(covered, present) >= COVERAGE_GOOD else \
+        WATCH if covered >= COVERAGE_WATCH else BAD
+    return _line("coverage", state, say("proof.coverage.all") if present >= 1 else say(
+        "proof.coverage.share", present=text.share(present, 1), covered=text.share(covered, 1)))
 
 
 def _chain(snapshot: Snapshot) -> ProofLine:
@@ -87,14 +91,22 @@ def _chain(snapshot: Snapshot) -> ProofLine:
 def _gaps(snapshot: Snapshot) -> ProofLine:
     if snapshot.today is None:
         return _line("gaps", WATCH, say("proof.gaps.not_known"))
-    gaps = snapshot.today["evidence"]["gap_list"]
+    evidence = snapshot.today["evidence"]
+    gaps = evidence["gap_list"]
     if not gaps:
         return _line("gaps", GOOD, say("proof.gaps.none"))
     last = gaps[-1]
     return _line("gaps", WATCH, say.plural(
-        "proof.gaps.declared", len(gaps), where=last["device"] or say("proof.gaps.cabinet"),
-        start=(last["from"] or "")[11:19] or say("proof.gaps.start_unknown"),
-        end=last["to"][11:19], reason=last["reason"]))
+        "proof.gaps.declared", evidence.get("gaps", len(gaps)),
+        where=last["device"] or say("proof.gaps.cabinet"),
+        start=_clock_time(last["from"], snapshot) or say("proof.gaps.start_unknown"),
+        end=_clock_time(last["to"], snapshot), reason=last["reason"]))
+
+
+def _clock_time(stamp: str | None, snapshot: Snapshot) -> str:
+    """Return an RFC 3339 time as the site's clocks show it, with the zone; "" for none."""
+    zone = snapshot.today["timezone"] if snapshot.today else "UTC"
+    return timetext.local(timetext.utc_ms(stamp), zone) if stamp else ""
 
 
 def _limits(snapshot: Snapshot) -> list[ProofLine]:
@@ -144,7 +156,8 @@ def _quality(snapshot: Snapshot) -> ProofLine:
     measured = quality.get("measured")
     if measured is None:
         return _line("measured", WATCH, say("proof.measured.none"))
-    state = GOOD if measured >= COVERAGE_WATCH else WATCH
+    whole = (quality.get("missing") or 0) <= 1 - COVERAGE_GOOD
+    state = GOOD if measured >= COVERAGE_WATCH and whole else WATCH
     shares = {name: text.share(quality[name], 1) for name in ("measured", "estimated", "missing")}
     return _line("measured", state, say("proof.measured.shares", **shares))
 
@@ -164,6 +177,11 @@ def _journals(snapshot: Snapshot) -> ProofLine:
     """What happened to the journals themselves: the gravest and newest of it."""
     not_dated = [say.plural("proof.journals.not_dated", snapshot.unplaced)] \
         if snapshot.unplaced else []
+    if snapshot.overlaps:
+        return _line("journals", BAD, " ".join([
+            say.plural("proof.journals.decide", len(snapshot.overlaps),
+                       overlap=text.describe_overlap(text.overlap(snapshot.overlaps[-1]))),
+            *not_dated]))
     for state, kinds in ((BAD, text.INCIDENTS_SEVERE), (WATCH, text.INCIDENTS_WATCH)):
         found = [one for one in snapshot.incidents if one.kind in kinds]
         if found:

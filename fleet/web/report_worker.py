@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from fleet import clock
 from fleet.errors import ReportError
 from fleet.formats.registry import Registry
-from fleet.reporting import html, report
+from fleet.reporting import changes, html, report
 from fleet.store.reader import open_reader
 from gateway.core.errors import WattproofError
 
@@ -42,6 +43,7 @@ def answer(job: WorkerJob) -> tuple[bytes, str]:
         with open_reader(data) as reader:
             content = report.build(reader, report.ReportRequest(
                 cabinet, job.factors, job.from_ms, job.to_ms))
+            changes.keep(data, reader, content, clock.utc_ms())
         return DONE, html.render(content)
     except ReportError as error:
         return REFUSED, str(error)

@@ -8,9 +8,12 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from fleet.errors import ReportError
+from fleet.formats import timetext
 from fleet.formats.registry import EnrolledCabinet
 from fleet.reporting import report, report_charts
 from fleet.reporting.content import Report
+from fleet.rollup import overlaps
+from fleet.rollup.overlaps import Overlap
 from fleet.store.incidents import Incident
 from fleet.store.reader import JournalRow, StoreReader, open_reader
 from fleet.texts import say
@@ -22,7 +25,7 @@ from gateway.core.roles import LOAD_NAMES
 class Snapshot(NamedTuple):
     """What is stored of a site.  version: the store's, when this was read, today: report of the
     day so far, or None with `why`, span: (first, last) quarter hour with data, or None,
-    unplaced: records that wait for a time."""
+    unplaced: records that wait for a time, overlaps: what a person has to decide."""
 
     version: int
     today: Report | None
@@ -33,6 +36,7 @@ class Snapshot(NamedTuple):
     charts: Markup
     incidents: Sequence[Incident] = ()
     unplaced: int = 0
+    overlaps: Sequence[Overlap] = ()
 
 
 EMPTY = Snapshot(-1, None, say("day_error.no_readings"), None, [], {}, Markup())
@@ -71,7 +75,8 @@ class Snapshots:
                 why = say("day_error.not_accounted", error=error)
         return Snapshot(version, today, why, span, reader.journals(cabinet.id),
                         reader.refused(cabinet.id), charts,
-                        reader.incidents(cabinet.id), reader.unplaced(cabinet.id))
+                        reader.incidents(cabinet.id), reader.unplaced(cabinet.id),
+                        overlaps.undecided(overlaps.at_any_time(reader, cabinet.id)))
 
 
 def day_so_far(span: tuple[int, int], timezone: str) -> tuple[int, int]:
@@ -83,14 +88,14 @@ def day_so_far(span: tuple[int, int], timezone: str) -> tuple[int, int]:
     first, last = span
     to_ms = last - QUARTER_MS if last - QUARTER_MS > first else last
     first = first + QUARTER_MS if to_ms - QUARTER_MS > first else first
-    local = datetime.fromtimestamp((to_ms - 1) / 1000, report_charts.zone(timezone))
+    local = datetime.fromtimestamp((to_ms - 1) / 1000, timetext.zone(timezone))
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     return max(int(midnight.timestamp() * 1000) // QUARTER_MS * QUARTER_MS, first), to_ms
 
 
 def yesterday(today_from_ms: int, timezone: str) -> tuple[int, int]:
     """Return (from_ms, to_ms) of the local day before the one that holds today_from_ms."""
-    local = datetime.fromtimestamp(today_from_ms / 1000, report_charts.zone(timezone))
+    local = datetime.fromtimestamp(today_from_ms / 1000, timetext.zone(timezone))
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     before = midnight - timedelta(days=1)
     return int(before.timestamp() * 1000), int(midnight.timestamp() * 1000)
@@ -100,7 +105,8 @@ def figures_of_day(today: Report) -> dict[str, float | None]:
     """Return the few totals that the page shows of the day so far."""
     energy, carbon, compute = today["energy_wh"], today["carbon_g"], today["compute"]
     loads = [energy.get(role) for role in LOAD_NAMES]
-    return {"loads_wh": sum(wh for wh in loads if wh is not None),
+    known = [wh for wh in loads if wh is not None]
+    return {"loads_wh": sum(known) if known else None,
             "carbon_g": carbon["total"], "core_hours": compute["reserved_core_hours"],
             "g_per_core_hour": compute["g_per_core_hour"], "tasks": compute["tasks"],
             "renewable": today["renewable_share_it"], "pue": today["pue"]}

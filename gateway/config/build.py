@@ -25,6 +25,7 @@ from gateway.config.values import (
 )
 from gateway.core import measurand
 from gateway.core.codec import cbor
+from gateway.core.codec.record import SERIAL_CHARS_MAX
 from gateway.core.reading import Point, Stream
 from gateway.ledger.factors.factors import load as load_factors
 from gateway.timekeeping.clock import Scale
@@ -37,7 +38,6 @@ POINTS_MAX = 512            # of one device: keeps a scan within a journal frame
 STREAM_POINTS_MAX = 4096    # of one cabinet: one commit stays in memory many times over
 DESCRIPTOR_BYTES_MAX = 8000     # an event's body holds 8 KiB, hash and heads included
 ADDRESS_CHARS_MAX = 64          # of a bus, in the descriptor
-SERIAL_CHARS_MAX = 64
 
 
 def build(values: Values, folder: Path) -> CabinetSettings:

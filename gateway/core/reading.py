@@ -52,6 +52,8 @@ Channel = NamedTuple("Channel", [("device", str), ("item", str), ("measurand", i
 # Absent, as long as the stream's points.
 Scan = NamedTuple("Scan", [("stream", int), ("ticks_ms", int), ("values", "Values")])
 
+BUILD_FLOOR_MS = 1767225600000      # 2026-01-01T00:00:00Z: a clock before that was never set
+
 # Clock sources, worst first.  UTC = anchor_utc_ms + (ticks_ms - anchor_ticks_ms), true within
 # uncertainty_ms.  With source UNKNOWN the UTC of a record is not known (yet).
 CLOCK_UNKNOWN, CLOCK_RTC, CLOCK_DEVICE, CLOCK_NTP, CLOCK_GNSS, CLOCK_SIMULATED = 0, 1, 2, 3, 4, 9

@@ -11,12 +11,11 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.config.values import UplinkSettings
+from gateway.core.codec.cose import KEY_BYTES
 from gateway.core.errors import ConfigError
 from gateway.core.evidence import downlink as messages
 from gateway.signer import Verifier, public_pem
 from gateway.storage.store import replace_synced
-
-KEY_BYTES = 32
 
 
 class Order(NamedTuple):

@@ -56,13 +56,15 @@ def live_figures(powers_w: Mapping[str, float | None], inventory: Inventory | No
     if any(power is None for power in known.values()):
         return LiveFigures(grid, None, None, inventory.g_per_kwh, None, None)
     step = _moment(powers_w, inventory, factors_g_per_kwh)
+    is_supplied = any(role in powers_w for role in known)      # a supply is metered at all
     complete = all(powers_w.get(load, 0.0) is not None for load in LOAD_NAMES)
     return LiveFigures(
         grid_g_per_kwh=grid, bus_g_per_kwh=step.ci_g_per_kwh,
         core_hour_g=_core_hour_g(step, powers_w.get("it", 0.0), nodes),
         battery_g_per_kwh=inventory.g_per_kwh,
-        renewable_share_it=_renewable_share(step, powers_w.get("it", 0.0)),
-        residual_w=step.residual_wh * 3600 / MOMENT_S if complete else None)
+        renewable_share_it=(_renewable_share(step, powers_w.get("it", 0.0))
+                            if {"pv", "battery"} & set(powers_w) else None),
+        residual_w=step.residual_wh * 3600 / MOMENT_S if complete and is_supplied else None)
 
 
 def _without_books(powers_w: Mapping[str, float | None],

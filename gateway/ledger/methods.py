@@ -51,7 +51,10 @@ def notes(site: AccountedSite, entries: Sequence[BookEntry], factors: FactorSet)
     found = []
     bare = sorted(set(DEVICE_ROLE.values()) - site.metered)
     if bare:
-        found.append(f"not metered at this site, energy counted as 0: {', '.join(bare)}")
+        found.append(f"not metered at this site, absent from its balance: {', '.join(bare)}")
+    if not site.has_supply:
+        found.append("no supply is metered: carbon, PUE and what the meters do not explain are "
+                     "undefined")
     if factors.estimated:
         found.append("the factor series is estimated: an annual figure with a synthetic shape")
     known = [entry.opening for entry in entries if entry.opening is not None]

@@ -93,6 +93,11 @@ class AccountedSite:
     nodes: Mapping[str, NodeRating] = field(default_factory=dict)
     workloads: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def has_supply(self) -> bool:
+        """Whether any supply is metered: without one nothing can be held against the loads."""
+        return any(self.is_metered(role) for role in SUPPLY_ROLES.values())
+
     def is_metered(self, energy_role: str) -> bool:
         """Whether any device has the role; without one its energy is 0, not missing."""
         return DEVICE_ROLE[energy_role] in self.metered

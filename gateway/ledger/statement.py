@@ -25,6 +25,11 @@ from gateway.ledger.series import RENEWABLE_ORIGINS, Book, Series, add_up, it_fi
 from gateway.ledger.site import ENERGY_ROLES, AccountedSite, SiteInterval, read_site
 
 FORMAT = "wattproof-statement-1"
+PUE_MIN = 0.95              # below 1 by more than meters may differ: a supply is not metered
+# Carbon that only a site with such a meter has; without one it is absent, not 0.
+NEEDED_METER = {"direct": "genset", "unallocated": "genset", "it": "it", "it_with_overhead": "it",
+                "cooling": "cooling", "lighting": "lighting", "other": "other", "export": "grid",
+                "stored": "battery", "adjustment": "battery"}
 INTERVALS_MAX = 400_000     # ten years of quarter hours and some
 
 
@@ -60,8 +65,9 @@ def build_statement(descriptor: Descriptor, intervals: Iterable[SiteInterval],
         "from": utc_text(start_ms), "to": utc_text(end_ms),
         "energy_wh": _energy(period), "carbon_g": _carbon(period),
         "compute": _compute(period),
-        "renewable_share_it": period.stepped.renewable_share("it"),
-        "pue": it_figures(period.stepped).pue,
+        "renewable_share_it": (period.stepped.renewable_share("it") if site.is_metered("pv")
+                               else None),
+        "pue": _pue(period),
         "quality": _quality(site, entries, ENERGY_ROLES),
         "quality_by_role": {role: _quality(site, entries, (role,))
                             for role in ENERGY_ROLES if site.is_metered(role)},
@@ -132,11 +138,21 @@ def utc_text(utc_ms: int | None) -> str | None:
 def _energy(period: StatementPeriod) -> dict[str, float | None]:
     energy: dict[str, float | None] = {}
     for role in ENERGY_ROLES:
-        values = [wh for entry in period.entries
-                  if (wh := period.site.energy_wh(entry.interval, role)) is not None]
+        values = [wh for entry in period.entries if period.site.is_metered(role)
+                  and (wh := period.site.energy_wh(entry.interval, role)) is not None]
         energy[role] = sum(values) if values else None
-    energy["residual"] = period.stepped.residual_wh if period.stepped.steps else None
+    known = bool(period.stepped.steps) and period.site.has_supply
+    energy["residual"] = period.stepped.residual_wh if known else None
     return energy
+
+
+def _pue(period: StatementPeriod) -> float | None:
+    """Return PUE; None where the site meters no IT or no supply, or where its IT took more than
+    its supply meters show: a number then would be one of the metering, not of the site."""
+    if not period.site.is_metered("it") or not period.site.has_supply:
+        return None
+    found = it_figures(period.stepped).pue
+    return found if found is not None and found >= PUE_MIN else None
 
 
 def _carbon(period: StatementPeriod) -> dict[str, float | None]:
@@ -148,7 +164,7 @@ def _carbon(period: StatementPeriod) -> dict[str, float | None]:
     sinks = books.carbon_by_sink_g
     overhead = sum(sinks.get(load, 0.0) for load in LOAD_NAMES if load != "it")
     it = sinks.get("it", 0.0)
-    return {
+    found = {
         "total": books.carbon_primary_g, "direct": books.direct_g,
         "indirect": books.carbon_primary_g - books.direct_g, "it": it,
         "it_with_overhead": (it + overhead + books.residual_carbon_g
@@ -158,6 +174,8 @@ def _carbon(period: StatementPeriod) -> dict[str, float | None]:
         "residual": books.residual_carbon_g, "unallocated": books.direct_unallocated_g,
         "stored": books.stored_g, "adjustment": books.adjustment.carbon_g,
     }
+    return {name: grams if NEEDED_METER.get(name, "") in ("", *period.site.metered) else None
+            for name, grams in found.items()}
 
 
 def _compute(period: StatementPeriod) -> dict[str, float | None]:
@@ -167,13 +185,13 @@ def _compute(period: StatementPeriod) -> dict[str, float | None]:
     return {
         "reserved_core_hours": total["reserved_core_hours"],
         "used_core_hours": total["used_core_hours"],
-        "gpu_hours": 0.0, "tasks": total["tasks"],
+        "gpu_hours": None, "tasks": total["tasks"],
         "g_per_core_hour": total["g_per_core_hour"],
         "g_per_used_core_hour": total["g_per_used_core_hour"],
         "g_per_task": total["g_per_task"], "g_per_gpu_hour": None,
         "carbon_g": total["carbon_g"],
         "operator_carbon_g": sum(operator) if operator else None,
-        "pool_g": period.compute.pool_g,
+        "pool_g": period.compute.pool_g if period.site.nodes else None,
         "pool_rate_g_per_kwh": period.compute.pool_rate_g_per_kwh,
     }
 
@@ -259,8 +277,10 @@ def _row(site: AccountedSite, entry: BookEntry) -> dict[str, object]:
     return {
         "start": utc_text(interval.start_ms), "length_s": interval.length_ms // 1000,
         "quality": QUALITY_NAMES[worst],
-        "energy_wh": {**{role: site.energy_wh(interval, role) for role in ENERGY_ROLES},
-                      "residual": None if step is None else step.residual_wh},
+        "energy_wh": {**{role: site.energy_wh(interval, role) if role in roles else None
+                         for role in ENERGY_ROLES},
+                      "residual": None if step is None or not site.has_supply
+                      else step.residual_wh},
         "grid_g_per_kwh": entry.grid_g_per_kwh,
         "bus_g_per_kwh": None if step is None else step.ci_g_per_kwh,
         "carbon_g": {} if step is None else {

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from gateway.config.values import CabinetSettings, DeviceSettings
 from gateway.core import measurand, roles
 from gateway.core.codec import cbor
+from gateway.core.counter import HOUR_MS
 from gateway.core.reading import (
     CLOCK_UNKNOWN,
     NO_REPLY,
@@ -38,7 +39,6 @@ SOURCES = ("none", "rtc", "device", "ntp", "gnss")      # names of clock sources
 FIGURE_DIGITS = 5               # of every figure in a message
 STALE_INTERVALS = 3
 STEP_MS_MAX = 3_600_000         # longer silences are not integrated: nobody knows the powers
-HOUR_MS = 3_600_000
 
 
 class Moment(NamedTuple):

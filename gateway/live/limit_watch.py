@@ -11,12 +11,12 @@ from typing import NamedTuple
 from gateway.config.values import CabinetSettings
 from gateway.core import counter, interval, roles
 from gateway.core.codec import cbor
+from gateway.core.counter import HOUR_MS
 from gateway.core.measurand import BY_ID
 from gateway.core.reading import Absent, Scan
 from gateway.ledger import counter_limits
 
 LOG = logging.getLogger("wattproof.limits")
-HOUR_MS = 3_600_000
 COUNTERS = {name for energy in roles.ENERGIES for name in energy.counters}
 
 

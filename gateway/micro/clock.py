@@ -6,9 +6,14 @@ gateway/timekeeping/clock.py: stamps and schedules are scaled, time-outs are rea
 
 import time
 
-from gateway.core.reading import CLOCK_RTC, CLOCK_SIMULATED, CLOCK_UNKNOWN, ClockState
+from gateway.core.reading import (
+    BUILD_FLOOR_MS,
+    CLOCK_RTC,
+    CLOCK_SIMULATED,
+    CLOCK_UNKNOWN,
+    ClockState,
+)
 
-BUILD_FLOOR_MS = 1767225600000          # 2026-01-01: a clock before that was never set
 RTC_UNCERTAINTY_MS = 631000     # 20 ppm over a year of storage, see gateway/timekeeping/clock.py
 # Boards count from 2000, computers from 1970.
 EPOCH_MS = 946684800000 if time.gmtime(0)[0] == 2000 else 0

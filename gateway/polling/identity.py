@@ -11,7 +11,7 @@ any time since the old serial number was read last: the old device's readings en
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.core.codec.record import DEVICE, METER_SWAP
+from gateway.core.codec.record import DEVICE, METER_SWAP, SERIAL_CHARS_MAX
 from gateway.core.errors import BadFrame, DeviceError, OtherDevice
 from gateway.core.event import Event
 from gateway.core.measurand import BY_ID, COUNTER
@@ -25,7 +25,6 @@ AGAIN_MS = 3_600_000            # ticks between two looks at a device that is we
 WRONG_MS = 60_000               # and at another device
 TRIES_MAX = 3                   # scans in a row with an identity asked in vain
 TEXT_CHARS_MAX = 200            # what a device says about itself is foreign text
-SERIAL_CHARS_MAX = 64
 COUNTERS_MAX = 256              # of a swap event: it fits a record
 
 

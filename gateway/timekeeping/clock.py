@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway.core.reading import (
+    BUILD_FLOOR_MS,
     CLOCK_GNSS,
     CLOCK_NTP,
     CLOCK_RTC,
@@ -33,7 +34,6 @@ from gateway.core.reading import (
 from gateway.timekeeping import holdover
 
 # A wall clock before this was never set: the product is younger.
-BUILD_FLOOR_MS = 1_767_225_600_000      # 2026-01-01T00:00:00Z
 YEAR_MS = 31_557_600_000
 # A gateway that was off for longer than this does not know its time by its RTC.
 STORAGE_MS_MAX = 10 * YEAR_MS

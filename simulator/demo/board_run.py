@@ -10,10 +10,11 @@ import json
 import signal
 import zlib
 
+from gateway.core.counter import HOUR_MS
 from simulator.clock import format_utc
 from simulator.demo import board, checks
 from simulator.demo import report as demo_report
-from simulator.demo.context import HOUR_MS, print_line
+from simulator.demo.context import print_line
 from simulator.demo.gateway_run import Demo
 from simulator.demo.processes import python, until
 

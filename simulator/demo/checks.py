@@ -151,6 +151,8 @@ def energy_rows(report: Json, truth: dict[str, float]) -> list[EnergyRow]:
     rows: list[EnergyRow] = []
     for role, bound in bounds.items():
         measured, real = report["energy_wh"].get(role), truth.get(role)
+        if measured is None and not real and not bound:
+            continue                            # nobody meters it, and there is none of it
         error = None if measured is None or real is None else measured - real
         rows.append({"role": role, "measured_wh": measured, "truth_wh": real,
                      "error_wh": error, "bound_wh": bound})

@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from gateway.core.counter import HOUR_MS
 from simulator.clock import ScaledClock
 from simulator.demo.processes import Processes, free_port
 
-HOUR_MS = 3_600_000
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -7,12 +7,13 @@ import shutil
 import signal
 from dataclasses import dataclass
 
+from gateway.core.counter import HOUR_MS
+from gateway.core.interval import QUARTER_MS
 from simulator.clock import ScaledClock, format_utc
 from simulator.demo import report
-from simulator.demo.context import HOUR_MS, Context, print_line
+from simulator.demo.context import Context, print_line
 from simulator.demo.processes import ProcessEnded, port_is_open, python, until
 
-QUARTER_MS = 900_000
 SETTLE_MS = 60_000                # simulated; the polls after the end are part of its reading
 RETRY_S_MAX = 2.0                 # real; under a fast clock the usual 30 s would be half an hour
 PROGRESS_S = 5.0                  # real seconds between two lines of progress

@@ -10,10 +10,11 @@ import subprocess
 import zlib
 from pathlib import Path
 
+from gateway.core.counter import HOUR_MS
 from gateway.core.roles import SUPPLIES
 from simulator.clock import format_utc
 from simulator.demo import checks
-from simulator.demo.context import HOUR_MS, Context, print_line
+from simulator.demo.context import Context, print_line
 from simulator.demo.processes import python
 
 # What flows into the site's AC bus; everything else in the books flows out of it.

@@ -11,7 +11,7 @@ FLEET = Path(__file__).resolve().parents[2] / "fleet"
 # Groups whose ids come from a state, a role or a code of ours.
 BY_CODE = ("age", "carbon", "clock_source", "compute", "day", "device_reason", "energy", "incident",
            "incident_next", "journal_state", "method", "proof.refused", "role", "state",
-           "chart", "tile")
+           "chart", "tile", "why")
 
 
 def asked():

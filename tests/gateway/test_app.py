@@ -11,6 +11,7 @@ import sys
 import time
 import tomllib
 
+import cbor2
 import pytest
 
 from gateway import app
@@ -21,6 +22,8 @@ from gateway.core.errors import ConfigError, StoreError
 from gateway.core.evidence import batch
 from gateway.core.reading import utc_ms
 from gateway.storage.restart import inflate
+from gateway.storage.serials import Serials
+from gateway.storage.store import FlashStore
 from tests.support import one_site as create
 from tests.support.cabinet_folder import EXAMPLE
 
@@ -71,6 +74,25 @@ async def test_two_gateways_cannot_share_a_journal(tmp_path):
     with pytest.raises(StoreError, match="another gateway"):
         app.Gateway(config.load(path))
     first.store.close()
+
+
+async def test_serial_numbers_that_were_kept_stand_in_the_next_descriptor(tmp_path):
+    cabinet = config.load(make_cabinet(tmp_path))
+    hashes = []
+    for serial in ("", "A1", "A1", "B2"):
+        store = FlashStore(cabinet.journal.directory)
+        assert Serials(store).keep({"grid": serial})
+        store.close()
+        gateway = app.Gateway(cabinet)
+        hashes.append(gateway.cabinet.config_hash)
+        devices = cbor2.loads(gateway.cabinet.descriptor)["devices"]
+        assert [one.get("serial") for one in devices if one["name"] == "grid"] == [serial or None]
+        status = gateway.status("running")
+        assert status["config"] == hashes[-1].hex()
+        assert status["configured"] == cabinet.config_hash.hex()
+        gateway.store.close()
+    assert hashes[0] == cabinet.config_hash and hashes[1] == hashes[2]   # no new one at each start
+    assert len(set(hashes)) == 3
 
 
 async def test_keys_that_do_not_fit_stop_the_start_with_the_next_step(tmp_path):

@@ -27,7 +27,8 @@ from tests.fleet.maker import ORIGIN_MS, PaperGateway
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "verify_evidence.py"
 # The auditor's program, in the order in which its files import each other.
-PROGRAM = ("evidence_format", "recount_energy", "evidence_period", "verify_evidence")
+PROGRAM = ("evidence_format", "evidence_rivals", "recount_energy", "evidence_period",
+           "verify_evidence")
 BATCHES, BATCH_S, HALF_HOUR_MS, DAY_MS = 14, 150, 1_800_000, 86_400_000
 QUARTER_MS = 900_000
 NTP = ClockState(CLOCK_NTP, 0, ORIGIN_MS, 50)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Split = tuple[list[int], list[list[int]], list[Columns], Events]
 
 RECORDS_MAX = 1 << 17       # 32 meters at 1 Hz for an hour
+EVENTS_MAX = 1 << 14        # of them; each costs a reader as much as many scans
 CELLS_MAX = 1 << 22         # values of one batch; 20 meters x 34 points at 1 Hz for an hour: 2.4 M
 
 # order: of the records, each its stream, or the number of streams for an event.  By stream: ticks:
@@ -175,6 +176,7 @@ def _split(schema: "Schema", records: "Iterable[Record]") -> "Split":
         ticks[s].append(tick)
         rows[s].append(values)
     cells = sum([len(column) * width for column, width in zip(ticks, widths)])
-    if cells > CELLS_MAX or len(order) > RECORDS_MAX:
-        raise Bug("columns: %d records of %d values are too many" % (len(order), cells))
+    if cells > CELLS_MAX or len(order) > RECORDS_MAX or len(events) > EVENTS_MAX:
+        raise Bug("columns: %d records of %d values, or %d events, are too many" % (
+            len(order), cells, len(events)))
     return order, ticks, rows, events

@@ -14,7 +14,14 @@ below before it takes memory.
 from gateway.core.codec.absence import put_absences, read_absences
 from gateway.core.codec.cbor import DEPTH_MAX, INT_END, INT_MIN, array_head, item
 from gateway.core.codec.cbor import encode as cbor_encode
-from gateway.core.codec.column_block import CELLS_MAX, RECORDS_MAX, ColumnBlock, block_of, numbers
+from gateway.core.codec.column_block import (
+    CELLS_MAX,
+    EVENTS_MAX,
+    RECORDS_MAX,
+    ColumnBlock,
+    block_of,
+    numbers,
+)
 from gateway.core.codec.order import put_order, read_order
 from gateway.core.codec.predict import NEIGHBOUR, plan, predict
 from gateway.core.codec.record import BODY_BYTES_MAX, SEQ_MAX, TICKS_MS_MAX, EventRecord, ScanRecord
@@ -108,13 +115,15 @@ def decode(schema: "Schema", first_seq: int, data: bytes) -> "list[Record]":
     """
     data = bytes(data)
     count, at = varint(data, 0)
-    if count > RECORDS_MAX or not is_int(first_seq, 0, SEQ_MAX - count):
+    if count > RECORDS_MAX or not is_int(first_seq, 0, SEQ_MAX + 1 - count):
         raise FormatError("columns: %d records, at most %d" % (count, RECORDS_MAX))
     order, at = read_order(data, at, len(schema), count)
     rows = [0] * (len(schema) + 1)
     for symbol in order:
         rows[symbol] += 1
     present = [s for s in range(len(schema)) if rows[s]]
+    if rows[len(schema)] > EVENTS_MAX:
+        raise FormatError("columns: %d events, at most %d" % (rows[len(schema)], EVENTS_MAX))
     cells = sum([rows[s] * len(schema[s].points) for s in present])
     if cells > CELLS_MAX:
         raise FormatError("columns: %d values, at most %d" % (cells, CELLS_MAX))

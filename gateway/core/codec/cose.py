@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 ALG_ED25519 = -19
 TAG_SIGN1 = 18
 HEADER_ALG, HEADER_KID = 1, 4
+KID_BYTES = 8                # of our key ids: the first bytes of SHA-256 of the raw public key
 KID_BYTES_MAX = 32
+KEY_BYTES = 32              # a raw Ed25519 public key, RFC 8032 5.1.5
 SIGNATURE_BYTES = 64        # RFC 8032 5.1.6
 
 # An opened message.  kid, protected, payload, signature: bytes.  signed: the bytes that the

@@ -52,6 +52,7 @@ EVENT_NAMES = {
 BODY_BYTES_MAX = 8192       # encoded body of one event; a site descriptor is the largest
 SEQ_MAX = 1 << 53           # JSON tools keep whole numbers up to here
 TICKS_MS_MAX = 1 << 53
+SERIAL_CHARS_MAX = 64       # of a device, as its meter-swap event and the site descriptor hold it
 
 
 def encode_body(body: object) -> bytes:

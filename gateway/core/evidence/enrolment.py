@@ -8,8 +8,9 @@ first answer brings the key it is signed with: a person compares its fingerprint
 
 
 from gateway.core.codec.cbor import decode, encode
-from gateway.core.codec.cose import open_sign1, sign1
+from gateway.core.codec.cose import KEY_BYTES, open_sign1, sign1
 from gateway.core.errors import FormatError
+from gateway.core.evidence.batch import HASH_BYTES
 from gateway.core.evidence.receipt import check_bytes, check_int, check_text
 from gateway.core.types import TYPE_CHECKING, NamedTuple
 
@@ -25,8 +26,6 @@ REQUEST_BYTES_MAX = 4096
 ANSWER_BYTES_MAX = 8192
 DER_BYTES_MAX = 2048        # of one certificate or request with a P-256 key: about 500
 REQUEST_PARTS, ANSWER_PARTS = 7, 8     # after version and mark
-KEY_BYTES = 32
-HASH_BYTES = 32
 HOST_CHARS_MAX = 253        # RFC 1035 2.3.4
 NAME_CHARS_MAX = 80
 

@@ -7,7 +7,7 @@ it a new journal is an unexplained reset.
 
 
 from gateway.core.codec.cbor import decode, encode
-from gateway.core.codec.cose import open_sign1, sign1
+from gateway.core.codec.cose import KEY_BYTES, open_sign1, sign1
 from gateway.core.errors import FormatError
 from gateway.core.evidence.receipt import JOURNAL_ID_BYTES, check_bytes, check_int, check_text
 from gateway.core.types import TYPE_CHECKING, NamedTuple
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 MARK = "handover"
-KEY_BYTES = 32
 STATEMENT_BYTES_MAX = 1024
 WHY_CHARS_MAX = 200
 

@@ -13,6 +13,7 @@ from gateway.core.codec.crc import crc32
 from gateway.core.codec.record import SEQ_MAX
 from gateway.core.errors import Corrupt, FormatError, JournalError, StoreError
 from gateway.core.evidence import batch, chain
+from gateway.core.journal.frame_search import READ_TRIES
 from gateway.core.journal.number_ranges import Runs
 from gateway.core.journal.policy import REFUSED, WHOLE
 from gateway.core.types import TYPE_CHECKING
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     Info = tuple[int, int, bytes]
 
 TRAILER_BYTES = 5
-READ_TRIES = 3          # a card that was busy or cold may answer the next time
 INFO_MAX = 1024         # batch infos kept in RAM; others are read again
 FIRST = (0,)            # one tuple for the attempts of nearly all batches
 

@@ -7,6 +7,7 @@ Of gauges the cells keep count, sum and extremes, and the last reading stays.  E
 """
 
 from gateway.core.codec.record import ScanRecord, is_event
+from gateway.core.counter import HOUR_MS
 from gateway.core.evidence.downsampled import COUNTERS, ENDS, HOURS, QUARTERS, Cell, Content
 from gateway.core.interval import QUARTER_MS, step
 from gateway.core.measurand import BY_ID, COUNTER
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     CounterLimits = Callable[[int, int], CounterRules]
     Scans = list[tuple[int, ScanRecord]]
 
-HOUR_MS = 4 * QUARTER_MS
 SPAN_MS = {QUARTERS: QUARTER_MS, COUNTERS: QUARTER_MS, HOURS: HOUR_MS, ENDS: None}
 GAUGE_MAX = 1 << 44         # a larger reading is no gauge's: left out of sums, here and in reports
 

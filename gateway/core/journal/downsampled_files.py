@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 GROUP = 16                  # batches in one downsampled one: four hours of quarter hours
 NEWEST_KEPT = 8              # the newest batches always stay as they are
 EVENT_BYTES_MAX = 131072    # of one downsampled batch: events are all kept, and must fit
+EVENT_HEAD_BYTES = 8        # beside its body; so few bytes have fewer than EVENTS_MAX events
 VALUES_MAX = 131072         # kept in one downsampled batch
 SEALED_AIM = batch.SEALED_MAX - 4096
 
@@ -207,7 +208,8 @@ class Group:
         whole = downsampled.Content(schema, records, [])
         kept = downsample.thin(whole, content.clock, downsampled.QUARTERS,
                                limits(content.config_hash, whole))
-        sizes = [self._sizes[0] + sum([len(encode(item.body)) for item in kept if is_event(item)]),
+        sizes = [self._sizes[0] + sum([EVENT_HEAD_BYTES + len(encode(item.body))
+                                       for item in kept if is_event(item)]),
                  self._sizes[1] + sum([len(item.values) for item in kept if not is_event(item)])]
         if self.replaced and (sizes[0] > EVENT_BYTES_MAX or sizes[1] > VALUES_MAX):
             return False

@@ -5,6 +5,7 @@ batch says (journal.py).  What a start found must be written again first: readin
 nothing.
 """
 
+from gateway.core.codec.column_block import EVENTS_MAX
 from gateway.core.errors import StoreError
 from gateway.core.journal import segment
 from gateway.core.journal.buffer import make_entry
@@ -92,7 +93,7 @@ class Unsealed:
         self.drop(sealed_seq)
         taken: list[Piece]
         blocks: "list[ColumnBlock]"
-        taken, blocks, readings, size = [], [], 0, 0
+        taken, blocks, readings, size, events = [], [], 0, 0, 0
         for piece in list(self._pieces):
             if taken and (piece.context != taken[0].context
                           or piece.first_seq != taken[-1].last_seq + 1
@@ -109,6 +110,9 @@ class Unsealed:
                     break
                 self._lose(piece)
                 continue
+            events += len(block.events)
+            if taken and events > EVENTS_MAX:
+                break
             taken.append(piece)
             blocks.append(block)
             self._pieces[self._pieces.index(piece)] = bare(piece)   # its sheet is used up

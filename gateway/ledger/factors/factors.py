@@ -17,11 +17,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from gateway.core.counter import HOUR_MS
 from gateway.core.errors import ConfigError
 
 DATA = Path(__file__).parent / "data"
 SET_BYTES_MAX = 16 * 1024 * 1024        # an hourly series of ten years is about 4 MB
-HOUR_MS = 3_600_000
 FORMAT = 1
 SCOPES = ("direct", "lifecycle")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-QUARTER_MS = 900_000
+from gateway.core.interval import QUARTER_MS
 
 
 @dataclass(frozen=True)

@@ -198,3 +198,26 @@ def test_cabinets_lists_certificates_messages_and_outcomes(data, tmp_path, capsy
     rows = json.loads(capsys.readouterr().out)["cabinets"]
     assert [(row["cabinet"], row["waiting"], row["last"]) for row in rows] == [
         ("shop-1", ["b"], ["a", "failed"]), ("shop-2", [], None)]
+
+
+def test_a_certificate_that_could_not_be_put_in_place_is_sent_again_each_week(data):
+    events = Events()
+    one = sender(data, events)
+    first = opened(data, one.current(later(DUE))["shop-1"])
+    for week in range(1, 4):
+        number = downlink.waiting(data, "shop-1")[-1][0]
+        events["shop-1"] = [[number, "renew", "failed", "Read-only file system"]]
+        assert one.current(later(DUE + 7 * week - 1))["shop-1"] == b""
+        again = opened(data, one.current(later(DUE + 7 * week))["shop-1"])
+        assert again.number > number and again.body == first.body
+    events["shop-1"] = [[again.number, "renew", "done", ""]]
+    for days in (22, 40, 400):
+        assert one.current(later(DUE + days))["shop-1"] == b""
+    assert len(issue.issued(data, "shop-1")) == 2
+
+
+def test_an_action_that_failed_for_another_reason_than_a_certificate_is_not_sent_again(data):
+    events = Events()
+    one = sender(data, events)
+    events["shop-1"] = [[post(data, "a"), "a", "failed", ""]]
+    assert one.current(NOW)["shop-1"] == one.current(later(30))["shop-1"] == b""

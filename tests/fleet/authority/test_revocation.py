@@ -149,4 +149,4 @@ def test_the_page_says_revoked_and_not_silent(revoked):
     device = Registry(revoked.data).find("shop-1")
     view = PageView(device, figures(), 1.0, ORIGIN_MS, EMPTY, 1.0, True)
     assert state(view) == "revoked" != state(view._replace(cabinet=device._replace(revoked="")))
-    assert "Revoked at 2026-03-01T12:00:00Z" in status(view, "revoked")
+    assert "Revoked at 2026-03-01 12:00:00 UTC" in status(view, "revoked")

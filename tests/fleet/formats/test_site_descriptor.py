@@ -38,6 +38,11 @@ BAD = {
     "battery": (described(battery="none"), "battery must be a map, or null"),
     "capacity": (of_battery(capacity_wh="much"), "capacity_wh must be a whole number or"),
     "efficiency": (of_battery(eta_charge="1.5"), "eta_charge must be from 0.001 to 1"),
+    "discharge": (of_battery(eta_discharge="1.001"), "eta_discharge must be from 0.001 to 1"),
+    "capacity of none": (of_battery(capacity_wh=0), "capacity_wh must be from"),
+    "too many": (described(devices=[{"name": f"d{n}"} for n in range(
+        site_descriptor.ENTRIES_MAX + 1)]), "devices must be a list of at most"),
+    "long name": (of_device(name="n" * (site_descriptor.TEXT_CHARS_MAX + 1)), "with a name"),
     "no efficiency": (of_battery(eta_discharge=0), "eta_discharge must be from"),
     "nan": (of_battery(standby_w="NaN"), "standby_w must be a whole number or"),
     "nodes": (described(nodes={}), "nodes must be a list"),

@@ -96,11 +96,14 @@ def test_a_batch_its_gateway_declares_lost_is_passed_and_booked_as_lost(ingest, 
     assert faults(tmp_path) == []
 
 
-def test_verify_believes_the_signed_declaration_and_not_the_note_that_was_made_of_it(
-        ingest, gateway, store, tmp_path):
+@pytest.mark.parametrize("said", [None, "3", "2-3", "2-9"])
+def test_verify_believes_a_true_signed_declaration_and_not_the_note_that_was_made_of_it(
+        said, ingest, gateway, store, tmp_path):
     ingest.process_one("shop-1", gateway.seal(seconds=SHORT_S))
     gateway.seal(seconds=SHORT_S)
-    last = gateway.seal(seconds=SHORT_S)
+    alarms = [] if said is None else [record.EventRecord(
+        gateway.next_seq, gateway.at_s * 1000, record.ALARM, ["batch-lost", said])]
+    last = gateway.seal(alarms, seconds=SHORT_S)
     ingest.process_one("shop-1", last)
     with store.transaction():
         store.incidents.note(incidents.LOST, batch.open_sealed(last)[1], 2, "somebody's word", 0)

@@ -7,6 +7,8 @@ import pytest
 from fleet.formats.registry import Registry
 from fleet.reporting import html, report
 from fleet.store.reader import open_reader
+from fleet.web import panels, proof
+from fleet.web.snapshot import Snapshots
 from gateway.core.codec import record
 from gateway.core.reading import CLOCK_NTP, ClockState
 from tests.fleet.maker import ORIGIN_MS, START_WH, PaperGateway, values
@@ -177,10 +179,43 @@ def test_the_report_names_both_serial_numbers_times_and_readings(tmp_path):
     assert later["meter_swaps"] == [] and "Meter swaps" not in html.render(later)
 
 
-@pytest.mark.parametrize("old_s", [890, 1190])
-@pytest.mark.parametrize("at_s", [1200, 1800, 2710])
-@pytest.mark.parametrize("start", STARTS)
-def test_the_offline_recount_agrees(start, at_s, old_s, tmp_path):
-    key = fleet_of(tmp_path, swapped(start_wh=STARTS[start], old_s=old_s, at_s_swap=at_s), 6)
+OFFLINE = {
+    f"{start}, {old_s} to {at_s}": {"start_wh": wh, "old_s": old_s, "at_s_swap": at_s}
+    for start, wh in STARTS.items() for old_s in (890, 1190) for at_s in (1200, 1800, 2710)}
+OFFLINE["late notice"] = {"at_s_swap": 2400, "told_old_s": 600,
+                          "start_wh": START_WH + GRID_W * 2400 // 3600 + 40}
+OFFLINE["first version"] = {"version": 1, "start_wh": STARTS["60 Wh higher"]}
+
+
+@pytest.mark.parametrize("how", OFFLINE)
+def test_the_offline_recount_agrees_and_names_the_swap(how, tmp_path):
+    key = fleet_of(tmp_path, swapped(**OFFLINE[how]), 6)
     found = forge.checked(forge.bundle(tmp_path, "shop", key, (ORIGIN_MS, ORIGIN_MS + HOUR_MS)))
     assert found.faults == []
+    told = [line for line in found.proven if line.startswith("meter swap  grid, serial number A1 ")]
+    assert len(told) == 1
+    new = OFFLINE[how]["start_wh"]
+    since = "?" if how == "first version" else "2026-06-01T00:"
+    assert f"to {new} (10^0 Wh)" in told[0] and f"to B2, {since}" in told[0]
+
+
+def test_a_report_that_books_the_difference_of_two_registers_is_a_contradiction(tmp_path):
+    made = swapped(start_wh=STARTS["60 Wh higher"])
+    key = fleet_of(tmp_path, made, 6)
+    said, parts = forge.opened_bundle(
+        forge.bundle(tmp_path, "shop", key, (ORIGIN_MS, ORIGIN_MS + HOUR_MS)))
+    statement = json.loads(said["statement"])
+    row = grid(statement)
+    row["energy_wh"] += 62
+    statement["energy_wh"]["grid_import"] += 62
+    forged = forge.written({**said, "statement": json.dumps(statement).encode()}, parts, key)
+    assert any("energy of grid" in fault for fault in forge.checked(forged).faults)
+
+
+def test_the_page_names_the_swap_among_the_gaps_and_with_the_days_figures(tmp_path):
+    fleet_of(tmp_path, swapped())
+    snapshot = Snapshots(tmp_path, None).get(Registry(tmp_path).find("shop-1"))
+    assert [note for note in panels.day(snapshot).notes
+            if note.startswith("Meter swap: serial number B2 replaced A1 as grid.")]
+    line = next(one for one in proof.lines(snapshot, {}, None) if one.title == "Gaps")
+    assert "serial number A1 replaced by B2" in line.text and line.state == "watch"

@@ -12,7 +12,7 @@ from tests.fleet.maker import ORIGIN_MS, SCHEMA, STEP_MS, PaperGateway
 from tests.support.fleet_rows import rows
 
 UNKNOWN = ClockState(CLOCK_UNKNOWN, 0, 0, 0)
-QUARTER_S = 900
+QUARTER_S, DAY_MS = 900, 86_400_000
 STREAMS = len(SCHEMA)
 
 
@@ -72,6 +72,16 @@ def test_the_clock_that_was_set_first_is_carried_back_whatever_came_later(ingest
     # 500 ppm of 900 s: from the first clock, not of 1,800 s from the second.
     assert StoreReader(tmp_path).uncertainty_ms("shop-1", ORIGIN_MS,
                                                 ORIGIN_MS + QUARTER_MS) == 50 + 450
+
+
+@pytest.mark.parametrize(("ahead_ms", "believed"), [
+    (0, True), (DAY_MS - QUARTER_MS, True), (DAY_MS + 1000, False), (70 * 365 * DAY_MS, False)])
+def test_a_clock_more_than_a_day_ahead_of_the_fleet_places_nothing(ahead_ms, believed, ingest,
+                                                                   gateway, tmp_path):
+    clock = ClockState(CLOCK_NTP, 0, ORIGIN_MS + ahead_ms, 50)
+    assert ingest.process_one("shop-1", gateway.seal(clock=clock)).code == "admit"
+    assert (StoreReader(tmp_path).span_ms("shop-1") is not None) is believed
+    assert (StoreReader(tmp_path).unplaced("shop-1") == 0) is believed
 
 
 def test_a_crystal_at_minus_forty_for_a_week_stays_within_what_is_carried():

@@ -25,7 +25,7 @@ def today(batches, *codes, what="shop-1: something"):
     """Return the part of a report of today that the page's proof is made of."""
     return {"evidence": {"faults": [what for _ in codes], "fault_codes": list(codes),
                          "journals": [{"records": 990 * batches, "batches": batches}],
-                         "coverage": 1, "gap_list": [], "clock_uncertainty_s": 0},
+                         "coverage": 1, "present": 1, "gap_list": [], "clock_uncertainty_s": 0},
             "quality": {}}
 
 

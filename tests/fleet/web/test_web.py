@@ -74,7 +74,7 @@ def test_evidence_is_told_in_words(browser, table, ingest, gateway):
         ingest.process_one("shop-1", gateway.seal())
     table.update("shop-1", live(), clock_now(), 0)
     shown = text_of(browser.get("/site/shop").text).replace("\u202f", " ")
-    for words in ("100.0 % of the readings expected today",
+    for words in ("All readings expected today are here",
                   "3 960 records in 4 signed batches checked",
                   "The gateway declared none today", "The gateway keeps 111 records on its flash",
                   "Simulated, accurate to 3.0 s",

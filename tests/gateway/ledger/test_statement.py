@@ -85,10 +85,10 @@ def test_one_interval_on_grid_alone():
     assert (told["site"], told["from"], told["to"]) == (
         "shop-1", "2026-06-01T12:00:00Z", "2026-06-01T12:15:00Z")
     assert told["energy_wh"]["residual"] == 5.0
-    assert told["energy_wh"]["genset"] == 0.0           # nobody meters one: 0, with a note
+    assert told["energy_wh"]["genset"] is None          # nobody meters one: none, with a note
     carbon = told["carbon_g"]
     assert carbon["total"] == carbon["indirect"] == pytest.approx(40.0)
-    assert carbon["direct"] == 0
+    assert carbon["direct"] is None                     # nothing can burn fuel here
     assert carbon["it"] == pytest.approx(30.0)
     assert carbon["cooling"] == pytest.approx(8.0)
     assert carbon["residual"] == pytest.approx(2.0)
@@ -97,6 +97,17 @@ def test_one_interval_on_grid_alone():
     assert told["renewable_share_it"] == 0
     assert told["quality"] == {"measured": 1.0, "estimated": 0.0, "missing": 0.0}
     assert any("genset, lighting, other" in note for note in told["notes"])
+
+
+def test_a_site_without_a_metered_supply_has_no_carbon_no_pue_and_no_residual():
+    site = SITE | {"devices": [device("n1m", "it")], "battery": None, "nodes": [],
+                   "workloads": []}
+    told = build_statement(site, [quarter(0, {"it": 75.0})], FACTORS)
+    assert {name: wh for name, wh in told["energy_wh"].items() if wh is not None} == {"it": 75.0}
+    assert set(told["carbon_g"].values()) == {None} and told["pue"] is None
+    assert set(told["compute"].values()) == {None} and told["series"][0]["energy_wh"][
+        "residual"] is None
+    assert any("no supply is metered" in note for note in told["notes"])
 
 
 def test_core_hours_carry_dynamic_reserved_idle_and_overhead():
@@ -174,7 +185,7 @@ def test_all_grams_of_a_statement_add_up():
     carbon = told["carbon_g"]
     assert carbon["total"] + carbon["adjustment"] == pytest.approx(
         carbon["it_with_overhead"] + carbon["export"] + carbon["stored"])
-    assert carbon["total"] == pytest.approx(carbon["direct"] + carbon["indirect"])
+    assert carbon["direct"] is None and carbon["total"] == pytest.approx(carbon["indirect"])
     assert told["adjustments"]["flags"]["inventory_shortfall"] == 1
     assert told["compute"]["pool_g"] == pytest.approx(16.0)     # 40 Wh x 400 without any IT
 

@@ -34,6 +34,14 @@ def test_another_configuration_starts_anew(tmp_path):
     assert carried(tmp_path, config="beef") is None
 
 
+def test_another_serial_number_changes_nothing_that_is_configured(tmp_path):
+    kept = battery_checkpoint.checkpoint(HELD, CLOCK.anchor_utc_ms)
+    file = tmp_path / "status.json"
+    file.write_text(json.dumps({"config": "beef", "configured": "c0ffee", "battery": kept}))
+    assert battery_checkpoint.read(file, "c0ffee", CLOCK, 60_000) == HELD
+    assert battery_checkpoint.read(file, "beef", CLOCK, 60_000) is None
+
+
 @pytest.mark.parametrize("changes", [
     {"energy_wh": -1.0}, {"energy_wh": 4990.0}, {"carbon_g": "much"}, {"origins_wh": [1]},
     {"origins_wh": {"pv": float("nan")}}, {"utc_ms": "now"}, {"energy_wh": None}])

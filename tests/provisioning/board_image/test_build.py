@@ -150,7 +150,7 @@ assert batch.open_body(made, None) == (schema, records)
 
 def test_shortened_code_writes_the_same_batch_to_the_byte(tmp_path):
     shaker = TreeShaker(build.ROOT, build.NUMBERS)
-    for name in ("evidence.batch", "reading", "record"):
+    for name in ("evidence.batch", "reading", "codec.record"):
         shaker.run("gateway.core." + name)
     for path, text in shaker.short_sources():
         file = tmp_path / path

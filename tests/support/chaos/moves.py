@@ -211,11 +211,9 @@ async def changing(site, party, how=signal.SIGKILL):
 
 
 DECKS = {
-    "gateway": (kill, kill, freeze, stop, full_disk, read_only_disk, move_disk, damage_batch,
-                damage_tail, damage_tail, damage_cursor),
+    "gateway": (kill, kill, freeze, stop, full_disk, read_only_disk, read_only_start, move_disk,
+                damage_batch, damage_tail, damage_tail, damage_cursor),
     "broker": (kill, kill, kill, freeze, freeze, full_disk, read_only_disk, move_disk),
     "fleet": (kill, freeze, stop, full_disk, read_only_disk, move_disk, backup, restore_backup,
               restore_copy, restore_empty, move_store_away),
 }
-# Moves that wait for a part of the product: (party, move).
-AWAITED = (("gateway", read_only_start),)

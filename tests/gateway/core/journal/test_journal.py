@@ -326,3 +326,20 @@ def test_a_new_epoch_with_a_lower_mark_keeps_what_it_asks_for_again():
     assert journal.trim(0) == [1]
     journal.acknowledge(journal.batch_info(2)[1], 0, 2, b"the fleet's word")
     assert start(store).receipt == b"the fleet's word"
+
+
+def test_a_flood_of_events_is_sealed_in_batches_that_a_fleet_takes():
+    store = MemoryStore()
+    journal = start(store, ram_bytes=4000000)
+    for _ in range(7):                              # more than 16,384 in all
+        for _ in range(2500):
+            journal.append_event(5, record.ALARM, ["x", ""])
+        journal.commit()
+    while journal.seal(SEALER):
+        pass
+    counts = []
+    for number in journal.batch_numbers():
+        _, content = batch.open_sealed(journal.read_batch(number))
+        found = batch.open_body(content, None)[1]   # raises for more than it may hold
+        counts.append(len([item for item in found if record.is_event(item)]))
+    assert sum(counts) == 7 * 2500 + 2 and len(counts) > 1 and max(counts) <= 16384
