@@ -113,8 +113,9 @@ def is_seam(row: AsideStretch, own: JournalSpan, other: JournalSpan) -> bool:
     if row.decision is not None:
         return False
     if is_before(other, own):
-        return (other.last_ms is not None and own.last_ms is not None
-                and row.from_ms >= other.last_ms - SEAM_MS and own.last_ms > other.last_ms)
+        goes_on = own.explained or (own.last_ms is not None and other.last_ms is not None
+                                    and own.last_ms > other.last_ms)
+        return goes_on and other.last_ms is not None and row.from_ms >= other.last_ms - SEAM_MS
     return (other.first_ms is not None and own.first_ms is not None
             and row.to_ms <= other.first_ms + SEAM_MS and own.first_ms < other.first_ms)
 
