@@ -89,9 +89,9 @@ class Retention:
         """Give up the reserve if a write found the disk full; return whether to try again."""
         if not policy.releases_reserve(self._journal.out_of_space, self.released):
             return False
+        foreign_bytes = self._foreign_bytes()
         self.released, self._whole, self.due = True, False, True
         self._journal.refuse_scans(True)
-        foreign_bytes = self._foreign_bytes()
         LOG.error("%s: the reserve is used for events, scans are refused and declared; next: %s",
                   *(("flash is full", "restore the uplink or take a larger card")
                     if not foreign_bytes else
@@ -146,6 +146,7 @@ class Retention:
             used, own = self._store.used_bytes(), self._journal.flash_bytes()
         except StoreError:
             return 0
+        own += RESERVE_BYTES if self._whole else 0
         return used - own if policy.full_of_others(own, used, self._keep_bytes) else 0
 
     def _reserve_exists(self) -> bool:

@@ -355,6 +355,15 @@ def test_a_batch_stored_beyond_a_hole_is_not_believed_lost(ingest, gateway, tmp_
     assert content(outcome).low_water == gateway.next_seq - 1
 
 
+def test_what_was_passed_as_lost_is_not_counted_again(ingest, gateway, tmp_path):
+    sealed = [gateway.seal(seconds=SHORT_S) for _ in range(2)]
+    ingest.process_one("shop-1", sealed[0])
+    for _ in range(3):
+        ingest.process_one("shop-1", gateway.seal([alarm(gateway, "2")], seconds=SHORT_S))
+    (lost,) = told(tmp_path, incidents.LOST)
+    assert lost.count == 1
+
+
 def test_a_batch_that_comes_after_it_was_called_lost_is_not_lost_any_more(ingest, gateway,
                                                                           tmp_path):
     sealed = [gateway.seal(seconds=SHORT_S) for _ in range(2)]

@@ -224,3 +224,32 @@ def test_the_writer_makes_room_while_it_writes_and_says_so_in_an_event(tmp_path)
         if record.is_event(item) and item.kind == record.DOWNSAMPLED]
     link = first.replaced[-1].chain_hash
     assert told[0] == [first.first_seq, first.last_seq, downsampled.QUARTERS, link]
+
+
+class Shared(MemoryStore):
+    """A disk on which another program's files lie."""
+
+    others = 0
+
+    def used_bytes(self):
+        return super().used_bytes() + self.others
+
+
+@pytest.mark.parametrize("others", [0, 100 << 20])
+def test_a_full_disk_says_whose_files_fill_it(others, caplog):
+    store = Shared()
+    cabinet = Cabinet(store)
+    cabinet.quarter()
+    cabinet.tend()
+    assert cabinet.retention.status()["foreign_bytes"] == 0     # nothing is full yet
+    store.others, store.fault = others, Fault(errno=ENOSPC, operation="write")
+    cabinet.journal.append_scan(cabinet.at_ms + 1, 0, (cabinet.counter, 5))
+    cabinet.commit()
+    assert cabinet.retention.status()["reserve"] == "spent"
+    assert cabinet.retention.status()["foreign_bytes"] == pytest.approx(others, abs=1 << 20)
+    said = "the disk is full of other files (10" if others else "flash is full: the reserve"
+    assert said in caplog.text
+    store.fault, store.others = None, 0
+    cabinet.commit()
+    cabinet.tend()
+    assert cabinet.retention.status()["foreign_bytes"] == 0

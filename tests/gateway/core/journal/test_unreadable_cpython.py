@@ -12,7 +12,7 @@ from gateway.core.codec import record
 from gateway.core.errors import Bug, JournalUnreadable, StoreError
 from gateway.core.evidence import batch
 from gateway.core.evidence.receipt import Receipt
-from gateway.core.journal import policy
+from gateway.core.journal import policy, segment
 from gateway.core.journal.batch_files import Batches
 from gateway.core.journal.journal import Journal
 from gateway.core.journal.outbox import Outbox
@@ -142,6 +142,28 @@ def test_what_waited_is_one_boot_and_one_context_with_what_comes_after():
     assert len(mine) == 1
     assert {content.clock for content in mine} == {GOOD_CLOCK}
     assert len(batch.open_body(mine[0], inflate)[1]) == mine[0].last_seq - mine[0].first_seq + 1
+
+
+def test_what_waited_keeps_its_commits_under_the_new_numbers():
+    world = life()
+    store = again(world, read_fault=Fault(errno=EACCES))
+    opener = standby(store)
+    waiting = opener.open()
+    for base in (0, 10):
+        feed(waiting, 10, base)
+        waiting.commit()
+    store.read_fault = None
+    journal = opener.go_on(waiting)
+    journal.commit()
+    found = []
+    for name in store.list():
+        data = store.read(name, 0, store.size(name))
+        header, start = segment.find_header(data) or (None, 0)
+        if header and header.context.boot == journal.boot:
+            found += [block for _, block in segment.scan(data, start, header).blocks]
+    commits = sorted({block.commit_seq for block in found if block.boot == journal.boot})
+    own = len(world.appended)
+    assert commits == [own + 1, own + 2, own + 12]      # BOOT; 10 scans; IO_ERROR and 10 scans
 
 
 def test_what_was_learned_of_the_configuration_meanwhile_holds_for_the_whole_boot():
