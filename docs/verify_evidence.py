@@ -301,11 +301,10 @@ class Bundle:
         self.proven.append(f"factor set {statement['factors']['id']} with SHA-256 {digest.hex()}")
         if self.brought[2] is None:
             self.assumed.append("the factor set is the one that was agreed (--factors)")
-        sites = [period.sites[config] for _, _, config in period.spans]
-        named = {one.get("factor_sha256") or one.get("factor_set") for one in sites}
+        named = {one.get("factor_sha256") or one.get("factor_set") for one in
+                 (period.sites[config] for _, _, config in period.spans)}
         if not named <= {None, digest.hex(), statement["factors"]["id"]}:
-            self.assumed.append("another factor set than the cabinet was configured with may be "
-                                f"used: {sorted(filter(None, named))}")
+            self.assumed.append(f"the cabinet's factor set is another: {sorted(named - {None})}")
 
     def covered(self, period, statement):                                           # section 10.3
         found, gone = period.uncovered()

@@ -115,8 +115,9 @@ class EvidenceLane:
 
     def _check_silence(self, session: Session) -> None:
         """Offer overdue batches again, ever more patiently, and say when nobody answers."""
-        if self.outbox.expire(self._now_ms() - self.silence.extra_ms):
-            self.silence.overdue()
+        late = self.outbox.expire(self._now_ms() - self.silence.extra_ms)
+        if late:
+            self.silence.overdue(late)
         if self.silence.unanswered:
             session.silent()
 

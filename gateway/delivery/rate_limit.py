@@ -5,7 +5,7 @@ no more, live messages get the rest, a fresh batch may use whatever is left of t
 A batch goes out whole, so the cap holds over a batch's length, not within it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 LIVE, FRESH, BACKLOG = "live", "fresh", "backlog"
 BURST_S = 1.0               # unused line of so long may be made up for
@@ -64,19 +64,35 @@ class Pace:
 
 
 class Silence:
-    """How patient to be with a fleet that acknowledges nothing: each round doubles."""
+    """How patient to be with a fleet that acknowledges nothing: each round doubles.
+
+    A fleet that waits for one batch answers without moving its mark; then a round that brought it
+    batches for the first time was not in vain, or the one that it waits for would come days later.
+    """
 
     def __init__(self, resend_ms: int) -> None:
         """resend_ms: the first round's length."""
         self._resend_ms, self._rounds = resend_ms, 0
+        self._sent: set[int] = set()            # numbers that went out since the mark moved
+        self._newest_ms, self._has_response = 0, False
 
-    def overdue(self) -> None:
-        """A round has passed in which batches went out and no receipt moved."""
-        self._rounds += 1
+    def overdue(self, numbers: Iterable[int]) -> None:
+        """A round has passed in which these batches went out and no receipt moved the mark."""
+        brought_new = not self._sent.issuperset(numbers)
+        self._sent.update(numbers)
+        self._rounds = 0 if self._has_response and brought_new else self._rounds + 1
+        self._has_response = False
+
+    def responded(self, issued_ms: int) -> None:
+        """A receipt came that did not move the mark; one issued later than all before it shows
+        that the fleet is at work."""
+        self._has_response = self._has_response or issued_ms > self._newest_ms
+        self._newest_ms = max(self._newest_ms, issued_ms)
 
     def answered(self) -> None:
         """A receipt has moved the mark."""
-        self._rounds = 0
+        self._rounds, self._has_response = 0, False
+        self._sent.clear()
 
     @property
     def unanswered(self) -> bool:

@@ -50,6 +50,8 @@ class Receipts:
             self._answered()
             self._writer.receipt(result.seq, result.epoch, sealed)
             evidence.wake()
+        if result.status == box.UNCHANGED:
+            evidence.silence.responded(receipt.issued_utc_ms)
         if result.status == box.UNCHANGED and self._session.state == UNANSWERED:
             self._answered()                # the fleet is back and says where it stands
             evidence.outbox.start_over()

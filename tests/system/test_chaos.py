@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.chaos import play
 
-PROOF_S, SOAK_S = 140, 3600
+PROOF_S, SOAK_S = 100, 3600
 
 
 async def chaos(tmp_path, capsys, seconds):
@@ -30,10 +30,10 @@ async def chaos(tmp_path, capsys, seconds):
 
 @pytest.mark.proof
 @pytest.mark.timeout(420)
-async def test_three_minutes_of_chaos_lose_nothing_that_was_witnessed(tmp_path, capsys):
+async def test_minutes_of_chaos_lose_nothing_that_was_witnessed(tmp_path, capsys):
     summary = await chaos(tmp_path, capsys, PROOF_S)
     assert summary["witnessed"] > 1000 and summary["gateway lives"] > 5
-    assert summary["moves"] > 30 and summary["energies"] >= 9
+    assert summary["moves"] > 25 and summary["energies"] >= 9
 
 
 @pytest.mark.soak

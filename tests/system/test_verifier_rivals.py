@@ -168,6 +168,15 @@ def test_verify_and_journals_name_it_until_a_person_has_decided(site, capsys):
     assert cabinet["decisions"][0]["author"] == "A. Auditor" and thief.number > 1
 
 
+def test_a_row_names_the_decision_that_is_in_force(site):
+    robbed(site)
+    assert [site.decide(site.true, first, 6) for first in (4, 5)] == [0, 0]
+    bundle = site.bundle(3)
+    rows = [[*row[:5], 1 if row[5] else None] for row in contents(bundle)["set_aside"]]
+    found = forged(site, bundle, set_aside=rows)
+    assert any("decision 1 does not say so" in one for one in found.faults)
+
+
 def test_a_decision_that_was_written_into_the_store_makes_no_bundle(site):
     robbed(site)
     said = signed(Ed25519PrivateKey.generate(), 1, b"\5" * 16)

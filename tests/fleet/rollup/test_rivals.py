@@ -308,3 +308,12 @@ def test_an_older_store_learns_which_journal_came_first_and_sets_aside_what_it_c
     site.deliver(site.thief(HOUR_S, 6), 1, FROZEN_WH)
     assert site.wh()[:7] == before[:7]
     assert site.set_aside()[-1] == (6, 0, 4, 4, None)
+
+
+def test_after_hours_without_a_line_the_present_is_the_true_ones_again(site):
+    """What the thief told first of the hours before stays until a person decides."""
+    site.deliver(site.true, 4)
+    site.deliver(site.thief(HOUR_S), 13)
+    site.true.at_s = 4 * HOUR_S
+    assert site.receive(site.seal(site.true)) == "admit"
+    assert site.set_aside() == [(5, 0, 16, 16, None)]

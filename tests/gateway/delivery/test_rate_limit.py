@@ -92,7 +92,37 @@ def test_silence_is_borne_ever_more_patiently_and_told_after_three_rounds():
     for _ in range(12):
         assert silence.unanswered == (len(waits) >= 3)
         waits.append(8_000 + silence.extra_ms)
-        silence.overdue()
+        silence.overdue([1, 2])
     assert waits[:4] == [8_000, 16_000, 32_000, 64_000] and waits[-1] == RESEND_MS_MAX
     silence.answered()
     assert (silence.extra_ms, silence.unanswered) == (0, False)
+
+
+def test_a_fleet_that_waits_for_one_batch_is_brought_all_others_before_patience_grows():
+    silence = Silence(8_000)
+    for number in range(0, 4000, 4):                # four at a time, the oldest again and again
+        silence.responded(number + 1)
+        silence.overdue([1, number + 2, number + 3, number + 4])
+        assert (silence.extra_ms, silence.unanswered) == (0, False)
+    for round_number in range(1, 4):                # everything went out once: again is in vain
+        silence.responded(5000 + round_number)
+        silence.overdue([1, 2, 3, 4])
+        assert silence.extra_ms == 8_000 * (2 ** round_number - 1)
+    assert silence.unanswered
+
+
+def test_an_old_receipt_that_comes_again_and_again_is_no_answer():
+    silence = Silence(8_000)
+    for number in range(3):
+        silence.responded(1000)
+        silence.overdue([number])
+    assert silence.extra_ms == 8_000 * 3            # the first one was new
+
+
+def test_after_the_mark_moved_batches_are_new_again():
+    silence = Silence(8_000)
+    silence.overdue([1, 2])
+    silence.answered()
+    silence.responded(1)
+    silence.overdue([1, 2])
+    assert silence.extra_ms == 0

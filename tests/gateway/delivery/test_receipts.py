@@ -19,7 +19,7 @@ class Lane:
 
     def __init__(self, status, behind=False, deleted=None):
         self.done = []
-        self.silence = SimpleNamespace(answered=lambda: None)
+        self.silence = SimpleNamespace(answered=lambda: None, responded=lambda _: None)
         self.outbox = SimpleNamespace(
             receipt=lambda _: outbox.AdvanceResult(status, 10, 1, None),
             behind=lambda _: behind, deleted=lambda: deleted, divided=False,

@@ -8,6 +8,7 @@ of the product; `said` keeps what the commands printed.
 import asyncio
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -103,10 +104,11 @@ class ChaosSite(Demo):
 
     async def end(self, party, how=signal.SIGKILL):
         """End a party for a while; return its exit code."""
-        self.down[party] = time.monotonic()
+        self.down[party], code = math.inf, None         # it may take a while to end
         if self.alive(party):
-            return await self.processes.stop(party, how)
-        return None
+            code = await self.processes.stop(party, how)
+        self.down[party] = time.monotonic()
+        return code
 
     def alive(self, party):
         """Return whether a party's process is there."""
