@@ -32,8 +32,8 @@ async def chaos(tmp_path, capsys, seconds):
 @pytest.mark.timeout(420)
 async def test_minutes_of_chaos_lose_nothing_that_was_witnessed(tmp_path, capsys):
     summary = await chaos(tmp_path, capsys, PROOF_S)
-    assert summary["witnessed"] > 1000 and summary["gateway lives"] > 5
-    assert summary["moves"] > 25 and summary["energies"] >= 9
+    assert summary["witnessed"] > 1000 and summary["gateway lives"] > 2
+    assert summary["moves"] > 12 and summary["energies"] >= 9
 
 
 @pytest.mark.soak
@@ -41,4 +41,4 @@ async def test_minutes_of_chaos_lose_nothing_that_was_witnessed(tmp_path, capsys
 async def test_an_hour_of_chaos_loses_nothing_that_was_witnessed(tmp_path, capsys):
     seconds = float(os.environ.get("WATTPROOF_CHAOS_SECONDS", SOAK_S))
     summary = await chaos(tmp_path, capsys, seconds)
-    assert summary["witnessed"] > 1000 and summary["moves"] > seconds / 10
+    assert summary["witnessed"] > 1000 and summary["moves"] > seconds / 20
