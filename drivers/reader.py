@@ -1,7 +1,8 @@
 """How one Modbus unit is asked: one read at a time, or several at once where that is allowed.
 
 One at a time, a late answer to one request never fits the next: the next read of the unit has
-another length than the failed one, or a short probe of another length goes before it.
+another length than the failed one, or a short probe of another length goes before it, or, where
+the probe was the request that failed, the read is asked twice and its first answer is dropped.
 
 Several reads are one transaction where there are transaction ids (TCP) and the device wants no
 pause between them: a burst if the far end takes several questions (the bus says so), else each in
@@ -103,7 +104,9 @@ class RegisterReader:
     def read(self, function: int, address: int, counts: tuple[int, ...]) -> "Steps[bytes]":
         """Yield the transactions for one span; return its cells (at least counts[0] long)."""
         if self._suspect and self._count(function, counts) is None:
-            yield from self.probe()
+            is_probed = yield from self.probe()
+            if not is_probed:           # its first answer may be the late one: it does not count
+                yield from self._ask(function, address, counts[0])
         count = self._count(function, counts) or counts[0]
         return (yield from self._ask(function, address, count))
 

@@ -102,6 +102,19 @@ def test_a_device_with_one_length_only_is_probed_with_another():
     assert line.asked == [(1, 2), (1, 1), (1, 2)]
 
 
+def test_a_read_that_would_take_the_late_answer_of_a_silent_probe_is_asked_twice():
+    rows = (("temperature", 10), ("humidity", 11), ("power_active_l1", 20),
+            ("power_active_l2", 21), ("frequency", 30))
+    device = built(meter(rows, {"registers_max": 2, "gap_max": 0}))
+    line = Line({10: 242, 11: 536, 20: 1, 21: 2, 30: 50}, (NoReply("silent"), NoReply("silent")))
+    driver.run(device.poll(), line.answer)
+    driver.run(device.poll(), line.answer)
+    assert line.asked == [(10, 2), (10, 1)]         # the probe's answer may still come
+    line.asked[:] = []
+    assert driver.run(device.poll(), line.answer)[4] == 5000
+    assert line.asked == [(30, 1), (30, 1), (20, 2), (10, 2)]
+
+
 def test_a_refused_probe_is_an_answer_and_changes_no_plan():
     device = built(meter((("temperature", 1), ("humidity", 2)),
                          {"registers_max": 2, "gap_max": 0}))
