@@ -7,7 +7,6 @@ import argparse
 import dataclasses
 import json
 import logging
-import sys
 
 from fleet import clock, settings
 from fleet import serve as server
@@ -35,9 +34,7 @@ from gateway.core.errors import ConfigError
 
 def serve(arguments: argparse.Namespace) -> int:
     """Receive batches and show the page until a signal stops it."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr,
-                        format="%(levelname)s %(name)s: %(message)s")
-    log_limit.limit_all()
+    log_limit.to_stderr(logging.INFO)
     named = settings.load(arguments.data).factors
     if named:
         factor_choice.choose(arguments.data, named, {})     # told now, not with the first report

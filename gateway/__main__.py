@@ -90,9 +90,7 @@ def _add_journal(journal: cli.Parser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from gateway import app  # brings TLS and MQTT, which status and check do without
-    logging.basicConfig(level=logging.DEBUG if arguments.verbose else logging.INFO,
-                        format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    log_limit.limit_all()
+    log_limit.to_stderr(logging.DEBUG if arguments.verbose else logging.INFO)
     stopped = asyncio.run(app.run(config.load(arguments.config), arguments.witness))
     return cli.PERSON if stopped.lost else cli.FINE
 

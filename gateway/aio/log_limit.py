@@ -6,6 +6,7 @@ with extra={"about": name}, so that one noisy cabinet does not hide the lines ab
 """
 
 import logging
+import sys
 from collections.abc import MutableMapping
 
 LINES_MAX = 20              # alike, in one window
@@ -57,7 +58,9 @@ def _add(record: logging.LogRecord, text: str) -> None:
     record.msg, record.args = f"{record.getMessage()} [{text}]", None
 
 
-def limit_all() -> None:
-    """Limit the lines of every handler of the root logger; after logging.basicConfig."""
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(LogLimit())
+def to_stderr(level: int) -> None:
+    """Log to stderr with limited lines, unless somebody set up logging before."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(LogLimit())
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s",
+                        handlers=[handler])

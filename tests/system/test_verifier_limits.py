@@ -111,7 +111,7 @@ def test_an_event_beyond_8192_bytes_is_refused():
 
 
 def test_4194304_values_are_too_many_before_any_is_read():
-    lists = [[[number, 0, ""] for number in range(1024)]]
+    lists = [[[number, 0, ""] for number in range(1, 1025)]]
     count = bytes.fromhex("818002")             # 32,769 records of 1,024 values
     assert refused(payload(first=1, last=32_769, body=body(
         schema=[lists, [["a", 0]]], columns=count + count + bytes(4)))) \
