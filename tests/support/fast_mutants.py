@@ -172,7 +172,7 @@ OURS = (
            "clock._replace(uncertainty_ms=clock.uncertainty_ms + grown_ms)", "clock",
            LATE_TIME),
     Mutant("a clock of tomorrow is believed", "fleet/rollup/rollup.py",
-           "        return bool(ahead_ms <= DAY_MS + clock.uncertainty_ms)\n",
+           "        return bool(ahead_ms <= DAY_MS + min(clock.uncertainty_ms, DAY_MS))\n",
            "        return True\n", LATE_TIME),
     Mutant("a clock that was set back is believed within a day", "gateway/timekeeping/clock.py",
            "        low_ms = max(self.floor_ms - FLOOR_SLACK_MS, BUILD_FLOOR_MS)\n",
