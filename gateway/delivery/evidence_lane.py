@@ -84,6 +84,8 @@ class EvidenceLane:
         if outbox is not self.outbox or number not in self._writer.journal.batch_numbers():
             return          # the journal has ended meanwhile, or a coarser one stands for it
         outbox.sent(number, self._now_ms())
+        if lane == rate_limit.FRESH:        # also one that cannot be read: its turn is over
+            self._fresh_sent = max(self._fresh_sent, number)
         try:
             data = self._writer.journal.read_batch(number)
         except JournalError as error:
@@ -94,8 +96,6 @@ class EvidenceLane:
         self.counts["evidence_bytes"] += len(data)
         if outbox is not self.outbox:
             return
-        if lane == rate_limit.FRESH:
-            self._fresh_sent = max(self._fresh_sent, number)
         if outbox.waits(number):
             outbox.sent(number, self._now_ms())     # a slow line is not an overdue receipt
 

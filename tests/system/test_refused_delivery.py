@@ -160,6 +160,27 @@ def test_a_batch_that_rotted_after_its_receipt_is_not_told(tmp_path):
     world(tmp_path, story)
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("how", ["rotten", "refused"])
+def test_a_newest_batch_that_cannot_be_read_before_its_turn_holds_up_nothing(tmp_path, how):
+    """The newest of a long backlog goes first; it was offered again and again without a pause."""
+    async def story(cabinet, fleet):
+        fleet.is_away = True
+        await cabinet.run(9)
+        cabinet.start()
+        if how == "rotten":
+            file = sorted((tmp_path / "flash").glob("b*"))[-1]
+            file.write_bytes(b"rotten" + file.read_bytes()[6:])
+        else:
+            cabinet.store.reads = False
+        await cabinet.run(1)
+        fleet.is_away, cabinet.store.reads = False, True
+        await cabinet.run(1)
+        assert cabinet.lane.outbox.acknowledged_seq == cabinet.journal.sealed_seq
+        assert (LOST in fleet.kinds()) == (how == "rotten")
+    world(tmp_path, story, door=Door)
+
+
 def test_an_empty_queue_is_not_a_delivered_one(tmp_path):
     """Nothing was ever sealed, so nothing waits; all is lost."""
     async def story(cabinet, fleet):

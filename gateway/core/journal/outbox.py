@@ -331,11 +331,17 @@ class Outbox:
         return low
 
     def _first_after_slowly(self, numbers: "Sequence[int]", low: int, seq: int) -> int:
+        """Do the same past batches that cannot be read; those of which nobody knows that they end
+        by seq count as above it, or they would never be sent once they can be read."""
+        known = low                     # all before this index end by seq
         for i in range(low, len(numbers)):
             info = self._info(numbers[i])
-            if info is not None and info[1] > seq:
-                return i
-        return len(numbers)
+            if info is None:
+                continue
+            if info[1] > seq:
+                return i if info[0] - 1 <= seq else known
+            known = i + 1
+        return len(numbers) if self.journal.sealed_seq <= seq else known
 
     def _info(self, number: int) -> "Info | None":
         """Return a batch's info, or None if it cannot be read, for now or for good."""

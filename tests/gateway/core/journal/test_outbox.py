@@ -304,3 +304,24 @@ def test_what_is_rotten_up_to_the_last_is_covered_by_a_receipt_for_everything():
     journal.acknowledged_seq, journal.corrupt = 100, (9, 10)
     box = outbox.Outbox(DEVICE, journal)
     assert (box.next_batch(), box.left_out(), box.waiting()) == (None, [], 0)
+
+
+def test_batches_that_cannot_be_read_for_a_while_are_sent_when_they_can_be():
+    journal = TenBatches()
+    journal.unread = tuple(range(1, 10))            # 10 was sealed by this run: its info is in RAM
+    box = outbox.Outbox(DEVICE, journal)
+    assert sent(box, 3) == [10]
+    assert box.waiting() == 10 and box.left_out() == list(range(1, 10))
+    journal.unread = ()
+    for now_ms in (2_000, 40_000):
+        box.expire(now_ms)
+    assert sent(box, 3) == [1, 2, 3]
+
+
+def test_of_batches_that_cannot_be_read_those_are_covered_that_the_next_one_follows_on():
+    journal = TenBatches()
+    journal.acknowledged_seq, journal.unread = 50, (2, 3, 5, 8, 9, 10)
+    box = outbox.Outbox(DEVICE, journal)
+    assert sent(box, 9) == [6, 7]
+    assert box.waiting() == 5                       # 6 to 10
+    assert box.left_out() == [8, 9, 10]
