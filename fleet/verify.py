@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from fleet.formats import downsampled as coarsened
+from fleet.formats.downsampled import positions
 from fleet.formats.envelope import inflate
 from fleet.formats.event_bodies import lost_batches
 from fleet.formats.registry import EnrolledCabinet, key_for, verified
@@ -24,6 +24,7 @@ from gateway.core.evidence import chain, downsampled
 # has declared lost under its signature is none.
 MISSING, UNREADABLE, SIGNATURE, MISPLACED, NOT_ROLLED_UP, REPEATED, CHAIN_HASH, LOST = (
     "missing", "unreadable", "signature", "misplaced", "not-booked", "repeated", "link", "lost")
+UNDESCRIBED = "undescribed"
 FaultFound = tuple[str, str]             # (code, what)
 
 
@@ -102,6 +103,11 @@ def journal(reader: StoreReader, cabinet: EnrolledCabinet, row: JournalRow,
         faults.append(EvidenceFault(cabinet.id, name, LOST, say(
             "fault.lost", first=last_seq + 1, last=row.low_water)))
     low_water = row.low_water or 0
+    if numbers is None:
+        waits = reader.undescribed(cabinet.id, row.journal, low_water)
+        if waits is not None:
+            faults.append(EvidenceFault(cabinet.id, name, UNDESCRIBED, say(
+                "fault.undescribed", batches=waits[0], first=waits[1], last=waits[2])))
     if numbers is not None:         # what came after a period says nothing about it
         low_water = min(low_water, last_seq)
     return CheckedJournal(cabinet.id, name, records, count, first_seq, last_seq, low_water, faults)
@@ -173,7 +179,7 @@ def _position(sealed: bytes, number: int) -> OpenedBatch | None:
     """Return the place with this number that a batch takes, None if it has none."""
     _, batch, chain_hash = downsampled.open_any(sealed)
     opened = OpenedBatch((), sealed, batch, chain_hash)
-    return next((one for one in coarsened.positions(opened) if one.batch.number == number), None)
+    return next((one for one in positions(opened) if one.batch.number == number), None)
 
 
 def _order_faults(batch: AnyBatch, last_seq: int, chain_hash: bytes) -> Iterator[FaultFound]:

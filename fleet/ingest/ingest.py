@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fleet.formats import downsampled as coarsened
 from fleet.formats import envelope
+from fleet.formats.downsampled import describe, positions
 from fleet.formats.registry import key_id
 from fleet.formats.values import AnyBatch, Chain, Neighbour, OpenedBatch, RecordRange, StoredAround
 from fleet.ingest import admission, shown_receipt
@@ -167,7 +167,7 @@ class Ingest:
         raises AdmissionError if one of them can never be true."""
         found: list[NewBatch] = []
         before: Neighbour | None = None
-        for position in coarsened.positions(opened):
+        for position in positions(opened):
             around = self._store.held(position)
             if around.before is None:
                 around = around._replace(before=before)
@@ -191,7 +191,7 @@ class Ingest:
         """Store a batch, and note what its places in the journal tell; return its id."""
         batch = opened.batch
         if isinstance(batch, downsampled.DownsampledBatch):
-            self._note(incidents.DOWNSAMPLED, batch, batch.first_seq, coarsened.describe(batch))
+            self._note(incidents.DOWNSAMPLED, batch, batch.first_seq, describe(batch))
         for first, last in [hole for position in new for hole in admission.holes(*position)]:
             self._note(incidents.GAP, batch, first, f"records {first}..{last} were never sealed: "
                        "the device's chain passes over them")

@@ -332,6 +332,17 @@ class StoreReader:
             journal, cabinet, from_ms, to_ms)
         return None if row[0] is None else (row[0], row[1])
 
+    def undescribed(self, cabinet: str, journal: bytes,
+                    low_water: int) -> tuple[int, int, int] | None:
+        """Return (batches, first, last record) that wait for a site configuration which cannot come
+        any more: all that was sent up to them is stored or declared lost.  None if there are none.
+        """
+        row = self._one(
+            "SELECT count(*), min(first_seq), max(last_seq) FROM batches b WHERE cabinet = ? AND "
+            "rolled_up = 0 AND journal = ? AND last_seq <= ? AND NOT EXISTS (SELECT 1 FROM configs "
+            "c WHERE c.cabinet = b.cabinet AND c.hash = b.config)", cabinet, journal, low_water)
+        return (row[0], row[1], row[2]) if row[0] else None
+
     def incidents(self, cabinet: str) -> list[Incident]:
         """Return what a person should know about a cabinet's journals, oldest first."""
         return Incidents(self._connection).all(cabinet)

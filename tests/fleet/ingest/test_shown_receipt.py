@@ -10,7 +10,9 @@ from fleet.formats.values import Chain
 from fleet.ingest import shown_receipt
 from fleet.ingest.ingest import SHOWN, Ingest
 from fleet.store.incidents import RESTORED, UNHELD
+from fleet.store.reader import open_reader
 from fleet.store.writer import EvidenceStore
+from fleet.verify import UNDESCRIBED, site
 from gateway.core.codec.record import ALARM, EventRecord
 from gateway.core.evidence import receipt
 from tests.fleet.maker import ORIGIN_MS, PaperGateway
@@ -188,3 +190,20 @@ def test_what_is_stored_inside_a_declared_range_is_passed_as_far_as_it_goes(flee
         fleet.process_one(sealed[number - 1])
     assert fleet.process_one(declared(gateway, "4-6")).low_water == ends[4]
     assert fleet.process_one(sealed[6]).low_water == gateway.next_seq - 1
+
+
+def test_verify_names_batches_whose_configuration_is_lost_once_it_cannot_come(fleet, gateway):
+    sealed = [gateway.seal(seconds=60) for _ in range(3)]       # the first one has the descriptor
+    for one in sealed[1:]:
+        fleet.process_one(one)
+
+    def faults():
+        with open_reader(fleet.data) as reader:
+            return [(one.code, one.what) for checked in site(
+                reader, Registry(fleet.data).sites()["shop"]) for one in checked.faults
+                if one.code == UNDESCRIBED]
+    assert faults() == []                       # it may still come
+    fleet.process_one(declared(gateway, "1-1"))
+    (_, what), = faults()
+    assert what.startswith("3 batches with records ") and "not accounted" in what
+    assert fleet.process_one(sealed[0]).code == "admit" and faults() == []
