@@ -204,7 +204,7 @@ def read_means_durable(patch):
     def remember(*given):
         found = recover(*given)
         places.clear()
-        places.update({piece.base_seq: piece.place for piece in found.pieces})
+        places.update({piece.base_seq: piece.position for piece in found.pieces})
         return found
 
     def put_what_is_new(self, queue, sealed):

@@ -69,6 +69,13 @@ def test_another_tree_of_the_same_size_as_a_kept_head_is_named(made, checker):
     assert any("two different trees of 28 batches" in fault for fault in faults)
 
 
+def test_a_bundle_without_the_proof_that_its_log_continues_an_earlier_head_is_named(made, checker):
+    said, parts = forge.opened_bundle(made.bundle)
+    assert len(said["heads"]) > 1 and said["consistency"]
+    bare = forge.written({**said, "consistency": []}, parts, made.key)
+    assert any("no proof that the log continues" in one for one in checker.Bundle(bare).faults)
+
+
 def test_the_energy_is_counted_again_from_the_batches(made, checker):
     found = checker.Bundle(made.bundle)
     found.account()
