@@ -18,7 +18,9 @@ from tests.support.sim_line import ThinBroker
 
 ROOT = Path(__file__).resolve().parents[2]
 DAYS, METERS, INTERVAL_S = 30, 2, 60            # L2 has 20 meters every 10 s
-GROWTH_KIB = 1024
+# Over the month, with one step of 0.7 MiB on day 14 that does not come again (seen over 36 days; its
+# cause is not known); and over the second half, where all has happened once.
+GROWTH_KIB, GROWTH_LATE_KIB = 1280, 128
 LINE_BYTES_S, CAP_KBIT_S, PERCENT = 8_000, 64, 50
 LIVE_S, NOISE = 10, 16_000                      # so noisy that a day is as long as one of L2
 AGE_S = 60.0
@@ -47,6 +49,7 @@ def test_memory_stays_flat_over_thirty_days_without_a_broker(month, capsys):
     assert last["waiting"] - first["waiting"] == (DAYS - 1) * 96        # quarter hours
     assert last["records"] >= METERS * DAYS * 86_400 // INTERVAL_S
     assert last["rss_kib"] - first["rss_kib"] <= GROWTH_KIB
+    assert last["rss_kib"] - days[DAYS // 2]["rss_kib"] <= GROWTH_LATE_KIB
     for key in ("tasks", "descriptors", "queued", "under_way"):
         assert {one[key] for one in days} == {first[key]}, key
 
