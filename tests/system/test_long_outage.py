@@ -18,8 +18,8 @@ from tests.support.sim_line import ThinBroker
 
 ROOT = Path(__file__).resolve().parents[2]
 DAYS, METERS, INTERVAL_S = 30, 2, 60            # L2 has 20 meters every 10 s
-# Over the month, with one step of 0.7 MiB in hour 317, just after one of the TLS clients that are made
-# each hour; it does not come again (36 days).  And over the second half, where none is left.
+# Over the month, with one step of 0.7 MiB in hour 317, just after one of the TLS clients that are
+# made each hour; it does not come again (36 days).  And over the second half, where none is left.
 GROWTH_KIB, GROWTH_LATE_KIB = 1280, 128
 LINE_BYTES_S, CAP_KBIT_S, PERCENT = 8_000, 64, 50
 LIVE_S, NOISE = 10, 16_000                      # so noisy that a day is as long as one of L2
