@@ -92,7 +92,7 @@ def test_a_burst_that_works_again_makes_the_next_failure_a_first_one():
 
 def test_nothing_of_a_damaged_burst_counts_and_all_of_it_is_asked_alone_in_the_same_poll():
     far = FarEnd(answered=1, fault=BadFrame("garbage"))
-    assert far.polls(built(3)) == (VALUES, [3, *TWICE, 1, 1, 1])
+    assert far.polls(built(3)) == (VALUES, [3] + TWICE + [1, 1, 1])
 
 
 def test_a_point_refused_in_a_burst_is_asked_alone_once_and_then_left_out():
