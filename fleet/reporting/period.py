@@ -5,12 +5,12 @@ become the ledger's intervals.  Beside them: what each meter counted, with its b
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
 from fleet.formats.values import CounterPart, MeterSwap
-from fleet.reporting import above_limit, meters, runs
+from fleet.reporting import above_limit, meters, presence, runs
 from fleet.reporting.content import MeterRow, SwapRow
 from fleet.reporting.runs import CounterRun
 from fleet.reporting.swaps import Swaps
@@ -159,30 +159,23 @@ def coverage(reader: StoreReader, cabinet: str, history: ConfigHistory,
              swaps: Sequence[MeterSwap] = ()) -> float:
     """Return the share of expected scans of a period that are stored or declared missing.
 
-    Expected: every device once in each poll interval, since the cabinet was first started.
     Declared: a GAP event that names the device, or all of them, stands for as many polls as
     can fall into the time it overlaps.  The time between the registers of a swap is not covered,
     whatever was read or declared in it.
     """
-    since, shares, weights = reader.commissioned_ms(cabinet), 0.0, 0
-    for start, to_ms, descriptor in history.spans():
-        from_ms, period_ms = max(start, since), counter_limits.interval_ms(descriptor)
-        expected = (to_ms - from_ms) // period_ms
-        if expected <= 0:
-            continue
-        stored = reader.scans(cabinet, interval.quarter(from_ms), to_ms)
-        declared = [_declared(gap, history, (from_ms, to_ms), period_ms)
-                    for gap in reader.gaps(cabinet, from_ms, to_ms)]
-        for entry in descriptor["devices"]:
-            name = str(entry["name"])
+    def covered_in(span: presence.ExpectedSpan) -> Callable[[str], int]:
+        stored = reader.scans(cabinet, interval.quarter(span.from_ms), span.to_ms)
+        declared = [_declared(gap, history, span)
+                    for gap in reader.gaps(cabinet, span.from_ms, span.to_ms)]
+
+        def covered(name: str) -> int:
             polls = sum(count for device, count in declared if device in (None, name))
             unknown = sum(_overlap(
-                swap.utc_ms - period_ms if swap.old_ms is None else swap.old_ms, swap.utc_ms,
-                (from_ms, to_ms), period_ms) for swap in swaps if swap.device == name)
-            covered = min(stored.get(name, 0) + polls, expected) - unknown
-            shares += max(covered, 0) / expected * (to_ms - from_ms)
-            weights += to_ms - from_ms
-    return shares / weights if weights else 0.0
+                swap.utc_ms - span.period_ms if swap.old_ms is None else swap.old_ms,
+                swap.utc_ms, span) for swap in swaps if swap.device == name)
+            return max(min(stored.get(name, 0) + polls, span.expected) - unknown, 0)
+        return covered
+    return presence.mean_share(reader, cabinet, history, covered_in)
 
 
 def stream_of(gap: GapRow, history: ConfigHistory) -> str | None:
@@ -194,14 +187,14 @@ def stream_of(gap: GapRow, history: ConfigHistory) -> str | None:
     return str(devices[gap.stream]["name"]) if 0 <= gap.stream < len(devices) else None
 
 
-def _declared(gap: GapRow, history: ConfigHistory, period: tuple[int, int],
-              period_ms: int) -> tuple[str | None, int]:
-    """Return (device or None for all, polls) of a declared gap within a period."""
+def _declared(gap: GapRow, history: ConfigHistory,
+              span: presence.ExpectedSpan) -> tuple[str | None, int]:
+    """Return (device or None for all, polls) of a declared gap within a span."""
     start = gap.utc_ms if gap.from_ms is None else gap.from_ms
     end = gap.utc_ms if gap.to_ms is None else gap.to_ms
-    return stream_of(gap, history), _overlap(start, end, period, period_ms)
+    return stream_of(gap, history), _overlap(start, end, span)
 
 
-def _overlap(start: int, end: int, period: tuple[int, int], period_ms: int) -> int:
-    """Return how many polls can fall into the part of a time that lies in a period."""
-    return -(-max(min(end, period[1]) - max(start, period[0]), 0) // period_ms)
+def _overlap(start: int, end: int, span: presence.ExpectedSpan) -> int:
+    """Return how many polls can fall into the part of a time that lies in a span."""
+    return -(-max(min(end, span.to_ms) - max(start, span.from_ms), 0) // span.period_ms)

@@ -17,17 +17,8 @@ from fleet.web.snapshot import EMPTY
 from gateway.core.errors import UnknownDevice
 from tests.fleet.maker import ORIGIN_MS, PaperGateway, figures, live
 from tests.support import evidence_world
-from tests.support.cabinets import NOW, enrol, fleet, later, make_cabinet, make_fleet
+from tests.support.cabinets import NOW, enrol, fleet, later, make_fleet
 from tests.support.documented_keys import keys
-
-
-@pytest.fixture
-def data(tmp_path):
-    """A fleet with two cabinets."""
-    made = make_fleet(tmp_path / "fleet")
-    for name in ("shop-1", "shop-2"):
-        assert enrol(make_cabinet(tmp_path / name, cabinet=name), made) == 0
-    return made
 
 
 def revoke(data, name="shop-1"):

@@ -3,7 +3,6 @@
 import json
 import stat
 
-import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from fleet import settings
@@ -13,16 +12,7 @@ from fleet.store import backup
 from gateway.core.errors import ConfigError
 from gateway.core.evidence import downlink as messages
 from gateway.core.evidence import receipt
-from tests.support.cabinets import NOW, enrol, fleet, make_cabinet, make_fleet
-
-
-@pytest.fixture
-def data(tmp_path):
-    """A fleet with two cabinets."""
-    made = make_fleet(tmp_path / "fleet")
-    for name in ("shop-1", "shop-2"):
-        assert enrol(make_cabinet(tmp_path / name, cabinet=name), made) == 0
-    return made
+from tests.support.cabinets import NOW, fleet
 
 
 def key_of(data):
