@@ -62,7 +62,7 @@ class Uplink:
         self._receipts = Receipts(verifier, writer, self.evidence, self.session)
         self._downlink = DownlinkReceiver(cabinet, settings, verifier, writer,
                                   self._receipts.alarms)
-        self._tls: TlsContext | None = None            # of the newest connection
+        self._tls: TlsContext | None = None            # of the connection under way
         self._publisher = Publisher(
             cabinet, self._patience.publish_s,
             Pace(settings.cap_kbit_s, settings.backlog_percent, self.clock.real_s()), self.clock)
@@ -133,6 +133,8 @@ class Uplink:
             await self._serve(figures, beat)
         except* FOREIGN as group:
             lost = translate(group, self._tls.alert if self._tls else "")
+        finally:
+            self._tls = None            # or the next connection's would be made beside it
         if lost is not None:            # raised in there it would come out as a group
             raise lost
 
