@@ -190,7 +190,7 @@ class Period:
         for (device, measurand, exponent), mine in parts.items():
             swaps = [one._replace(ends=(*one.ends.get((measurand, exponent), (None, None)), rule_of(
                 self.sites[one.config], device, exponent)))
-                for one in self.swaps if one.device == device]
+                     for one in self.swaps if one.device == device]
             for part in runs(mine, swaps):
                 rule, counter = part.points[0].rule, Counter(part)
                 add(shares[device, measurand], counter.shares, rule.worth, part.old_ms is not None)

@@ -186,10 +186,10 @@ def verify(arguments: argparse.Namespace) -> int:
     waits = bool(overlaps.undecided(one for _, one in rivals))
     content = {"ok": not wrong and not waits, "set_aside": [
         {"cabinet": cabinet, **overlap(one)} for cabinet, one in rivals],
-        "store": changed, "journals": [
+               "store": changed, "journals": [
         {**one._asdict(), "faults": [fault.what for fault in one.faults]} for one in checked],
-        "incidents": [dataclasses.asdict(one) | {"journal": one.journal.hex()}
-                      for one in notes]}
+               "incidents": [dataclasses.asdict(one) | {"journal": one.journal.hex()}
+                             for one in notes]}
     lines = [say("verify.journal", cabinet=one.cabinet, journal=one.journal, records=one.records,
                  first=one.first_seq, last=one.last_seq, batches=one.batches,
                  receipted=one.low_water) for one in checked]

@@ -54,7 +54,7 @@ def cabinets(arguments: argparse.Namespace) -> int:
     found = listing.members(arguments.data)
     cli.show(arguments, {"cabinets": [one._asdict() | {
         "valid_until": one.valid_until and one.valid_until.isoformat()} for one in found]},
-        [listing.line(one) for one in found] or ["no cabinet is enrolled yet"])
+             [listing.line(one) for one in found] or ["no cabinet is enrolled yet"])
     return cli.FINE
 
 

@@ -43,7 +43,7 @@ class BootOrder:
             rows.sort()
         self._pieces = {boot: _divided(sorted(made, key=lambda one: one.ticks_ms), [
             rows for journal, rows in times.items() if journal != boot[0]])
-            for boot, made in boots.items()}
+                        for boot, made in boots.items()}
 
     def add(self, boot: Boot, utc_ms: int) -> None:
         """Enter a boot that may have no reading."""

@@ -22,7 +22,7 @@ CHANGES_LISTED_MAX = 1000   # the newest; more are counted
 
 
 class IssueSubject(NamedTuple):
-    """What a report is about: device, period, SHA-256 of the factor set, whether there is a
+    """What a report is about: cabinet, period, SHA-256 of the factor set, whether there is a
     battery: its books depend on where the period begins."""
 
     cabinet: str
@@ -35,15 +35,15 @@ class IssueSubject(NamedTuple):
 def subject(content: Report) -> IssueSubject:
     """Return what a report is about."""
     return IssueSubject(content["cabinet"], timetext.utc_ms(content["from"]),
-                   timetext.utc_ms(content["to"]), str(content["factors"]["sha256"]),
-                   content["battery"] is not None)
+                        timetext.utc_ms(content["to"]), str(content["factors"]["sha256"]),
+                        content["battery"] is not None)
 
 
 def figures(row: Section) -> QuarterFigures:
     """Return the figures of a quarter hour of the statement's series."""
     carbon = [value for value in row["carbon_g"].values() if value is not None]
     return QuarterFigures({role: round(wh, DIGITS) + 0.0 for role, wh in row["energy_wh"].items()
-                    if wh is not None}, round(sum(carbon), DIGITS) + 0.0 if carbon else None)
+                           if wh is not None}, round(sum(carbon), DIGITS) + 0.0 if carbon else None)
 
 
 def found(reader: StoreReader, about: IssueSubject, series: Sequence[Section]

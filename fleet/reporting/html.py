@@ -15,7 +15,7 @@ CHANGES_MAX = 200           # rows; JSON has more
 FACTORS = ("scope", "basis", "zone")
 
 NO_REGISTER: SwapRegister = {"measurand": text.NONE, "item": "", "unit": "", "old_end": None,
-                         "new_start": None}
+                             "new_start": None}
 
 TableRow = tuple[str, ...]
 

@@ -87,7 +87,7 @@ def _runs(parts: list[CounterPart], channel: ChannelRow, history: ConfigHistory,
         counter_limits.device(history.of(digest), channel.stream).get("role"),
         counter_limits.rules_for(
             history.of(digest), channel.stream, channel.measurand, channel.exponent))
-        for digest in {one.config for one in parts} | {swap.config for swap, _ in mine}}
+                  for digest in {one.config for one in parts} | {swap.config for swap, _ in mine}}
     return runs.runs(parts, agreements, mine)
 
 

@@ -80,7 +80,7 @@ def _roomy(axis: Axis, bins: Sequence[Slot]
 def _layers(bins: Sequence[Slot], roles: Sequence[tuple[str, str]],
             hours: float) -> list[Layer]:
     layers = [Layer(say(f"role.{css}"), css, [_kw(time_bin["energy_wh"].get(role), hours)
-                                           for time_bin in bins]) for role, css in roles]
+                                              for time_bin in bins]) for role, css in roles]
     return [layer for layer in layers if any(layer.values)]
 
 

@@ -114,7 +114,7 @@ def _pieces(points: list[RunPoint], positions: Sequence[tuple[object, ...]], ord
         if old is not None:
             end_ms = swap.utc_ms - terms.rules.slack_ms if swap.old_ms is None else swap.old_ms
             piece.append(RunPoint(end_ms, old, swap.clock, piece[-1].terms if piece else terms,
-                               False))
+                                  False))
         head = [] if new is None else [RunPoint(swap.utc_ms, new, swap.clock, terms, False)]
         if piece:
             found.append(CounterRun(piece, *began, swap, (head or points[at:])[0].utc_ms))

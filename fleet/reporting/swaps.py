@@ -79,7 +79,7 @@ def gaps(rows: Iterable[SwapRow]) -> list[Gap]:
 def notes(rows: list[SwapRow]) -> list[str]:
     """Return what a reader of the figures must know of the swaps."""
     lines = [say("report.swap_note", device=row["device"], old=row["old_serial"],
-                new=row["new_serial"], from_time=row["from"] or say("report.start_unknown"),
-                to_time=row["to"]) for row in rows[-NOTES_MAX:]]
+                 new=row["new_serial"], from_time=row["from"] or say("report.start_unknown"),
+                 to_time=row["to"]) for row in rows[-NOTES_MAX:]]
     more = len(rows) - len(lines)
     return [*lines, say("report.swap_more", n=more)] if more else lines

@@ -172,7 +172,7 @@ class StoreReader:
         """Return the CBOR of every site descriptor of a cabinet, by its hash."""
         return dict(
             self._connection.execute("SELECT hash, descriptor FROM configs WHERE cabinet = ?",
-                                             (cabinet,)).fetchall())
+                                     (cabinet,)).fetchall())
 
     def channels(self, cabinet: str) -> list[ChannelRow]:
         """Return every series a cabinet ever sent."""

@@ -261,8 +261,8 @@ def compute(view: PageView) -> ComputePanel:
     no_nodes = say("report.no_nodes" if today is not None and not today["nodes"] else
                    "live.no_nodes")
     return ComputePanel([_node(node) for node in rows(view.figures, "nodes")], no_nodes, soc,
-                   has_battery, _bar("battery", soc), battery.get("stored_wh"),
-                   carbon.get("battery_g_per_kwh"), climate)
+                        has_battery, _bar("battery", soc), battery.get("stored_wh"),
+                        carbon.get("battery_g_per_kwh"), climate)
 
 
 def _climate(row: LiveValues) -> str:

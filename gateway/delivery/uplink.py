@@ -61,7 +61,7 @@ class Uplink:
         self.live = LiveLane(self.clock.seconds(settings.live_s))
         self._receipts = Receipts(verifier, writer, self.evidence, self.session)
         self._downlink = DownlinkReceiver(cabinet, settings, verifier, writer,
-                                  self._receipts.alarms)
+                                          self._receipts.alarms)
         self._tls: TlsContext | None = None            # of the connection under way
         self._publisher = Publisher(
             cabinet, self._patience.publish_s,

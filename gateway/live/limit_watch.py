@@ -53,7 +53,7 @@ class LimitWatch:
             counter_limits.rules(site, stream, position))
             for position, point in enumerate(stream.points)
             if not point.item and BY_ID[point.measurand].name in COUNTERS]
-            for index, (device, stream) in enumerate(
+                         for index, (device, stream) in enumerate(
                 zip(cabinet.devices, cabinet.schema, strict=True)) if device.role != "none"}
         self._before: dict[tuple[int, int], tuple[int, int]] = {}
         self._window: dict[tuple[int, int], tuple[int, int]] = {}

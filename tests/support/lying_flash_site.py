@@ -122,7 +122,7 @@ class Site:
             self.commit()
             self.left |= self._of_earlier_boots(told.low_water)
             self.journal = succession.begin_successor(self.journal, self._opening(), told.low_water,
-                                      SEGMENT_BYTES)
+                                                      SEGMENT_BYTES)
             self.outbox = outbox.Outbox(DEVICE, self.journal)
             self.seal()
 

@@ -251,7 +251,7 @@ class Faults:
         body = downsampled.make_body(parts, batch.CODEC_RAW, None)
         made = downsampled.DownsampledBatch(*content[:6], content.prev, content.config_hash,
                                             content.clock,
-                             batch.CODEC_RAW, body, downsampled.COUNTERS, named)
+                                            batch.CODEC_RAW, body, downsampled.COUNTERS, named)
         signer = self.world.machine.signer
         payload = downsampled.encode_payload(made)
         return NAME, downsampled.seal(payload, signer.kid, signer.sign), ("fork",)

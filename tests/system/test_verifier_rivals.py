@@ -113,7 +113,7 @@ def test_a_fleet_that_sets_the_true_journal_aside_says_so_or_contradicts_its_sta
     bundle = site.bundle(3)
     rows = [[bytes(16), number, utc_ms(f"2026-06-01T0{n}:{m:02d}:00Z"), utc_ms(
         f"2026-06-01T0{n}:{m:02d}:00Z") + 899_999, b"\5" * 16, None]
-        for number, (n, m) in enumerate([(1, 0), (1, 15), (1, 30), (1, 45)], 5)]
+            for number, (n, m) in enumerate([(1, 0), (1, 15), (1, 30), (1, 45)], 5)]
     found = forged(site, bundle, set_aside=rows)
     assert found.faults and found.status() == 1
 

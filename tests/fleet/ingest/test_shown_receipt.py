@@ -201,7 +201,7 @@ def test_verify_names_batches_whose_configuration_is_lost_once_it_cannot_come(fl
         with open_reader(fleet.data) as reader:
             return [(one.code, one.what) for checked in site(
                 reader, Registry(fleet.data).sites()["shop"]) for one in checked.faults
-                if one.code == UNDESCRIBED]
+                    if one.code == UNDESCRIBED]
     assert faults() == []                       # it may still come
     fleet.process_one(declared(gateway, "1-1"))
     (_, what), = faults()

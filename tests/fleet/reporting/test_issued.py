@@ -82,7 +82,7 @@ def test_another_factor_set_is_noted_as_that(site, tmp_path):
         kept = reader.issued("shop-1", ORIGIN_MS, ORIGIN_MS + 8 * QUARTER_MS)
     rows = [issued.Issued(at, one._replace(
         version=2, factors="ab" * 32, figures=issued.QuarterFigures(one.figures.wh, 1.0)))
-        for at, (one,) in kept.items() if one.figures.g]
+            for at, (one,) in kept.items() if one.figures.g]
     issued.keep(tmp_path, "shop-1", rows)
     assert {tuple(one["why"]) for one in site.report()["changes"]} == {("factors",)}
 

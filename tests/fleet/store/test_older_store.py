@@ -16,7 +16,7 @@ def columns(connection):
     """Return (table, column) of everything in a database."""
     return [(table, row[1]) for (table,) in connection.execute(
         "SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        for row in connection.execute(f"PRAGMA table_info({table})")]
+            for row in connection.execute(f"PRAGMA table_info({table})")]
 
 
 def aged(folder):

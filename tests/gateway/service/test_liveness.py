@@ -64,7 +64,7 @@ def test_a_living_process_with_a_fresh_file_says_what_it_wrote(cabinet, tmp_path
     ([], "gone"), ([(77, 501, "S")], "another process has its number"),
     ([(77, 500, "Z")], "ended")])
 def test_a_process_that_is_gone_is_told_at_once_however_fresh_the_file(cabinet, tmp_path,
-                                                                        processes, why):
+                                                                       processes, why):
     write(cabinet)
     words, detail = told(cabinet, proc(tmp_path / "p", processes), 1000.1, 1000.1)
     assert (words, detail) == (["not-running"], "process 77 is gone"), why

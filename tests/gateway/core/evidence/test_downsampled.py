@@ -50,7 +50,7 @@ def made(records, cells, rule=downsampled.QUARTERS):
     body = downsampled.make_body(parts, batch.CODEC_RAW, None)
     return downsampled.DownsampledBatch("cab-1", b"J" * 16, 5, 2, 1, 20, b"p" * 32, b"c" * 32,
                                         CLOCK,
-                         batch.CODEC_RAW, body, rule, replaced)
+                                        batch.CODEC_RAW, body, rule, replaced)
 
 
 def cells():

@@ -25,7 +25,7 @@ SEALER = Sealer(b"kid-0001", sign, None, batch.CODEC_RAW)
 def start(store, cabinet="cabinet-1", config=b"c" * 32, ram_bytes=100000, name=b"J"):
     return Journal.open(store, JournalOpening(
         cabinet, SCHEMA, config, b"\xa0", "1.0", lambda: name * 16, NO_CLOCK, 0),
-        4096, ram_bytes)
+                        4096, ram_bytes)
 
 
 def tail_of(journal):
